@@ -1,0 +1,53 @@
+"""Verify the tokens that a Convex backend would accept, and see the same user.
+
+from aveverify import Provider, Verifier
+
+verifier = Verifier(Provider.ave("app_123"))
+identity = verifier.verify(token)
+"""
+
+from aveverify._default import verify
+from aveverify._edge import get_user_identity
+from aveverify._version import __version__
+from aveverify.auth_config import parse_auth_config
+from aveverify.cache_policy import CachePolicy
+from aveverify.clock import Clock, SystemClock
+from aveverify.errors import (
+    AveVerifyError,
+    ConfigurationError,
+    InsufficientScopeError,
+    InvalidRequestError,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+)
+from aveverify.fetcher import Fetcher, FetchError, FetchRequest, FetchResponse, HttpxFetcher
+from aveverify.identity import ConvexIdentity, Identity
+from aveverify.provider import Provider
+from aveverify.verifier import Verifier
+
+__all__ = [
+    "AveVerifyError",
+    "CachePolicy",
+    "Clock",
+    "ConfigurationError",
+    "ConvexIdentity",
+    "FetchError",
+    "FetchRequest",
+    "FetchResponse",
+    "Fetcher",
+    "HttpxFetcher",
+    "Identity",
+    "InsufficientScopeError",
+    "InvalidRequestError",
+    "InvalidTokenError",
+    "KeysUnavailableError",
+    "Provider",
+    "Reason",
+    "SystemClock",
+    "Verifier",
+    "__version__",
+    "get_user_identity",
+    "parse_auth_config",
+    "verify",
+]

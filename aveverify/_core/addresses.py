@@ -1,0 +1,136 @@
+"""Addresses in configurations and discovery documents: which are URLs, and which may be fetched.
+
+Compared texts are never normalised here; this room only looks. A token's `iss` never comes this way, so a token
+never chooses an address (DV-09).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+MAX_PORT: Final = 65535
+
+_HAS_SCHEME: Final = re.compile(r"\w+://")
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)")
+# URL parsers strip or rewrite these; an address that needs mending is refused instead (CFG-007).
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
+_FORBIDDEN_IN_HOST: Final = re.compile(r"[%<>^|\[\]\"{}`]")
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_BASE64_MARK: Final = re.compile(r";\x20*base64$", re.IGNORECASE)
+_ASCII_WHITE_SPACE: Final = b"\t\n\x0c\r "
+
+
+class Address(NamedTuple):
+    """The parts of an absolute URL that decide whether it may be fetched."""
+
+    scheme: str
+    host: str
+    path: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine, by one of the three spellings of DV-10."""
+        return self.host in _LOOPBACK
+
+
+def add_scheme(text: str) -> str:
+    """Put `https://` in front of a text that does not begin with a scheme.
+
+    Source: CFG-09.
+    """
+    return text if _HAS_SCHEME.match(text) else f"https://{text}"
+
+
+def parse_address(text: str) -> Address | None:
+    """Read an absolute URL with a host.
+
+    Args:
+        text: The address as written.
+
+    Returns:
+        Scheme and host in lower case and the path, or None where it is no absolute URL with a host and a valid port.
+
+    Source: CFG-10; DISC-04; DV-18.
+    """
+    found = _URL.match(text)
+    if found is None or _FORBIDDEN.search(text):
+        return None
+    host_and_port = found["authority"].rpartition("@")[2]
+    host, port = _split_port(host_and_port)
+    if not _is_host(host) or (port and not (port.isascii() and port.isdigit() and int(port[:6]) <= MAX_PORT)):
+        return None
+    return Address(found["scheme"].lower(), host.lower(), found["path"])
+
+
+def _split_port(text: str) -> tuple[str, str]:
+    if text.startswith("["):
+        host, bracket, rest = text.partition("]")
+        # Text between `]` and `:` makes the port unreadable, and the address with it.
+        return host + bracket, rest.removeprefix(":")
+    host, _, port = text.partition(":")
+    return host, port
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("["):
+        if not host.endswith("]"):
+            return False
+        try:
+            IPv6Address(host[1:-1])
+        except AddressValueError:
+            return False
+        return True
+    return host.strip(".") != "" and not _FORBIDDEN_IN_HOST.search(host)
+
+
+def may_be_fetched(address: Address, *, plain_http: bool, any_host: bool) -> bool:
+    """Decide whether keys may come from an address.
+
+    Args:
+        address: Where the document is.
+        plain_http: Whether what led here was itself plain http: the configured address, or a document fetched so.
+        any_host: Whether the operator opted into plain http beyond this machine.
+
+    Returns:
+        True for https; for http only on loopback or by opt-in, and only where http led here.
+
+    Source: DV-10; DISC-09.
+    """
+    if address.scheme == "https":
+        return True
+    return address.scheme == "http" and plain_http and (any_host or address.is_loopback)
+
+
+def is_data_url(text: str) -> bool:
+    """Tell whether a text is a `data:` URL; the scheme counts in any case."""
+    return text[:5].lower() == "data:"
+
+
+def decode_data_url(text: str) -> bytes | None:
+    """Take the body out of a `data:` URL; the media type is ignored and a fragment is cut off.
+
+    Args:
+        text: A text that `is_data_url` accepts.
+
+    Returns:
+        The body, or None where there is none.
+
+    Source: JWKS-01.
+    """
+    meta, comma, body = text[5:].partition("#")[0].partition(",")
+    if not comma:
+        return None
+    data = unquote_to_bytes(body)
+    if not _BASE64_MARK.search(meta):
+        return data
+    compact = data.translate(None, _ASCII_WHITE_SPACE)
+    if len(compact) % 4 == 0:
+        compact = compact.removesuffix(b"=").removesuffix(b"=")
+    try:
+        return binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
+    except binascii.Error:
+        return None

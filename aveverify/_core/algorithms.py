@@ -1,0 +1,191 @@
+"""One row per signature algorithm: key type, limits, and how a signature is checked. Nothing below asks for a name.
+
+The rows decide what a key and a signature must look like in our own code, not in a library's mood; PyJWT turns the
+public members into a key, `cryptography` checks the signature. RFC 7518 §3, RFC 8037, RFC 8017, FIPS 186-5.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url
+
+if TYPE_CHECKING:
+    from jwt.types import JWKDict
+
+Verify = Callable[[bytes, bytes], bool]
+
+# RFC 7518 §3.3 asks for 2048; above 8192 a check costs milliseconds (KEY-002). OIDC-17, DV-05.
+MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 8192
+# OIDC-17, KEY-011: an exponent of the size of the modulus makes every check hundreds of times dearer.
+MIN_RSA_EXPONENT: Final = 3
+MAX_RSA_EXPONENT_BITS: Final = 33
+P256_COORDINATE_BYTES: Final = 32
+P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ED25519_KEY_BYTES: Final = 32
+ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+_PAIR_BYTES: Final = 64
+
+# SIG-021: under a key of small order one signature fits every message. Such a key stays a candidate, so that it may
+# make a choice ambiguous as in Convex, but nothing verifies under it. These are the y coordinates of the eight points.
+_ED25519_PRIME: Final = 2**255 - 19
+_ORDER_EIGHT_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER_Y: Final = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_EIGHT_Y, _ED25519_PRIME - _ORDER_EIGHT_Y})
+
+_PKCS1: Final = padding.PKCS1v15()
+_SHA256: Final = SHA256()
+_ECDSA: Final = ec.ECDSA(_SHA256)
+
+
+class UnsuitableKeyError(ValueError):
+    """The public members of a JWK do not make a key that could verify a signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """What one signature algorithm asks of keys and signatures.
+
+    Attributes:
+        name: The `alg` of a JOSE header.
+        key_type: The `kty` of its keys.
+        key_algs: The `alg` that its keys may carry.
+        key_members: The public members that are read.
+        parse_key: From the public members to the check of a signature; `unused_bits` as in `decode_base64url`.
+    """
+
+    name: str
+    key_type: str
+    key_algs: frozenset[str]
+    key_members: frozenset[str]
+    parse_key: Callable[[JsonObject, bool], Verify]
+
+
+def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+    modulus = int.from_bytes(_decode_member(jwk, "n", unused_bits=unused_bits))
+    exponent = int.from_bytes(_decode_member(jwk, "e", unused_bits=unused_bits))
+    # OIDC-17, CJ-10, DV-05: exactly counted; leading zero bytes do not count.
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
+        raise UnsuitableKeyError
+    if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
+        raise UnsuitableKeyError
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+
+    key = RSAAlgorithm.from_jwk(_public_members("RSA", n=modulus, e=exponent))
+    if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
+        raise UnsuitableKeyError
+    verify_with = key.verify
+    signature_bytes = (modulus.bit_length() + 7) // 8
+
+    def verify(signature: bytes, signing_input: bytes) -> bool:
+        # RFC 8017 §8.2.2 step 1: exactly as long as the modulus.
+        if len(signature) != signature_bytes:
+            return False
+        try:
+            verify_with(signature, signing_input, _PKCS1, _SHA256)
+        except InvalidSignature:
+            return False
+        return True
+
+    return verify
+
+
+def _parse_p256(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+    # DV-21; RFC 7518 §6.2.1
+    if jwk.get("crv") != "P-256":
+        raise UnsuitableKeyError
+    x = _decode_member(jwk, "x", unused_bits=unused_bits)
+    y = _decode_member(jwk, "y", unused_bits=unused_bits)
+    if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
+        raise UnsuitableKeyError
+    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+
+    try:
+        # KEY-018: a point that is not on the curve is refused here.
+        key = ECAlgorithm.from_jwk({"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)})
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise UnsuitableKeyError
+    verify_with = key.verify
+
+    def verify(signature: bytes, signing_input: bytes) -> bool:
+        # CJ-11; RFC 7518 §3.4: r followed by s, never DER.
+        if len(signature) != _PAIR_BYTES:
+            return False
+        r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+        # FIPS 186-5 §6.4.2 step 1; CVE-2022-21449 (SIG-006).
+        if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
+            return False
+        try:
+            verify_with(encode_dss_signature(r, s), signing_input, _ECDSA)
+        except InvalidSignature:
+            return False
+        return True
+
+    return verify
+
+
+def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+    # OIDC-18; RFC 8037 §2
+    if jwk.get("crv") != "Ed25519":
+        raise UnsuitableKeyError
+    x = _decode_member(jwk, "x", unused_bits=unused_bits)
+    if len(x) != ED25519_KEY_BYTES:
+        raise UnsuitableKeyError
+    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+
+    key = OKPAlgorithm.from_jwk({"kty": "OKP", "crv": "Ed25519", "x": _encode(x)})
+    if not isinstance(key, ed25519.Ed25519PublicKey):  # pragma: no cover - one public member makes a public key
+        raise UnsuitableKeyError
+    verify_with = key.verify
+    small_order = (int.from_bytes(x, "little") % 2**255) % _ED25519_PRIME in _SMALL_ORDER_Y
+
+    def verify(signature: bytes, signing_input: bytes) -> bool:
+        # RFC 8032 §5.1.7: S is below the order of the group, or there would be a second spelling (SIG-019).
+        if len(signature) != _PAIR_BYTES or int.from_bytes(signature[32:], "little") >= ED25519_ORDER or small_order:
+            return False
+        try:
+            verify_with(signature, signing_input)
+        except InvalidSignature:
+            return False
+        return True
+
+    return verify
+
+
+RS256: Final = Algorithm("RS256", "RSA", frozenset({"RS256"}), frozenset({"n", "e"}), _parse_rsa)
+ES256: Final = Algorithm("ES256", "EC", frozenset({"ES256"}), frozenset({"crv", "x", "y"}), _parse_p256)
+# A key may carry the name of RFC 9864; a token may not.
+EDDSA: Final = Algorithm("EdDSA", "OKP", frozenset({"EdDSA", "Ed25519"}), frozenset({"crv", "x"}), _parse_ed25519)
+
+ALGORITHM_OF_KEY_TYPE: Final = {row.key_type: row for row in (RS256, ES256, EDDSA)}
+
+
+def _decode_member(jwk: JsonObject, name: str, *, unused_bits: bool) -> bytes:
+    value = jwk.get(name)
+    if type(value) is not str or not value.isascii():
+        raise UnsuitableKeyError
+    try:
+        return decode_base64url(value.encode(), unused_bits=unused_bits)
+    except EncodingError:
+        pass
+    raise UnsuitableKeyError
+
+
+def _public_members(key_type: str, **numbers: int) -> JWKDict:
+    return {"kty": key_type} | {
+        name: _encode(number.to_bytes((number.bit_length() + 7) // 8)) for name, number in numbers.items()
+    }
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

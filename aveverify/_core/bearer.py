@@ -1,0 +1,126 @@
+"""The Authorization header becomes a token, and an error becomes the answer of RFC 6750.
+
+Knows HTTP's texts but no framework. Nothing of a token ever gets into an answer. RFC 6750; RFC 9110 §11; RFC 9728.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final, NamedTuple
+
+from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError
+
+# RFC 6750 §2.1: b64token. One blank or more after the scheme; a tab is malformed (HTTP-04, HTP-003).
+_BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
+_SCHEME: Final = re.compile(rb"[^ \t]*")
+
+
+def parse_authorization(value: str | bytes | None) -> bytes | None:
+    """Take the token out of the value of an Authorization header.
+
+    Args:
+        value: The one value of the header; None where there is none.
+
+    Returns:
+        The token; None where there are no credentials or those of another scheme.
+
+    Raises:
+        InvalidRequestError: The scheme is Bearer, or nothing, and what follows is not one token.
+        TypeError: It is neither text nor bytes nor None.
+
+    Source: RFC 6750 §2.1; HTTP-04 to HTTP-06; HTP-002 to HTP-006.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (str, bytes)):
+        message = f"an Authorization header is str, bytes or None, not {type(value).__name__}"
+        raise TypeError(message)
+    if not value.isascii():
+        # HTTP-01
+        raise InvalidRequestError
+    data = (value.encode() if isinstance(value, str) else value).strip(b" \t")
+    found = _BEARER.fullmatch(data)
+    if found is not None:
+        return found[1]
+    scheme = _SCHEME.match(data)
+    if scheme is not None and scheme[0] and scheme[0].lower() != b"bearer":
+        return None
+    raise InvalidRequestError
+
+
+class ChallengeParameters(NamedTuple):
+    """What a service says about itself in every challenge.
+
+    Attributes:
+        realm: The `realm` of RFC 9110 §11.5.
+        resource_metadata: The URL of RFC 9728.
+        scopes: The scopes that a route demands.
+    """
+
+    realm: str | None = None
+    resource_metadata: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+class Answer(NamedTuple):
+    """A refusal as HTTP: the same for every token, whatever was wrong with it (ERR-004)."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters) -> str:
+    """Write a `WWW-Authenticate` challenge.
+
+    Args:
+        error: What was refused; None where there were no credentials at all.
+        parameters: What the service says about itself.
+
+    Returns:
+        The header's value. Without an error it carries no error code (RFC 6750 §3.1).
+
+    Source: RFC 6750 §3; RFC 9728 §5.1; HTP-034.
+    """
+    pairs: list[tuple[str, str]] = []
+    if parameters.realm is not None:
+        pairs.append(("realm", parameters.realm))
+    if error is not None and error.error_code is not None:
+        pairs += [("error", error.error_code), ("error_description", error.description)]
+    if parameters.scopes and (error is None or isinstance(error, InsufficientScopeError)):
+        pairs.append(("scope", " ".join(parameters.scopes)))
+    if parameters.resource_metadata is not None:
+        pairs.append(("resource_metadata", parameters.resource_metadata))
+    return " ".join(["Bearer", ", ".join(f'{name}="{value}"' for name, value in pairs)]).rstrip()
+
+
+def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -> Answer:
+    """Write the whole refusal.
+
+    Args:
+        error: What was refused; None where credentials are required and there were none.
+        parameters: What the service says about itself.
+
+    Returns:
+        Status, headers and a JSON body `{"error", "error_description"}`.
+
+    Source: RFC 6750 §3.1; DV-14; HTP-034; HTP-035.
+    """
+    if error is None:
+        status, content = 401, {"error": "unauthorized", "error_description": "Credentials are required"}
+    else:
+        status = error.http_status
+        content = {"error": error.error_code or "temporarily_unavailable", "error_description": error.description}
+    body = json.dumps(content).encode()
+    headers = [
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+        ("vary", "Authorization"),
+    ]
+    if isinstance(error, KeysUnavailableError):
+        headers.append(("retry-after", str(error.retry_after_seconds)))
+    else:
+        headers.append(("www-authenticate", make_challenge(error, parameters)))
+    return Answer(status, tuple(headers), body)

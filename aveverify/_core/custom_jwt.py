@@ -1,0 +1,190 @@
+"""Steps 3 and 6 for customJwt providers: one configured algorithm, a key by its kid, three dates with grace.
+
+Every refusal on this path is `InvalidAuthHeader` (CJ-30). `typ`, `cty` and `azp` have no effect here: access tokens
+are meant to pass (CJ-09). Rules CJ-01 to CJ-30.
+"""
+
+from __future__ import annotations
+
+from math import ceil, floor
+from typing import Final
+
+from aveverify._core.compact import (
+    Header,
+    UnverifiedToken,
+    check_list_members,
+    check_text_members,
+    parse_header,
+    parse_signature,
+)
+from aveverify._core.encoding import JsonObject
+from aveverify._core.jwk import (
+    CUSTOM_JWT_HEADER_ALGORITHM_NAMES,
+    KeySet,
+    PublicKey,
+    is_readable_strictly,
+)
+from aveverify._core.registered import UnverifiedClaims, round_date
+from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
+
+DEFAULT_LEEWAY_SECONDS: Final = 5.0
+
+# CFG-13
+ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "ES256"})
+
+
+def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
+    """Read the whole token strictly: segments and header.
+
+    Args:
+        unverified: The token, read by step 1, of a customJwt provider.
+
+    Returns:
+        The token, well formed but not verified.
+
+    Raises:
+        InvalidTokenError: Always with the code `InvalidAuthHeader`.
+
+    Source: CJ-02 to CJ-04; DV-03; DV-08.
+    """
+    header = _parse_header_members(parse_header(unverified, "customJwt"))
+    signature = parse_signature(unverified, "customJwt")
+    claims = unverified.claims
+    return UnverifiedToken(unverified, claims, header, unverified.token[: unverified.payload_end], signature)
+
+
+def _parse_header_members(header: JsonObject) -> Header:
+    # CJ-03
+    alg = header.get("alg")
+    if type(alg) is not str or alg not in CUSTOM_JWT_HEADER_ALGORITHM_NAMES:
+        shown = alg if type(alg) is str else None
+        raise InvalidTokenError(Reason.UNKNOWN_ALGORITHM, rule="CJ-03", kind="customJwt", alg=shown)
+    check_text_members(header, ("typ", "cty", "kid", "jku", "x5u", "x5t"), "customJwt", "CJ-03")
+    check_list_members(header, ("x5c", "crit"), "customJwt", "CJ-03")
+    jwk = header.get("jwk")
+    if jwk is not None and not is_readable_strictly(jwk):
+        raise InvalidTokenError(
+            Reason.MALFORMED_HEADER, rule="CJ-03", kind="customJwt", claim="jwk", fault=Fault.MEMBER_TYPE
+        )
+    return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
+
+
+def check_without_keys(token: UnverifiedToken, algorithm: str | None) -> None:
+    """Refuse what no key could mend: critical extensions, no kid, another algorithm. Costs no network.
+
+    Args:
+        token: A well-formed token.
+        algorithm: The configured algorithm.
+
+    Raises:
+        InvalidTokenError: Always with the code `InvalidAuthHeader`.
+
+    Source: CJ-04; CJ-06; DV-03.
+    """
+    header = token.header
+    # DV-03; RFC 7515 §4.1.11
+    if header.crit:
+        raise InvalidTokenError(Reason.CRITICAL_HEADER, rule="DV-03", kind="customJwt")
+    # CJ-04
+    if header.kid is None:
+        raise InvalidTokenError(Reason.KEY_ID_MISSING, rule="CJ-04", kind="customJwt", claim="kid")
+    # CJ-06
+    if header.alg != algorithm:
+        raise InvalidTokenError(
+            Reason.ALGORITHM_NOT_ALLOWED,
+            rule="CJ-06",
+            kind="customJwt",
+            alg=header.alg,
+            hint=Hint.CUSTOM_JWT_ALGORITHM,
+        )
+
+
+def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
+    """Choose the first key with the token's kid, right or wrong.
+
+    Args:
+        keys: The issuer's key set, read in the customJwt dialect.
+        token: A well-formed token with a kid.
+
+    Returns:
+        The key.
+
+    Raises:
+        InvalidTokenError: `UNKNOWN_KEY` or `KEY_NOT_SUITABLE`.
+
+    Source: CJ-05 to CJ-08, CJ-12, CJ-13; DV-04.
+    """
+    header = token.header
+    # CJ-05, DV-04: keys for another purpose are left out first.
+    named = keys.with_kid(header.kid) if header.kid is not None else ()
+    for candidate in named:
+        if candidate.for_signatures:
+            key = candidate.key
+            # CJ-06, CJ-07: the key's own alg, if present. CJ-12, CJ-13: its type.
+            if key is not None and key.algorithm.name == header.alg and candidate.alg in (None, header.alg):
+                return key
+            reason = Reason.KEY_NOT_SUITABLE
+            break
+    else:
+        reason = Reason.UNKNOWN_KEY
+    raise InvalidTokenError(
+        reason, rule="CJ-05", kind="customJwt", issuer=token.unverified.issuer, kid=header.kid, alg=header.alg
+    )
+
+
+def check_times(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Refuse a token that has expired, is not valid yet or was issued in the future, with grace.
+
+    Args:
+        claims: Claims whose dates are known to be dates or null.
+        now: The instant of this verification, in seconds since the epoch.
+        leeway_seconds: Clock skew to forgive; Convex forgives 5 seconds here.
+
+    Raises:
+        InvalidTokenError: `EXPIRED`, `NOT_YET_VALID` or `ISSUED_IN_THE_FUTURE`, in this order.
+
+    Source: RFC 7519 §4.1.4 to §4.1.6; CJ-16 to CJ-19, CJ-22.
+    """
+    seconds = floor(now)
+    exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
+    # CJ-16; CJ-22: all three are rounded to whole seconds first.
+    if exp is not None and seconds - round_date(exp) > leeway_seconds:
+        raise InvalidTokenError(Reason.EXPIRED, rule="CJ-16", kind="customJwt", claim="exp")
+    # CJ-17
+    if nbf is not None and round_date(nbf) - seconds > leeway_seconds:
+        raise InvalidTokenError(Reason.NOT_YET_VALID, rule="CJ-17", kind="customJwt", claim="nbf")
+    # CJ-18
+    if iat is not None and round_date(iat) - seconds > leeway_seconds:
+        raise InvalidTokenError(Reason.ISSUED_IN_THE_FUTURE, rule="CJ-18", kind="customJwt", claim="iat")
+
+
+def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Check what step 6 checks on this path: the three dates, then `sub` and `exp`.
+
+    Args:
+        claims: Claims whose types are known to be right.
+        now: The instant of this verification, in seconds since the epoch.
+        leeway_seconds: Clock skew to forgive.
+
+    Raises:
+        InvalidTokenError: Always with the code `InvalidAuthHeader`.
+
+    Source: CJ-16 to CJ-21; DV-06.
+    """
+    check_times(claims, now, leeway_seconds)
+    # CJ-20. DV-06: all users with an empty subject would be one user.
+    for name, missing in (("sub", not claims.get("sub")), ("exp", claims.get("exp") is None)):
+        if missing:
+            raise InvalidTokenError(Reason.CLAIM_MISSING, rule="CJ-20", kind="customJwt", claim=name)
+
+
+def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
+    """Decide between which whole seconds `check_times` surely passes. Rounded to the cautious side.
+
+    Returns:
+        First second, first second no more.
+
+    Source: CJ-16 to CJ-18; TOK-006; TOK-007.
+    """
+    earliest = max(round_date(claims.get(name) or 0) for name in ("nbf", "iat"))
+    return ceil(earliest - leeway_seconds) + 1, floor(round_date(claims["exp"]) + leeway_seconds)

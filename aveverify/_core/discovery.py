@@ -1,0 +1,74 @@
+"""Provider metadata: what of a discovery document is read, and whether it speaks for the configured issuer.
+
+Only `issuer` and `jwks_uri` are read (DV-20). OpenID Connect Discovery 1.0 §3, §4.3; rules DISC-04, DISC-05, DISC-09.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aveverify._core.addresses import may_be_fetched, parse_address
+from aveverify._core.encoding import EncodingError, parse_json_document, repeated_members
+from aveverify.errors import Fault
+
+WELL_KNOWN_PATH = "/.well-known/openid-configuration"
+
+
+class ProviderMetadata(NamedTuple):
+    """The two members of a discovery document that matter."""
+
+    issuer: str
+    jwks_uri: str
+
+
+class MetadataFault(ValueError):  # noqa: N818 - it says what is wrong with a document
+    """A document is no usable discovery document.
+
+    Args:
+        cause: What is wrong with it, in our own words.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def parse_metadata(document: bytes, *, fetched_over_http: bool, any_host: bool) -> ProviderMetadata:
+    """Read a discovery document.
+
+    Args:
+        document: The body of the answer.
+        fetched_over_http: Whether it came over plain http; only then may it name a plain http address.
+        any_host: Whether the operator opted into plain http beyond this machine.
+
+    Returns:
+        Its issuer and the address of its keys.
+
+    Raises:
+        MetadataFault: It is unreadable, or names an address that must not be fetched.
+
+    Source: DISC-04; DISC-09; DV-08; DV-10; DV-20.
+    """
+    fault: Fault | None = None
+    try:
+        members = parse_json_document(document)
+    except EncodingError as error:
+        members, fault = {}, error.fault
+    if fault is not None:
+        raise MetadataFault(f"the discovery document cannot be read: {fault.value}")
+    for name in ("issuer", "jwks_uri"):
+        value = members.get(name)
+        if type(value) is not str or name in repeated_members(members) or parse_address(value) is None:
+            raise MetadataFault(f"the discovery document has no URL as {name}")
+    address = parse_address(members["jwks_uri"])
+    if address is None or not may_be_fetched(address, plain_http=fetched_over_http, any_host=any_host):
+        raise MetadataFault("the discovery document names an address for keys that is not https")
+    return ProviderMetadata(members["issuer"], members["jwks_uri"])
+
+
+def speaks_for(document_issuer: str, issuer: str) -> bool:
+    """Tell whether a document's issuer is the configured one, but for trailing slashes.
+
+    Source: OpenID Connect Discovery §4.3; DISC-05.
+    """
+    return document_issuer.rstrip("/") == issuer.rstrip("/")

@@ -1,0 +1,213 @@
+"""Strict base64url and strict JSON: the only ways in which bytes become values.
+
+One text has one meaning here: canonical base64url without padding (RFC 7515 §2, RFC 4648 §3.5), and JSON
+(RFC 8259) in the profile of I-JSON (RFC 7493): UTF-8, unique member names, whole surrogate pairs, finite numbers,
+and at most 127 nested containers. Knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from collections import Counter
+from math import isfinite
+from typing import Any, Final
+
+from aveverify.errors import Fault
+
+# PRE-02. The outermost container counts. Convex's parser stops at the same depth.
+MAX_NESTED_CONTAINERS: Final = 127
+
+JsonObject = dict[str, Any]
+
+# `-` and `_` become the characters that binascii knows. The two it would take as well, and `=`, become a byte
+# that it refuses: the standard alphabet and padding are not base64url.
+_TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/\x00\x00\x00")
+_PADDING: Final = (b"", None, b"==", b"=")
+# Canonical: the unused low bits of the last character are zero (DV-02).
+_LAST_OF_TWO: Final = frozenset(b"AQgw")
+_LAST_OF_THREE: Final = frozenset(b"AEIMQUYcgkosw048")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+class EncodingError(ValueError):
+    """A text is not what it has to be. Carries no part of the text.
+
+    Args:
+        fault: What is wrong with it.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+class RepeatingObject(JsonObject):
+    """A JSON object in which some member names occurred more than once; the last value of each is kept."""
+
+    __slots__ = ("repeated",)
+
+    repeated: frozenset[str]
+
+
+def decode_base64url(text: bytes, *, unused_bits: bool = False) -> bytes:
+    """Decode base64url without padding.
+
+    Args:
+        text: The encoded text.
+        unused_bits: Whether the unused bits of the last character may be set (DISC-10 allows it in OIDC keys).
+
+    Returns:
+        The decoded bytes.
+
+    Raises:
+        EncodingError: `NOT_BASE64URL`, at any foreign character, padding, impossible length or set unused bit.
+
+    Source: RFC 7515 §2; RFC 4648 §3.2, §3.5; PRE-01.
+    """
+    over = len(text) & 3
+    padding = _PADDING[over]
+    if padding is None:
+        raise EncodingError(Fault.NOT_BASE64URL)
+    if over and not unused_bits and text[-1] not in (_LAST_OF_TWO if over == 2 else _LAST_OF_THREE):  # noqa: PLR2004
+        raise EncodingError(Fault.NOT_BASE64URL)
+    try:
+        return binascii.a2b_base64(text.translate(_TO_STANDARD) + padding, strict_mode=True)
+    except binascii.Error:
+        pass
+    raise EncodingError(Fault.NOT_BASE64URL)
+
+
+def parse_json_object(data: bytes) -> JsonObject:
+    """Read one JSON object in which no member name occurs twice, at any depth.
+
+    Args:
+        data: The whole text; only JSON white space may surround the object.
+
+    Returns:
+        The members. Numbers without fraction and exponent are exact integers.
+
+    Raises:
+        EncodingError: Says what is wrong.
+
+    Source: RFC 8259; RFC 7493; RFC 7515 §4; PRE-02; DV-12.
+    """
+    value = _parse_json(data, _UNIQUE)
+    if type(value) is not dict:
+        raise EncodingError(Fault.NOT_OBJECT)
+    return value
+
+
+def parse_json_document(data: bytes) -> JsonObject:
+    """Read one JSON object of an issuer's document, remembering which member names occurred twice.
+
+    Args:
+        data: The whole text.
+
+    Returns:
+        The members; objects with repeated names are `RepeatingObject`.
+
+    Raises:
+        EncodingError: Says what is wrong.
+
+    Source: DISC-04, DISC-06, DISC-10, JWKS-03, JWKS-07.
+    """
+    value = _parse_json(data, _REMEMBERING)
+    if not isinstance(value, dict):
+        raise EncodingError(Fault.NOT_OBJECT)
+    return value
+
+
+def repeated_members(members: JsonObject) -> frozenset[str]:
+    """Return the names that occurred more than once in an object of `parse_json_document`."""
+    return members.repeated if isinstance(members, RepeatingObject) else frozenset()
+
+
+def _parse_json(data: bytes, decoder: json.JSONDecoder) -> Any:  # noqa: ANN401 - JSON is any value
+    _check_depth(data)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise EncodingError(Fault.NOT_UTF8)
+    fault = Fault.NOT_JSON
+    try:
+        value = decoder.decode(text)
+        # Only an escape can make half a surrogate pair: the text itself is valid UTF-8. Encoding finds it.
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except EncodingError as error:
+        fault = error.fault
+    except UnicodeEncodeError:
+        fault = Fault.LONE_SURROGATE
+    except RecursionError:
+        # JSN-020: the caller's stack is nearly used up. The depth of the text itself is bounded above.
+        fault = Fault.TOO_DEEP
+    except ValueError:
+        fault = Fault.NOT_JSON
+    else:
+        return value
+    raise EncodingError(fault)
+
+
+def _check_depth(data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") <= MAX_NESTED_CONTAINERS:
+        return
+    depth = 0
+    for byte in _STRING.sub(b"", data):
+        if byte in b"[{":
+            depth += 1
+            if depth > MAX_NESTED_CONTAINERS:
+                raise EncodingError(Fault.TOO_DEEP)
+        elif byte in b"]}":
+            depth -= 1
+
+
+def _unique_object(pairs: list[tuple[str, Any]]) -> JsonObject:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise EncodingError(Fault.REPEATED_MEMBER)
+    return members
+
+
+def _remembering_object(pairs: list[tuple[str, Any]]) -> JsonObject:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    repeating = RepeatingObject(members)
+    repeating.repeated = frozenset(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return repeating
+
+
+# A double has at most 309 digits before the point; shorter integers need no look at their size.
+_MAX_CERTAIN_DIGITS: Final = 308
+
+
+def _finite_int(text: str) -> int:
+    # The length bound keeps int() from its quadratic time and its own limit of 4,300 digits (JSN-009).
+    if len(text) > _MAX_CERTAIN_DIGITS and not isfinite(float(text)):
+        raise EncodingError(Fault.NUMBER_RANGE)
+    return int(text)
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise EncodingError(Fault.NUMBER_RANGE)
+    return number
+
+
+def _no_constant(_text: str) -> Any:  # noqa: ANN401 - never returns
+    raise EncodingError(Fault.NOT_JSON)
+
+
+def _decoder(make_object: Any) -> json.JSONDecoder:  # noqa: ANN401 - the hook's type is json's own
+    return json.JSONDecoder(
+        object_pairs_hook=make_object, parse_int=_finite_int, parse_float=_finite_float, parse_constant=_no_constant
+    )
+
+
+_UNIQUE: Final = _decoder(_unique_object)
+_REMEMBERING: Final = _decoder(_remembering_object)

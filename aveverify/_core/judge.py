@@ -1,0 +1,202 @@
+"""The whole verification on one page: six steps, each raises or returns a narrower type.
+
+    text -> UnverifiedClaims -> provider -> UnverifiedToken -> key -> VerifiedToken -> Identity
+
+`judge` never waits: where keys are missing it says so with a `Wait`, and whoever called it may wait and call again.
+The order of the steps is Convex's and decides the code when several things are wrong (PRE-07, OIDC-26).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from aveverify._core import custom_jwt, oidc
+from aveverify._core.ave import check_id_token
+from aveverify._core.compact import UnverifiedToken
+from aveverify._core.discovery import speaks_for
+from aveverify._core.encoding import JsonObject
+from aveverify._core.jwk import KeySet, PublicKey
+from aveverify._core.key_cache import Need, Snapshot
+from aveverify._core.registered import UnverifiedClaims, read_claims
+from aveverify._core.selection import ProviderTable
+from aveverify._core.signature import verify_signature
+from aveverify.errors import (
+    Hint,
+    InvalidTokenError,
+    KeysUnavailableError,
+    ProviderKind,
+    Reason,
+)
+from aveverify.identity import Identity, make_identity
+from aveverify.provider import Provider
+
+
+class Policy(NamedTuple):
+    """What the two paths do differently: one row each."""
+
+    parse_token: Callable[[UnverifiedClaims], UnverifiedToken]
+    check_without_keys: Callable[[UnverifiedToken, Provider], None]
+    check_document: Callable[[UnverifiedClaims, Provider, str | None], None]
+    select_key: Callable[[KeySet, UnverifiedToken], PublicKey]
+    check_claims: Callable[[JsonObject, Provider, float], None]
+    decide_validity: Callable[[JsonObject, Provider], tuple[int, int]]
+
+
+SourceT = TypeVar("SourceT")
+
+
+class Wait(NamedTuple, Generic[SourceT]):
+    """No verdict yet: the keys of a source have to be fetched first.
+
+    Attributes:
+        provider: The provider that the token chose.
+        source: Whose keys.
+        need: Why.
+        refusal: What the verdict is if fetching cannot help.
+    """
+
+    provider: Provider
+    source: SourceT
+    need: Need
+    refusal: InvalidTokenError | None
+
+
+class Verdict(NamedTuple, Generic[SourceT]):
+    """An accepted token, and for how long the same bytes may be accepted again without a look at them.
+
+    Attributes:
+        identity: The user.
+        source: Whose keys vouched for it.
+        generation: Which content of that source.
+        valid_from: First second, by the wall clock, at which every check would surely pass again.
+        valid_until: First second at which some check might not.
+    """
+
+    identity: Identity
+    source: SourceT
+    generation: int
+    valid_from: int
+    valid_until: int
+
+
+class Sources(Protocol[SourceT]):
+    """What the engine lays out for one verification."""
+
+    @property
+    def table(self) -> ProviderTable:
+        """Which provider a token belongs to."""
+
+    @property
+    def providers(self) -> Sequence[tuple[Provider, SourceT]]:
+        """The providers in written order, each with its key source."""
+
+    def keys_of(self, source: SourceT) -> Snapshot | None:
+        """Return the keys that may be used at this instant; None where they have to be fetched first."""
+
+
+def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[SourceT] | Wait[SourceT]:
+    """Verify one token as far as that is possible without waiting.
+
+    Args:
+        token: ASCII bytes, within the size limit.
+        sources: Providers and their keys.
+        now: The instant of this verification, in seconds since the epoch; finite and not negative.
+
+    Returns:
+        The verdict, or what has to be waited for.
+
+    Raises:
+        InvalidTokenError: The token is refused.
+        KeysUnavailableError: The issuer's discovery document speaks for somebody else.
+
+    Source: the rules of the steps; DV-14; DV-15.
+    """
+    # 1 read: nothing is believed yet.
+    unverified = read_claims(token)
+    # 2 select the provider; there is no second try (SEL-03).
+    provider, source = sources.providers[sources.table.select(unverified)]
+    policy = POLICIES[provider.kind]
+    # 3 parse everything, strictly. What no key could mend is refused before anybody asks the network.
+    parsed = policy.parse_token(unverified)
+    policy.check_without_keys(parsed, provider)
+    # 4 find the key.
+    snapshot = sources.keys_of(source)
+    if snapshot is None:
+        return Wait(provider, source, Need.KEYS, None)
+    policy.check_document(unverified, provider, snapshot.document_issuer)
+    try:
+        key = policy.select_key(snapshot.key_set, parsed)
+        # 5 verify the signature.
+        verified = verify_signature(parsed, key, provider.kind)
+    except InvalidTokenError as error:
+        refusal = error
+    else:
+        # 6 check and map.
+        policy.check_claims(verified.claims, provider, now)
+        identity = make_identity(provider, verified.payload, verified.claims)
+        return Verdict(identity, source, snapshot.generation, *policy.decide_validity(verified.claims, provider))
+    need = _MENDABLE.get(refusal.reason)
+    # A token that would be refused anyway never spends a forced refetch.
+    if need is None or not _would_pass(policy, parsed, provider, now):
+        raise refusal
+    return Wait(provider, source, need, refusal)
+
+
+# DV-15: newer keys could turn these refusals into an acceptance.
+_MENDABLE: Final = {Reason.UNKNOWN_KEY: Need.UNKNOWN_KEY, Reason.BAD_SIGNATURE: Need.BAD_SIGNATURE}
+_WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
+
+
+def _would_pass(policy: Policy, parsed: UnverifiedToken, provider: Provider, now: float) -> bool:
+    try:
+        policy.check_claims(parsed.claims, provider, now)
+    except InvalidTokenError:
+        return False
+    return True
+
+
+def _check_oidc_document(unverified: UnverifiedClaims, provider: Provider, document_issuer: str | None) -> None:
+    # DISC-05. With a jwks_uri override there is no document: iss must equal the configured text.
+    expected = provider.issuer if document_issuer is None else document_issuer
+    if unverified.issuer == expected:
+        return
+    if not speaks_for(expected, provider.issuer):
+        raise KeysUnavailableError(
+            _WRONG_DOCUMENT_RETRY_SECONDS,
+            kind="oidc",
+            issuer=provider.issuer,
+            cause="the discovery document belongs to another issuer",
+        )
+    raise InvalidTokenError(
+        Reason.ISSUER_MISMATCH, rule="DISC-05", kind="oidc", issuer=unverified.issuer, hint=Hint.TRAILING_SLASH
+    )
+
+
+def _check_oidc_claims(claims: JsonObject, provider: Provider, now: float) -> None:
+    oidc.check_expiry(claims["exp"], now, provider.effective_leeway_seconds)
+    if provider.preset == "ave":
+        check_id_token(claims, provider.application_id)
+
+
+POLICIES: Final[dict[ProviderKind, Policy]] = {
+    "oidc": Policy(
+        parse_token=oidc.parse_token,
+        check_without_keys=lambda token, provider: oidc.check_without_keys(token, provider.application_id),
+        check_document=_check_oidc_document,
+        select_key=oidc.select_key,
+        check_claims=_check_oidc_claims,
+        decide_validity=lambda claims, provider: oidc.decide_validity(claims, provider.effective_leeway_seconds),
+    ),
+    "customJwt": Policy(
+        parse_token=custom_jwt.parse_token,
+        check_without_keys=lambda token, provider: custom_jwt.check_without_keys(token, provider.algorithm),
+        # CJ-14: SEL has settled the issuer.
+        check_document=lambda _unverified, _provider, _document_issuer: None,
+        select_key=custom_jwt.select_key,
+        check_claims=lambda claims, provider, now: custom_jwt.check_claims(
+            claims, now, provider.effective_leeway_seconds
+        ),
+        decide_validity=lambda claims, provider: custom_jwt.decide_validity(claims, provider.effective_leeway_seconds),
+    ),
+}

@@ -1,0 +1,241 @@
+"""Steps 3 and 6 for OIDC providers: the header, the types of the standard claims, audience and expiry.
+
+All parsing comes before all checking: a structure or type at fault is refused first, whatever else is wrong
+(OIDC-25, OIDC-26). Rules OIDC-01 to OIDC-27 and CLM-02 to CLM-11.
+"""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Any, Final
+
+from aveverify._core.compact import (
+    Header,
+    UnverifiedToken,
+    check_list_members,
+    check_text_members,
+    is_text_or_null,
+    is_texts_or_null,
+    parse_header,
+    parse_signature,
+)
+from aveverify._core.encoding import JsonObject
+from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, Candidate, KeySet, PublicKey
+from aveverify._core.mapping import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
+from aveverify._core.registered import MAX_NUMERIC_DATE, NumericDate, UnverifiedClaims
+from aveverify._core.timestamps import format_timestamp
+from aveverify.errors import Hint, InvalidTokenError, Reason
+
+DEFAULT_LEEWAY_SECONDS: Final = 0.0
+
+# OIDC-10
+ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "EdDSA"})
+_KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
+_TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
+_BOOLEAN_CLAIMS: Final = frozenset({"email_verified", "phone_number_verified"})
+_PROTOCOL_TEXT_CLAIMS: Final = ("nonce", "acr", "azp", "at_hash", "c_hash")
+_ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
+
+
+def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
+    """Read the whole token strictly: segments, header, and the types of all standard claims.
+
+    Args:
+        unverified: The token, read by step 1, of an OIDC provider.
+
+    Returns:
+        The token, well formed but not verified; its claims have no language tags.
+
+    Raises:
+        InvalidTokenError: Always with the code `InvalidAuthHeader`.
+
+    Source: OIDC-01, OIDC-02, OIDC-20 to OIDC-27; CLM-02 to CLM-11; DV-11.
+    """
+    # DISC-02, DV-11
+    if not unverified.issuer.startswith(("https://", "http://")):
+        raise InvalidTokenError(
+            Reason.ISSUER_WITHOUT_SCHEME, rule="DV-11", kind="oidc", claim="iss", issuer=unverified.issuer
+        )
+    header = parse_header(unverified, "oidc")
+    parsed = _parse_header_members(header)
+    signature = parse_signature(unverified, "oidc")
+    claims = _parse_claims(unverified.claims)
+    return UnverifiedToken(unverified, claims, parsed, unverified.token[: unverified.payload_end], signature)
+
+
+def _parse_header_members(header: JsonObject) -> Header:
+    # OIDC-02
+    alg = header.get("alg")
+    if type(alg) is not str or alg not in OIDC_ALGORITHM_NAMES:
+        shown = alg if type(alg) is str else None
+        raise InvalidTokenError(Reason.UNKNOWN_ALGORITHM, rule="OIDC-02", kind="oidc", alg=shown)
+    check_text_members(header, ("kid", "typ", "cty"), "oidc", "OIDC-02")
+    check_list_members(header, ("crit",), "oidc", "OIDC-02")
+    return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
+
+
+def _parse_claims(claims: JsonObject) -> JsonObject:
+    if any("#" in name for name in claims):
+        _check_language_tags(claims)
+        claims = untag(claims)
+    for name in claims.keys() & STANDARD_CLAIMS:
+        _check_standard_claim(name, claims[name])
+    # OIDC-24
+    for name in _PROTOCOL_TEXT_CLAIMS:
+        _check_type(name, Hint.NOT_TEXT, good=is_text_or_null(claims.get(name)), rule="OIDC-24")
+    _check_type("amr", Hint.NOT_TEXT, good=is_texts_or_null(claims.get("amr")), rule="OIDC-24")
+    auth_time = claims.get("auth_time")
+    if auth_time is not None:
+        _check_type("auth_time", Hint.NOT_NUMBER, good=format_timestamp(auth_time) is not None, rule="OIDC-24")
+        # DV-01
+        if type(auth_time) is not str and auth_time > MAX_NUMERIC_DATE:
+            raise InvalidTokenError(
+                Reason.CLAIM_OUT_OF_RANGE, rule="DV-01", kind="oidc", claim="auth_time", hint=Hint.MILLISECONDS
+            )
+    # OIDC-20, OIDC-21, OIDC-23
+    for name, rule in (("exp", "OIDC-20"), ("iat", "OIDC-21"), ("sub", "OIDC-23")):
+        if claims.get(name) is None:
+            raise InvalidTokenError(Reason.CLAIM_MISSING, rule=rule, kind="oidc", claim=name)
+    # DV-06: all users with an empty subject would be one user.
+    if claims["sub"] == "":
+        raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
+    return claims
+
+
+def _check_language_tags(claims: JsonObject) -> None:
+    for name, value in claims.items():
+        base, mark, tag = name.partition("#")
+        if not mark or base not in STANDARD_CLAIMS:
+            # CLM-15: plain text.
+            continue
+        if tag and base not in TAGGABLE_CLAIMS:
+            # CLM-06
+            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="CLM-06", kind="oidc", claim=f"a tagged {base}")
+        if not tag and base in claims:
+            # CLM-07: both spellings in one token.
+            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="CLM-07", kind="oidc", claim=base)
+        # CLM-05: typed, then dropped.
+        if tag:
+            _check_standard_claim(base, value)
+
+
+def _check_standard_claim(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+    if value is None:
+        # CLM-02
+        return
+    if name in _BOOLEAN_CLAIMS:
+        # CLM-04
+        _check_type(name, Hint.NOT_BOOLEAN, good=type(value) is bool, rule="CLM-04")
+    elif name == "address":
+        # CLM-09
+        good = type(value) is dict and all(is_text_or_null(value.get(member)) for member in _ADDRESS_MEMBERS)
+        _check_type(name, None, good=good, rule="CLM-09")
+    elif name == "updated_at":
+        _check_type(name, None, good=format_timestamp(value) is not None, rule="CLM-10")
+    else:
+        # CLM-03
+        _check_type(name, Hint.NOT_TEXT, good=type(value) is str, rule="CLM-03")
+
+
+def _check_type(name: str, hint: Hint | None, *, good: bool, rule: str) -> None:
+    if not good:
+        raise InvalidTokenError(Reason.CLAIM_TYPE, rule=rule, kind="oidc", claim=name, hint=hint)
+
+
+def check_without_keys(token: UnverifiedToken, application_id: str | None) -> None:
+    """Refuse what no key could mend: kind of token, algorithm, further audiences. Costs no network.
+
+    Args:
+        token: A well-formed token.
+        application_id: The audience that is asked for.
+
+    Raises:
+        InvalidTokenError: Always with the code `Unauthenticated`.
+
+    Source: OIDC-03 to OIDC-06, OIDC-08, OIDC-10, OIDC-11.
+    """
+    header = token.header
+    # OIDC-03; RFC 8725 §3.11
+    if header.typ is not None:
+        typ = header.typ.lower()
+        if (typ if "/" in typ else f"application/{typ}") not in _TYPES_OF_JWT:
+            hint = Hint.ACCESS_TOKEN if "at+jwt" in typ else None
+            raise InvalidTokenError(Reason.TYPE_NOT_ALLOWED, rule="OIDC-03", kind="oidc", hint=hint)
+    # OIDC-04
+    if header.cty is not None:
+        raise InvalidTokenError(Reason.CONTENT_TYPE_PRESENT, rule="OIDC-04", kind="oidc")
+    # OIDC-05; RFC 7515 §4.1.11
+    if header.crit:
+        raise InvalidTokenError(Reason.CRITICAL_HEADER, rule="OIDC-05", kind="oidc")
+    # OIDC-06, OIDC-10, OIDC-11
+    if header.alg not in ALLOWED_ALGORITHMS:
+        hint = Hint.ES256_NEEDS_CUSTOM_JWT if header.alg == "ES256" else None
+        raise InvalidTokenError(Reason.ALGORITHM_NOT_ALLOWED, rule="OIDC-10", kind="oidc", alg=header.alg, hint=hint)
+    # OIDC-08
+    if any(audience != application_id for audience in token.unverified.audiences):
+        raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
+
+
+def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
+    """Choose the key that must have signed: exactly one may be eligible.
+
+    Args:
+        keys: The issuer's key set, read in the OIDC dialect.
+        token: A well-formed token.
+
+    Returns:
+        The key.
+
+    Raises:
+        InvalidTokenError: `UNKNOWN_KEY`, `AMBIGUOUS_KEY` or `KEY_NOT_SUITABLE`.
+
+    Source: OIDC-12 to OIDC-18; DV-04.
+    """
+    header = token.header
+    candidates = keys.candidates if header.kid is None else keys.with_kid(header.kid)
+    eligible = [candidate for candidate in candidates if _is_eligible(candidate, header.alg)]
+    if len(eligible) == 1:
+        key = eligible[0].key
+        if key is not None and key.algorithm.name == header.alg:
+            return key
+        # OIDC-17, OIDC-18: unreadable, too short, another curve.
+        reason = Reason.KEY_NOT_SUITABLE
+    else:
+        reason = Reason.AMBIGUOUS_KEY if eligible else Reason.UNKNOWN_KEY
+    raise InvalidTokenError(
+        reason, rule="OIDC-12", kind="oidc", issuer=token.unverified.issuer, kid=header.kid, alg=header.alg
+    )
+
+
+def _is_eligible(candidate: Candidate, alg: str) -> bool:
+    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
+    return candidate.for_signatures and candidate.key_type == _KEY_TYPE[alg] and candidate.alg in (None, alg)
+
+
+def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
+    """Refuse a token at or after its expiration time.
+
+    Args:
+        exp: The `exp` claim as written, already known to be a date.
+        now: The instant of this verification, in seconds since the epoch.
+        leeway_seconds: Clock skew to forgive; Convex forgives none here.
+
+    Raises:
+        InvalidTokenError: `EXPIRED`.
+
+    Source: RFC 7519 §4.1.4; OIDC-19.
+    """
+    # OIDC-19: refused "on or after" exp; `now` in whole seconds, exp with its fraction.
+    if floor(now) - exp >= leeway_seconds:
+        raise InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp")
+
+
+def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
+    """Decide between which whole seconds `check_expiry` surely passes. Rounded to the cautious side.
+
+    Returns:
+        First second, first second no more.
+
+    Source: OIDC-19; TOK-006.
+    """
+    return 0, floor(claims["exp"] + leeway_seconds)

@@ -1,0 +1,162 @@
+"""Step 1: the text becomes claims of which nothing is believed yet.
+
+Reads the payload alone, checks the types of the registered claims, and leaves header and signature alone (PRE-07).
+Rules PRE-01 to PRE-06.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url, parse_json_object
+from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
+
+NumericDate = int | float
+
+# 9999-12-31T23:59:59Z. Milliseconds sent as seconds would make a token that never expires (DV-01).
+MAX_NUMERIC_DATE: Final = 253_402_300_799
+_MILLISECONDS_OF_2001: Final = 1_000_000_000_000
+_TEXT_CLAIMS: Final = ("iss", "sub", "jti")
+_DATE_CLAIMS: Final = ("exp", "nbf", "iat")
+_ENCRYPTED_DOTS: Final = 4
+
+
+class UnverifiedClaims(NamedTuple):
+    """What a token says of itself. Anybody can write this."""
+
+    token: bytes
+    header_end: int
+    payload_end: int
+    payload: bytes
+    claims: JsonObject
+    issuer: str
+    audiences: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Show nothing of the token."""
+        return "<UnverifiedClaims>"
+
+
+def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
+    """Turn the text of a token into bytes, within a bound.
+
+    Args:
+        token: The compact token.
+        max_token_bytes: How long it may be, at least 1.
+
+    Returns:
+        ASCII bytes.
+
+    Raises:
+        InvalidTokenError: `TOKEN_TOO_LARGE` before anything is copied, or `MALFORMED_TOKEN`.
+        TypeError: It is neither text nor bytes.
+
+    Source: PRE-01; ENC-043; ENC-047.
+    """
+    if not isinstance(token, (str, bytes)):
+        message = f"a token is str or bytes, not {type(token).__name__}"
+        raise TypeError(message)
+    # ENC-042: the length is known without a copy, so a huge token costs nothing.
+    if len(token) > max_token_bytes:
+        raise InvalidTokenError(Reason.TOKEN_TOO_LARGE, rule="ENC-042")
+    if not token.isascii():
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.NOT_ASCII)
+    return token.encode() if isinstance(token, str) else bytes(token)
+
+
+def read_claims(token: bytes) -> UnverifiedClaims:
+    """Read the payload of a compact token and the types of its registered claims.
+
+    Args:
+        token: ASCII bytes, within the size limit.
+
+    Returns:
+        The claims, with the places of the dots.
+
+    Raises:
+        InvalidTokenError: The payload cannot be read, or a registered claim has a wrong type or range.
+
+    Source: PRE-01 to PRE-06.
+    """
+    header_end = token.find(b".")
+    payload_end = token.find(b".", header_end + 1)
+    if header_end < 0:
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=_hint_at_form(token))
+    fault = None
+    try:
+        payload = decode_base64url(token[header_end + 1 : payload_end if payload_end >= 0 else None])
+        claims = parse_json_object(payload)
+    except EncodingError as error:
+        fault = error.fault
+    if fault is not None:
+        raise InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=_hint_at_form(token))
+    # PRE-03, PRE-05: also for claims that this provider will not use.
+    for name in _TEXT_CLAIMS:
+        if type(claims.get(name, "")) is not str and claims[name] is not None:
+            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
+    for name in _DATE_CLAIMS:
+        value = claims.get(name)
+        if value is not None:
+            check_numeric_date(name, value)
+    # PRE-06
+    issuer = claims.get("iss")
+    if issuer is None:
+        raise InvalidTokenError(Reason.CLAIM_MISSING, rule="PRE-06", claim="iss")
+    return UnverifiedClaims(
+        token, header_end, payload_end, payload, claims, issuer, _parse_audiences(claims.get("aud"))
+    )
+
+
+def check_numeric_date(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+    """Refuse what is not a date between the epoch and the end of the year 9999.
+
+    Args:
+        name: The claim, for the message.
+        value: Its JSON value.
+
+    Raises:
+        InvalidTokenError: `CLAIM_TYPE` or `CLAIM_OUT_OF_RANGE`.
+
+    Source: RFC 7519 §2 NumericDate; PRE-03; PRE-05; DV-01.
+    """
+    # type(), not isinstance(): bool is an int.
+    if type(value) not in (int, float):
+        raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_NUMBER)
+    # DV-01: compared before rounding.
+    if not 0 <= value <= MAX_NUMERIC_DATE:
+        milliseconds = _MILLISECONDS_OF_2001 < value <= MAX_NUMERIC_DATE * 1000
+        hint = Hint.MILLISECONDS if milliseconds else None
+        raise InvalidTokenError(Reason.CLAIM_OUT_OF_RANGE, rule="DV-01", claim=name, hint=hint)
+
+
+def round_date(value: NumericDate) -> int:
+    """Round a date to the nearest second, halves up; dates are never negative here.
+
+    Source: PRE-05.
+    """
+    whole = int(value)
+    return whole + 1 if value - whole >= 0.5 else whole  # noqa: PLR2004 - the half
+
+
+def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON value
+    # PRE-03, SEL-01: no aud is no audiences.
+    if type(value) is str:
+        return (value,)
+    if value is None:
+        return ()
+    if type(value) is list and all(type(entry) is str for entry in value):
+        return tuple(value)
+    raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim="aud", hint=Hint.NOT_TEXT)
+
+
+def _hint_at_form(token: bytes) -> Hint | None:
+    start = token[:16].lstrip()
+    if start[:7].lower() in (b"bearer ", b"bearer:"):
+        return Hint.BEARER_PREFIX
+    if start.startswith(b"{"):
+        return Hint.JSON_SERIALIZATION
+    if token[:1] in b"\"' \t\r\n" or token[-1:] in b"\"' \t\r\n":
+        return Hint.QUOTED if token else None
+    if token.count(b".") == _ENCRYPTED_DOTS:
+        return Hint.ENCRYPTED
+    return Hint.OPAQUE_TOKEN if b"." not in token else None

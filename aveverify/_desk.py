@@ -1,0 +1,104 @@
+"""What one verification sees of the engine: the clocks, the keys as they are, and how long it may still wait."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from aveverify._core.key_cache import Action, Decision, Need, Snapshot, decide
+from aveverify.errors import KeysUnavailableError
+
+if TYPE_CHECKING:
+    from aveverify._core.judge import Wait
+    from aveverify._flight import Landing
+    from aveverify._keys import KeyEngine, KeySource
+
+# One verification waits for at most this many flights: an old one, and what its own questions caused.
+_MAX_WAITS: Final = 3
+
+
+class Desk:
+    """The `Sources` of one verification.
+
+    Args:
+        engine: The engine.
+    """
+
+    __slots__ = ("_asked_after", "_engine", "_patient", "_waits", "at", "now", "patience_seconds", "providers", "table")
+
+    def __init__(self, engine: KeyEngine) -> None:
+        self._engine = engine
+        self._asked_after: int | None = None
+        self._waits = 0
+        self._patient = True
+        self.patience_seconds = engine.policy.waiter_seconds
+        self.table = engine.table
+        self.providers = engine.providers
+        # The clocks are read once for each look at the token (CLK-006).
+        self.now = engine.read_now()
+        self.at = engine.read_monotonic()
+
+    def keys_of(self, source: KeySource) -> Snapshot | None:
+        """Return the keys that may be used at this instant; None where they have to be fetched first."""
+        state = source.state
+        snapshot = state.snapshot
+        if self._asked_after is None:
+            self._asked_after = state.flights
+        # Known key and fresh snapshot: no lock, no thread, no await.
+        if snapshot is not None and snapshot.is_quiet(self.now, self.at):
+            return snapshot
+        action = decide(
+            state,
+            self._engine.policy,
+            Need.KEYS,
+            asked_after=self._asked_after,
+            now=self.now,
+            at=self.at,
+            patient=self._patient,
+        ).action
+        if action is Action.USE_AND_REFRESH:
+            self._settle(source, Need.KEYS)
+        return snapshot if action in (Action.USE, Action.USE_AND_REFRESH) else None
+
+    def settle(self, wait: Wait[KeySource]) -> Landing | None:
+        """Find out what to wait for.
+
+        Args:
+            wait: What `judge` is missing.
+
+        Returns:
+            The flight to wait for; None where the state has changed meanwhile and another look is due.
+
+        Raises:
+            InvalidTokenError: Waiting cannot help, and the token is refused.
+            KeysUnavailableError: Waiting cannot help, and the token is not to blame.
+        """
+        self._waits += 1
+        if self._waits > _MAX_WAITS:
+            self._patient = False
+        decision, landing = self._settle(wait.source, wait.need)
+        if decision.action is Action.REFUSE and wait.refusal is not None:
+            raise wait.refusal
+        if decision.action is Action.UNAVAILABLE:
+            raise KeysUnavailableError(
+                max(1, ceil(decision.retry_after_seconds)),
+                kind=wait.provider.kind,
+                issuer=wait.provider.issuer,
+                cause=wait.source.state.last_cause,
+            )
+        return landing
+
+    def resume(self, *, landed: bool) -> None:
+        """Come back from waiting: read the clocks anew, and count what was spent.
+
+        Args:
+            landed: Whether the flight ended while this verification waited for it.
+        """
+        at = self._engine.read_monotonic()
+        self.patience_seconds = max(self.patience_seconds - (at - self.at), 0.0)
+        self._patient = self._patient and landed
+        self.now = self._engine.read_now()
+        self.at = at
+
+    def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing | None]:
+        return source.settle(need, self._asked_after or 0, now=self.now, at=self.at, patient=self._patient)

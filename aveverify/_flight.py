@@ -1,0 +1,76 @@
+"""The end of a flight, for which threads and coroutines of any event loop can wait.
+
+Nobody can cancel it: a waiter that gives up only stops waiting (ROT-013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Lock
+
+
+class Landing:
+    """One event that happens once."""
+
+    __slots__ = ("_event", "_lock", "_wakers")
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._lock = Lock()
+        self._wakers: list[Callable[[], None]] = []
+
+    def land(self) -> None:
+        """Let it happen, and wake everybody who waits."""
+        with self._lock:
+            self._event.set()
+            wakers, self._wakers = self._wakers, []
+        for wake in wakers:
+            wake()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Block this thread until it happens.
+
+        Args:
+            timeout_seconds: How long at most.
+
+        Returns:
+            Whether it has happened.
+        """
+        return self._event.wait(timeout_seconds)
+
+    async def wait_async(self, timeout_seconds: float) -> bool:
+        """Suspend this coroutine until it happens; its event loop goes on turning.
+
+        Args:
+            timeout_seconds: How long at most.
+
+        Returns:
+            Whether it has happened.
+        """
+        import asyncio  # noqa: PLC0415 - only asyncio programs come here, and they have it already
+
+        loop = asyncio.get_running_loop()
+        landed = asyncio.Event()
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(landed.set)
+            except RuntimeError:
+                # The waiter's event loop is closed: nobody waits there any more (CON-004).
+                return
+
+        with self._lock:
+            if not self._event.is_set():
+                self._wakers.append(wake)
+        if self._event.is_set():
+            return True
+        try:
+            await asyncio.wait_for(landed.wait(), timeout_seconds)
+        except TimeoutError:
+            return self._event.is_set()
+        finally:
+            # A waiter that is cancelled or gives up leaves nothing behind.
+            with self._lock:
+                if wake in self._wakers:
+                    self._wakers.remove(wake)
+        return True

@@ -1,0 +1,130 @@
+"""Reading what a Convex `auth.config` exports: an object, its JSON text, or a `.json` file.
+
+Convex's words (`domain`, `applicationID`) live only here. Providers are tried in the order in which they are written
+(DV-16); equal entries collapse. Rules CFG-01 to CFG-06.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from aveverify.errors import ConfigurationError, Problem
+from aveverify.provider import Provider
+
+_MISSPELLINGS: Final = ("applicationId", "applicationid")
+# Names of our constructor -> Convex's, for messages that the writer of the file understands.
+_WORDS: Final = {"application_id": "applicationID", "issuer": "issuer", "jwks": "jwks", "algorithm": "algorithm"}
+AuthConfig = Mapping[str, Any] | str | os.PathLike[str]
+
+
+def parse_auth_config(config: AuthConfig) -> tuple[Provider, ...]:
+    """Read the providers of a Convex `auth.config`.
+
+    Args:
+        config: The exported object, its JSON text, or the path of a `.json` file.
+
+    Returns:
+        The providers in written order, equal ones once.
+
+    Raises:
+        ConfigurationError: Names the field and the mend, with Convex's code.
+
+    Source: CFG-01 to CFG-15; DV-10; DV-16 to DV-19.
+    """
+    members = _load(config)
+    entries = members.get("providers") if isinstance(members, Mapping) else None
+    if not isinstance(entries, (list, tuple)):
+        # CFG-01
+        raise ConfigurationError(Problem.NOT_A_CONFIG, "the auth config")
+    providers = [_parse_entry(entry, f"providers[{index}]") for index, entry in enumerate(entries)]
+    # CFG-15
+    return tuple(dict.fromkeys(providers))
+
+
+def _load(config: object) -> Any:  # noqa: ANN401 - checked by the caller
+    if isinstance(config, Mapping):
+        return config
+    text: str
+    if isinstance(config, os.PathLike) or (isinstance(config, str) and config.endswith(".json")):
+        text = _read_file(Path(config))
+    elif isinstance(config, str):
+        text = config
+    else:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    raise ConfigurationError(Problem.NOT_A_CONFIG, "the auth config", "it is not JSON")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        pass
+    raise ConfigurationError(Problem.UNREADABLE_FILE, "the auth config", f"{path.name}")
+
+
+def _parse_entry(entry: Any, where: str) -> Provider:  # noqa: ANN401 - checked here
+    if not isinstance(entry, Mapping):
+        raise ConfigurationError(Problem.NOT_A_CONFIG, where)
+    # CFG-04: also beside a correct applicationID.
+    for name in _MISSPELLINGS:
+        if name in entry:
+            raise ConfigurationError(Problem.MISSPELT, f"{where}.{name}")
+    kind = entry.get("type")
+    try:
+        # CFG-02: what is not text counts as absent. CFG-05: `unknown` likewise.
+        if not isinstance(kind, str) or kind in ("oidc", "unknown"):
+            return _parse_oidc(entry, where)
+        if kind == "customJwt":
+            return _parse_custom_jwt(entry, where)
+    except ConfigurationError as error:
+        if error.field.startswith(where):
+            raise
+        problem, name, detail = error.problem, error.field, error.detail
+    else:
+        # CFG-05
+        raise ConfigurationError(Problem.UNKNOWN_TYPE, f"{where}.type")
+    word = "domain" if name == "issuer" and kind != "customJwt" else _WORDS[name]
+    raise ConfigurationError(problem, f"{where}.{word}", detail)
+
+
+def _parse_oidc(entry: Mapping[str, Any], where: str) -> Provider:
+    # CFG-06
+    if "issuer" in entry:
+        raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.issuer")
+    domain, application_id = (_text(entry, name, where) for name in ("domain", "applicationID"))
+    return Provider(issuer=domain, application_id=application_id)
+
+
+def _parse_custom_jwt(entry: Mapping[str, Any], where: str) -> Provider:
+    # CFG-06
+    if "domain" in entry:
+        raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.domain")
+    issuer, jwks = (_text(entry, name, where) for name in ("issuer", "jwks"))
+    # CFG-03: null is absent.
+    application_id = None if entry.get("applicationID") is None else _text(entry, "applicationID", where)
+    algorithm: Any = entry.get("algorithm")
+    return Provider.custom_jwt(
+        issuer=issuer,
+        jwks=jwks,
+        # The constructor refuses whatever is not one of the two names.
+        algorithm=algorithm,
+        application_id=application_id,
+        any_audience=application_id is None,
+    )
+
+
+def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
+    if name not in entry:
+        raise ConfigurationError(Problem.MISSING, f"{where}.{name}")
+    value = entry[name]
+    if not isinstance(value, str):
+        raise ConfigurationError(Problem.WRONG_TYPE, f"{where}.{name}")
+    return value

@@ -1,0 +1,85 @@
+"""`CachePolicy`: every duration, budget and limit of the key cache, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+
+from aveverify.errors import ConfigurationError, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """How long keys are trusted and how often an issuer is asked.
+
+    Attributes:
+        fresh_seconds: Freshness without Cache-Control. With a healthy issuer it bounds how long a removed key lives.
+        min_fresh_seconds: Floor of a Cache-Control lifetime, against load that we would make ourselves.
+        max_fresh_seconds: Ceiling of a Cache-Control lifetime, against a removed key that lives for a day.
+        refresh_ahead: The part of the freshness after which keys are refreshed behind the requests, 0.5 to 1.
+        refresh_jitter: How much that moment varies between processes, as a part of it, 0 to 0.5.
+        stale_if_error_seconds: How long keys outlive their freshness while the issuer is down; 0 fails closed.
+        unknown_key_refetches: Forced refetches for unknown keys, per window and key source.
+        unknown_key_window_seconds: The window of that budget.
+        bad_signature_refetches: Forced refetches for bad signatures under a known key, per window and key source.
+        bad_signature_window_seconds: The window of that budget.
+        min_backoff_seconds: Pause after the first failure; it doubles with each further one.
+        max_backoff_seconds: The longest pause after failures.
+        max_retry_after_seconds: How far an issuer's Retry-After may lengthen a pause.
+        connect_seconds: Time to connect.
+        flight_deadline_seconds: Time for both documents and the retry together.
+        waiter_seconds: How long one verification waits, all its waits together.
+        max_document_bytes: How long a document may be.
+        discovery_seconds: How long a discovery document is kept.
+    """
+
+    fresh_seconds: float = 600.0
+    min_fresh_seconds: float = 60.0
+    max_fresh_seconds: float = 3600.0
+    refresh_ahead: float = 0.8
+    refresh_jitter: float = 0.1
+    stale_if_error_seconds: float = 3600.0
+    unknown_key_refetches: int = 2
+    unknown_key_window_seconds: float = 30.0
+    bad_signature_refetches: int = 1
+    bad_signature_window_seconds: float = 60.0
+    min_backoff_seconds: float = 1.0
+    max_backoff_seconds: float = 30.0
+    max_retry_after_seconds: float = 300.0
+    connect_seconds: float = 3.0
+    flight_deadline_seconds: float = 5.0
+    waiter_seconds: float = 5.0
+    # A key set is a few KiB; 16 RSA-4096 keys with certificates stay under 100 KiB. Stops a hostile or misrouted
+    # answer from filling memory (NET-001). Precedent: python-tuf caps root metadata at 512,000 bytes.
+    max_document_bytes: int = 512 * 1024
+    discovery_seconds: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would switch a protection off.
+
+        Raises:
+            ConfigurationError: A number is negative, infinite, not a number, or contradicts another one.
+
+        Source: CFG-009.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # type(), not isinstance(): bool is an int.
+            allowed: tuple[type, ...] = (int,) if type(field.default) is int else (int, float)
+            if type(value) not in allowed or not isfinite(value) or value < 0:
+                raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{field.name}")
+        for name in ("flight_deadline_seconds", "waiter_seconds", "connect_seconds", "min_backoff_seconds",
+                     "min_fresh_seconds", "max_document_bytes", "unknown_key_window_seconds",
+                     "bad_signature_window_seconds"):  # fmt: skip
+            if getattr(self, name) == 0:
+                raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{name}", "it must be above zero")
+        if not 0.5 <= self.refresh_ahead <= 1:  # noqa: PLR2004 - documented above
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_ahead", "0.5 to 1")
+        if self.refresh_jitter > 0.5:  # noqa: PLR2004 - documented above
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_jitter", "0 to 0.5")
+        if not self.min_fresh_seconds <= self.fresh_seconds <= self.max_fresh_seconds:
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "CachePolicy.fresh_seconds", "min_fresh <= fresh <= max_fresh"
+            )
+        if self.min_backoff_seconds > self.max_backoff_seconds:
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "min <= max")

@@ -1,0 +1,231 @@
+"""The five errors, and every message of the package.
+
+Call sites pass facts; this room makes the sentence. Nothing of a token but `iss`, `kid` and `alg`, quoted and
+shortened, ever gets into a message. The wire carries only the RFC 6750 code and a fixed description.
+
+    AveVerifyError
+    ├── InvalidRequestError      400  the Authorization header is malformed or doubled
+    ├── InvalidTokenError        401  the token is refused
+    ├── InsufficientScopeError   403  the token is good, the scope is missing
+    ├── KeysUnavailableError     503  the issuer or the network; the token is not to blame
+    └── ConfigurationError        -   raised when something is built; also a ValueError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from aveverify._reasons import MENDS, TABLE, Fault, Hint, Problem, ProviderKind, Reason, Step
+
+__all__ = [
+    "AveVerifyError",
+    "ConfigurationError",
+    "Fault",
+    "Hint",
+    "InsufficientScopeError",
+    "InvalidRequestError",
+    "InvalidTokenError",
+    "KeysUnavailableError",
+    "Problem",
+    "ProviderKind",
+    "Reason",
+    "Step",
+    "quote",
+]
+
+# Long enough for an issuer or a thumbprint, short enough that a hostile kid cannot fill a log.
+_MAX_QUOTED_CHARACTERS: Final = 96
+
+
+def quote(text: str) -> str:
+    """Make a hostile text safe to show: escaped, quoted and shortened.
+
+    Args:
+        text: Any text, for instance a `kid` from a token.
+
+    Returns:
+        ASCII on one line, in single quotes, at most about a hundred characters long.
+    """
+    escaped = ascii(text[:_MAX_QUOTED_CHARACTERS])
+    return escaped if len(text) <= _MAX_QUOTED_CHARACTERS else f"{escaped}…"
+
+
+class AveVerifyError(Exception):
+    """The root of all errors of this package.
+
+    Attributes:
+        reason: Why, from a closed list.
+        rule: The id of the rule or the section of the standard that asks for it.
+        hint: What most likely went wrong, or None.
+        convex_code: Convex's name of the same refusal, or None where Convex has none.
+    """
+
+    http_status: ClassVar[int]
+    error_code: ClassVar[str | None]
+    description: ClassVar[str]
+
+    reason: Reason
+    rule: str
+    hint: Hint | None = None
+    convex_code: str | None = None
+
+    def __init__(self, message: str, /, **arguments: object) -> None:
+        super().__init__(message)
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._arguments)
+
+
+def _rebuild(kind: Callable[..., AveVerifyError], arguments: dict[str, Any]) -> AveVerifyError:
+    return kind(**arguments)
+
+
+def _sentence(reason: Reason, rule: str, detail: str | None, hint: Hint | None) -> str:
+    step = TABLE[reason].step
+    where = f"{rule}, step {step.value}" if step is not None else rule
+    parts = [f"{reason.value} ({where}): {reason.explanation}"]
+    if detail:
+        parts.append(f"; {detail}")
+    if hint:
+        parts.append(f". Hint: {hint.value}")
+    return "".join(parts)
+
+
+class InvalidTokenError(AveVerifyError):
+    """The token is refused; whoever presented it needs a new one.
+
+    Args:
+        reason: Why.
+        rule: Which rule asks for it.
+        kind: The kind of the chosen provider; None while none is chosen.
+        claim: The name of the claim or header member that is at fault, from our own list of names.
+        fault: What is wrong with a text that could not be read.
+        hint: What most likely went wrong.
+        issuer: The token's `iss`, if it may be shown.
+        kid: The token's `kid`.
+        alg: The token's `alg`.
+    """
+
+    http_status = 401
+    error_code = "invalid_token"
+    description = "The access token is invalid, expired or not meant for this service"
+
+    def __init__(  # noqa: PLR0913 - facts, all optional, all by keyword
+        self,
+        reason: Reason,
+        *,
+        rule: str,
+        kind: ProviderKind | None = None,
+        claim: str | None = None,
+        fault: Fault | None = None,
+        hint: Hint | None = None,
+        issuer: str | None = None,
+        kid: str | None = None,
+        alg: str | None = None,
+    ) -> None:
+        facts = [f"in {claim}"] if claim else []
+        if fault:
+            facts.append(fault.value)
+        facts += [
+            f"{name} {quote(text)}" for name, text in (("iss", issuer), ("alg", alg), ("kid", kid)) if text is not None
+        ]
+        super().__init__(
+            _sentence(reason, rule, ", ".join(facts), hint),
+            reason=reason, rule=rule, kind=kind, claim=claim, fault=fault, hint=hint, issuer=issuer, kid=kid, alg=alg,
+        )  # fmt: skip
+        self.reason = reason
+        self.rule = rule
+        self.hint = hint
+        self.claim = claim
+        self.fault = fault
+        row = TABLE[reason]
+        self.step = row.step
+        self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code
+
+
+class KeysUnavailableError(AveVerifyError):
+    """The issuer's keys cannot be had, so nothing can be said about the token. Answer 503, not 401.
+
+    Args:
+        retry_after_seconds: When a new attempt makes sense, at least 1.
+        kind: The kind of the provider whose keys are missing.
+        issuer: The configured issuer.
+        cause: What the last attempt failed of, as a sentence of our own.
+    """
+
+    http_status = 503
+    error_code = None
+    description = "The keys of the identity provider are unavailable; try again later"
+
+    def __init__(self, retry_after_seconds: int, *, kind: ProviderKind, issuer: str, cause: str | None = None) -> None:
+        reason, rule = Reason.KEYS_UNAVAILABLE, "DV-14"
+        detail = f"issuer {quote(issuer)}, retry in {retry_after_seconds} s" + (f", {cause}" if cause else "")
+        super().__init__(
+            _sentence(reason, rule, detail, None),
+            retry_after_seconds=retry_after_seconds, kind=kind, issuer=issuer, cause=cause,
+        )  # fmt: skip
+        self.reason = reason
+        self.rule = rule
+        self.step = TABLE[reason].step
+        self.retry_after_seconds = retry_after_seconds
+        row = TABLE[reason]
+        self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code
+
+
+class InvalidRequestError(AveVerifyError):
+    """The Authorization header is malformed or doubled; the client must send it differently."""
+
+    http_status = 400
+    error_code = "invalid_request"
+    description = "The Authorization header is malformed or occurs more than once"
+
+    def __init__(self, reason: Reason = Reason.MALFORMED_AUTHORIZATION) -> None:
+        super().__init__(_sentence(reason, "RFC6750-2.1", None, None), reason=reason)
+        self.reason = reason
+        self.rule = "RFC6750-2.1"
+
+
+class InsufficientScopeError(AveVerifyError):
+    """The token is good but does not carry the scopes that the route demands.
+
+    Args:
+        required: The scopes that the route demands, as configured.
+    """
+
+    http_status = 403
+    error_code = "insufficient_scope"
+    description = "The token does not carry the required scope"
+
+    def __init__(self, required: tuple[str, ...]) -> None:
+        reason = Reason.INSUFFICIENT_SCOPE
+        super().__init__(_sentence(reason, "RFC6750-3.1", f"required {' '.join(required)}", None), required=required)
+        self.reason = reason
+        self.rule = "RFC6750-3.1"
+        self.required = required
+
+
+class ConfigurationError(AveVerifyError, ValueError):
+    """Something is configured wrongly; raised when it is built.
+
+    Args:
+        problem: What is wrong.
+        field: The name of the field, for instance `issuer` or `providers[1].jwks`.
+        detail: More, from our own words or the programmer's own configuration; never from a token.
+    """
+
+    http_status = 500
+    error_code = None
+    description = "The service is misconfigured"
+
+    def __init__(self, problem: Problem, field: str, detail: str | None = None) -> None:
+        mend = MENDS[problem]
+        message = f"{field} {mend.sentence}" + (f" ({detail})" if detail else "") + f" [{mend.rule}]"
+        super().__init__(message, problem=problem, field=field, detail=detail)
+        self.reason = Reason.MISCONFIGURED
+        self.rule = mend.rule
+        self.problem = problem
+        self.field = field
+        self.detail = detail
+        self.convex_code = mend.code

@@ -1,0 +1,195 @@
+"""How documents are fetched: the seam `Fetcher`, and `HttpxFetcher`, the one place that imports httpx.
+
+A fetcher gets an answer, whatever its status, within a deadline and a size; whether the answer is a good document is
+decided in `aveverify._core.documents`. It follows no redirect, decodes nothing and keeps no cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock, Timer
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+USER_AGENT: Final = "aveverify"
+_CHUNK_BYTES: Final = 16 * 1024
+_CONNECT_SECONDS: Final = 3.0
+
+
+class FetchError(Exception):
+    """A document could not be fetched. The text is our own and names neither address nor answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """One document to be fetched with GET.
+
+    Attributes:
+        url: From configuration or a discovery document; never from a token.
+        headers: What to send, complete.
+        deadline_seconds: How long connecting, sending and reading may take together.
+        max_body_bytes: How long the body may be.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    deadline_seconds: float
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchResponse:
+    """An answer of an issuer, good or bad.
+
+    Attributes:
+        status: The HTTP status.
+        headers: A mapping or pairs; names in any case.
+        body: The bytes as they came, not decoded.
+    """
+
+    status: int
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+class Fetcher(Protocol):
+    """Fetches one document. Called from worker threads, at most once at a time for each key source."""
+
+    def fetch(self, request: FetchRequest) -> FetchResponse:
+        """Fetch one document, blocking.
+
+        Raises:
+            FetchError: No answer within the limits; any other exception counts as one.
+        """
+
+
+class HttpxFetcher:
+    """Fetches with httpx: TLS always verified, no redirects, no cookies, one client for the life of the verifier.
+
+    Args:
+        trust_env: Whether HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE of the environment are honoured; off by default,
+            so that a stray variable cannot route the key requests of a service.
+        ssl_context: A context with another CA bundle, for private issuers.
+        transport: An httpx transport, for special networks; it must verify TLS itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        trust_env: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._trust_env = trust_env
+        self._ssl_context = ssl_context
+        self._transport = transport
+        self._client: httpx.Client | None = None
+        self._lock = Lock()
+
+    def fetch(self, request: FetchRequest) -> FetchResponse:
+        """Fetch one document within the deadline and the size of the request.
+
+        Args:
+            request: What to fetch.
+
+        Returns:
+            The answer, whatever its status; its body is at most `max_body_bytes` long and not decoded.
+
+        Raises:
+            FetchError: Connecting, TLS or reading failed, the deadline passed, or the body is too long.
+
+        Source: NET-001 to NET-009; DV-10.
+        """
+        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
+
+        streams: list[Any] = []
+        over = False
+
+        def abort() -> None:
+            # NET-005, NET-006: httpx's timeouts are per read, so a dripping answer never trips them.
+            nonlocal over
+            over = True
+            _shut_down(streams)
+
+        deadline = monotonic() + request.deadline_seconds
+        timer = Timer(request.deadline_seconds, abort)
+        timer.daemon = True
+        timer.start()
+        cause: str
+        try:
+            timeout = httpx.Timeout(request.deadline_seconds, connect=min(_CONNECT_SECONDS, request.deadline_seconds))
+            extensions = {"trace": lambda name, info: _collect_stream(streams, name, info)}
+            with self._get_client().stream(
+                "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions=extensions
+            ) as response:
+                body = bytearray()
+                for chunk in response.iter_raw(_CHUNK_BYTES):
+                    body += chunk
+                    if len(body) > request.max_body_bytes:
+                        raise FetchError("the answer is too long")
+                    if monotonic() > deadline:
+                        over = True
+                        break
+                if not over:
+                    return FetchResponse(
+                        status=response.status_code, headers=response.headers.multi_items(), body=bytes(body)
+                    )
+            cause = "the deadline passed"
+        except httpx.TimeoutException:
+            cause = "the issuer did not answer in time"
+        except httpx.ConnectError:
+            cause = "no connection to the issuer"
+        except (httpx.HTTPError, httpx.InvalidURL):
+            cause = "the exchange with the issuer failed"
+        finally:
+            timer.cancel()
+        raise FetchError("the deadline passed" if over else cause)
+
+    def close(self) -> None:
+        """Close the connections. A later fetch opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _get_client(self) -> httpx.Client:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - only where something is fetched
+
+        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
+
+        with self._lock:
+            if self._client is None:
+                # Made once: building the TLS context takes 20 ms.
+                self._client = httpx.Client(
+                    verify=True if self._ssl_context is None else self._ssl_context,
+                    trust_env=self._trust_env,
+                    transport=self._transport,
+                    follow_redirects=False,
+                    # NET-019: no cookie is kept or sent.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                )
+            return self._client
+
+
+def _collect_stream(streams: list[Any], name: str, info: Mapping[str, Any]) -> None:
+    if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        streams.append(info["return_value"])
+
+
+def _shut_down(streams: list[Any]) -> None:
+    import socket  # noqa: PLC0415 - only at a missed deadline
+
+    for stream in streams:
+        connection = stream.get_extra_info("socket")
+        if connection is not None:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # The other side closed it first: what was wanted.
+                continue

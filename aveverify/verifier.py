@@ -1,0 +1,307 @@
+"""`Verifier`: the configuration, and the two drivers that call `judge`, wait for keys where it says so, and call again.
+
+Everything that decides is in `aveverify._core`; everything that waits is in `aveverify._keys`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+
+from aveverify._core.bearer import parse_authorization
+from aveverify._core.judge import Wait, judge
+from aveverify._core.key_cache import Need
+from aveverify._core.registered import token_bytes
+from aveverify._core.selection import ProviderTable
+from aveverify._desk import Desk
+from aveverify._keys import KeyEngine, KeySource
+from aveverify._token_cache import TokenCache
+from aveverify.auth_config import AuthConfig, parse_auth_config
+from aveverify.cache_policy import CachePolicy
+from aveverify.clock import Clock, SystemClock
+from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
+from aveverify.fetcher import Fetcher, HttpxFetcher
+from aveverify.provider import Provider
+
+if TYPE_CHECKING:
+    from aveverify.events import OnEvent
+    from aveverify.identity import Identity
+
+log = logging.getLogger("aveverify")
+
+DEFAULT_MAX_TOKEN_BYTES: Final = 16 * 1024
+DEFAULT_TOKEN_CACHE_SIZE: Final = 10_000
+_MAX_TOKEN_CACHE_SIZE: Final = 10_000_000
+_LARGEST_MAX_TOKEN_BYTES: Final = 16 * 1024 * 1024
+
+
+class Verifier:
+    """Verifies tokens of the configured providers. Make one and keep it: it holds the caches.
+
+    Safe to share between threads and event loops; `verify` and `verify_async` use the same keys.
+
+    Args:
+        providers: The providers, tried in this order; the first whose issuer and audience fit decides.
+        clock: Where time comes from.
+        fetcher: Where documents come from.
+        cache_policy: Durations, budgets and limits of the key cache.
+        max_token_bytes: Longer tokens are refused unread; 1 to 16 MiB.
+        token_cache_size: How many accepted tokens are remembered, by digest; 0 remembers none.
+        on_event: Called with each event of the key cache, on the thread where it happens.
+
+    Raises:
+        ConfigurationError: An argument is out of range.
+    """
+
+    def __init__(  # noqa: PLR0913 - options, all by keyword
+        self,
+        *providers: Provider,
+        clock: Clock | None = None,
+        fetcher: Fetcher | None = None,
+        cache_policy: CachePolicy | None = None,
+        max_token_bytes: int = DEFAULT_MAX_TOKEN_BYTES,
+        token_cache_size: int = DEFAULT_TOKEN_CACHE_SIZE,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        for index, provider in enumerate(providers):
+            if not isinstance(provider, Provider):
+                raise ConfigurationError(Problem.NOT_A_PROVIDER, f"providers[{index}]")
+        _check_range("max_token_bytes", max_token_bytes, 1, _LARGEST_MAX_TOKEN_BYTES)
+        _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
+        self._providers = providers
+        self._max_token_bytes = max_token_bytes
+        self._engine = KeyEngine(
+            providers,
+            ProviderTable(providers),
+            clock=clock if clock is not None else SystemClock(),
+            fetcher=fetcher if fetcher is not None else HttpxFetcher(),
+            policy=cache_policy if cache_policy is not None else CachePolicy(),
+            on_event=on_event,
+        )
+        self._tokens: TokenCache[KeySource] = TokenCache(token_cache_size)
+        self._closed = False
+        self._warned = False
+        self._lock = Lock()
+        for provider in providers:
+            if provider.application_id is None:
+                # SEC-03, XJW-007
+                log.warning("provider %r accepts tokens made for any client of its issuer", provider.issuer)
+
+    @classmethod
+    def from_auth_config(cls, config: AuthConfig, **options: Any) -> Self:  # noqa: ANN401 - those of the constructor
+        """Make a verifier from what a Convex `auth.config` exports.
+
+        Args:
+            config: The exported object, its JSON text, or the path of a `.json` file.
+            options: Keyword arguments of the constructor.
+
+        Returns:
+            The verifier.
+
+        Raises:
+            ConfigurationError: Names the field and the mend, with Convex's code.
+        """
+        return cls(*parse_auth_config(config), **options)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:  # noqa: ANN401 - as above
+        """Make a verifier from environment variables.
+
+        Reads `AVEVERIFY_AUTH_CONFIG` (a path or JSON), or else `AVEVERIFY_ISSUER` and `AVEVERIFY_APPLICATION_ID`.
+
+        Args:
+            environ: The variables; those of the process by default.
+            options: Keyword arguments of the constructor.
+
+        Returns:
+            The verifier.
+
+        Raises:
+            ConfigurationError: A variable is missing or wrong.
+        """
+        variables = os.environ if environ is None else environ
+        config = variables.get("AVEVERIFY_AUTH_CONFIG")
+        if config:
+            return cls.from_auth_config(config, **options)
+        issuer, application_id = (variables.get(f"AVEVERIFY_{name}") for name in ("ISSUER", "APPLICATION_ID"))
+        if not issuer:
+            raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_ISSUER")
+        if not application_id:
+            raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_APPLICATION_ID")
+        return cls(Provider(issuer=issuer, application_id=application_id), **options)
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """The providers, in the order in which they are tried."""
+        return self._providers
+
+    def verify(self, token: str | bytes) -> Identity:
+        """Verify a token.
+
+        Args:
+            token: The compact token, without any scheme in front.
+
+        Returns:
+            The identity.
+
+        Raises:
+            InvalidTokenError: The token is refused.
+            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            TypeError: The token is neither str nor bytes.
+        """
+        data = token_bytes(token, self._max_token_bytes)
+        desk = self._open_desk()
+        while True:
+            outcome = self._look(data, desk)
+            if not isinstance(outcome, Wait):
+                return outcome
+            landing = desk.settle(outcome)
+            if landing is not None:
+                self._warn_of_blocked_loop()
+                desk.resume(landed=landing.wait(desk.patience_seconds))
+
+    async def verify_async(self, token: str | bytes) -> Identity:
+        """Verify a token without ever blocking the event loop for the network.
+
+        Args:
+            token: The compact token, without any scheme in front.
+
+        Returns:
+            The identity.
+
+        Raises:
+            InvalidTokenError: The token is refused.
+            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            TypeError: The token is neither str nor bytes.
+        """
+        data = token_bytes(token, self._max_token_bytes)
+        desk = self._open_desk()
+        while True:
+            outcome = self._look(data, desk)
+            if not isinstance(outcome, Wait):
+                return outcome
+            landing = desk.settle(outcome)
+            if landing is not None:
+                desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+
+    def verify_header(self, value: str | bytes | None) -> Identity | None:
+        """Verify the token of an Authorization header.
+
+        Args:
+            value: The header's one value; None where there is none.
+
+        Returns:
+            The identity; None where there are no credentials or those of another scheme (HTTP-06).
+
+        Raises:
+            InvalidRequestError: The header is malformed.
+            InvalidTokenError: The token is refused.
+            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+        """
+        token = parse_authorization(value)
+        return None if token is None else self.verify(token)
+
+    async def verify_header_async(self, value: str | bytes | None) -> Identity | None:
+        """Verify the token of an Authorization header without blocking the event loop; see `verify_header`."""
+        token = parse_authorization(value)
+        return None if token is None else await self.verify_async(token)
+
+    def warm_up(self, *, fail_closed: bool = False) -> None:
+        """Fetch the keys of all providers before the first request.
+
+        Args:
+            fail_closed: Raise where keys cannot be had, instead of trying again at the first token.
+
+        Raises:
+            KeysUnavailableError: With `fail_closed`, for the first provider without keys.
+        """
+        for provider, source in self._engine.providers:
+            desk = self._open_desk()
+            try:
+                while desk.keys_of(source) is None:
+                    landing = desk.settle(Wait(provider, source, Need.KEYS, None))
+                    if landing is not None:
+                        desk.resume(landed=landing.wait(desk.patience_seconds))
+            except KeysUnavailableError:
+                if fail_closed:
+                    raise
+
+    async def warm_up_async(self, *, fail_closed: bool = False) -> None:
+        """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`."""
+        for provider, source in self._engine.providers:
+            desk = self._open_desk()
+            try:
+                while desk.keys_of(source) is None:
+                    landing = desk.settle(Wait(provider, source, Need.KEYS, None))
+                    if landing is not None:
+                        desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+            except KeysUnavailableError:
+                if fail_closed:
+                    raise
+
+    def close(self) -> None:
+        """Forget the verified tokens and close the connections. The verifier cannot be used afterwards."""
+        self._closed = True
+        self._tokens.clear()
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        """Return the verifier itself."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close the verifier."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the issuers only."""
+        return f"<Verifier {', '.join(provider.issuer for provider in self._providers)}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: keys and caches belong to one process."""
+        message = "a Verifier cannot be pickled; make one in each process"
+        raise TypeError(message)
+
+    def _open_desk(self) -> Desk:
+        if self._closed:
+            raise ConfigurationError(Problem.CLOSED, "the verifier")
+        return Desk(self._engine)
+
+    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
+        """Look at the token once: in the cache (step 0), then with `judge`."""
+        digest = self._tokens.digest(token)
+        known = self._tokens.find(digest, desk, desk.now)
+        if known is not None:
+            return known
+        outcome = judge(token, desk, desk.now)
+        if isinstance(outcome, Wait):
+            return outcome
+        self._tokens.put(digest, outcome, len(token))
+        return outcome.identity
+
+    def _warn_of_blocked_loop(self) -> None:
+        if self._warned or "asyncio" not in sys.modules:
+            return
+        import asyncio  # noqa: PLC0415 - imported by the program already
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._warned = True
+        warnings.warn(
+            "Verifier.verify() waits for keys under a running event loop and blocks it; use verify_async()",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _check_range(name: str, value: object, low: int, high: int) -> None:
+    # type(), not isinstance(): bool is an int.
+    if type(value) is not int or not low <= value <= high:
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"{low} to {high}")
