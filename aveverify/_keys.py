@@ -31,7 +31,7 @@ from aveverify._core.key_cache import (
 )
 from aveverify._flight import Landing
 from aveverify._harvest import FlightFault, Harvester, SourceAddress
-from aveverify.errors import InvalidTokenError, Reason
+from aveverify.errors import InvalidTokenError, Reason, quote
 from aveverify.events import FetchFailed, KeysFetched
 
 if TYPE_CHECKING:
@@ -241,9 +241,9 @@ class KeyEngine:
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, FetchFailed):
-            log.warning("keys of %s not fetched: %s", ", ".join(event.issuers), event.cause)
+            log.warning("keys of %s not fetched: %s", ", ".join(map(quote, event.issuers)), event.cause)
         else:
-            log.info("keys of %s fetched", ", ".join(event.issuers))
+            log.info("keys of %s fetched", ", ".join(map(quote, event.issuers)))
         if self._on_event is not None:
             try:
                 self._on_event(event)

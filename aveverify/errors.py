@@ -13,6 +13,7 @@ shortened, ever gets into a message. The wire carries only the RFC 6750 code and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
@@ -36,19 +37,23 @@ __all__ = [
 
 # Long enough for an issuer or a thumbprint, short enough that a hostile kid cannot fill a log.
 _MAX_QUOTED_CHARACTERS: Final = 96
+_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 
 
 def quote(text: str) -> str:
-    """Make a hostile text safe to show: escaped, quoted and shortened.
+    """Make a hostile text safe to show: escaped, quoted, shortened, and without the credentials of a URL.
 
     Args:
-        text: Any text, for instance a `kid` from a token.
+        text: Any text, for instance a `kid` from a token or a configured issuer.
 
     Returns:
-        ASCII on one line, in single quotes, at most about a hundred characters long.
+        ASCII on one line, in quotes, at most about a hundred characters of the text.
     """
-    escaped = ascii(text[:_MAX_QUOTED_CHARACTERS])
-    return escaped if len(text) <= _MAX_QUOTED_CHARACTERS else f"{escaped}…"
+    shown = text[:_MAX_QUOTED_CHARACTERS]
+    if "@" in shown:
+        # DSC-009: credentials in a URL never reach a log.
+        shown = _CREDENTIALS.sub("//…@", shown)
+    return ascii(shown) if len(text) <= _MAX_QUOTED_CHARACTERS else f"{shown!a}…"
 
 
 class AveVerifyError(Exception):

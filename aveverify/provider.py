@@ -6,7 +6,7 @@ that names the field and the mend. Rules CFG-07 to CFG-14; DV-10, DV-17 to DV-19
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final, Literal, Self, TypedDict
 
@@ -20,7 +20,7 @@ from aveverify._core.addresses import (
 )
 from aveverify._core.discovery import WELL_KNOWN_PATH
 from aveverify._core.jwk import KeySetFault, parse_key_set
-from aveverify.errors import ConfigurationError, Problem, ProviderKind
+from aveverify.errors import ConfigurationError, Problem, ProviderKind, quote
 
 MAX_LEEWAY_SECONDS: Final = 300
 # CFG-07, DV-19: all applications of this service share one issuer.
@@ -49,7 +49,7 @@ class CustomJwtEntry(_CustomJwtRequired, total=False):
     applicationID: str
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Provider:
     """One issuer whose tokens are accepted.
 
@@ -71,7 +71,7 @@ class Provider:
     kind: ProviderKind
     issuer: str
     application_id: str | None
-    jwks: str | None = field(repr=False)
+    jwks: str | None
     algorithm: CustomJwtAlgorithm | None
     leeway_seconds: float | None
     discovery_url: str | None
@@ -210,6 +210,10 @@ class Provider:
     def _fill(self, **values: Any) -> None:  # noqa: ANN401 - the fields of this class
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """Show what chooses tokens; no address, which might hold credentials."""
+        return f"<Provider {self.kind} issuer={quote(self.issuer)} application_id={self.application_id!a}>"
 
     @property
     def effective_leeway_seconds(self) -> float:

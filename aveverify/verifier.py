@@ -24,7 +24,7 @@ from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
-from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
+from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
 from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.provider import Provider
 
@@ -90,7 +90,7 @@ class Verifier:
         for provider in providers:
             if provider.application_id is None:
                 # SEC-03, XJW-007
-                log.warning("provider %r accepts tokens made for any client of its issuer", provider.issuer)
+                log.warning("provider %s accepts tokens made for any client of its issuer", quote(provider.issuer))
 
     @classmethod
     def from_auth_config(cls, config: AuthConfig, **options: Any) -> Self:  # noqa: ANN401 - those of the constructor
@@ -260,7 +260,7 @@ class Verifier:
 
     def __repr__(self) -> str:
         """Show the issuers only."""
-        return f"<Verifier {', '.join(provider.issuer for provider in self._providers)}>"
+        return f"<Verifier {', '.join(quote(provider.issuer) for provider in self._providers)}>"
 
     def __reduce__(self) -> NoReturn:
         """Refuse: keys and caches belong to one process."""

@@ -9,11 +9,12 @@ import json
 import re
 from typing import Final, NamedTuple
 
-from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError
+from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError, Reason
 
 # RFC 6750 §2.1: b64token. One blank or more after the scheme; a tab is malformed (HTTP-04, HTP-003).
 _BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-_SCHEME: Final = re.compile(rb"[^ \t]*")
+# Bearer credentials behind those of another scheme: two headers that a server joined (RFC 9110 §5.3).
+_SECOND_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
 
 
 def parse_authorization(value: str | bytes | None) -> bytes | None:
@@ -43,10 +44,13 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
     found = _BEARER.fullmatch(data)
     if found is not None:
         return found[1]
-    scheme = _SCHEME.match(data)
-    if scheme is not None and scheme[0] and scheme[0].lower() != b"bearer":
-        return None
-    raise InvalidRequestError
+    scheme = data.replace(b"\t", b" ").partition(b" ")[0].lower()
+    if scheme in (b"", b"bearer"):
+        raise InvalidRequestError
+    if _SECOND_BEARER.search(data):
+        # HTP-001: to pass for anonymous would hide the token that somebody sent.
+        raise InvalidRequestError(Reason.REPEATED_AUTHORIZATION)
+    return None
 
 
 class ChallengeParameters(NamedTuple):

@@ -6,8 +6,9 @@ All parsing comes before all checking: a structure or type at fault is refused f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aveverify._core.compact import (
     Header,
@@ -32,8 +33,6 @@ DEFAULT_LEEWAY_SECONDS: Final = 0.0
 ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "EdDSA"})
 _KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
 _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
-_BOOLEAN_CLAIMS: Final = frozenset({"email_verified", "phone_number_verified"})
-_PROTOCOL_TEXT_CLAIMS: Final = ("nonce", "acr", "azp", "at_hash", "c_hash")
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
 
@@ -75,31 +74,22 @@ def _parse_header_members(header: JsonObject) -> Header:
 
 
 def _parse_claims(claims: JsonObject) -> JsonObject:
-    if any("#" in name for name in claims):
+    plain = untag(claims)
+    if plain is not claims:
         _check_language_tags(claims)
-        claims = untag(claims)
-    for name in claims.keys() & STANDARD_CLAIMS:
-        _check_standard_claim(name, claims[name])
-    # OIDC-24
-    for name in _PROTOCOL_TEXT_CLAIMS:
-        _check_type(name, Hint.NOT_TEXT, good=is_text_or_null(claims.get(name)), rule="OIDC-24")
-    _check_type("amr", Hint.NOT_TEXT, good=is_texts_or_null(claims.get("amr")), rule="OIDC-24")
-    auth_time = claims.get("auth_time")
-    if auth_time is not None:
-        _check_type("auth_time", Hint.NOT_NUMBER, good=format_timestamp(auth_time) is not None, rule="OIDC-24")
-        # DV-01
-        if type(auth_time) is not str and auth_time > MAX_NUMERIC_DATE:
-            raise InvalidTokenError(
-                Reason.CLAIM_OUT_OF_RANGE, rule="DV-01", kind="oidc", claim="auth_time", hint=Hint.MILLISECONDS
-            )
+    for name, value in plain.items():
+        check = _CHECKS.get(name)
+        # CLM-02, OIDC-24: null is absent.
+        if check is not None and value is not None:
+            check(name, value)
     # OIDC-20, OIDC-21, OIDC-23
-    for name, rule in (("exp", "OIDC-20"), ("iat", "OIDC-21"), ("sub", "OIDC-23")):
-        if claims.get(name) is None:
+    for name, rule in _REQUIRED_CLAIMS:
+        if plain.get(name) is None:
             raise InvalidTokenError(Reason.CLAIM_MISSING, rule=rule, kind="oidc", claim=name)
     # DV-06: all users with an empty subject would be one user.
-    if claims["sub"] == "":
+    if plain["sub"] == "":
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
-    return claims
+    return plain
 
 
 def _check_language_tags(claims: JsonObject) -> None:
@@ -115,31 +105,65 @@ def _check_language_tags(claims: JsonObject) -> None:
             # CLM-07: both spellings in one token.
             raise InvalidTokenError(Reason.CLAIM_TYPE, rule="CLM-07", kind="oidc", claim=base)
         # CLM-05: typed, then dropped.
-        if tag:
-            _check_standard_claim(base, value)
+        if tag and value is not None:
+            _check_text(base, value)
 
 
-def _check_standard_claim(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
-    if value is None:
-        # CLM-02
-        return
-    if name in _BOOLEAN_CLAIMS:
-        # CLM-04
-        _check_type(name, Hint.NOT_BOOLEAN, good=type(value) is bool, rule="CLM-04")
-    elif name == "address":
-        # CLM-09
-        good = type(value) is dict and all(is_text_or_null(value.get(member)) for member in _ADDRESS_MEMBERS)
-        _check_type(name, None, good=good, rule="CLM-09")
-    elif name == "updated_at":
-        _check_type(name, None, good=format_timestamp(value) is not None, rule="CLM-10")
-    else:
-        # CLM-03
-        _check_type(name, Hint.NOT_TEXT, good=type(value) is str, rule="CLM-03")
+def _refuse_type(name: str, hint: Hint | None, rule: str) -> NoReturn:
+    raise InvalidTokenError(Reason.CLAIM_TYPE, rule=rule, kind="oidc", claim=name, hint=hint)
 
 
-def _check_type(name: str, hint: Hint | None, *, good: bool, rule: str) -> None:
-    if not good:
-        raise InvalidTokenError(Reason.CLAIM_TYPE, rule=rule, kind="oidc", claim=name, hint=hint)
+def _check_text(name: str, value: object) -> None:
+    # CLM-03, OIDC-24
+    if type(value) is not str:
+        _refuse_type(name, Hint.NOT_TEXT, "CLM-03")
+
+
+def _check_boolean(name: str, value: object) -> None:
+    # CLM-04
+    if type(value) is not bool:
+        _refuse_type(name, Hint.NOT_BOOLEAN, "CLM-04")
+
+
+def _check_address(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+    # CLM-09
+    if type(value) is not dict or not all(is_text_or_null(value.get(member)) for member in _ADDRESS_MEMBERS):
+        _refuse_type(name, None, "CLM-09")
+
+
+def _check_updated_at(name: str, value: object) -> None:
+    # CLM-10
+    if format_timestamp(value) is None:
+        _refuse_type(name, None, "CLM-10")
+
+
+def _check_auth_time(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+    # OIDC-24
+    if format_timestamp(value) is None:
+        _refuse_type(name, Hint.NOT_NUMBER, "OIDC-24")
+    # DV-01
+    if type(value) is not str and value > MAX_NUMERIC_DATE:
+        raise InvalidTokenError(
+            Reason.CLAIM_OUT_OF_RANGE, rule="DV-01", kind="oidc", claim=name, hint=Hint.MILLISECONDS
+        )
+
+
+def _check_texts(name: str, value: object) -> None:
+    # OIDC-24
+    if not is_texts_or_null(value):
+        _refuse_type(name, Hint.NOT_TEXT, "OIDC-24")
+
+
+_REQUIRED_CLAIMS: Final = (("exp", "OIDC-20"), ("iat", "OIDC-21"), ("sub", "OIDC-23"))
+_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
+    **dict.fromkeys(STANDARD_CLAIMS, _check_text),
+    **dict.fromkeys(("nonce", "acr", "azp", "at_hash", "c_hash"), _check_text),
+    **dict.fromkeys(("email_verified", "phone_number_verified"), _check_boolean),
+    "address": _check_address,
+    "updated_at": _check_updated_at,
+    "auth_time": _check_auth_time,
+    "amr": _check_texts,
+}
 
 
 def check_without_keys(token: UnverifiedToken, application_id: str | None) -> None:

@@ -1,0 +1,98 @@
+# One home for every command. Needs make, Python >= 3.11 with pip, and nothing else: each target builds the environment
+# it runs in. Another interpreter: make test PYTHON=python3.13
+
+PYTHON ?= python3
+# The versions that `make lanes` looks for.
+LANES := 3.11 3.12 3.13
+# What a lane runs: the verdicts, and the rules behind them.
+LANE_TESTS := tests/vectors $(wildcard tests/core)
+
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+# `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint format types bench bench-full bench-smoke vectors real-issuer oldest lanes build locks clean always
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is accepted and what is refused
+	@$(RUN) -m aveverify.cli demo
+
+test: .venv ## the whole test suite; branch coverage of the package must be 100 %
+	@$(RUN) -m pytest --cov
+
+check: lint types bench-smoke lanes oldest real-issuer test ## everything that must hold before a change goes in
+
+lint: .venv ## ruff, rules and format
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+format: .venv ## let ruff put imports and layout in order
+	@$(RUN) -m ruff check --fix-only --select I .
+	@$(RUN) -m ruff format .
+
+types: .venv ## mypy, strict
+	@$(RUN) -m mypy
+
+bench: .venv ## what one verification costs, as a ratio to the bare signature check
+	@$(RUN) -m benchmarks
+
+bench-full: .venv ## the same with many more rounds
+	@$(RUN) -m benchmarks --full
+
+bench-smoke: .venv ## shows that the benchmarks still run; its figures mean nothing
+	@$(RUN) -m benchmarks --smoke
+
+vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
+	@$(RUN) -m tests.vectors.refresh
+
+real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
+	@$(RUN) -m pytest -m real_issuer tests/real_issuer
+
+oldest: .venv-oldest ## the whole test suite on the oldest dependencies that pyproject.toml allows
+	@.venv-oldest/bin/python -m pytest
+
+lanes: $(LANES:%=lane-%) ## vectors and core on every other Python that is found here
+
+lane-%: .venv
+	@if [ "$*" = "$$($(RUN) tools/find_python.py --own)" ]; then \
+	    echo "lane $*: this is the Python of 'make test'"; \
+	elif python="$$($(RUN) tools/find_python.py $*)"; then \
+	    $(MAKE) --no-print-directory .venv-$* PYTHON="$$python" && .venv-$*/bin/python -m pytest $(LANE_TESTS); \
+	else \
+	    echo "SKIPPED: lane $*: no Python $* was found here"; \
+	fi
+
+build: .venv ## the two distributions, in dist/
+	@$(RUN) -m build --no-isolation
+
+locks: .venv-locks ## resolve requirements/*.txt anew, to the latest versions
+	@$(call lock,locks,requirements/locks.in)
+	@$(call lock,dev,pyproject.toml requirements/dev.in --all-extras)
+	@$(call lock,oldest,pyproject.toml requirements/test.in --all-extras --resolution lowest-direct)
+
+# $(call lock,NAME,SOURCES): one lock for every Python, with hashes and without the address of any index.
+lock = .venv-locks/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url $(2) --output-file requirements/$(1).txt
+
+clean: ## remove environments, caches and builds
+	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .real-issuer .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Asked at every run: the script does nothing where the environment is what lock, project and PYTHON ask for.
+.venv: always
+	@$(PYTHON) tools/environment.py .venv requirements/dev.txt
+
+.venv-oldest: always
+	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt
+
+.venv-locks: always
+	@$(PYTHON) tools/environment.py .venv-locks requirements/locks.txt --tools-only
+
+.venv-%: always
+	@$(PYTHON) tools/environment.py .venv-$* requirements/dev.txt
+
+always:

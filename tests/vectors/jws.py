@@ -1,0 +1,71 @@
+"""Where Wycheproof's cases and the RFCs' examples meet the core: below the claims, at keys and compact JWS.
+
+A JWS payload need not hold claims, so the first two steps are passed over; everything after them is the core's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aveverify import InvalidTokenError
+from aveverify._core.algorithms import UnsuitableKeyError
+from aveverify._core.compact import Header, UnverifiedToken, parse_header, parse_signature
+from aveverify._core.encoding import EncodingError, decode_base64url
+from aveverify._core.jwk import Dialect, KeySetFault, PublicKey, parse_key_set, parse_public_key
+from aveverify._core.registered import UnverifiedClaims
+from aveverify._core.signature import verify_signature
+from aveverify.errors import Fault
+
+DIALECTS: tuple[Dialect, ...] = ("oidc", "customJwt")
+
+
+def public_key(jwk: Mapping[str, Any]) -> PublicKey | None:
+    """The key that a JWK describes, or None where it describes none that could verify here."""
+    try:
+        return parse_public_key(dict(jwk), strict=True)
+    except UnsuitableKeyError:
+        return None
+
+
+def payload_of(jws: bytes, keys: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """The payload of a compact JWS, if a key of the set vouches for it, in whichever dialect the set is read."""
+    in_oidc, in_custom_jwt = ({payload_under(jws, key) for key in verifying_keys(keys, path)} for path in DIALECTS)
+    assert in_oidc == in_custom_jwt
+    return next(iter(in_oidc - {None}), None)
+
+
+def verifying_keys(keys: Sequence[Mapping[str, Any]], dialect: Dialect) -> list[PublicKey]:
+    """The keys of a set that may verify signatures."""
+    try:
+        candidates = parse_key_set(json.dumps({"keys": keys}).encode(), dialect).candidates
+    except KeySetFault:
+        return []
+    return [
+        candidate.key
+        for candidate in candidates
+        if candidate.for_signatures and candidate.key and candidate.alg in {None, candidate.key.algorithm.name}
+    ]
+
+
+def payload_under(jws: bytes, key: PublicKey) -> bytes | None:
+    """The payload of a compact JWS, if this key vouches for it."""
+    try:
+        return verify_signature(well_formed(jws, key), key, "customJwt").payload
+    except (InvalidTokenError, EncodingError):
+        return None
+
+
+def well_formed(jws: bytes, key: PublicKey) -> UnverifiedToken:
+    """Read a compact JWS strictly, and see that its header asks for the algorithm of the key and nothing more."""
+    header_end = jws.find(b".")
+    payload_end = jws.find(b".", header_end + 1)
+    payload = decode_base64url(jws[header_end + 1 : payload_end])
+    unverified = UnverifiedClaims(jws, header_end, payload_end, payload, {}, "", ())
+    members = parse_header(unverified, "customJwt")
+    if members.get("alg") != key.algorithm.name or "crit" in members:
+        raise EncodingError(Fault.MEMBER_TYPE)
+    header = Header(members["alg"], members.get("kid"), None, None, crit=False)
+    signature = parse_signature(unverified, "customJwt")
+    return UnverifiedToken(unverified, {}, header, jws[:payload_end], signature)
