@@ -10,8 +10,10 @@ from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
     from aveverify._core.judge import Wait
+    from aveverify._core.selection import ProviderTable
     from aveverify._flight import Landing
     from aveverify._keys import KeyEngine, KeySource
+    from aveverify.provider import Provider
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3
@@ -24,19 +26,26 @@ class Desk:
         engine: The engine.
     """
 
-    __slots__ = ("_asked_after", "_engine", "_patient", "_waits", "at", "now", "patience_seconds", "providers", "table")
+    # How many flights of the source had begun when this verification first looked at it.
+    _asked_after: int | None = None
+    _waits = 0
+    _patient = True
 
     def __init__(self, engine: KeyEngine) -> None:
         self._engine = engine
-        self._asked_after: int | None = None
-        self._waits = 0
-        self._patient = True
-        self.patience_seconds = engine.policy.waiter_seconds
-        self.table = engine.table
-        self.providers = engine.providers
         # The clocks are read once for each look at the token (CLK-006).
-        self.now = engine.read_now()
-        self.at = engine.read_monotonic()
+        self.now, self.at = engine.read_clocks()
+        self.patience_seconds = engine.policy.waiter_seconds
+
+    @property
+    def table(self) -> ProviderTable:
+        """Which provider a token belongs to."""
+        return self._engine.table
+
+    @property
+    def providers(self) -> tuple[tuple[Provider, KeySource], ...]:
+        """The providers in written order, each with its key source."""
+        return self._engine.providers
 
     def keys_of(self, source: KeySource) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
@@ -94,11 +103,10 @@ class Desk:
         Args:
             landed: Whether the flight ended while this verification waited for it.
         """
-        at = self._engine.read_monotonic()
+        now, at = self._engine.read_clocks()
         self.patience_seconds = max(self.patience_seconds - (at - self.at), 0.0)
         self._patient = self._patient and landed
-        self.now = self._engine.read_now()
-        self.at = at
+        self.now, self.at = now, at
 
     def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing | None]:
         return source.settle(need, self._asked_after or 0, now=self.now, at=self.at, patient=self._patient)

@@ -71,16 +71,14 @@ class Harvester:
         issuers: The configured issuers that share them.
         fetcher: Who gets them.
         policy: Limits and lifetimes.
-        read_now: The wall clock.
-        read_monotonic: The monotonic clock.
+        read_clocks: The wall clock and the monotonic clock.
     """
 
     address: SourceAddress
     issuers: tuple[str, ...]
     fetcher: Fetcher
     policy: CachePolicy
-    read_now: Callable[[], float]
-    read_monotonic: Callable[[], float]
+    read_clocks: Callable[[], tuple[float, float]]
     _known: _KnownMetadata | None = None
 
     def fetch_keys(self, flight: Flight) -> Harvest:
@@ -110,7 +108,7 @@ class Harvester:
 
     def _fetch_metadata(self, url: str, flight: Flight, *, renew: bool) -> _KnownMetadata:
         known = None if renew else self._known
-        at, now = self.read_monotonic(), self.read_now()
+        now, at = self.read_clocks()
         if known is not None and max(at - known.fetched_at, now - known.fetched_now) < self.policy.discovery_seconds:
             return known
         try:
@@ -160,7 +158,8 @@ class Harvester:
         return failure
 
     def _try_to_fetch(self, url: str, flight: Flight, *, forced: bool) -> tuple[Headers, bytes] | FlightFault:
-        remaining_seconds = flight.began_at + self.policy.flight_deadline_seconds - self.read_monotonic()
+        _, at = self.read_clocks()
+        remaining_seconds = flight.began_at + self.policy.flight_deadline_seconds - at
         if remaining_seconds <= 0:
             return FlightFault("the deadline passed")
         request = FetchRequest(

@@ -127,7 +127,7 @@ class KeySource:
 
     def _land(self, flight: Flight, landing: Landing, result: Harvest | FlightFault) -> None:
         try:
-            at = self._harvester.read_monotonic()
+            _, at = self._harvester.read_clocks()
         except InvalidTokenError:
             # A clock that fails must not leave waiters behind; they meet it themselves.
             at = flight.began_at
@@ -218,26 +218,26 @@ class KeyEngine:
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
 
     def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
-        harvester = Harvester(
-            address, issuers, self._fetcher, self.policy, read_now=self.read_now, read_monotonic=self.read_monotonic
-        )
+        harvester = Harvester(address, issuers, self._fetcher, self.policy, self.read_clocks)
         return KeySource(harvester, self.policy, self._tell)
 
-    def read_now(self) -> float:
-        """Return the wall clock.
+    def read_clocks(self) -> tuple[float, float]:
+        """Read the wall clock and the monotonic clock.
+
+        Returns:
+            Seconds since the epoch; seconds from an arbitrary beginning.
 
         Raises:
-            InvalidTokenError: `CLOCK_UNUSABLE`, where it is negative, not a number or raises (CLK-003).
+            InvalidTokenError: `CLOCK_UNUSABLE`, where one of them is negative, not a number or raises (CLK-003).
         """
-        return _usable(self._clock.now)
-
-    def read_monotonic(self) -> float:
-        """Return the monotonic clock.
-
-        Raises:
-            InvalidTokenError: `CLOCK_UNUSABLE`, where it is negative, not a number or raises (CLK-003).
-        """
-        return _usable(self._clock.monotonic)
+        try:
+            now, at = self._clock.now(), self._clock.monotonic()
+            usable = 0 <= now < _FOREVER and 0 <= at < _FOREVER
+        except Exception:  # noqa: BLE001 - a clock that raises, whatever it raises, must lead to a refusal
+            usable = False
+        if not usable:
+            raise InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
+        return now, at
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, FetchFailed):
@@ -259,14 +259,3 @@ class KeyEngine:
 
 def _address_of(provider: Provider) -> SourceAddress:
     return SourceAddress(provider.kind, provider.metadata_url, provider.key_set_url, provider.insecure_http)
-
-
-def _usable(read: Callable[[], float]) -> float:
-    try:
-        instant = read()
-        usable = 0 <= instant < _FOREVER
-    except Exception:  # noqa: BLE001 - a clock that raises, whatever it raises, must lead to a refusal
-        usable = False
-    if not usable:
-        raise InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
-    return instant

@@ -7,7 +7,7 @@ token cache cannot be changed by one request for the next. Its repr shows issuer
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, cast, overload
 
 from aveverify._core.encoding import JsonObject, parse_json_object
 from aveverify._core.mapping import custom_jwt_custom_claims, oidc_attributes, oidc_custom_claims, untag
@@ -46,28 +46,29 @@ class ConvexIdentity(_RequiredMembers, total=False):
     updatedAt: str
 
 
-# Convex's member -> our attribute. Only OIDC tokens set them (CJ-27).
-_ATTRIBUTE_OF_MEMBER: Final = {
-    "name": "name",
-    "nickname": "nickname",
-    "email": "email",
-    "gender": "gender",
-    "givenName": "given_name",
-    "familyName": "family_name",
-    "preferredUsername": "preferred_username",
-    "profileUrl": "profile_url",
-    "pictureUrl": "picture_url",
-    "websiteUrl": "website_url",
-    "emailVerified": "email_verified",
-    "birthday": "birthday",
-    "timezone": "timezone",
-    "language": "language",
-    "phoneNumber": "phone_number",
-    "phoneNumberVerified": "phone_number_verified",
-    "address": "address",
-    "updatedAt": "updated_at",
-}
+T = TypeVar("T")
 _set: Final = object.__setattr__
+
+
+class _Attribute(Generic[T]):
+    """A standard attribute: a read-only view of the member that Convex shows, None when absent."""
+
+    __slots__ = ("_member",)
+
+    def __init__(self, member: str) -> None:
+        self._member = member
+
+    @overload
+    def __get__(self, identity: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, identity: Identity, owner: type) -> T | None: ...
+
+    def __get__(self, identity: Identity | None, owner: type) -> Self | T | None:
+        return self if identity is None else identity._attributes.get(self._member)  # noqa: SLF001 - its own class
+
+
+_IMMUTABLE: Final = "an Identity cannot be changed"
 
 
 class Identity:
@@ -84,37 +85,36 @@ class Identity:
     Source: ID-01 to ID-10.
     """
 
-    __slots__ = (
-        "_payload", "address", "birthday", "email", "email_verified", "expires_at", "family_name", "gender",
-        "given_name", "issued_at", "issuer", "language", "name", "nickname", "phone_number", "phone_number_verified",
-        "picture_url", "preferred_username", "profile_url", "provider", "subject", "timezone", "updated_at",
-        "website_url",
-    )  # fmt: skip
+    __slots__ = ("_attributes", "_payload", "expires_at", "issued_at", "issuer", "provider", "subject")
 
     issuer: str
     subject: str
     provider: Provider
     expires_at: int | float
     issued_at: int | float | None
-    name: str | None
-    nickname: str | None
-    email: str | None
-    gender: str | None
-    given_name: str | None
-    family_name: str | None
-    preferred_username: str | None
-    profile_url: str | None
-    picture_url: str | None
-    website_url: str | None
-    email_verified: bool | None
-    birthday: str | None
-    timezone: str | None
-    language: str | None
-    phone_number: str | None
-    phone_number_verified: bool | None
-    address: str | None
-    updated_at: str | None
+    # Convex's names -> values, of the attributes that are present; never handed out.
+    _attributes: JsonObject
+    # As bytes, so that nobody can change it.
     _payload: bytes
+
+    name = _Attribute[str]("name")
+    nickname = _Attribute[str]("nickname")
+    email = _Attribute[str]("email")
+    gender = _Attribute[str]("gender")
+    given_name = _Attribute[str]("givenName")
+    family_name = _Attribute[str]("familyName")
+    preferred_username = _Attribute[str]("preferredUsername")
+    profile_url = _Attribute[str]("profileUrl")
+    picture_url = _Attribute[str]("pictureUrl")
+    website_url = _Attribute[str]("websiteUrl")
+    email_verified = _Attribute[bool]("emailVerified")
+    birthday = _Attribute[str]("birthday")
+    timezone = _Attribute[str]("timezone")
+    language = _Attribute[str]("language")
+    phone_number = _Attribute[str]("phoneNumber")
+    phone_number_verified = _Attribute[bool]("phoneNumberVerified")
+    address = _Attribute[str]("address")
+    updated_at = _Attribute[str]("updatedAt")
 
     def __init__(self) -> None:
         """Refuse: an identity comes from a verifier."""
@@ -163,12 +163,9 @@ class Identity:
             "tokenIdentifier": self.token_identifier,
             "issuer": self.issuer,
             "subject": self.subject,
+            **self._attributes,
+            **self._custom(),
         }
-        for member, attribute in _ATTRIBUTE_OF_MEMBER.items():
-            value = getattr(self, attribute)
-            if value is not None:
-                members[member] = value
-        members.update(self._custom())
         return cast("ConvexIdentity", members)
 
     @property
@@ -202,13 +199,11 @@ class Identity:
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         """Refuse: an identity never changes."""
-        message = "an Identity cannot be changed"
-        raise AttributeError(message)
+        raise AttributeError(_IMMUTABLE)
 
     def __delattr__(self, name: str) -> NoReturn:
         """Refuse: an identity never changes."""
-        message = "an Identity cannot be changed"
-        raise AttributeError(message)
+        raise AttributeError(_IMMUTABLE)
 
     def __copy__(self) -> Identity:
         """Return the identity itself: it never changes."""
@@ -239,16 +234,16 @@ def make_identity(provider: Provider, payload: bytes, claims: JsonObject) -> Ide
     identity = object.__new__(Identity)
     _set(identity, "provider", provider)
     _set(identity, "_payload", payload)
-    oidc = provider.kind == "oidc"
-    if oidc:
+    # CJ-27: a customJwt token sets no attributes.
+    attributes: JsonObject = {}
+    if provider.kind == "oidc":
         claims = untag(claims)
+        attributes = oidc_attributes(claims)
     _set(identity, "issuer", claims["iss"])
     _set(identity, "subject", claims["sub"])
     _set(identity, "expires_at", claims["exp"])
     _set(identity, "issued_at", claims.get("iat"))
-    attributes = oidc_attributes(claims) if oidc else {}
-    for member, attribute in _ATTRIBUTE_OF_MEMBER.items():
-        _set(identity, attribute, attributes.get(member))
+    _set(identity, "_attributes", attributes)
     return identity
 
 
