@@ -6,12 +6,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.key_cache import Action, Decision, Need, Snapshot, decide
+from aveverify._flight import LANDED, Landing
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
     from aveverify._core.judge import Wait
     from aveverify._core.selection import ProviderTable
-    from aveverify._flight import Landing
     from aveverify._keys import KeyEngine, KeySource
     from aveverify.provider import Provider
 
@@ -69,14 +69,14 @@ class Desk:
             self._settle(source, Need.KEYS)
         return snapshot if action in (Action.USE, Action.USE_AND_REFRESH) else None
 
-    def settle(self, wait: Wait[KeySource]) -> Landing | None:
+    def settle(self, wait: Wait[KeySource]) -> Landing:
         """Find out what to wait for.
 
         Args:
             wait: What `judge` is missing.
 
         Returns:
-            The flight to wait for; None where the state has changed meanwhile and another look is due.
+            The flight to wait for; one that has landed where the state has changed meanwhile and another look is due.
 
         Raises:
             InvalidTokenError: Waiting cannot help, and the token is refused.
@@ -95,7 +95,7 @@ class Desk:
                 issuer=wait.provider.issuer,
                 cause=wait.source.state.last_cause,
             )
-        return landing
+        return landing if decision.action is Action.WAIT else LANDED
 
     def resume(self, *, landed: bool) -> None:
         """Come back from waiting: read the clocks anew, and count what was spent.
@@ -108,5 +108,5 @@ class Desk:
         self._patient = self._patient and landed
         self.now, self.at = now, at
 
-    def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing | None]:
+    def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing]:
         return source.settle(need, self._asked_after or 0, now=self.now, at=self.at, patient=self._patient)

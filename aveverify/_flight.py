@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event, Lock
+from typing import Final
 
 
 class Landing:
@@ -18,6 +19,11 @@ class Landing:
         self._event = Event()
         self._lock = Lock()
         self._wakers: list[Callable[[], None]] = []
+
+    @property
+    def has_landed(self) -> bool:
+        """Whether it has happened."""
+        return self._event.is_set()
 
     def land(self) -> None:
         """Let it happen, and wake everybody who waits."""
@@ -60,17 +66,20 @@ class Landing:
                 return
 
         with self._lock:
-            if not self._event.is_set():
-                self._wakers.append(wake)
-        if self._event.is_set():
-            return True
+            if self.has_landed:
+                return True
+            self._wakers.append(wake)
         try:
             await asyncio.wait_for(landed.wait(), timeout_seconds)
         except TimeoutError:
-            return self._event.is_set()
+            return self.has_landed
         finally:
             # A waiter that is cancelled or gives up leaves nothing behind.
             with self._lock:
                 if wake in self._wakers:
                     self._wakers.remove(wake)
         return True
+
+
+LANDED: Final = Landing()
+LANDED.land()

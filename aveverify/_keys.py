@@ -62,14 +62,13 @@ class KeySource:
         self._policy = policy
         self._tell = tell
         self._lock = Lock()
-        self._landing: Landing | None = None
+        # Of the flight under way, or of the last one.
+        self._landing = Landing()
         key_set_url = harvester.address.key_set_url
         if key_set_url is not None and is_data_url(key_set_url):
             self.state = CacheState(snapshot=_read_data_url(key_set_url))
 
-    def settle(
-        self, need: Need, asked_after: int, *, now: float, at: float, patient: bool
-    ) -> tuple[Decision, Landing | None]:
+    def settle(self, need: Need, asked_after: int, *, now: float, at: float, patient: bool) -> tuple[Decision, Landing]:
         """Decide under the lock, and begin a flight outside it where one is due.
 
         Args:
@@ -80,7 +79,7 @@ class KeySource:
             patient: Whether the verification may still wait.
 
         Returns:
-            The decision, and for WAIT what to wait for.
+            The decision, and the flight to wait for where it says WAIT.
         """
         begun: Flight | None = None
         with self._lock:
@@ -93,9 +92,9 @@ class KeySource:
             landing = self._landing
         if overdue is not None:
             self._tell(overdue)
-        if begun is not None and landing is not None:
+        if begun is not None:
             self._start(begun, landing)
-        return decision, landing if decision.action is Action.WAIT else None
+        return decision, landing
 
     def _expire(self, at: float) -> Event | None:
         """Give up a flight that is past its deadline, whatever its thread is still doing: its answer comes too late."""
@@ -103,8 +102,7 @@ class KeySource:
         if flight is None or at - flight.began_at < self._policy.flight_deadline_seconds:
             return None
         event = self._note(flight, FlightFault("the deadline passed"), at)
-        if self._landing is not None:
-            self._landing.land()
+        self._landing.land()
         return event
 
     def _start(self, flight: Flight, landing: Landing) -> None:

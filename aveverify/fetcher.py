@@ -7,9 +7,10 @@ decided in `aveverify._core.documents`. It follows no redirect, decodes nothing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from threading import Lock, Timer
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 USER_AGENT: Final = "aveverify"
 _CHUNK_BYTES: Final = 16 * 1024
 _CONNECT_SECONDS: Final = 3.0
+_CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 
 
 class FetchError(Exception):
@@ -108,48 +110,33 @@ class HttpxFetcher:
         """
         import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
 
-        streams: list[Any] = []
-        over = False
-
-        def abort() -> None:
-            # NET-005, NET-006: httpx's timeouts are per read, so a dripping answer never trips them.
-            nonlocal over
-            over = True
-            _shut_down(streams)
-
-        deadline = monotonic() + request.deadline_seconds
-        timer = Timer(request.deadline_seconds, abort)
+        watch = _Watch()
+        timer = Timer(request.deadline_seconds, watch.abort)
         timer.daemon = True
         timer.start()
-        cause: str
         try:
             timeout = httpx.Timeout(request.deadline_seconds, connect=min(_CONNECT_SECONDS, request.deadline_seconds))
-            extensions = {"trace": lambda name, info: _collect_stream(streams, name, info)}
             with self._get_client().stream(
-                "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions=extensions
+                "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions={"trace": watch.trace}
             ) as response:
                 body = bytearray()
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
                         raise FetchError("the answer is too long")
-                    if monotonic() > deadline:
-                        over = True
-                        break
-                if not over:
-                    return FetchResponse(
-                        status=response.status_code, headers=response.headers.multi_items(), body=bytes(body)
-                    )
+            # An answer that was cut off at the deadline may look whole.
+            if not watch.is_over:
+                return FetchResponse(
+                    status=response.status_code, headers=response.headers.multi_items(), body=bytes(body)
+                )
             cause = "the deadline passed"
-        except httpx.TimeoutException:
-            cause = "the issuer did not answer in time"
-        except httpx.ConnectError:
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             cause = "no connection to the issuer"
         except (httpx.HTTPError, httpx.InvalidURL):
-            cause = "the exchange with the issuer failed"
+            cause = "the deadline passed" if watch.is_over else "the exchange with the issuer failed"
         finally:
             timer.cancel()
-        raise FetchError("the deadline passed" if over else cause)
+        raise FetchError(cause)
 
     def close(self) -> None:
         """Close the connections. A later fetch opens new ones."""
@@ -177,19 +164,29 @@ class HttpxFetcher:
             return self._client
 
 
-def _collect_stream(streams: list[Any], name: str, info: Mapping[str, Any]) -> None:
-    if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-        streams.append(info["return_value"])
+class _Watch:
+    """Ends one exchange from outside: httpx's limits are per read, so a dripping answer never trips them (NET-005)."""
 
+    def __init__(self) -> None:
+        self.is_over = False
+        self._streams: list[Any] = []
+        self._lock = Lock()
 
-def _shut_down(streams: list[Any]) -> None:
-    import socket  # noqa: PLC0415 - only at a missed deadline
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of the connections of this exchange (httpx's extension `trace`)."""
+        if event in _CONNECTED:
+            with self._lock:
+                self._streams.append(info["return_value"])
+                late = self.is_over
+            if late:
+                self.abort()
 
-    for stream in streams:
-        connection = stream.get_extra_info("socket")
-        if connection is not None:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # The other side closed it first: what was wanted.
-                continue
+    def abort(self) -> None:
+        """Shut the connections down, so that whoever reads from them stops."""
+        with self._lock:
+            self.is_over = True
+            streams = list(self._streams)
+        for stream in streams:
+            # Where the other side was faster, the connection is gone already.
+            with suppress(OSError):
+                stream.get_extra_info("socket").shutdown(SHUT_RDWR)

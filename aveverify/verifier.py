@@ -29,6 +29,7 @@ from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.provider import Provider
 
 if TYPE_CHECKING:
+    from aveverify._flight import Landing
     from aveverify.events import OnEvent
     from aveverify.identity import Identity
 
@@ -161,9 +162,8 @@ class Verifier:
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
-            if landing is not None:
-                self._warn_of_blocked_loop()
-                desk.resume(landed=landing.wait(desk.patience_seconds))
+            self._warn_of_blocked_loop(landing)
+            desk.resume(landed=landing.wait(desk.patience_seconds))
 
     async def verify_async(self, token: str | bytes) -> Identity:
         """Verify a token without ever blocking the event loop for the network.
@@ -186,8 +186,7 @@ class Verifier:
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
-            if landing is not None:
-                desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+            desk.resume(landed=await landing.wait_async(desk.patience_seconds))
 
     def verify_header(self, value: str | bytes | None) -> Identity | None:
         """Verify the token of an Authorization header.
@@ -225,8 +224,7 @@ class Verifier:
             try:
                 while desk.keys_of(source) is None:
                     landing = desk.settle(Wait(provider, source, Need.KEYS, None))
-                    if landing is not None:
-                        desk.resume(landed=landing.wait(desk.patience_seconds))
+                    desk.resume(landed=landing.wait(desk.patience_seconds))
             except KeysUnavailableError:
                 if fail_closed:
                     raise
@@ -238,8 +236,7 @@ class Verifier:
             try:
                 while desk.keys_of(source) is None:
                     landing = desk.settle(Wait(provider, source, Need.KEYS, None))
-                    if landing is not None:
-                        desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+                    desk.resume(landed=await landing.wait_async(desk.patience_seconds))
             except KeysUnavailableError:
                 if fail_closed:
                     raise
@@ -284,8 +281,8 @@ class Verifier:
         self._tokens.put(digest, outcome, len(token))
         return outcome.identity
 
-    def _warn_of_blocked_loop(self) -> None:
-        if self._warned or "asyncio" not in sys.modules:
+    def _warn_of_blocked_loop(self, landing: Landing) -> None:
+        if self._warned or landing.has_landed or "asyncio" not in sys.modules:
             return
         import asyncio  # noqa: PLC0415 - imported by the program already
 

@@ -28,7 +28,8 @@ _PADDING: Final = (b"", None, b"==", b"=")
 # Canonical: the unused low bits of the last character are zero (DV-02).
 _LAST_OF_TWO: Final = frozenset(b"AQgw")
 _LAST_OF_THREE: Final = frozenset(b"AEIMQUYcgkosw048")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# The closing quote is optional so that a string that never ends is passed over once, not once for each quote in it.
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 class EncodingError(ValueError):

@@ -1,0 +1,81 @@
+"""What every test gets: the versions in the header, a network that ends at this machine, and a world to verify in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from aveverify import Identity, Verifier
+from aveverify.testing import FakeClock, FakeIssuer
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+VerifyAny = Callable[[Verifier, str | bytes], Identity]
+
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+def pytest_report_header() -> str:
+    names = ("cryptography", "PyJWT", "httpx", "cachetools", "starlette", "flask")
+    return "with " + ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def _check_loopback(address: Any) -> None:  # noqa: ANN401 - whatever a socket takes
+    if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        message = f"a test tried to reach {address[0]}"
+        raise AssertionError(message)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - as socket's own
+        _check_loopback(address)
+        _connect(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:  # noqa: ANN401 - as socket's own
+        _check_loopback(address)
+        return _connect_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def issuer(clock: FakeClock) -> FakeIssuer:
+    return FakeIssuer(clock=clock)
+
+
+@pytest.fixture
+def verifier(issuer: FakeIssuer) -> Iterator[Verifier]:
+    with issuer.verifier() as verifier:
+        yield verifier
+
+
+def _verify(verifier: Verifier, token: str | bytes) -> Identity:
+    return verifier.verify(token)
+
+
+def _verify_async(verifier: Verifier, token: str | bytes) -> Identity:
+    return asyncio.run(verifier.verify_async(token))
+
+
+@pytest.fixture(params=[_verify, _verify_async], ids=["sync", "async"])
+def verify_any(request: pytest.FixtureRequest) -> VerifyAny:
+    """Both entry points: a behaviour holds for each of them."""
+    driver: VerifyAny = request.param
+    return driver

@@ -1,0 +1,1 @@
+"""The engine against real local servers: what is fetched, waited for, kept and given up."""
