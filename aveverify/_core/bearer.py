@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError, Reason
 
-# RFC 6750 §2.1: b64token. One blank or more after the scheme; a tab is malformed (HTTP-04, HTP-003).
-_BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
+# RFC 6750 §2.1: what a b64token is made of, in front of its padding.
+_B64TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 # Bearer credentials behind those of another scheme: two headers that a server joined (RFC 9110 §5.3).
 _SECOND_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
 
@@ -27,7 +27,8 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
         The token; None where there are no credentials or those of another scheme.
 
     Raises:
-        InvalidRequestError: The scheme is Bearer, or nothing, and what follows is not one token.
+        InvalidRequestError: The scheme is Bearer, or nothing, and what follows is not one token; or there are
+            further credentials, for Bearer, behind those of another scheme.
         TypeError: It is neither text nor bytes nor None.
 
     Source: RFC 6750 §2.1; HTTP-04 to HTTP-06; HTP-002 to HTP-006.
@@ -41,11 +42,16 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
         # HTTP-01
         raise InvalidRequestError
     data = (value.encode() if isinstance(value, str) else value).strip(b" \t")
-    found = _BEARER.fullmatch(data)
-    if found is not None:
-        return found[1]
-    scheme = data.replace(b"\t", b" ").partition(b" ")[0].lower()
-    if scheme in (b"", b"bearer"):
+    # HTTP-04, HTP-003: the scheme in any case, then one blank or more; a tab there is malformed.
+    scheme, _, credentials = data.partition(b" ")
+    scheme = scheme.lower()
+    if scheme == b"bearer":
+        token = credentials.lstrip(b" ")
+        characters = token.rstrip(b"=")
+        if characters and not characters.translate(None, _B64TOKEN):
+            return token
+        raise InvalidRequestError
+    if not scheme or scheme.startswith(b"bearer\t"):
         raise InvalidRequestError
     if _SECOND_BEARER.search(data):
         # HTP-001: to pass for anonymous would hide the token that somebody sent.
