@@ -19,7 +19,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is accepted and what is refused
-	@$(RUN) -m aveverify.cli demo
+	@$(RUN) -m aveverify demo
 
 test: .venv ## the whole test suite; branch coverage of the package must be 100 %
 	@$(RUN) -m pytest --cov

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
 
+from aveverify._fork import renew_after_fork
 from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 
@@ -15,8 +16,41 @@ if TYPE_CHECKING:
 
 # A program that verifies for more issuers than this through the plain function should make verifiers of its own.
 MAX_KEPT_VERIFIERS: Final = 64
-_kept: Final[LRUCache[Provider, Verifier]] = LRUCache(MAX_KEPT_VERIFIERS)
-_lock: Final = Lock()
+
+
+class _KeptVerifiers:
+    """A few verifiers by their provider; the one that was used least recently goes first."""
+
+    def __init__(self) -> None:
+        self._verifiers: LRUCache[Provider, Verifier] = LRUCache(MAX_KEPT_VERIFIERS)
+        self._lock = Lock()
+        renew_after_fork(self)
+
+    def __len__(self) -> int:
+        return len(self._verifiers)
+
+    def of(self, provider: Provider) -> Verifier:
+        """Return the verifier of a provider, the same as last time."""
+        with self._lock:
+            verifier = self._verifiers.get(provider)
+            if verifier is None:
+                verifier = self._verifiers[provider] = Verifier(provider)
+            return verifier
+
+    def clear(self) -> None:
+        """Close and forget all of them."""
+        with self._lock:
+            verifiers = list(self._verifiers.values())
+            self._verifiers.clear()
+        for verifier in verifiers:
+            verifier.close()
+
+    def renew_after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = Lock()
+
+
+kept: Final = _KeptVerifiers()
 
 
 def verify(token: str | bytes, *, issuer: str, application_id: str, leeway_seconds: float | None = None) -> Identity:
@@ -37,8 +71,4 @@ def verify(token: str | bytes, *, issuer: str, application_id: str, leeway_secon
         ConfigurationError: Issuer, audience or leeway cannot be right.
     """
     provider = Provider(issuer=issuer, application_id=application_id, leeway_seconds=leeway_seconds)
-    with _lock:
-        verifier = _kept.get(provider)
-        if verifier is None:
-            verifier = _kept[provider] = Verifier(provider)
-    return verifier.verify(token)
+    return kept.of(provider).verify(token)

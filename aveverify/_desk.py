@@ -65,9 +65,13 @@ class Desk:
             at=self.at,
             patient=self._patient,
         ).action
+        if snapshot is None or action not in (Action.USE, Action.USE_AND_REFRESH):
+            return None
+        if snapshot.age_seconds(self.now, self.at) >= snapshot.fresh_seconds:
+            source.note_stale(snapshot, self.now, self.at)
         if action is Action.USE_AND_REFRESH:
             self._settle(source, Need.KEYS)
-        return snapshot if action in (Action.USE, Action.USE_AND_REFRESH) else None
+        return snapshot
 
     def settle(self, wait: Wait[KeySource]) -> Landing:
         """Find out what to wait for.

@@ -1,33 +1,27 @@
 """What happens on a flight: the discovery document, then the key set, within one deadline.
 
 Runs on a worker thread and blocks. Decides nothing about keys at hand: it brings a `Harvest` or says in our own words
-why it could not. DISC-03 to DISC-11; JWKS-02 to JWKS-08; NET-001 to NET-022.
+why it could not. DISC-03 to DISC-11; JWKS-02 to JWKS-08.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aveverify import _version
 from aveverify._core import documents
 from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
-from aveverify._core.documents import DocumentFault, Headers
-from aveverify._core.jwk import KeySetFault, parse_key_set
+from aveverify._core.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import Flight, Harvest
+from aveverify._courier import Courier, FlightFault
 from aveverify.errors import ProviderKind
-from aveverify.fetcher import FetchError, FetchRequest
 
 if TYPE_CHECKING:
-    from aveverify.cache_policy import CachePolicy
-    from aveverify.fetcher import Fetcher
+    from aveverify._core.documents import Headers
 
-_USER_AGENT: Final = f"aveverify/{_version.__version__}"
 # The key set has moved: the discovery document tells where to (RFC 9110 §15.5.5, §15.5.11).
 _MOVED: Final = (404, 410)
-_WORTH_A_RETRY: Final = (502, 503, 504)
 
 
 class SourceAddress(NamedTuple):
@@ -37,22 +31,6 @@ class SourceAddress(NamedTuple):
     metadata_url: str | None
     key_set_url: str | None
     insecure_http: bool
-
-
-class FlightFault(Exception):  # noqa: N818 - it says why a flight failed
-    """A flight failed.
-
-    Args:
-        cause: Why, in our own words.
-        status: The HTTP status, where there was one.
-        retry_after_seconds: How long the issuer asks to be left alone.
-    """
-
-    def __init__(self, cause: str, *, status: int = 0, retry_after_seconds: float = 0.0) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.status = status
-        self.retry_after_seconds = retry_after_seconds
 
 
 class _KnownMetadata(NamedTuple):
@@ -69,16 +47,12 @@ class Harvester:
     Attributes:
         address: Where the documents are.
         issuers: The configured issuers that share them.
-        fetcher: Who gets them.
-        policy: Limits and lifetimes.
-        read_clocks: The wall clock and the monotonic clock.
+        courier: Who brings them.
     """
 
     address: SourceAddress
     issuers: tuple[str, ...]
-    fetcher: Fetcher
-    policy: CachePolicy
-    read_clocks: Callable[[], tuple[float, float]]
+    courier: Courier
     _known: _KnownMetadata | None = None
 
     def fetch_keys(self, flight: Flight) -> Harvest:
@@ -108,82 +82,60 @@ class Harvester:
 
     def _fetch_metadata(self, url: str, flight: Flight, *, renew: bool) -> _KnownMetadata:
         known = None if renew else self._known
-        now, at = self.read_clocks()
-        if known is not None and max(at - known.fetched_at, now - known.fetched_now) < self.policy.discovery_seconds:
+        now, at = self.courier.read_clocks()
+        lifetime_seconds = self.courier.policy.discovery_seconds
+        if known is not None and max(at - known.fetched_at, now - known.fetched_now) < lifetime_seconds:
             return known
         try:
-            headers, body = self._fetch(url, flight, forced=flight.forced or renew)
-            documents.check_metadata_type(headers)
-            metadata = parse_metadata(
-                body, fetched_over_http=url[:5].lower() == "http:", any_host=self.address.insecure_http
+            metadata, document = self.courier.bring(
+                url,
+                flight,
+                self._read_metadata,
+                forced=flight.forced or renew,
+                lifetime_seconds=lambda _headers: 0.0 if renew else lifetime_seconds,
             )
-        except (DocumentFault, MetadataFault) as fault:
-            failure = FlightFault(fault.cause)
         except FlightFault as fault:
             failure = fault
         else:
-            # DISC-05: a document that speaks for none of the configured issuers is nonsense.
-            if any(speaks_for(metadata.issuer, issuer) for issuer in self.issuers):
-                self._known = _KnownMetadata(metadata, sha256(body).digest(), at, now)
-                return self._known
-            failure = FlightFault("the discovery document belongs to another issuer")
+            age_seconds = max(now - document.fetched_now, 0.0)
+            digest = sha256(document.body).digest()
+            self._known = _KnownMetadata(metadata, digest, at - age_seconds, now - age_seconds)
+            return self._known
         if known is not None:
             # The last address serves on, until the keys themselves are too old.
             return known
         raise failure
 
+    def _read_metadata(self, headers: Headers, body: bytes) -> ProviderMetadata:
+        documents.check_metadata_type(headers)
+        over_http = (self.address.metadata_url or "")[:5].lower() == "http:"
+        metadata = parse_metadata(body, fetched_over_http=over_http, any_host=self.address.insecure_http)
+        # DISC-05: a document that speaks for none of the configured issuers is nonsense.
+        if not any(speaks_for(metadata.issuer, issuer) for issuer in self.issuers):
+            raise MetadataFault("the discovery document belongs to another issuer")
+        return metadata
+
     def _fetch_key_set(self, url: str, flight: Flight, known: _KnownMetadata | None) -> Harvest:
-        headers, body = self._fetch(url, flight, forced=flight.forced)
-        try:
-            if self.address.kind == "oidc":
-                documents.check_oidc_key_set_type(headers)
-            else:
-                documents.check_custom_jwt_key_set_type(headers)
-            key_set = parse_key_set(body, self.address.kind)
-        except (DocumentFault, KeySetFault) as fault:
-            failure = FlightFault(fault.cause)
-        else:
-            content = sha256(body).digest() + (known.digest if known is not None else b"")
-            fresh_seconds = documents.decide_fresh_seconds(headers, self.policy)
-            return Harvest(key_set, known.metadata.issuer if known is not None else None, content, fresh_seconds)
-        raise failure
-
-    def _fetch(self, url: str, flight: Flight, *, forced: bool) -> tuple[Headers, bytes]:
-        """Fetch one document, with one more try where that is worth it, within the deadline of the flight."""
-        failure = self._try_to_fetch(url, flight, forced=forced)
-        if isinstance(failure, FlightFault) and (failure.status == 0 or failure.status in _WORTH_A_RETRY):
-            failure = self._try_to_fetch(url, flight, forced=forced)
-        if isinstance(failure, FlightFault):
-            raise failure
-        return failure
-
-    def _try_to_fetch(self, url: str, flight: Flight, *, forced: bool) -> tuple[Headers, bytes] | FlightFault:
-        _, at = self.read_clocks()
-        remaining_seconds = flight.began_at + self.policy.flight_deadline_seconds - at
-        if remaining_seconds <= 0:
-            return FlightFault("the deadline passed")
-        request = FetchRequest(
-            url=url,
-            headers=_request_headers(forced=forced),
-            deadline_seconds=remaining_seconds,
-            max_body_bytes=self.policy.max_document_bytes,
+        policy = self.courier.policy
+        key_set, document = self.courier.bring(
+            url,
+            flight,
+            self._read_key_set,
+            forced=flight.forced,
+            lifetime_seconds=lambda headers: documents.decide_fresh_seconds(headers, policy),
         )
-        try:
-            response = self.fetcher.fetch(request)
-        except FetchError as error:
-            return FlightFault(str(error))
-        headers = documents.fold_headers(response.headers)
-        try:
-            documents.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
-        except DocumentFault as fault:
-            pause_seconds = documents.parse_retry_after(headers)
-            return FlightFault(fault.cause, status=fault.status, retry_after_seconds=pause_seconds)
-        return headers, response.body
+        return Harvest(
+            key_set=key_set,
+            document_issuer=known.metadata.issuer if known is not None else None,
+            content=sha256(document.body).digest() + (known.digest if known is not None else b""),
+            fresh_seconds=documents.decide_fresh_seconds(document.headers, policy),
+            is_shared=document.is_shared,
+            age_seconds=max(flight.began_now - document.fetched_now, 0.0) if document.is_shared else 0.0,
+        )
 
-
-def _request_headers(*, forced: bool) -> dict[str, str]:
-    # NET-022: complete, and nothing of any caller or token in it.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
-    if forced:
-        headers["Cache-Control"] = "no-cache"
-    return headers
+    def _read_key_set(self, headers: Headers, body: bytes) -> KeySet:
+        if self.address.kind == "oidc":
+            documents.check_oidc_key_set_type(headers)
+        else:
+            documents.check_custom_jwt_key_set_type(headers)
+        return parse_key_set(body, self.address.kind)

@@ -7,11 +7,11 @@ from whichever thread or event loop.
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from aveverify._core.addresses import decode_data_url, is_data_url
 from aveverify._core.jwk import parse_key_set
@@ -29,22 +29,26 @@ from aveverify._core.key_cache import (
     failed,
     succeeded,
 )
+from aveverify._courier import Courier, FlightFault
 from aveverify._flight import Landing
-from aveverify._harvest import FlightFault, Harvester, SourceAddress
-from aveverify.errors import InvalidTokenError, Reason, quote
-from aveverify.events import FetchFailed, KeysFetched
+from aveverify._fork import renew_after_fork
+from aveverify._harvest import Harvester, SourceAddress
+from aveverify._herald import Herald, tell_of_failure, tell_of_success
+from aveverify.errors import InvalidTokenError, Reason
+from aveverify.events import BudgetExhausted, ServedStale
 
 if TYPE_CHECKING:
     from aveverify._core.selection import ProviderTable
     from aveverify.cache_policy import CachePolicy
     from aveverify.clock import Clock
+    from aveverify.document_store import DocumentStore
     from aveverify.events import Event, OnEvent
     from aveverify.fetcher import Fetcher
     from aveverify.provider import Provider
 
-log = logging.getLogger("aveverify")
-
 _FOREVER: Final = float("inf")
+# One flight under way, and this many beside it that were given up and have not come back.
+_MAX_ALOFT: Final = 3
 
 
 class KeySource:
@@ -53,20 +57,39 @@ class KeySource:
     Args:
         harvester: Who fetches them.
         policy: Durations and budgets.
-        tell: Whom to tell what became of a flight.
+        tell: Whom to tell what happens.
     """
 
     def __init__(self, harvester: Harvester, policy: CachePolicy, tell: Callable[[Event], None]) -> None:
         self.state: CacheState = EMPTY
+        # How many tokens were refused because a budget was spent.
+        self.refusals = {Need.UNKNOWN_KEY: 0, Need.BAD_SIGNATURE: 0}
         self._harvester = harvester
         self._policy = policy
         self._tell = tell
         self._lock = Lock()
         # Of the flight under way, or of the last one.
         self._landing = Landing()
+        # Flights whose thread has not come back, given up or not.
+        self._aloft = 0
+        # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
+        self._told_until = dict.fromkeys(self.refusals, 0.0)
+        self._told_stale = False
         key_set_url = harvester.address.key_set_url
         if key_set_url is not None and is_data_url(key_set_url):
             self.state = CacheState(snapshot=_read_data_url(key_set_url))
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The configured issuers that share these keys."""
+        return self._harvester.issuers
+
+    def renew_after_fork(self) -> None:
+        """Keep the keys, and forget the flight and its thread, which exist only in the parent."""
+        self._lock = Lock()
+        self._landing = Landing()
+        self._aloft = 0
+        self.state = replace(self.state, flight=None)
 
     def settle(self, need: Need, asked_after: int, *, now: float, at: float, patient: bool) -> tuple[Decision, Landing]:
         """Decide under the lock, and begin a flight outside it where one is due.
@@ -83,29 +106,55 @@ class KeySource:
         """
         begun: Flight | None = None
         with self._lock:
-            overdue = self._expire(at)
+            events = self._expire(at)
             decision = decide(self.state, self._policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
                 self.state = began(self.state, self._policy, need, now=now, at=at)
                 begun = self.state.flight
                 self._landing = Landing()
+                self._aloft += 1
+            elif decision.action is Action.REFUSE and decision.retry_after_seconds:
+                events += self._count_refusal(need, decision.retry_after_seconds, at)
             landing = self._landing
-        if overdue is not None:
-            self._tell(overdue)
+        for event in events:
+            self._tell(event)
         if begun is not None:
             self._start(begun, landing)
         return decision, landing
 
-    def _expire(self, at: float) -> Event | None:
+    def note_stale(self, snapshot: Snapshot, now: float, at: float) -> None:
+        """Tell, once for each outage, that keys past their freshness are used."""
+        if not self._told_stale:
+            self._told_stale = True
+            age_seconds = snapshot.age_seconds(now, at)
+            cap_seconds = snapshot.fresh_seconds + self._policy.stale_if_error_seconds
+            self._tell(
+                ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=cap_seconds - age_seconds)
+            )
+
+    def _count_refusal(self, need: Need, rest_seconds: float, at: float) -> list[Event]:
+        self.refusals[need] += 1
+        if at < self._told_until[need]:
+            return []
+        self._told_until[need] = at + rest_seconds
+        budget: Literal["unknown_key", "bad_signature"]
+        budget = "unknown_key" if need is Need.UNKNOWN_KEY else "bad_signature"
+        return [BudgetExhausted(issuers=self.issuers, budget=budget, retry_after_seconds=rest_seconds)]
+
+    def _expire(self, at: float) -> list[Event]:
         """Give up a flight that is past its deadline, whatever its thread is still doing: its answer comes too late."""
         flight = self.state.flight
         if flight is None or at - flight.began_at < self._policy.flight_deadline_seconds:
-            return None
-        event = self._note(flight, FlightFault("the deadline passed"), at)
+            return []
+        events = self._note(flight, FlightFault("the deadline passed"), at)
         self._landing.land()
-        return event
+        return events
 
     def _start(self, flight: Flight, landing: Landing) -> None:
+        if self._aloft > _MAX_ALOFT:
+            # NET-007: threads that hang in a name look-up or a custom fetcher must not pile up.
+            self._land(flight, landing, FlightFault("earlier fetches have not come back"))
+            return
         thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
         try:
             thread.start()
@@ -122,25 +171,28 @@ class KeySource:
         except Exception as error:  # noqa: BLE001 - a custom fetcher may raise anything; it counts as a failed fetch
             result = FlightFault(f"the fetcher raised {type(error).__name__}")
         self._land(flight, landing, result)
+        # Nobody waits any more: a slow store delays no request.
+        self._harvester.courier.share()
 
     def _land(self, flight: Flight, landing: Landing, result: Harvest | FlightFault) -> None:
         try:
-            _, at = self._harvester.read_clocks()
+            _, at = self._harvester.courier.read_clocks()
         except InvalidTokenError:
             # A clock that fails must not leave waiters behind; they meet it themselves.
             at = flight.began_at
         with self._lock:
-            event = self._note(flight, result, at)
+            self._aloft -= 1
+            events = self._note(flight, result, at)
         # The state is published before anybody is woken.
         landing.land()
-        if event is not None:
+        for event in events:
             self._tell(event)
 
-    def _note(self, flight: Flight, result: Harvest | FlightFault, at: float) -> Event | None:
+    def _note(self, flight: Flight, result: Harvest | FlightFault, at: float) -> list[Event]:
         before = self.state
         jitter = random.uniform(-1, 1)  # noqa: S311 - spreads load, guards nothing
         if isinstance(result, FlightFault):
-            self.state = after = failed(
+            self.state = failed(
                 before,
                 self._policy,
                 flight,
@@ -149,21 +201,10 @@ class KeySource:
                 at=at,
                 jitter=jitter,
             )
-        else:
-            self.state = after = succeeded(before, self._policy, flight, result, jitter=jitter)
-        if after is before:
-            # Given up meanwhile: it changes nothing, and nobody is told.
-            return None
-        issuers = self._harvester.issuers
-        if isinstance(result, FlightFault):
-            pause_seconds = after.cool_until - at
-            return FetchFailed(
-                issuers=issuers, cause=result.cause, failures=after.failures, retry_after_seconds=pause_seconds
-            )
-        changed = before.snapshot is None or before.snapshot.content != result.content
-        return KeysFetched(
-            issuers=issuers, kids=result.key_set.kids, changed=changed, fresh_seconds=result.fresh_seconds
-        )
+            return tell_of_failure(self.issuers, before, self.state, at)
+        self.state = succeeded(before, self._policy, flight, result, jitter=jitter)
+        self._told_stale = False
+        return tell_of_success(self.issuers, before, self.state)
 
 
 def _read_data_url(url: str) -> Snapshot:
@@ -191,6 +232,7 @@ class KeyEngine:
         fetcher: Where documents come from.
         policy: Durations, budgets and limits.
         on_event: Whom to tell.
+        document_store: Where workers share documents.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an engine
@@ -202,12 +244,14 @@ class KeyEngine:
         fetcher: Fetcher,
         policy: CachePolicy,
         on_event: OnEvent | None,
+        document_store: DocumentStore | None,
     ) -> None:
         self.table = table
         self.policy = policy
         self._clock = clock
         self._fetcher = fetcher
-        self._on_event = on_event
+        self._document_store = document_store
+        self._herald = Herald(on_event)
         issuers: dict[SourceAddress, dict[str, None]] = {}
         for provider in providers:
             issuers.setdefault(_address_of(provider), {})[provider.issuer] = None
@@ -216,8 +260,11 @@ class KeyEngine:
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
 
     def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
-        harvester = Harvester(address, issuers, self._fetcher, self.policy, self.read_clocks)
-        return KeySource(harvester, self.policy, self._tell)
+        courier = Courier(self._fetcher, self._document_store, self.policy, self.read_clocks)
+        harvester = Harvester(address, issuers, courier)
+        source = KeySource(harvester, self.policy, self._herald.tell)
+        renew_after_fork(source)
+        return source
 
     def read_clocks(self) -> tuple[float, float]:
         """Read the wall clock and the monotonic clock.
@@ -236,17 +283,6 @@ class KeyEngine:
         if not usable:
             raise InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
         return now, at
-
-    def _tell(self, event: Event) -> None:
-        if isinstance(event, FetchFailed):
-            log.warning("keys of %s not fetched: %s", ", ".join(map(quote, event.issuers)), event.cause)
-        else:
-            log.info("keys of %s fetched", ", ".join(map(quote, event.issuers)))
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception:
-                log.exception("on_event raised")
 
     def close(self) -> None:
         """Release the connections of the fetcher, where it has any."""

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from hashlib import sha256
 from threading import Lock
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final
 
-from aveverify._core.judge import Sources, SourceT, Verdict
-from aveverify.identity import Identity
+from aveverify._fork import renew_after_fork
+
+if TYPE_CHECKING:
+    from aveverify._core.judge import Verdict
+    from aveverify._desk import Desk
+    from aveverify._keys import KeySource
+    from aveverify.clock import Clock
+    from aveverify.identity import Identity
 
 # An entry of 13 claims takes about a kibibyte beside its payload.
 _ENTRY_BYTES: Final = 1_024
@@ -19,19 +25,24 @@ _ENTRY_BYTES: Final = 1_024
 MAX_CACHE_BYTES: Final = 32 * 1024 * 1024
 
 
-class TokenCache(Generic[SourceT]):
+class TokenCache:
     """Verdicts by the digest of their token. Reads take no lock; the oldest entry goes first.
 
     Args:
         max_entries: How many tokens; 0 keeps none.
     """
 
-    __slots__ = ("_bytes", "_entries", "_lock", "_max_entries")
+    __slots__ = ("__weakref__", "_bytes", "_entries", "_lock", "_max_entries")
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
-        self._entries: dict[bytes, tuple[Verdict[SourceT], int]] = {}
+        self._entries: dict[bytes, tuple[Verdict[KeySource], int]] = {}
         self._bytes = 0
+        self._lock = Lock()
+        renew_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held; what is remembered stays."""
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -43,13 +54,15 @@ class TokenCache(Generic[SourceT]):
         """Return the key of a token: the full SHA-256 of all its bytes (TOK-004)."""
         return sha256(token).digest()
 
-    def find(self, digest: bytes, sources: Sources[SourceT], now: float) -> Identity | None:
-        """Return the identity of a token that would be accepted again at this instant.
+    def recall(self, digest: bytes, clock: Clock) -> Identity | None:
+        """Return the identity of a token that would surely be accepted again, with nothing else to think about.
+
+        The hot path: one look-up and comparisons. Whatever is not plain, a clock that gives no time included, is left
+        to the full look.
 
         Args:
             digest: The key of the token.
-            sources: The keys as they are now.
-            now: The instant of this verification, in seconds since the epoch.
+            clock: Where time comes from.
 
         Returns:
             The identity, or None where the token has to be looked at.
@@ -60,14 +73,45 @@ class TokenCache(Generic[SourceT]):
         if entry is None:
             return None
         verdict = entry[0]
-        if verdict.valid_from <= now < verdict.valid_until:
-            snapshot = sources.keys_of(verdict.source)
+        try:
+            now, at = clock.now(), clock.monotonic()
+        except Exception:  # noqa: BLE001 - whatever a clock raises, the full look meets it again and refuses
+            return None
+        snapshot = verdict.source.state.snapshot
+        if (
+            verdict.valid_from <= now < verdict.valid_until
+            and snapshot is not None
+            and snapshot.generation == verdict.generation
+            and at >= 0
+            and snapshot.is_quiet(now, at)
+        ):
+            return verdict.identity
+        return None
+
+    def find(self, digest: bytes, desk: Desk) -> Identity | None:
+        """Return the identity of a token that would be accepted again, also while its keys are being renewed or stale.
+
+        Args:
+            digest: The key of the token.
+            desk: The clocks and the keys as they are now.
+
+        Returns:
+            The identity, or None where the token has to be looked at.
+
+        Source: TOK-006 to TOK-008; TOK-016.
+        """
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        verdict = entry[0]
+        if verdict.valid_from <= desk.now < verdict.valid_until:
+            snapshot = desk.keys_of(verdict.source)
             # TOK-008: an entry dies with the content of its key source.
             if snapshot is not None and snapshot.generation == verdict.generation:
                 return verdict.identity
         return None
 
-    def put(self, digest: bytes, verdict: Verdict[SourceT], token_bytes: int) -> None:
+    def put(self, digest: bytes, verdict: Verdict[KeySource], token_bytes: int) -> None:
         """Remember an accepted token.
 
         Args:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
+from typing import Final
 
 from aveverify.errors import ConfigurationError, Problem
+
+# Thirty years in seconds, or a gigabyte: beyond it stands a mistake of units.
+_MAX_VALUE: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,9 @@ class CachePolicy:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            # type(), not isinstance(): bool is an int.
+            # type(), not isinstance(): bool is an int. NaN is in no range.
             allowed: tuple[type, ...] = (int,) if type(field.default) is int else (int, float)
-            if type(value) not in allowed or not isfinite(value) or value < 0:
+            if type(value) not in allowed or not 0 <= value <= _MAX_VALUE:
                 raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{field.name}")
         for name in ("flight_deadline_seconds", "waiter_seconds", "connect_seconds", "min_backoff_seconds",
                      "min_fresh_seconds", "max_document_bytes", "unknown_key_window_seconds",
@@ -83,3 +86,23 @@ class CachePolicy:
             )
         if self.min_backoff_seconds > self.max_backoff_seconds:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "min <= max")
+
+    def worst_case_trust_seconds(self, *, outage: bool = False, max_age_seconds: float | None = None) -> float:
+        """Compute for how long at most a key is trusted after its issuer has removed it.
+
+        Counted from the moment when the issuer's own endpoint stops to publish the key; caches between it and this
+        service add their own age, which is subtracted where they send it (`Age`).
+
+        Args:
+            outage: Whether the endpoint then fails for as long as it takes.
+            max_age_seconds: The `max-age` that the endpoint sends; None where it sends none.
+
+        Returns:
+            Seconds. A token cached under the key is refused no later than a new one.
+
+        Source: SEC-15; ROT-004; RFC 9111 §4.2.
+        """
+        fresh_seconds = self.fresh_seconds
+        if max_age_seconds is not None:
+            fresh_seconds = max(self.min_fresh_seconds, min(max_age_seconds, self.max_fresh_seconds))
+        return fresh_seconds + (self.stale_if_error_seconds if outage else 0.0)

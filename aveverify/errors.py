@@ -37,6 +37,7 @@ __all__ = [
 
 # Long enough for an issuer or a thumbprint, short enough that a hostile kid cannot fill a log.
 _MAX_QUOTED_CHARACTERS: Final = 96
+_MAX_READ_CHARACTERS: Final = 4_096
 _CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 
 
@@ -49,11 +50,13 @@ def quote(text: str) -> str:
     Returns:
         ASCII on one line, in quotes, at most about a hundred characters of the text.
     """
-    shown = text[:_MAX_QUOTED_CHARACTERS]
+    shown = text[:_MAX_READ_CHARACTERS]
     if "@" in shown:
         # DSC-009: credentials in a URL never reach a log.
-        shown = _CREDENTIALS.sub("//…@", shown)
-    return ascii(shown) if len(text) <= _MAX_QUOTED_CHARACTERS else f"{shown!a}…"
+        shown = _CREDENTIALS.sub("//...@", shown)
+    if len(shown) <= _MAX_QUOTED_CHARACTERS and len(text) <= _MAX_READ_CHARACTERS:
+        return ascii(shown)
+    return ascii(shown[:_MAX_QUOTED_CHARACTERS]) + "..."
 
 
 class AveVerifyError(Exception):
@@ -111,6 +114,9 @@ class InvalidTokenError(AveVerifyError):
         issuer: The token's `iss`, if it may be shown.
         kid: The token's `kid`.
         alg: The token's `alg`.
+
+    Attributes:
+        step: At which step of the verification.
     """
 
     http_status = 401
@@ -145,6 +151,9 @@ class InvalidTokenError(AveVerifyError):
         self.hint = hint
         self.claim = claim
         self.fault = fault
+        self.issuer = issuer
+        self.kid = kid
+        self.alg = alg
         row = TABLE[reason]
         self.step = row.step
         self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code

@@ -13,6 +13,8 @@ from socket import SHUT_RDWR
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from aveverify._fork import renew_after_fork
+
 if TYPE_CHECKING:
     import ssl
 
@@ -92,6 +94,12 @@ class HttpxFetcher:
         self._ssl_context = ssl_context
         self._transport = transport
         self._client: httpx.Client | None = None
+        self._lock = Lock()
+        renew_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Leave the parent its connections, and open new ones when they are needed."""
+        self._client = None
         self._lock = Lock()
 
     def fetch(self, request: FetchRequest) -> FetchResponse:

@@ -7,7 +7,6 @@ that names the field and the mend. Rules CFG-07 to CFG-14; DV-10, DV-17 to DV-19
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Final, Literal, Self, TypedDict
 
 from aveverify._core import ave, custom_jwt, oidc
@@ -262,11 +261,10 @@ def _require_flag(name: str, value: object) -> None:
 def _check_leeway(leeway_seconds: object) -> float | None:
     if leeway_seconds is None:
         return None
-    # CFG-010. type(), not isinstance(): bool is an int.
+    # CFG-010. NaN is in no range, and bool is an int.
     if (
         not isinstance(leeway_seconds, (int, float))
         or isinstance(leeway_seconds, bool)
-        or not isfinite(leeway_seconds)
         or not 0 <= leeway_seconds <= MAX_LEEWAY_SECONDS
     ):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "leeway_seconds", f"0 to {MAX_LEEWAY_SECONDS}")

@@ -10,7 +10,6 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from aveverify._core.bearer import parse_authorization
@@ -20,6 +19,7 @@ from aveverify._core.registered import token_bytes
 from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
 from aveverify._keys import KeyEngine, KeySource
+from aveverify._report import describe_source
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
@@ -27,9 +27,11 @@ from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
 from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.provider import Provider
+from aveverify.status import VerifierStatus
 
 if TYPE_CHECKING:
     from aveverify._flight import Landing
+    from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
     from aveverify.identity import Identity
 
@@ -54,6 +56,7 @@ class Verifier:
         max_token_bytes: Longer tokens are refused unread; 1 to 16 MiB.
         token_cache_size: How many accepted tokens are remembered, by digest; 0 remembers none.
         on_event: Called with each event of the key cache, on the thread where it happens.
+        document_store: Where the workers of a fleet share documents, so that one of them asks for all.
 
     Raises:
         ConfigurationError: An argument is out of range.
@@ -68,6 +71,7 @@ class Verifier:
         max_token_bytes: int = DEFAULT_MAX_TOKEN_BYTES,
         token_cache_size: int = DEFAULT_TOKEN_CACHE_SIZE,
         on_event: OnEvent | None = None,
+        document_store: DocumentStore | None = None,
     ) -> None:
         for index, provider in enumerate(providers):
             if not isinstance(provider, Provider):
@@ -76,18 +80,19 @@ class Verifier:
         _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
         self._providers = providers
         self._max_token_bytes = max_token_bytes
+        self._clock = clock if clock is not None else SystemClock()
         self._engine = KeyEngine(
             providers,
             ProviderTable(providers),
-            clock=clock if clock is not None else SystemClock(),
+            clock=self._clock,
             fetcher=fetcher if fetcher is not None else HttpxFetcher(),
             policy=cache_policy if cache_policy is not None else CachePolicy(),
             on_event=on_event,
+            document_store=document_store,
         )
-        self._tokens: TokenCache[KeySource] = TokenCache(token_cache_size)
+        self._tokens = TokenCache(token_cache_size)
         self._closed = False
         self._warned = False
-        self._lock = Lock()
         for provider in providers:
             if provider.application_id is None:
                 # SEC-03, XJW-007
@@ -156,9 +161,13 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
+        digest = self._tokens.digest(data)
+        known = self._tokens.recall(digest, self._clock)
+        if known is not None:
+            return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, desk)
+            outcome = self._look(data, digest, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -180,9 +189,13 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
+        digest = self._tokens.digest(data)
+        known = self._tokens.recall(digest, self._clock)
+        if known is not None:
+            return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, desk)
+            outcome = self._look(data, digest, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -241,6 +254,23 @@ class Verifier:
                 if fail_closed:
                     raise
 
+    def status(self) -> VerifierStatus:
+        """Return what is known of every provider's keys, without fetching anything.
+
+        Returns:
+            Plain frozen data; `as_dict()` gives it to a readiness endpoint.
+
+        Raises:
+            ConfigurationError: The verifier is closed.
+            InvalidTokenError: `CLOCK_UNUSABLE`.
+        """
+        desk = self._open_desk()
+        providers = tuple(
+            describe_source(provider, source, self._engine.policy, desk.now, desk.at)
+            for provider, source in self._engine.providers
+        )
+        return VerifierStatus(providers=providers, cached_tokens=len(self._tokens))
+
     def close(self) -> None:
         """Forget the verified tokens and close the connections. The verifier cannot be used afterwards."""
         self._closed = True
@@ -269,10 +299,9 @@ class Verifier:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
         return Desk(self._engine)
 
-    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
+    def _look(self, token: bytes, digest: bytes, desk: Desk) -> Identity | Wait[KeySource]:
         """Look at the token once: in the cache (step 0), then with `judge`."""
-        digest = self._tokens.digest(token)
-        known = self._tokens.find(digest, desk, desk.now)
+        known = self._tokens.find(digest, desk)
         if known is not None:
             return known
         outcome = judge(token, desk, desk.now)

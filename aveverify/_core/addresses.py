@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 MAX_PORT: Final = 65535
+_PORT_DIGITS: Final = 5
 
 _HAS_SCHEME: Final = re.compile(r"\w+://")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)")
@@ -61,7 +62,7 @@ def parse_address(text: str) -> Address | None:
         return None
     host_and_port = found["authority"].rpartition("@")[2]
     host, port = _split_port(host_and_port)
-    if not _is_host(host) or (port and not (port.isascii() and port.isdigit() and int(port[:6]) <= MAX_PORT)):
+    if not _is_host(host) or not _is_port(port):
         return None
     return Address(found["scheme"].lower(), host.lower(), found["path"])
 
@@ -75,9 +76,17 @@ def _split_port(text: str) -> tuple[str, str]:
     return host, port
 
 
+def _is_port(port: str) -> bool:
+    digits = port.lstrip("0")
+    return port == "" or (
+        port.isascii() and port.isdigit() and len(digits) <= _PORT_DIGITS and int(digits or 0) <= MAX_PORT
+    )
+
+
 def _is_host(host: str) -> bool:
     if host.startswith("["):
-        if not host.endswith("]"):
+        # A zone (`%eth0`) belongs to one machine, not to an address that two parties compare.
+        if not host.endswith("]") or "%" in host:
             return False
         try:
             IPv6Address(host[1:-1])
@@ -122,7 +131,7 @@ def decode_data_url(text: str) -> bytes | None:
     Source: JWKS-01.
     """
     meta, comma, body = text[5:].partition("#")[0].partition(",")
-    if not comma:
+    if not comma or not _is_encodable(body):
         return None
     data = unquote_to_bytes(body)
     if not _BASE64_MARK.search(meta):
@@ -130,7 +139,17 @@ def decode_data_url(text: str) -> bytes | None:
     compact = data.translate(None, _ASCII_WHITE_SPACE)
     if len(compact) % 4 == 0:
         compact = compact.removesuffix(b"=").removesuffix(b"=")
+    if b"=" in compact:
+        return None
     try:
         return binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
     except binascii.Error:
         return None
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jwt.types import JWKDict
 
 Verify = Callable[[bytes, bytes], bool]
+PublicMembers = dict[str, str]
 
 # RFC 7518 §3.3 asks for 2048; above 8192 a check costs milliseconds (KEY-002). OIDC-17, DV-05.
 MIN_RSA_BITS: Final = 2048
@@ -59,17 +60,18 @@ class Algorithm:
         key_type: The `kty` of its keys.
         key_algs: The `alg` that its keys may carry.
         key_members: The public members that are read.
-        parse_key: From the public members to the check of a signature; `unused_bits` as in `decode_base64url`.
+        parse_key: From a JWK to the check of a signature and the public members, canonically written; `unused_bits`
+            as in `decode_base64url`.
     """
 
     name: str
     key_type: str
     key_algs: frozenset[str]
     key_members: frozenset[str]
-    parse_key: Callable[[JsonObject, bool], Verify]
+    parse_key: Callable[[JsonObject, bool], tuple[Verify, PublicMembers]]
 
 
-def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
     modulus = int.from_bytes(_decode_member(jwk, "n", unused_bits=unused_bits))
     exponent = int.from_bytes(_decode_member(jwk, "e", unused_bits=unused_bits))
     # OIDC-17, CJ-10, DV-05: exactly counted; leading zero bytes do not count.
@@ -79,7 +81,8 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - 
         raise UnsuitableKeyError
     from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
 
-    key = RSAAlgorithm.from_jwk(_public_members("RSA", n=modulus, e=exponent))
+    members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
+    key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
         raise UnsuitableKeyError
     verify_with = key.verify
@@ -95,10 +98,10 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - 
             return False
         return True
 
-    return verify
+    return verify, members
 
 
-def _parse_p256(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
     # DV-21; RFC 7518 §6.2.1
     if jwk.get("crv") != "P-256":
         raise UnsuitableKeyError
@@ -108,9 +111,10 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 -
         raise UnsuitableKeyError
     from jwt.algorithms import ECAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
 
+    members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
         # KEY-018: a point that is not on the curve is refused here.
-        key = ECAlgorithm.from_jwk({"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)})
+        key = ECAlgorithm.from_jwk(_for_pyjwt(members))
     except ValueError:
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -131,10 +135,10 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 -
             return False
         return True
 
-    return verify
+    return verify, members
 
 
-def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT001 - one signature for all rows
+def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
     # OIDC-18; RFC 8037 §2
     if jwk.get("crv") != "Ed25519":
         raise UnsuitableKeyError
@@ -143,7 +147,8 @@ def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT00
         raise UnsuitableKeyError
     from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
 
-    key = OKPAlgorithm.from_jwk({"kty": "OKP", "crv": "Ed25519", "x": _encode(x)})
+    members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
+    key = OKPAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, ed25519.Ed25519PublicKey):  # pragma: no cover - one public member makes a public key
         raise UnsuitableKeyError
     verify_with = key.verify
@@ -159,7 +164,7 @@ def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> Verify:  # noqa: FBT00
             return False
         return True
 
-    return verify
+    return verify, members
 
 
 RS256: Final = Algorithm("RS256", "RSA", frozenset({"RS256"}), frozenset({"n", "e"}), _parse_rsa)
@@ -181,10 +186,12 @@ def _decode_member(jwk: JsonObject, name: str, *, unused_bits: bool) -> bytes:
     raise UnsuitableKeyError
 
 
-def _public_members(key_type: str, **numbers: int) -> JWKDict:
-    return {"kty": key_type} | {
-        name: _encode(number.to_bytes((number.bit_length() + 7) // 8)) for name, number in numbers.items()
-    }
+def _for_pyjwt(members: PublicMembers) -> JWKDict:
+    return dict(members)
+
+
+def _encode_number(number: int) -> str:
+    return _encode(number.to_bytes((number.bit_length() + 7) // 8))
 
 
 def _encode(data: bytes) -> str:

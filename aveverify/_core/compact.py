@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url, parse_json_object
-from aveverify._core.registered import UnverifiedClaims
+from aveverify._core.registered import UnverifiedClaims, hint_at_form
 from aveverify.errors import Fault, InvalidTokenError, ProviderKind, Reason
 
 
@@ -65,12 +65,14 @@ def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
     Source: RFC 7515 §4; OIDC-01, OIDC-02; CJ-02, CJ-03; DV-08; DV-12.
     """
     if claims.payload_end < 0 or claims.token.find(b".", claims.payload_end + 1) >= 0:
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS)
+        hint = hint_at_form(claims.token)
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
     try:
         return parse_json_object(decode_base64url(claims.token[: claims.header_end]))
     except EncodingError as error:
         fault = error.fault
-    raise InvalidTokenError(Reason.MALFORMED_HEADER, rule="RFC7515-4", kind=kind, fault=fault)
+    hint = hint_at_form(claims.token)
+    raise InvalidTokenError(Reason.MALFORMED_HEADER, rule="RFC7515-4", kind=kind, fault=fault, hint=hint)
 
 
 def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
@@ -92,7 +94,8 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
         return decode_base64url(claims.token[claims.payload_end + 1 :])
     except EncodingError as error:
         fault = error.fault
-    raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault)
+    hint = hint_at_form(claims.token)
+    raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
 
 
 def check_text_members(header: JsonObject, names: tuple[str, ...], kind: ProviderKind, rule: str) -> None:

@@ -187,4 +187,4 @@ def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int
     Source: CJ-16 to CJ-18; TOK-006; TOK-007.
     """
     earliest = max(round_date(claims.get(name) or 0) for name in ("nbf", "iat"))
-    return ceil(earliest - leeway_seconds) + 1, floor(round_date(claims["exp"]) + leeway_seconds)
+    return max(ceil(earliest - leeway_seconds) + 1, 0), floor(round_date(claims["exp"]) + leeway_seconds)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aveverify._core.addresses import may_be_fetched, parse_address
 from aveverify._core.encoding import EncodingError, parse_json_document, repeated_members
+from aveverify._core.faults import DocumentFault
 from aveverify.errors import Fault
 
 WELL_KNOWN_PATH = "/.well-known/openid-configuration"
@@ -21,16 +22,8 @@ class ProviderMetadata(NamedTuple):
     jwks_uri: str
 
 
-class MetadataFault(ValueError):  # noqa: N818 - it says what is wrong with a document
-    """A document is no usable discovery document.
-
-    Args:
-        cause: What is wrong with it, in our own words.
-    """
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
+class MetadataFault(DocumentFault):
+    """A document is no usable discovery document."""
 
 
 def parse_metadata(document: bytes, *, fetched_over_http: bool, any_host: bool) -> ProviderMetadata:

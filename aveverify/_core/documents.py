@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from aveverify._core.faults import DocumentFault
+from aveverify._core.timestamps import days_from_date
 from aveverify.cache_policy import CachePolicy
 
 Headers = dict[str, str]
 
 OK: Final = 200
+NOT_MODIFIED: Final = 304
 _JSON: Final = "application/json"
 _KEY_SET: Final = "application/jwk-set+json"
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 §5.6.2 calls it so
@@ -22,21 +25,10 @@ _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 §5.6.2 
 _MEDIA_TYPE: Final = re.compile(rf"({_TOKEN}/{_TOKEN})((?:;[ \t]*{_TOKEN}=(?:{_TOKEN}|\"(?:[^\"\\]|\\.)*\"))*);?[ \t]*")
 _PARAMETER: Final = re.compile(rf";[ \t]*({_TOKEN})=(?:({_TOKEN})|\"((?:[^\"\\]|\\.)*)\")")
 _DIRECTIVE: Final = re.compile(rf"({_TOKEN})(?:=(?:({_TOKEN})|\"([^\"]*)\"))?[ \t]*(?:,|$)")
+_HTTP_DATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MAX_DIGITS: Final = 10
-
-
-class DocumentFault(ValueError):  # noqa: N818 - it says what is wrong with an answer
-    """An answer is no document.
-
-    Args:
-        cause: What is wrong with it, in our own words.
-        status: Its HTTP status.
-    """
-
-    def __init__(self, cause: str, status: int) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.status = status
+_MAX_HEADER_CHARACTERS: Final = 1_024
 
 
 def fold_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
@@ -65,16 +57,16 @@ def check_answer(status: int, headers: Headers, body: bytes, max_body_bytes: int
 
     Source: NET-001; NET-003; NET-008; NET-009.
     """
-    if 300 <= status < 400:  # noqa: PLR2004 - redirects
+    if 300 <= status < 400 and status != NOT_MODIFIED:  # noqa: PLR2004 - redirects
         raise DocumentFault(f"the issuer redirects (status {status}), which is not followed", status)
     if status != OK:
         raise DocumentFault(f"the issuer answered with status {status}", status)
     # NET-003: identity was asked for, and nothing is ever decoded.
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        raise DocumentFault("the answer has a content coding that was not asked for", status)
+        raise DocumentFault("the answer has a content coding that was not asked for")
     # NET-001: whoever fetched it, the bound holds.
     if len(body) > max_body_bytes:
-        raise DocumentFault("the answer is too long", status)
+        raise DocumentFault("the answer is too long")
 
 
 def check_metadata_type(headers: Headers) -> None:
@@ -107,7 +99,7 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
 
     Source: JWKS-02.
     """
-    found = _MEDIA_TYPE.fullmatch(headers.get("content-type", ""))
+    found = _MEDIA_TYPE.fullmatch(headers.get("content-type", "")[:_MAX_HEADER_CHARACTERS])
     if found is not None and found[1].lower() in (_JSON, _KEY_SET):
         charsets = [
             (plain or quoted).lower()
@@ -116,14 +108,14 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
         ]
         if all(charset == "utf-8" for charset in charsets):
             return
-    raise DocumentFault("the answer has no fitting Content-Type", OK)
+    raise DocumentFault("the answer has no fitting Content-Type")
 
 
 def _check_loose_type(headers: Headers, allowed: tuple[str, ...]) -> None:
     # DISC-03: the part before the first `;`, lower-cased and not trimmed.
     content_type = headers.get("content-type")
     if content_type is not None and content_type.partition(";")[0].lower() not in allowed:
-        raise DocumentFault("the answer has no fitting Content-Type", OK)
+        raise DocumentFault("the answer has no fitting Content-Type")
 
 
 def decide_fresh_seconds(headers: Headers, policy: CachePolicy) -> float:
@@ -134,31 +126,90 @@ def decide_fresh_seconds(headers: Headers, policy: CachePolicy) -> float:
         policy: Default, floor and ceiling.
 
     Returns:
-        `max-age` less `Age`, within floor and ceiling; the floor for `no-store` and `no-cache`; else the default.
+        `max-age`, or else `Expires` less `Date`, less `Age`, within floor and ceiling; the floor for `no-store` and
+        `no-cache`; the default where nothing is said.
 
-    Source: RFC 9111 §4.2.1, §5.1, §5.2.2; ROT-009.
+    Source: RFC 9111 §4.2.1, §5.1 to §5.3; ROT-009.
     """
-    directives = {
-        name.lower(): plain or quoted for name, plain, quoted in _DIRECTIVE.findall(headers.get("cache-control", ""))
-    }
-    if directives.keys() & {"no-store", "no-cache"}:
+    directives = _DIRECTIVE.findall(_bounded(headers, "cache-control"))
+    names = {name.lower() for name, _, _ in directives}
+    if names & {"no-store", "no-cache"}:
         return policy.min_fresh_seconds
-    if "max-age" not in directives:
+    lifetime_seconds: int | None = None
+    if "max-age" in names:
+        # RFC 9111 §4.2.1: of several the smallest, and an unreadable one is a stale answer.
+        lifetime_seconds = min(
+            _parse_delta_seconds(plain or quoted) for name, plain, quoted in directives if name.lower() == "max-age"
+        )
+    elif "expires" in headers:
+        # RFC 9111 §5.3: an unreadable date, `0` above all, is in the past.
+        expires, date = (parse_http_date(_bounded(headers, name)) for name in ("expires", "date"))
+        lifetime_seconds = expires - date if expires is not None and date is not None else 0
+    if lifetime_seconds is None:
         return policy.fresh_seconds
-    # RFC 9111 §4.2.1 encourages taking an unreadable lifetime for a stale answer.
-    max_age = _parse_delta_seconds(directives["max-age"])
-    age = _parse_delta_seconds(headers.get("age", "0"))
-    return max(policy.min_fresh_seconds, min(max_age - age, policy.max_fresh_seconds))
+    age_seconds = _parse_delta_seconds(_bounded(headers, "age"))
+    return max(policy.min_fresh_seconds, min(lifetime_seconds - age_seconds, policy.max_fresh_seconds))
 
 
-def parse_retry_after(headers: Headers) -> float:
+def make_conditional_headers(headers: Headers) -> Headers:
+    """Write the request headers that ask whether a document has changed.
+
+    Args:
+        headers: Folded headers of the answer that brought it.
+
+    Returns:
+        `If-None-Match` and `If-Modified-Since`, as far as the answer had validators that may be sent back.
+
+    Source: RFC 9110 §13.1.2, §13.1.3; ROT-010.
+    """
+    conditional: Headers = {}
+    for validator, question in (("etag", "If-None-Match"), ("last-modified", "If-Modified-Since")):
+        value = headers.get(validator, "")
+        # What an issuer sent goes back into a request: visible ASCII only, and not without end.
+        if value and len(value) <= _MAX_HEADER_CHARACTERS and value.isascii() and value.isprintable():
+            conditional[question] = value
+    return conditional
+
+
+def parse_retry_after(headers: Headers, now: float) -> float:
     """Read how many seconds an issuer asks to be left alone; 0 where it says nothing readable.
+
+    Args:
+        headers: Folded headers of the answer.
+        now: The instant of the answer, in seconds since the epoch.
+
+    Returns:
+        Seconds, never negative.
 
     Source: RFC 9110 §10.2.3; NET-010.
     """
-    return float(_parse_delta_seconds(headers.get("retry-after", "0")))
+    text = _bounded(headers, "retry-after")
+    date = parse_http_date(text)
+    return float(_parse_delta_seconds(text)) if date is None else max(date - now, 0.0)
+
+
+def parse_http_date(text: str) -> int | None:
+    """Read a date in the form that HTTP prescribes for senders.
+
+    Args:
+        text: For instance `Sun, 06 Nov 1994 08:49:37 GMT`.
+
+    Returns:
+        Seconds since the epoch, or None where it is no such date.
+
+    Source: RFC 9110 §5.6.7.
+    """
+    found = _HTTP_DATE.fullmatch(text)
+    if found is None or found[2] not in _MONTHS:
+        return None
+    day, year, hour, minute, second = (int(found[group]) for group in (1, 3, 4, 5, 6))
+    return days_from_date(year, _MONTHS.index(found[2]) + 1, day) * 86_400 + hour * 3_600 + minute * 60 + second
+
+
+def _bounded(headers: Headers, name: str) -> str:
+    # NET-016: whatever a hostile header holds, it is read in a bounded time.
+    return headers.get(name, "")[:_MAX_HEADER_CHARACTERS].strip()
 
 
 def _parse_delta_seconds(text: str) -> int:
-    text = text.strip()
     return int(text[:_MAX_DIGITS]) if text.isascii() and text.isdigit() else 0

@@ -7,7 +7,9 @@ members are never read (DV-13). RFC 7517; rules DISC-10, DISC-11, JWKS-03 to JWK
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
 from aveverify._core.algorithms import ALGORITHM_OF_KEY_TYPE, Algorithm, UnsuitableKeyError, Verify
@@ -19,6 +21,7 @@ from aveverify._core.encoding import (
     parse_json_document,
     repeated_members,
 )
+from aveverify._core.faults import DocumentFault
 from aveverify.errors import Fault
 
 Dialect = Literal["oidc", "customJwt"]
@@ -52,10 +55,17 @@ _CUSTOM_JWT_READ_ONCE: Final = frozenset({"kty", "use", "key_ops", "alg", "kid",
 
 
 class PublicKey(NamedTuple):
-    """A key that can verify. Bound to one algorithm, which the token cannot change."""
+    """A key that can verify. Bound to one algorithm, which the token cannot change.
+
+    Attributes:
+        algorithm: The one algorithm.
+        verify: Takes signature and signing input, and tells whether the key made the one over the other.
+        thumbprint: Its JWK thumbprint with SHA-256 (RFC 7638), in hexadecimal digits.
+    """
 
     algorithm: Algorithm
     verify: Verify
+    thumbprint: str
 
     def __repr__(self) -> str:
         """Show the algorithm only."""
@@ -100,16 +110,8 @@ class KeySet:
         return self._by_kid.get(kid, ())
 
 
-class KeySetFault(ValueError):  # noqa: N818 - it says what is wrong with a document
-    """A document is no usable key set.
-
-    Args:
-        cause: What is wrong with it, in our own words.
-    """
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
+class KeySetFault(DocumentFault):
+    """A document is no usable key set."""
 
 
 def parse_key_set(document: bytes, dialect: Dialect) -> KeySet:
@@ -205,9 +207,12 @@ def _parse_material(jwk: JsonObject, *, unused_bits: bool) -> PublicKey | None:
     if algorithm is None:
         return None
     try:
-        return PublicKey(algorithm, algorithm.parse_key(jwk, unused_bits))
+        verify, members = algorithm.parse_key(jwk, unused_bits)
     except UnsuitableKeyError:
         return None
+    # RFC 7638 §3: the required members in lexicographic order, without white space.
+    canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    return PublicKey(algorithm, verify, sha256(canonical.encode()).hexdigest())
 
 
 def _is_for_signatures(jwk: JsonObject) -> bool:

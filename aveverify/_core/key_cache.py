@@ -47,7 +47,12 @@ class Action(Enum):
 
 
 class Decision(NamedTuple):
-    """An action, and for UNAVAILABLE when to come back."""
+    """An action, and how long until another one is possible.
+
+    Attributes:
+        action: What to do.
+        retry_after_seconds: For UNAVAILABLE when to come back; for REFUSE when the spent budget has something again.
+    """
 
     action: Action
     retry_after_seconds: float = 0.0
@@ -61,7 +66,7 @@ class Snapshot:
         key_set: The candidates.
         document_issuer: The `issuer` of the discovery document; None where there is no document.
         content: What tells two contents apart.
-        flight_number: Which flight brought it.
+        flight_number: Which flight asked the issuer for it; 0 where another worker had asked before.
         began_at: When that flight began, by the monotonic clock.
         began_now: When that flight began, by the wall clock.
         due_seconds: Age from which it is refreshed behind the requests.
@@ -167,8 +172,8 @@ def decide(  # noqa: PLR0913 - the state, the question and the two instants
         return Decision(Action.REFUSE)
     if need is Need.UNKNOWN_KEY:
         return _decide_unknown_key(state, policy, at, cooling=cooling, patient=patient)
-    spent = _is_spent(state.bad_signature_attempts, policy, Need.BAD_SIGNATURE, at)
-    return Decision(Action.REFUSE if cooling or spent or not patient else Action.WAIT)
+    rest = _budget_rest(state.bad_signature_attempts, policy, Need.BAD_SIGNATURE, at)
+    return Decision(Action.REFUSE, rest) if cooling or rest or not patient else Decision(Action.WAIT)
 
 
 def _decide_by_age(state: CacheState, age_seconds: float, *, cooling: bool, patient: bool) -> Decision:
@@ -190,12 +195,11 @@ def _decide_unknown_key(state: CacheState, policy: CachePolicy, at: float, *, co
         return Decision(Action.WAIT)
     if cooling:
         return Decision(Action.UNAVAILABLE, rest)
-    if not _is_spent(state.unknown_key_attempts, policy, Need.UNKNOWN_KEY, at):
+    rest = _budget_rest(state.unknown_key_attempts, policy, Need.UNKNOWN_KEY, at)
+    if rest == 0:
         return Decision(Action.WAIT)
-    if state.failures:
-        # A rotation during an outage must not log everyone out.
-        return Decision(Action.UNAVAILABLE, state.unknown_key_attempts[0] + policy.unknown_key_window_seconds - at)
-    return Decision(Action.REFUSE)
+    # A rotation during an outage must not log everyone out.
+    return Decision(Action.UNAVAILABLE if state.failures else Action.REFUSE, rest)
 
 
 def _budget(policy: CachePolicy, need: Need) -> tuple[int, float]:
@@ -209,9 +213,14 @@ def _within_window(attempts: tuple[float, ...], policy: CachePolicy, need: Need,
     return tuple(began_at for began_at in attempts if at - began_at < window_seconds)
 
 
-def _is_spent(attempts: tuple[float, ...], policy: CachePolicy, need: Need, at: float) -> bool:
-    allowed, _ = _budget(policy, need)
-    return len(_within_window(attempts, policy, need, at)) >= allowed
+def _budget_rest(attempts: tuple[float, ...], policy: CachePolicy, need: Need, at: float) -> float:
+    """Return how many seconds a budget is spent for; 0 where something is left."""
+    allowed, window_seconds = _budget(policy, need)
+    recent = _within_window(attempts, policy, need, at)
+    if len(recent) < allowed:
+        return 0.0
+    # A budget of nothing never has anything; the window is as good an answer as any.
+    return recent[-allowed] + window_seconds - at if allowed else window_seconds
 
 
 def began(state: CacheState, policy: CachePolicy, need: Need, *, now: float, at: float) -> CacheState:
@@ -247,12 +256,16 @@ class Harvest(NamedTuple):
         document_issuer: The issuer of the discovery document; None where there is no document.
         content: What tells two contents apart.
         fresh_seconds: For how long the keys are fresh, within the policy's clamps.
+        is_shared: Whether another worker had asked the issuer for them, before this flight.
+        age_seconds: How old they were when the flight began.
     """
 
     key_set: KeySet
     document_issuer: str | None
     content: bytes
     fresh_seconds: float
+    is_shared: bool = False
+    age_seconds: float = 0.0
 
 
 def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: Harvest, *, jitter: float) -> CacheState:
@@ -278,9 +291,10 @@ def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: H
         key_set=last.key_set if last is not None and same else harvest.key_set,
         document_issuer=harvest.document_issuer,
         content=harvest.content,
-        flight_number=flight.number,
-        began_at=flight.began_at,
-        began_now=flight.began_now,
+        # Keys that another worker had fetched before this flight do not answer the question that caused it.
+        flight_number=0 if harvest.is_shared else flight.number,
+        began_at=flight.began_at - harvest.age_seconds,
+        began_now=flight.began_now - harvest.age_seconds,
         due_seconds=min(due, harvest.fresh_seconds),
         fresh_seconds=harvest.fresh_seconds,
         generation=0 if last is None else last.generation + (not same),

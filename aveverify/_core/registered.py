@@ -19,6 +19,7 @@ _MILLISECONDS_OF_2001: Final = 1_000_000_000_000
 _TEXT_CLAIMS: Final = ("iss", "sub", "jti")
 _DATE_CLAIMS: Final = ("exp", "nbf", "iat")
 _ENCRYPTED_DOTS: Final = 4
+_WRAPPING: Final = b"\"' \t\r\n"
 
 
 class UnverifiedClaims(NamedTuple):
@@ -81,7 +82,7 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     header_end = token.find(b".")
     payload_end = token.find(b".", header_end + 1)
     if header_end < 0:
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=_hint_at_form(token))
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint_at_form(token))
     fault = None
     try:
         payload = decode_base64url(token[header_end + 1 : payload_end if payload_end >= 0 else None])
@@ -89,7 +90,7 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     except EncodingError as error:
         fault = error.fault
     if fault is not None:
-        raise InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=_hint_at_form(token))
+        raise InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint_at_form(token))
     # PRE-03, PRE-05: also for claims that this provider will not use.
     for name in _TEXT_CLAIMS:
         if type(claims.get(name, "")) is not str and claims[name] is not None:
@@ -149,14 +150,22 @@ def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON va
     raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim="aud", hint=Hint.NOT_TEXT)
 
 
-def _hint_at_form(token: bytes) -> Hint | None:
-    start = token[:16].lstrip()
+def hint_at_form(token: bytes) -> Hint | None:
+    """Guess why a text is not a compact token.
+
+    Args:
+        token: ASCII bytes that could not be read.
+
+    Returns:
+        The most likely mistake, if it can be told.
+    """
+    start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX
     if start.startswith(b"{"):
         return Hint.JSON_SERIALIZATION
-    if token[:1] in b"\"' \t\r\n" or token[-1:] in b"\"' \t\r\n":
-        return Hint.QUOTED if token else None
+    if token.strip(_WRAPPING) != token:
+        return Hint.QUOTED
     if token.count(b".") == _ENCRYPTED_DOTS:
         return Hint.ENCRYPTED
-    return Hint.OPAQUE_TOKEN if b"." not in token else None
+    return Hint.OPAQUE_TOKEN if token and b"." not in token else None

@@ -20,6 +20,7 @@ _RFC3339: Final = re.compile(
 _SECONDS_PER_DAY: Final = 86_400
 _MINUTES_PER_DAY: Final = 1_440
 _NANOSECOND_DIGITS: Final = 9
+_NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 # From 0000-03-01 to 1970-01-01, and the length of 400 years.
 _DAYS_TO_EPOCH: Final = 719_468
 _DAYS_PER_ERA: Final = 146_097
@@ -47,6 +48,9 @@ def format_timestamp(value: Any) -> str | None:  # noqa: ANN401 - a JSON value
     seconds = floor(value)
     nanoseconds = floor((value - seconds) * 1e9)
     days, rest = divmod(seconds, _SECONDS_PER_DAY)
+    if nanoseconds == _NANOSECONDS_PER_SECOND:
+        # Just below zero a double cannot tell the end of the second from its last nanosecond: second 60, as in text.
+        return _write(days, rest // 60, rest % 60 + 1, 0)
     return _write(days, rest // 60, rest % 60, nanoseconds)
 
 
@@ -71,7 +75,7 @@ def _format_text(text: str) -> str | None:
         minutes += offset if found[8] == "-" else -offset
     more_days, minutes = divmod(minutes, _MINUTES_PER_DAY)
     fraction = (found[7] or "")[:_NANOSECOND_DIGITS].ljust(_NANOSECOND_DIGITS, "0")
-    return _write(_days_from_date(year, month, day) + more_days, minutes, second, int(fraction))
+    return _write(days_from_date(year, month, day) + more_days, minutes, second, int(fraction))
 
 
 def _write(days: int, minutes: int, second: int, nanoseconds: int) -> str:
@@ -88,8 +92,18 @@ def _write(days: int, minutes: int, second: int, nanoseconds: int) -> str:
     return f"{shown}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}{fraction}+00:00"
 
 
-def _days_from_date(year: int, month: int, day: int) -> int:
-    """Count the days since the epoch, in years that begin in March so that the leap day comes last."""
+def days_from_date(year: int, month: int, day: int) -> int:
+    """Count the days since the epoch.
+
+    Args:
+        year: Any year of the proleptic Gregorian calendar.
+        month: 1 to 12.
+        day: 1 to 31.
+
+    Returns:
+        Days, negative before 1970.
+    """
+    # Years that begin in March, so that the leap day comes last.
     year -= month <= _FEBRUARY
     era, year_of_era = divmod(year, 400)
     day_of_year = (153 * ((month - 3) % 12) + 2) // 5 + day - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import threading
 from threading import Thread
 from typing import Any
 
@@ -22,7 +23,17 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify.events import Event, FetchFailed, KeysFetched
+from aveverify.events import (
+    BudgetExhausted,
+    Event,
+    FetchFailed,
+    KeyReplaced,
+    KeysFetched,
+    KeysRotated,
+    ProviderDown,
+    ProviderUp,
+    ServedStale,
+)
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.engine.gate import Gate
@@ -407,11 +418,15 @@ class TestEvents:
         issuer.go_down()
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
-        fetched, failed = told
-        assert isinstance(fetched, KeysFetched)
-        assert (fetched.issuers, fetched.changed, len(fetched.kids)) == ((issuer.issuer,), True, 1)
-        assert isinstance(failed, FetchFailed)
-        assert (failed.failures, failed.retry_after_seconds > 0) == (1, True)
+        verifier.verify(issuer.token())
+        issuer.come_up()
+        clock.tick(seconds=60)
+        verifier.warm_up()
+        settle(verifier)
+        assert [type(event) for event in told] == [
+            KeysFetched, FetchFailed, ProviderDown, ServedStale, ProviderUp, KeysFetched
+        ]  # fmt: skip
+        assert all(event.issuers == (issuer.issuer,) for event in told)
 
     def test_equal_content_is_not_a_change(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
@@ -419,7 +434,45 @@ class TestEvents:
         verifier.verify(issuer.token())
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
+        settle(verifier)
         assert [event.changed for event in told if isinstance(event, KeysFetched)] == [True, False]
+
+    def test_a_rotation_is_told_with_its_kids(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        issuer.rotate()
+        verifier.verify(issuer.token())
+        issuer.rotate(keep_old=False)
+        verifier.verify(issuer.token())
+        settle(verifier)
+        soft, hard = [event for event in told if isinstance(event, KeysRotated)]
+        assert (len(soft.added), soft.removed, soft.shares_no_key) == (1, (), False)
+        assert (len(hard.added), len(hard.removed), hard.shares_no_key) == (1, 2, True)
+
+    def test_another_key_under_a_known_kid_is_told(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        issuer.rotate(same_kid=True)
+        verifier.verify(issuer.token())
+        settle(verifier)
+        (replaced,) = [event for event in told if isinstance(event, KeyReplaced)]
+        assert len(replaced.kids) == 1
+
+    def test_a_spent_budget_is_told_once_for_each_window(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        for _ in range(2):
+            for number in range(20):
+                with pytest.raises(InvalidTokenError):
+                    verifier.verify(issuer.token(header={"kid": f"random-{number}"}))
+            clock.tick(seconds=30)
+        settle(verifier)
+        spent = [event for event in told if isinstance(event, BudgetExhausted)]
+        assert [(event.budget, event.retry_after_seconds) for event in spent] == [("unknown_key", 30.0)] * 2
+        assert verifier.status().providers[0].unknown_key_refusals == 36
 
     def test_a_listener_that_raises_is_logged_and_harms_nobody(
         self, issuer: FakeIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
@@ -431,8 +484,16 @@ class TestEvents:
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=listener)
         with caplog.at_level(logging.ERROR, "aveverify"):
             assert verifier.verify(issuer.token()).subject
-            # The flight lands before it is told of: the thread that tells may still be at it.
-            assert Verifier(issuer.provider, fetcher=issuer, clock=clock).verify(issuer.token()).subject
+            settle(verifier)
+        assert "on_event raised" in caplog.text
+
+
+def settle(verifier: Verifier) -> None:
+    """Wait until no flight is under way, not even one that nobody waits for."""
+    for thread in threading.enumerate():
+        if thread.name == "aveverify-keys":
+            thread.join(30)
+    assert not verifier.status().providers[0].is_fetching
 
 
 class TestWarmUp:

@@ -1,0 +1,54 @@
+"""What changed between two key sets, for those who watch: new and removed key ids, and other keys under known ids."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aveverify._core.jwk import KeySet
+
+
+class Changes(NamedTuple):
+    """The difference between two key sets.
+
+    Attributes:
+        added: Key ids that only the new set has.
+        removed: Key ids that only the old set has.
+        replaced: Key ids of both sets under which none of the old keys is left.
+        shares_no_key: Whether the sets have no key in common.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+    shares_no_key: bool
+
+
+def compare_key_sets(old: KeySet, new: KeySet) -> Changes:
+    """Compare two key sets by key id and thumbprint.
+
+    Args:
+        old: The set until now.
+        new: The set from now on.
+
+    Returns:
+        What changed.
+
+    Source: RFC 7638.
+    """
+    replaced = [
+        kid for kid in old.kids if kid in new.kids and _thumbprints(old, kid).isdisjoint(_thumbprints(new, kid))
+    ]
+    return Changes(
+        added=tuple(kid for kid in new.kids if kid not in old.kids),
+        removed=tuple(kid for kid in old.kids if kid not in new.kids),
+        replaced=tuple(replaced),
+        shares_no_key=_all_thumbprints(old).isdisjoint(_all_thumbprints(new)),
+    )
+
+
+def _thumbprints(key_set: KeySet, kid: str) -> set[str]:
+    return {candidate.key.thumbprint for candidate in key_set.with_kid(kid) if candidate.key is not None}
+
+
+def _all_thumbprints(key_set: KeySet) -> set[str]:
+    return {candidate.key.thumbprint for candidate in key_set.candidates if candidate.key is not None}

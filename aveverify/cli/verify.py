@@ -1,0 +1,170 @@
+"""`aveverify verify`: one token, one verdict, for people and with `--json` for programs. The token is never printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from aveverify import Identity, InvalidTokenError, KeysUnavailableError, Provider, Verifier
+from aveverify.cli._terminal import Colour, ExitCode, UsageError, paint, print_rows
+from aveverify.errors import Step
+
+_DESCRIPTION: Final = "Verify one token and show the identity that getUserIdentity() gives, or why it is refused."
+_EPILOG: Final = """\
+A token on the command line ends in the shell's history and in the list of processes. Prefer standard input:
+
+  pbpaste | aveverify verify --issuer https://aveid.net --application-id app_123
+
+Without --issuer and --auth-config, the environment says whom to trust: AVEVERIFY_AUTH_CONFIG, or AVEVERIFY_ISSUER and
+AVEVERIFY_APPLICATION_ID.
+
+exit codes: 0 accepted, 1 refused, 2 usage or configuration, 3 the issuer's keys cannot be had
+"""
+# Beyond any token; a longer input is not read to its end.
+_MAX_INPUT_BYTES: Final = 1024 * 1024
+_SILENT: Final = logging.NullHandler()
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "verify",
+        help="verify one token",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "token", nargs="?", default="-", metavar="TOKEN", help="the token; - or nothing: standard input"
+    )
+    source.add_argument("--file", type=Path, metavar="PATH", help="read the token from a file")
+    trust = parser.add_argument_group("whom to trust")
+    trust.add_argument("--issuer", metavar="URL", help="the issuer of an OIDC provider")
+    trust.add_argument("--application-id", metavar="ID", help="the client id that aud must name; with --issuer")
+    trust.add_argument(
+        "--leeway-seconds", type=float, metavar="N", help="clock skew to forgive, 0 to 300; with --issuer"
+    )
+    trust.add_argument(
+        "--insecure-http", action="store_true", help="allow plain http beyond this machine; with --issuer"
+    )
+    trust.add_argument(
+        "--auth-config", metavar="CONFIG", help="what a Convex auth.config exports: JSON text, or the path of a file"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify one token.
+
+    Args:
+        arguments: As `add_command` declares them.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The token's file cannot be read, or options contradict each other.
+        ConfigurationError: Whom to trust is not said, or said wrongly.
+    """
+    # The verdict says what the log would say.
+    logging.getLogger("aveverify").addHandler(_SILENT)
+    with _make_verifier(arguments) as verifier:
+        token = _read_token(arguments)
+        try:
+            identity = verifier.verify(token)
+        except InvalidTokenError as error:
+            _print_refusal("refused", error, as_json=arguments.json)
+            return ExitCode.BAD
+        except KeysUnavailableError as error:
+            _print_refusal("unavailable", error, as_json=arguments.json)
+            return ExitCode.UNAVAILABLE
+    _print_identity(identity, as_json=arguments.json)
+    return ExitCode.GOOD
+
+
+def _make_verifier(arguments: argparse.Namespace) -> Verifier:
+    issuer, application_id, config = arguments.issuer, arguments.application_id, arguments.auth_config
+    if config is not None and (issuer is not None or application_id is not None):
+        raise UsageError("--auth-config says whom to trust; leave --issuer and --application-id out")
+    if (issuer is None) != (application_id is None):
+        raise UsageError("--issuer and --application-id go together")
+    if issuer is not None:
+        provider = Provider(
+            issuer=issuer,
+            application_id=application_id,
+            leeway_seconds=arguments.leeway_seconds,
+            insecure_http=arguments.insecure_http,
+        )
+        return Verifier(provider)
+    if arguments.leeway_seconds is not None or arguments.insecure_http:
+        raise UsageError("--leeway-seconds and --insecure-http go with --issuer")
+    if config is not None:
+        # JSON is not the name of a file, and the name of a file may end in anything.
+        return Verifier.from_auth_config(config if config.lstrip().startswith("{") else Path(config))
+    return Verifier.from_env()
+
+
+def _read_token(arguments: argparse.Namespace) -> str | bytes:
+    if arguments.file is None and arguments.token != "-":  # noqa: S105 - the word for standard input
+        return str(arguments.token)
+    try:
+        with _open_source(arguments.file) as source:
+            return source.read(_MAX_INPUT_BYTES).strip()
+    except OSError as error:
+        cause = error.strerror
+    raise UsageError(f"the token cannot be read: {cause}")
+
+
+def _open_source(file: Path | None) -> AbstractContextManager[BinaryIO]:
+    if file is not None:
+        return file.open("rb")
+    if sys.stdin is None:
+        raise UsageError("there is no standard input; give the token with --file")
+    if sys.stdin.isatty():
+        print("Paste the token, then end the input (Ctrl-D on a line of its own).", file=sys.stderr)
+    return nullcontext(sys.stdin.buffer)
+
+
+def _print_identity(identity: Identity, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"verdict": "accepted", "identity": identity.to_convex()}))
+        return
+    print(f"{paint('accepted', Colour.GREEN)}: getUserIdentity() gives")
+    print(json.dumps(identity.to_convex(), indent=2))
+
+
+def _print_refusal(verdict: str, error: InvalidTokenError | KeysUnavailableError, *, as_json: bool) -> None:
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, KeysUnavailableError) else None
+    if as_json:
+        members: dict[str, object] = {
+            "verdict": verdict,
+            "reason": error.reason,
+            "rule": error.rule,
+            "step": error.step,
+            "explanation": error.reason.explanation,
+            "hint": error.hint,
+            "convex_code": error.convex_code,
+        }
+        if retry_after_seconds is not None:
+            members["retry_after_seconds"] = retry_after_seconds
+        print(json.dumps(members))
+        return
+    print(f"{paint(verdict, Colour.RED)}: {error.reason}")
+    print_rows(
+        (
+            ("explanation", error.reason.explanation),
+            ("rule", error.rule),
+            ("step", f"{error.step} of {len(Step)}, {error.step.name.lower()}" if error.step else None),
+            ("hint", error.hint),
+            ("convex code", error.convex_code),
+            ("retry after", f"{retry_after_seconds} s" if retry_after_seconds else None),
+            ("in a log", error),
+        )
+    )

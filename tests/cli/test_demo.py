@@ -1,0 +1,136 @@
+"""`aveverify demo`: the tour really runs, and notices what is not as it should be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from aveverify.cli import main
+from aveverify.cli._tour import SCENES
+from tests.cli.streams import WatchedOutput
+
+Output = pytest.CaptureFixture[str]
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("aveverify-")]
+
+
+def test_every_answer_is_as_expected(capsys: Output) -> None:
+    assert main(["demo"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "\x1b" not in printed.out
+    for scene in SCENES:
+        assert scene.title in printed.out
+    for line in (
+        "  answer       200 OK",
+        "  challenge    Bearer",
+        "  reason       EXPIRED (OIDC-19): the token has expired (exp)",
+        "  hint         this is Ave's access_token_jwt; send the id_token",
+        "  answer       503 Service Unavailable",
+        "All 10 answers are as expected.",
+    ):
+        assert line in printed.out.splitlines()
+
+
+def test_it_prints_no_token_and_leaves_nothing_behind(capsys: Output) -> None:
+    assert main(["demo"]) == 0
+    assert "eyJ" not in capsys.readouterr().out
+    assert our_threads() == []
+
+
+def test_the_tour_shows_every_kind_of_answer() -> None:
+    assert {scene.status for scene in SCENES} == {200, 401, 503}
+
+
+def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.Response:
+    headers = {key: text for key, text in answer.headers.items() if key != name}
+    return httpx.Response(
+        answer.status_code, headers=headers | ({name: value} if value else {}), content=answer.content
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        pytest.param(
+            lambda answer: httpx.Response(418, headers=answer.headers, content=answer.content),
+            "A good id_token: status should be 200, is 418",
+            id="status",
+        ),
+        pytest.param(
+            lambda answer: _with_header(answer, "www-authenticate", None),
+            "No token: challenge should be 'Bearer', is None",
+            id="challenge",
+        ),
+        pytest.param(
+            lambda answer: _with_header(answer, "retry-after", None),
+            "too old: Retry-After should be True, is False",
+            id="retry-after",
+        ),
+        pytest.param(
+            lambda answer: httpx.Response(answer.status_code, headers=answer.headers, content=b'{"subject":"x"}   '),
+            "A good id_token: identity should be",
+            id="identity",
+        ),
+    ],
+)
+def test_an_answer_that_is_spoilt_on_its_way_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, spoil: Callable[[httpx.Response], httpx.Response], named: str
+) -> None:
+    get = httpx.Client.get
+
+    def spoilt(client: httpx.Client, url: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - as httpx's own
+        return spoil(get(client, url, **options))
+
+    monkeypatch.setattr(httpx.Client, "get", spoilt)
+    assert main(["demo"]) == 1
+    assert named in capsys.readouterr().out.rpartition("not as expected:\n")[2]
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_its_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr() == ("", f'aveverify: the demo needs {package}: pip install "aveverify[demo]"\n')
+
+
+def test_it_keeps_serving_until_ctrl_c() -> None:
+    """The printed curl lines are performed, then somebody types Ctrl-C."""
+    output = WatchedOutput("Ctrl-C stops both.")
+
+    def try_the_lines() -> dict[str, int]:
+        try:
+            assert output.printed.wait(30)
+            return dict(map(perform, (line for line in output.getvalue().splitlines() if "curl" in line)))
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool, contextlib.redirect_stdout(output):
+        future = pool.submit(try_the_lines)
+        assert main(["demo", "--serve"]) == 0
+    assert future.result() == {"accepted": 200, "refused": 401, "no token": 401, "issuer": 200}
+    assert "log  refused: EXPIRED" in output.getvalue()
+    assert output.getvalue().endswith("\nstopped\n")
+    assert our_threads() == []
+
+
+def perform(line: str) -> tuple[str, int]:
+    """Do what a curl line says; return its name and the status."""
+    name, _, command = line.partition("curl ")
+    *options, url = shlex.split(command)
+    headers = dict(text.split(": ", 1) for text in options if ": " in text)
+    return name.strip(), httpx.get(url, headers=headers, trust_env=False).status_code

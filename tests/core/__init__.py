@@ -1,0 +1,1 @@
+"""The pure core, one file per module: rules over bytes and instants."""

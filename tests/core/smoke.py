@@ -1,0 +1,35 @@
+"""A few verdicts, printed: run by itself, under switches of the interpreter that must not change them."""
+
+from __future__ import annotations
+
+import sys
+
+from aveverify import InvalidTokenError, Verifier
+from tests.core.making import NOW, custom_jwt_verifier, good_claims, rs256
+
+
+def verdict(verifier: Verifier, token: str) -> str:
+    """One word for one token."""
+    try:
+        verifier.verify(token)
+    except InvalidTokenError as error:
+        return error.reason.value
+    return "accepted"
+
+
+def main() -> None:
+    """Print one word for each token."""
+    verifier = custom_jwt_verifier(rs256().jwk)
+    good = rs256().token()
+    tokens = (
+        good,
+        f"{good[:-8]}AAAAAAAA",
+        rs256().token(good_claims(exp=NOW - 6)),
+        rs256().token(kid="another"),
+        "no token",
+    )
+    sys.stdout.write(" ".join(verdict(verifier, token) for token in tokens))
+
+
+if __name__ == "__main__":
+    main()

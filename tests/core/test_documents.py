@@ -1,0 +1,246 @@
+"""What makes an HTTP answer a good document, and for how long it is fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import pytest
+
+from aveverify import CachePolicy
+from aveverify._core.documents import (
+    Headers,
+    check_answer,
+    check_custom_jwt_key_set_type,
+    check_metadata_type,
+    check_oidc_key_set_type,
+    decide_fresh_seconds,
+    fold_headers,
+    parse_retry_after,
+)
+from aveverify._core.faults import DocumentFault
+from tests.core.making import raised
+
+NOW = 1_700_000_000.0
+POLICY = CachePolicy(fresh_seconds=600, min_fresh_seconds=60, max_fresh_seconds=3600)
+
+
+@pytest.mark.parametrize(
+    ("headers", "folded"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param({"Content-Type": "a", "AGE": "1"}, {"content-type": "a", "age": "1"}, id="a mapping"),
+        pytest.param([("A", "1"), ("b", "2"), ("a", "3")], {"a": "1, 3", "b": "2"}, id="repeated pairs are joined"),
+        pytest.param((("a", "1"),), {"a": "1"}, id="a tuple of pairs"),
+    ],
+)
+def test_headers_are_folded(headers: Mapping[str, str] | Iterable[tuple[str, str]], folded: Headers) -> None:
+    """RFC 9110 §5.3."""
+    assert fold_headers(headers) == folded
+
+
+# --- status, coding, size
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        100, 199, 201, 203, 204, 206, 299, 300, 301, 302, 303, 304, 307, 308, 399, 400, 401, 403, 404, 410, 429, 500,
+        502, 503, 504, 520, 0,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_only_a_200_counts(status: int) -> None:
+    """DISC-03; NET-008; NET-009."""
+    fault = raised(DocumentFault, lambda: check_answer(status, {}, b"{}", 100))
+
+    assert fault.status == status
+
+
+def test_a_200_is_an_answer() -> None:
+    check_answer(200, {}, b"{}", 100)
+
+
+@pytest.mark.parametrize("coding", ["identity", "IDENTITY", " identity ", ""], ids=repr)
+def test_no_content_coding_is_fine(coding: str) -> None:
+    check_answer(200, {"content-encoding": coding}, b"{}", 100)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "identity, gzip", "gzip,gzip,gzip", "x"])
+def test_a_content_coding_that_was_not_asked_for_is_a_fault(coding: str) -> None:
+    """NET-003; NET-004: nothing is ever decoded."""
+    raised(DocumentFault, lambda: check_answer(200, {"content-encoding": coding}, b"{}", 100))
+
+
+def test_a_body_has_a_longest_length() -> None:
+    """NET-001: one below, at, and one above the limit."""
+    check_answer(200, {}, b"x" * 99, 100)
+    check_answer(200, {}, b"x" * 100, 100)
+    raised(DocumentFault, lambda: check_answer(200, {}, b"x" * 101, 100))
+
+
+# --- media types
+
+Check = Callable[[Headers], None]
+JSON, KEY_SET = "application/json", "application/jwk-set+json"
+
+
+def accepts(check: Check, content_type: str | None) -> bool:
+    headers = {} if content_type is None else {"content-type": content_type}
+    try:
+        check(headers)
+    except DocumentFault:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("content_type", "as_metadata", "as_key_set"),
+    [
+        (None, True, True), (JSON, True, True), ("Application/JSON", True, True), (f"{JSON};charset=utf-8", True, True),
+        (f"{JSON}; charset=utf-16", True, True), (f"{JSON};", True, True), (KEY_SET, False, True),
+        (f"{KEY_SET};x", False, True), (f"{JSON} ; charset=utf-8", False, False), (f" {JSON}", False, False),
+        (f"{JSON} ", False, False), ("text/plain", False, False), ("text/html", False, False), ("", False, False),
+        (f"{JSON}, {JSON}", False, False), ("application/json+x", False, False), (f"x;{JSON}", False, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_oidc_path_looks_at_what_stands_before_the_semicolon(
+    content_type: str | None, *, as_metadata: bool, as_key_set: bool
+) -> None:
+    """DISC-03; DISC-06: lower-cased and not trimmed; absent is fine."""
+    assert accepts(check_metadata_type, content_type) is as_metadata
+    assert accepts(check_oidc_key_set_type, content_type) is as_key_set
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        JSON, KEY_SET, "APPLICATION/JSON", f"{JSON};", f"{JSON}; ", f"{JSON};charset=utf-8", f"{JSON}; charset=UTF-8",
+        f'{JSON}; charset="utf-8"', f"{JSON};\tx=y;charset=utf-8", f"{JSON};x=y", f'{JSON};x="a;b\\"c"', f"{JSON} ",
+        f"{JSON};CHARSET=utf-8",
+    ],
+)  # fmt: skip
+def test_the_custom_jwt_path_takes_a_well_formed_media_type(content_type: str) -> None:
+    """JWKS-02."""
+    assert accepts(check_custom_jwt_key_set_type, content_type)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None, "", "application", "application/", "/json", "text/plain", f"{JSON} ;charset=utf-8", f" {JSON}",
+        f"{JSON};charset", f"{JSON};charset=", f"{JSON};charset=utf-16", f'{JSON};charset="utf-16"',
+        f"{JSON};charset=utf8", f"{JSON};charset=utf-8;charset=utf-16", f"{JSON};x=y z", f"{JSON};;x=y",
+        f"{JSON}, {JSON}", f'{JSON};x="y', "application/json/json", "application/jsön",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_the_custom_jwt_path_takes_no_other(content_type: str | None) -> None:
+    """JWKS-02."""
+    assert not accepts(check_custom_jwt_key_set_type, content_type)
+
+
+# --- freshness
+
+
+@pytest.mark.parametrize(
+    ("max_age", "fresh_seconds"),
+    [(59, 60), (60, 60), (61, 61), (600, 600), (3599, 3599), (3600, 3600), (3601, 3600), (86400, 3600), (0, 60)],
+    ids=str,
+)
+def test_max_age_is_honoured_within_floor_and_ceiling(max_age: int, fresh_seconds: float) -> None:
+    """ROT-009."""
+    assert decide_fresh_seconds({"cache-control": f"max-age={max_age}"}, POLICY) == fresh_seconds
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh_seconds"),
+    [
+        ("0", 1000),
+        ("400", 600),
+        ("939", 61),
+        ("940", 60),
+        ("941", 60),
+        ("2000", 60),
+        ("x", 1000),
+        ("-5", 1000),
+        (" 400 ", 600),
+    ],
+    ids=str,
+)
+def test_age_is_taken_off(age: str, fresh_seconds: float) -> None:
+    """RFC 9111 §4.2.1."""
+    assert decide_fresh_seconds({"cache-control": "max-age=1000", "age": age}, POLICY) == fresh_seconds
+
+
+def test_age_without_max_age_says_nothing() -> None:
+    assert decide_fresh_seconds({"age": "500"}, POLICY) == 600
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "fresh_seconds"),
+    [
+        pytest.param(None, 600, id="none"),
+        pytest.param("", 600, id="empty"),
+        pytest.param("public", 600, id="nothing about time"),
+        pytest.param("public, max-age=100, stale-while-revalidate=21600", 100, id="among others"),
+        pytest.param("MAX-AGE=100", 100, id="in capitals"),
+        pytest.param('max-age="100"', 100, id="quoted"),
+        pytest.param("max-age=100,max-age=200", 100, id="twice: the smallest"),
+        pytest.param("s-maxage=100", 600, id="for shared caches only"),
+        pytest.param("max-age", 60, id="without a value"),
+        pytest.param("max-age=", 600, id="with an empty value, which is no directive"),
+        pytest.param("max-age=-1", 60, id="negative"),
+        pytest.param("max-age=1.5", 60, id="a fraction"),
+        pytest.param("max-age=1e3", 60, id="an exponent"),
+        pytest.param("max-age=x", 60, id="not a number"),
+        pytest.param("max-age=99999999999999999999999999", 3600, id="huge"),
+        pytest.param("max-age=" + "9" * 10_000, 3600, id="huge beyond what int() takes"),
+        pytest.param("no-store", 60, id="no-store"),
+        pytest.param("no-cache", 60, id="no-cache"),
+        pytest.param('no-cache="set-cookie", max-age=1000', 60, id="no-cache for a header"),
+        pytest.param("No-Store, max-age=1000", 60, id="no-store beats max-age"),
+        pytest.param("private, max-age=1000", 1000, id="private"),
+        pytest.param("max-age=\u0661\u0660\u0660", 600, id="digits of another script, which are no token"),
+    ],
+)
+def test_cache_control_decides_the_freshness(cache_control: str | None, fresh_seconds: float) -> None:
+    headers = {} if cache_control is None else {"cache-control": cache_control}
+
+    assert decide_fresh_seconds(headers, POLICY) == fresh_seconds
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("a" * 90_000 + ";", id="a token that never ends"),
+        pytest.param("a=" * 45_000 + ";", id="equals signs"),
+        pytest.param("max-age=" + "1" * 90_000 + ";", id="a number that never ends"),
+        pytest.param('a="' + "b" * 90_000, id="a quoted text that never ends"),
+        pytest.param('a="' * 30_000, id="quotes"),
+        pytest.param("a" + " " * 90_000 + ";", id="blanks"),
+        pytest.param("," * 90_000, id="commas"),
+    ],
+)
+def test_a_hostile_header_is_read_in_time_that_grows_with_its_length(value: str) -> None:
+    """NET-016: 90 KB are what an HTTP library lets through."""
+    assert 60 <= decide_fresh_seconds({"cache-control": value}, POLICY) <= 3600
+    accepts(check_custom_jwt_key_set_type, f"{JSON};{value}")
+    assert parse_retry_after({"retry-after": value}, NOW) == 0
+
+
+# --- Retry-After
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 0), ("0", 0), ("120", 120), (" 120 ", 120), ("-1", 0), ("1.5", 0), ("x", 0), ("", 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("9" * 50, 9_999_999_999), ("1, 2", 0), ("\u0661", 0), ("\u00b2", 0),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds(value: str | None, seconds: float) -> None:
+    """NET-010: whatever it says, it is never negative."""
+    assert parse_retry_after({} if value is None else {"retry-after": value}, NOW) == seconds

@@ -1,0 +1,353 @@
+"""Which module may import which: one table, and whatever is not in it fails.
+
+Read from the source, so imports inside functions count, and those for the type checker alone are told apart. Then a
+few facts that only a fresh interpreter shows: what `import aveverify` loads, and that nothing hangs on `assert`.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import aveverify
+
+PACKAGE = Path(aveverify.__file__).parent
+PURE = frozenset(
+    {
+        "base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib", "hmac",
+        "ipaddress", "itertools", "json", "math", "re", "typing", "urllib.parse",
+    }
+)  # fmt: skip
+
+
+class Room(NamedTuple):
+    """Modules that obey the same rules.
+
+    Attributes:
+        modules: Names, with `*` for the rest of a name.
+        below: The rooms whose modules may be imported at run time, beside its own.
+        named: Further rooms that the type checker may see.
+        foreign: Packages that may be imported: on top of the standard library, or with `standard`, all there are.
+        standard: The only modules of the standard library; None for any.
+    """
+
+    modules: tuple[str, ...]
+    below: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    standard: frozenset[str] | None = None
+
+
+# The table. A module belongs to the first room that names it; imports go downwards, which is upwards on this page.
+ROOMS = {
+    "words": Room(("_version", "_reasons", "errors", "events", "status", "cache_policy"), standard=PURE),
+    "clock": Room(("clock",), standard=frozenset({"time", "typing"})),
+    "fork": Room(("_fork",), standard=frozenset({"os", "typing", "weakref"})),
+    "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
+    "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
+    "core": Room(("_core", "_core.*"), ("words", "algorithms"), (), ("cachetools",), PURE),
+    "values": Room(("provider", "identity"), ("words", "core"), standard=PURE),
+    "auth config": Room(("auth_config",), ("words", "values")),
+    "fetcher": Room(("fetcher",), ("words", "fork"), (), ("httpx",)),
+    "store": Room(("document_store",), ("words", "core")),
+    "redis": Room(("redis",), ("words", "fork", "store"), (), ("redis",)),
+    "engine": Room(
+        ("_keys", "_flight", "_harvest", "_courier", "_herald", "_desk", "_token_cache"),
+        ("words", "fork", "core", "judge", "values", "fetcher", "store"),
+        ("clock",),
+        ("cachetools",),
+    ),
+    "verifier": Room(
+        ("verifier", "_default", "_report"),
+        ("words", "clock", "fork", "core", "judge", "values", "auth config", "fetcher", "store", "engine"),
+        (),
+        ("cachetools",),
+    ),
+    "edges": Room(("_edge", "_edge_*", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
+    "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
+    "testing": Room(
+        ("testing", "testing.*"),
+        ("words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package"),
+        (),
+        ("cryptography", "jwt", "pytest"),
+    ),
+    "cli": Room(
+        ("__main__", "cli", "cli.*"),
+        ("words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package", "testing"),
+        (),
+        ("httpx", "starlette", "uvicorn"),
+    ),
+}
+
+
+class Import(NamedTuple):
+    """One import as it stands in the source."""
+
+    line: int
+    module: str
+    at_run_time: bool
+
+
+class Module(NamedTuple):
+    """One file of the package."""
+
+    name: str
+    path: Path
+
+
+def modules() -> list[Module]:
+    """Every file of the package, by its name below the package; the package itself has the empty name."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found.append(Module(".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
+    return found
+
+
+MODULES = {module.name: module for module in modules()}
+
+
+def room_of(name: str) -> str | None:
+    """The first room of the table that names a module."""
+    for room, row in ROOMS.items():
+        if any(fnmatchcase(name, pattern) for pattern in row.modules):
+            return room
+    return None
+
+
+def imports_of(module: Module) -> list[Import]:
+    """Every import of a file, also those inside functions."""
+    return list(_imports_below(ast.parse(module.path.read_text(encoding="utf-8")), at_run_time=True))
+
+
+def _imports_below(node: ast.AST, *, at_run_time: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(child.lineno, alias.name, at_run_time)
+        elif isinstance(child, ast.ImportFrom):
+            for name in _names_of(child):
+                yield Import(child.lineno, name, at_run_time)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from _imports_below(ast.Module(child.body, []), at_run_time=False)
+            yield from _imports_below(ast.Module(child.orelse, []), at_run_time=at_run_time)
+        else:
+            yield from _imports_below(child, at_run_time=at_run_time)
+
+
+def _names_of(node: ast.ImportFrom) -> set[str]:
+    assert node.module is not None, "a relative import"
+    assert node.level == 0, "a relative import"
+    # `from package import module` imports the module.
+    below = {alias.name: own_name(f"{node.module}.{alias.name}") for alias in node.names}
+    return {
+        f"{node.module}.{name}" if own is not None and own in MODULES else node.module for name, own in below.items()
+    }
+
+
+def own_name(module: str) -> str | None:
+    """The name below the package, or None for a module of somebody else."""
+    if module == "aveverify":
+        return ""
+    return module.removeprefix("aveverify.") if module.startswith("aveverify.") else None
+
+
+def is_allowed(importer: str, found: Import) -> bool:
+    """Look one import up in the table."""
+    room = room_of(importer)
+    assert room is not None
+    row = ROOMS[room]
+    own = own_name(found.module)
+    if own is not None:
+        return room_of(own) in (room, *row.below, *(() if found.at_run_time else row.named))
+    top = found.module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return row.standard is None or found.module in row.standard | {"__future__"}
+    return top in row.foreign
+
+
+every_module = pytest.mark.parametrize("module", MODULES.values(), ids=lambda module: module.name or "aveverify")
+
+
+@every_module
+def test_every_module_belongs_to_a_room(module: Module) -> None:
+    assert room_of(module.name) is not None, f"{module.path} stands in no room of the table"
+
+
+@every_module
+def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
+    strays = [found for found in imports_of(module) if not is_allowed(module.name, found)]
+
+    assert strays == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        pytest.param("_core.oidc", "time", id="core reads no clock"),
+        pytest.param("_core.oidc", "aveverify.identity", id="core does not look up to the identity"),
+        pytest.param("_core.jwk", "cryptography.hazmat", id="keys go through the table of algorithms"),
+        pytest.param("_core.judge", "aveverify._keys", id="the judge does not know the engine"),
+        pytest.param("identity", "aveverify.verifier", id="values do not know who makes them"),
+        pytest.param("_keys", "httpx", id="the engine fetches through the seam"),
+        pytest.param("verifier", "aveverify.testing", id="nobody needs the testing room"),
+        pytest.param("asgi", "starlette.types", id="the bare middleware needs no framework"),
+        pytest.param("provider", "aveverify", id="no room goes through the front door"),
+    ],
+)
+def test_the_table_refuses(importer: str, imported: str) -> None:
+    assert importer in MODULES
+    assert not is_allowed(importer, Import(1, imported, at_run_time=True))
+
+
+def test_what_only_the_type_checker_may_see_is_refused_at_run_time() -> None:
+    assert is_allowed("_keys", Import(1, "aveverify.clock", at_run_time=False))
+    assert not is_allowed("_keys", Import(1, "aveverify.clock", at_run_time=True))
+
+
+def test_every_room_imports_only_rooms_that_exist() -> None:
+    named = {room for row in ROOMS.values() for room in (*row.below, *row.named)}
+
+    assert named <= set(ROOMS)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "asyncio", "concurrent.futures", "datetime", "httpx", "io", "logging", "multiprocessing", "os", "pathlib",
+        "queue", "random", "secrets", "select", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time",
+        "urllib.request", "uuid",
+    ],
+)  # fmt: skip
+def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) -> None:
+    rooms = ("core", "algorithms", "judge", "values", "words")
+
+    assert [room for room in rooms if foreign in (ROOMS[room].standard or ()) or foreign in ROOMS[room].foreign] == []
+    assert all(ROOMS[room].standard is not None for room in rooms)
+
+
+@pytest.mark.parametrize(
+    ("package", "importers"),
+    [
+        pytest.param("cryptography", {"_core.algorithms", "testing"}, id="cryptography"),
+        pytest.param("jwt", {"_core.algorithms", "testing"}, id="PyJWT"),
+        pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
+        pytest.param("starlette", {"starlette", "cli"}, id="starlette"),
+        pytest.param("flask", {"flask"}, id="flask"),
+        pytest.param("uvicorn", {"cli"}, id="uvicorn"),
+        pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing room"),
+        pytest.param("aveverify.cli", {"__main__", "cli"}, id="our command"),
+    ],
+)
+def test_costly_and_dangerous_packages_have_one_door(package: str, importers: set[str]) -> None:
+    found = {
+        module.name
+        for module in MODULES.values()
+        for one in imports_of(module)
+        if f"{one.module}.".startswith(f"{package}.")
+    }
+
+    assert {name for name in found if name not in importers and name.partition(".")[0] not in importers} == set()
+
+
+def test_the_signature_library_is_touched_only_where_the_algorithms_are() -> None:
+    at_run_time = {
+        module.name
+        for module in MODULES.values()
+        for found in imports_of(module)
+        if found.at_run_time and found.module.partition(".")[0] == "cryptography"
+    }
+
+    assert {name for name in at_run_time if not name.startswith("testing")} == {"_core.algorithms"}
+
+
+def test_no_two_modules_import_each_other_at_run_time() -> None:
+    graph = {
+        module.name: {
+            own
+            for found in imports_of(module)
+            if found.at_run_time and (own := own_name(found.module)) is not None and own != module.name
+        }
+        for module in MODULES.values()
+    }
+
+    assert set(TopologicalSorter(graph).static_order()) >= set(graph)
+
+
+def test_the_core_never_waits_or_asserts() -> None:
+    """`await`, `with` a lock and `assert` have no place where verdicts are made (ERR-007)."""
+    found = [
+        f"{module.name}:{node.lineno}"
+        for module in MODULES.values()
+        if module.name.startswith("_core") or module.name in ("identity", "provider", "auth_config", "errors")
+        for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Assert, ast.Await, ast.AsyncFunctionDef, ast.AsyncWith, ast.AsyncFor))
+    ]
+
+    assert found == []
+
+
+def run(*arguments: str) -> str:
+    """Run a fresh interpreter, every warning an error, and return what it prints."""
+    completed = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=Path(__file__).parents[1],
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("import aveverify", id="the package"),
+        pytest.param("import aveverify.asgi, aveverify.wsgi", id="the bare middlewares"),
+        pytest.param(
+            "from aveverify import Provider, Verifier; Verifier(Provider.ave('app_1'), Provider.ave('app_2'))",
+            id="a verifier that has not verified yet",
+        ),
+    ],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
+    heavy = (
+        "httpx",
+        "httpcore",
+        "starlette",
+        "flask",
+        "werkzeug",
+        "jwt",
+        "asyncio",
+        "ssl",
+        "http.client",
+        "uvicorn",
+        "redis",
+    )
+    loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
+
+    assert loaded == "[]"
+
+
+def test_testing_and_the_command_are_not_loaded_with_the_package() -> None:
+    loaded = run("-c", "import sys, aveverify; print([n for n in sys.modules if n.startswith('aveverify.')])")
+
+    assert not {name for name in ast.literal_eval(loaded) if name.split(".")[1] in ("testing", "cli", "asgi", "wsgi")}
+
+
+@pytest.mark.parametrize("switches", [[], ["-O"], ["-OO"]], ids=["as always", "-O", "-OO"])
+def test_verdicts_do_not_hang_on_assertions(switches: list[str]) -> None:
+    """ERR-007: the same answers without `assert` and without docstrings."""
+    verdicts = ["accepted", "BAD_SIGNATURE", "EXPIRED", "UNKNOWN_KEY", "MALFORMED_TOKEN"]
+
+    assert run(*switches, "-m", "tests.core.smoke").split() == verdicts

@@ -1,0 +1,384 @@
+"""Step 0: tokens that were accepted before, and everything that makes a hit as strict as a fresh look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pytest
+
+from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
+from aveverify._core.judge import Verdict
+from aveverify._keys import KeySource
+from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
+from tests.core.making import (
+    ISSUER,
+    KEYS_URL,
+    NOW,
+    Documents,
+    Json,
+    TestClock,
+    custom_jwt_verifier,
+    eddsa,
+    encode,
+    es256,
+    good_claims,
+    issuer_documents,
+    key_set_document,
+    oidc_identity,
+    oidc_verifier,
+    refused,
+    without,
+)
+
+
+def token(**changes: object) -> str:
+    return eddsa().token(good_claims(**changes))
+
+
+def custom_token(claims: Json | None = None) -> str:
+    return es256().token(claims)
+
+
+def custom_verifier(clock: TestClock) -> Verifier:
+    return custom_jwt_verifier(es256().jwk, algorithm="ES256", clock=clock)
+
+
+# A hit hands out the very object that was handed out before: that is how these tests tell it from a fresh look.
+
+
+def test_an_accepted_token_is_remembered() -> None:
+    with oidc_verifier(eddsa().jwk) as verifier:
+        assert verifier.verify(token()) is verifier.verify(token())
+
+
+def test_text_and_bytes_of_one_token_are_one_token() -> None:
+    with oidc_verifier(eddsa().jwk) as verifier:
+        assert verifier.verify(token()) is verifier.verify(token().encode())
+
+
+def test_without_a_cache_every_token_is_looked_at() -> None:
+    with oidc_verifier(eddsa().jwk, token_cache_size=0) as verifier:
+        first, second = verifier.verify(token()), verifier.verify(token())
+
+    assert first is not second
+    assert first == second
+
+
+def test_a_refused_token_is_not_remembered() -> None:
+    """TOK-005; TOK-011: failures are never stored."""
+    clock = TestClock(wall=NOW - 10)
+    with custom_verifier(clock) as verifier:
+        early = custom_token(good_claims(nbf=NOW))
+        assert refused(lambda: verifier.verify(early)).reason is Reason.NOT_YET_VALID
+        clock.tick(10)
+
+        assert verifier.verify(early).subject == "u1"
+
+
+# --- keyed by the whole token
+
+
+def other_spellings(good: str) -> list[str]:
+    header, payload, signature = good.split(".")
+    return [
+        good + "=",
+        good[:-1],
+        f"{header}.{payload}.{signature[:-4]}AAAA",
+        f"{header}.{encode(json.dumps(good_claims(sub='admin')).encode())}.{signature}",
+        f"{encode(b'{}')}.{payload}.{signature}",
+        f" {good}",
+        f"{good}\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    "index",
+    range(7),
+    ids=["padding behind", "cut off", "another signature", "another payload", "another header", "blank", "line feed"],
+)
+def test_a_token_that_differs_anywhere_is_another_token(index: int) -> None:
+    """TOK-001 to TOK-004; TOK-017: neither prefix nor suffix nor claims make a hit."""
+    good = token()
+    with oidc_verifier(eddsa().jwk) as verifier:
+        verifier.verify(good)
+
+        with pytest.raises(InvalidTokenError):
+            verifier.verify(other_spellings(good)[index])
+
+
+def test_the_key_is_the_full_sha256_of_the_token() -> None:
+    """TOK-004; TOK-014: and nothing of the token is kept."""
+    assert TokenCache.digest(b"a.b.c") == sha256(b"a.b.c").digest()
+
+
+def test_two_verifiers_share_nothing() -> None:
+    """TOK-009."""
+    with (
+        oidc_verifier(eddsa().jwk) as one,
+        oidc_verifier(eddsa().jwk, provider=Provider(issuer=ISSUER, application_id="other")) as two,
+    ):
+        one.verify(token())
+
+        assert refused(lambda: two.verify(token())).reason is Reason.AUDIENCE_MISMATCH
+
+
+# --- time
+
+
+@dataclass
+class Moments:
+    """What one token is worth at several instants, on a warm and on a fresh verifier."""
+
+    make: Callable[[TestClock], Verifier]
+    token: str
+
+    def verdicts(self, *instants: float) -> list[Reason | None]:
+        clock = TestClock()
+        found: list[Reason | None] = []
+        with self.make(clock) as warm:
+            warm.verify(self.token)
+            for instant in instants:
+                clock.wall = instant
+                verdict = self.verdict(warm)
+                with self.make(TestClock(wall=instant)) as fresh:
+                    assert self.verdict(fresh) is verdict
+                found.append(verdict)
+        return found
+
+    def verdict(self, verifier: Verifier) -> Reason | None:
+        try:
+            verifier.verify(self.token)
+        except InvalidTokenError as error:
+            return error.reason
+        return None
+
+
+def test_an_oidc_token_expires_at_the_same_second_as_without_a_cache() -> None:
+    """TOK-006; TOK-016: judged by the wall clock at every hit."""
+    moments = Moments(lambda clock: oidc_verifier(eddsa().jwk, clock=clock), token(exp=NOW + 100))
+
+    assert moments.verdicts(NOW + 99, NOW + 99.9, NOW + 100, NOW + 101) == [None, None, Reason.EXPIRED, Reason.EXPIRED]
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.75], ids=str)
+def test_a_fraction_of_a_second_counts_as_without_a_cache(fraction: float) -> None:
+    moments = Moments(lambda clock: oidc_verifier(eddsa().jwk, clock=clock), token(exp=NOW + 100 + fraction))
+
+    assert moments.verdicts(NOW + 100, NOW + 100.9, NOW + 101) == [None, None, Reason.EXPIRED]
+
+
+def test_a_custom_jwt_token_has_its_grace_in_the_cache_too() -> None:
+    """TOK-006."""
+    moments = Moments(custom_verifier, custom_token(good_claims(exp=NOW + 100)))
+
+    assert moments.verdicts(NOW + 104, NOW + 105, NOW + 105.9, NOW + 106) == [None, None, None, Reason.EXPIRED]
+
+
+def test_a_clock_that_is_set_back_counts_as_without_a_cache() -> None:
+    """TOK-007; CLK-001."""
+    moments = Moments(custom_verifier, custom_token(good_claims(nbf=NOW, iat=NOW)))
+
+    assert moments.verdicts(NOW - 4, NOW - 5, NOW - 6, NOW) == [None, None, Reason.NOT_YET_VALID, None]
+
+
+@pytest.mark.parametrize(
+    ("wall", "elapsed"),
+    [
+        pytest.param(float("nan"), 1000.0, id="NaN"),
+        pytest.param(-1.0, 1000.0, id="negative"),
+        pytest.param(float("inf"), 1000.0, id="infinite"),
+        pytest.param(NOW, float("nan"), id="monotonic NaN"),
+        pytest.param(NOW, -1.0, id="monotonic negative"),
+        pytest.param(NOW, float("inf"), id="monotonic infinite"),
+    ],
+)
+def test_a_clock_that_gives_no_time_is_no_hit(wall: float, elapsed: float) -> None:
+    """CLK-003: a refusal, on a warm verifier as on a fresh one."""
+    clock = TestClock()
+    dateless = custom_token(without(good_claims(), "iat"))
+    with custom_verifier(clock) as verifier:
+        verifier.verify(dateless)
+        clock.wall, clock.elapsed = wall, elapsed
+
+        error = refused(lambda: verifier.verify(dateless))
+
+    assert (error.reason, error.rule) == (Reason.CLOCK_UNUSABLE, "CLK-003")
+
+
+def test_a_clock_that_raises_is_no_hit() -> None:
+    """CLK-003."""
+
+    class Broken(TestClock):
+        def now(self) -> float:
+            if self.wall < 0:
+                message = "s3cret"
+                raise OSError(message)
+            return self.wall
+
+    clock = Broken()
+    with custom_verifier(clock) as verifier:
+        verifier.verify(custom_token())
+        clock.wall = -1
+
+        assert refused(lambda: verifier.verify(custom_token())).reason is Reason.CLOCK_UNUSABLE
+
+
+# --- keys
+
+
+def test_an_entry_dies_with_the_keys_that_vouched_for_it() -> None:
+    """TOK-008; ROT-004: from the token cache too."""
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        verifier.verify(token(exp=NOW + 10_000))
+        documents.answers[KEYS_URL] = key_set_document(eddsa("new").jwk)
+        clock.tick(600)
+
+        assert refused(lambda: verifier.verify(token(exp=NOW + 10_000))).reason is Reason.UNKNOWN_KEY
+
+
+def test_an_entry_survives_a_refresh_that_brings_the_same_keys() -> None:
+    """Design §5: the generation rises only when the content changes."""
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        before = verifier.verify(token(exp=NOW + 10_000))
+        fetched = len(documents.requests)
+        clock.tick(600)
+
+        assert verifier.verify(token(exp=NOW + 10_000)) is before
+        assert len(documents.requests) > fetched
+
+
+def test_a_key_that_comes_back_is_another_generation() -> None:
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    good = token(exp=NOW + 10_000)
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        before = verifier.verify(good)
+        documents.answers[KEYS_URL] = key_set_document(eddsa("new").jwk)
+        clock.tick(600)
+        assert refused(lambda: verifier.verify(good)).reason is Reason.UNKNOWN_KEY
+        documents.answers[KEYS_URL] = key_set_document(eddsa().jwk)
+        clock.tick(600)
+        after = verifier.verify(good)
+
+    assert after == before
+    assert after is not before
+
+
+def test_a_hit_costs_no_request() -> None:
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        for _ in range(5):
+            verifier.verify(token())
+            clock.tick(10)
+
+    assert len(documents.requests) == 2
+
+
+# --- bounds
+
+
+def test_the_oldest_token_goes_first() -> None:
+    """TOK-012; TOK-013."""
+    a, b, c = token(sub="a"), token(sub="b"), token(sub="c")
+    with oidc_verifier(eddsa().jwk, token_cache_size=2) as verifier:
+        first = {text: verifier.verify(text) for text in (a, b, c)}
+
+        assert verifier.verify(b) is first[b]
+        assert verifier.verify(c) is first[c]
+        assert verifier.verify(a) is not first[a]
+
+
+def test_refused_tokens_push_nothing_out() -> None:
+    """TOK-012."""
+    with oidc_verifier(eddsa().jwk, token_cache_size=1) as verifier:
+        good = verifier.verify(token())
+        for index in range(50):
+            refused(lambda index=index: verifier.verify(token(sub=str(index), exp=1)))  # type: ignore[misc]
+
+        assert verifier.verify(token()) is good
+
+
+def verdict(identity: Identity) -> Verdict[KeySource]:
+    """A verdict that a cache can keep; its source is not looked at here."""
+    source: KeySource = object.__new__(KeySource)
+    return Verdict(identity, source, 0, 0, NOW)
+
+
+def filled(*sizes: int, max_entries: int = 100) -> TokenCache:
+    """A cache into which tokens of these sizes were put, each under its own digest."""
+    cache, one = TokenCache(max_entries), verdict(oidc_identity())
+    for index, size in enumerate(sizes):
+        cache.put(TokenCache.digest(str(index).encode()), one, size)
+    return cache
+
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [
+        pytest.param([MEBIBYTE] * 31, 31, id="below"),
+        pytest.param([MEBIBYTE - 1024] * 32, 32, id="at the limit, each entry counted with a kibibyte"),
+        pytest.param([MEBIBYTE - 1024] * 32 + [1], 32, id="one more pushes one out"),
+        pytest.param([MEBIBYTE] * 32, 31, id="above"),
+        pytest.param([MEBIBYTE] * 100, 31, id="far above"),
+        pytest.param([1] * 1000 + [31 * MEBIBYTE], 1000, id="a large one among small ones"),
+        pytest.param([1, MAX_CACHE_BYTES - 1024], 1, id="one that fills it alone"),
+        pytest.param([1, MAX_CACHE_BYTES - 1023], 1, id="one that would never fit leaves the others"),
+    ],
+)
+def test_the_cache_is_bounded_in_bytes(sizes: list[int], kept: int) -> None:
+    """TOK-014."""
+    assert len(filled(*sizes, max_entries=1000)) == kept
+
+
+@pytest.mark.parametrize(("entries", "kept"), [(2, 2), (3, 3), (4, 3)], ids=["one below", "at", "one above"])
+def test_the_cache_is_bounded_in_entries(entries: int, kept: int) -> None:
+    assert len(filled(*[1] * entries, max_entries=3)) == kept
+
+
+def test_a_token_that_is_put_again_counts_once() -> None:
+    cache, one = TokenCache(10), verdict(oidc_identity())
+    for _ in range(100):
+        cache.put(TokenCache.digest(b"x"), one, MEBIBYTE)
+
+    assert len(cache) == 1
+    for index in range(30):
+        cache.put(TokenCache.digest(str(index).encode()), one, 1)
+    assert len(cache) == 10
+
+
+def test_nothing_is_put_into_a_cache_of_no_entries() -> None:
+    assert len(filled(1, 2, 3, max_entries=0)) == 0
+
+
+def test_clearing_forgets_entries_and_bytes() -> None:
+    cache = filled(*[MEBIBYTE] * 31)
+    cache.clear()
+    assert len(cache) == 0
+
+    one = verdict(oidc_identity())
+    for index in range(31):
+        cache.put(str(index).encode(), one, MEBIBYTE)
+    assert len(cache) == 31
+
+
+def test_a_closed_verifier_remembers_nothing() -> None:
+    verifier = oidc_verifier(eddsa().jwk)
+    verifier.verify(token())
+    verifier.close()
+
+    assert len(verifier._tokens) == 0
+
+
+def test_a_cache_shows_nothing_of_its_tokens() -> None:
+    """TOK-019."""
+    with oidc_verifier(eddsa().jwk) as verifier:
+        verifier.verify(token(email="s3cret"))
+
+        assert "s3cret" not in repr(verifier) + repr(verifier._tokens)

@@ -1,0 +1,1 @@
+"""What users' tests stand on, tested as they use it."""
