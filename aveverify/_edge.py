@@ -6,12 +6,12 @@ RFC 6750; RFC 6749 §3.3; HTTP-06; HTTP-09.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._edge_log import LimitedLog
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,
@@ -22,8 +22,6 @@ from aveverify.errors import (
     Problem,
 )
 from aveverify.identity import Identity
-
-log = logging.getLogger("aveverify.http")
 
 OnInvalid = Literal["reject", "defer"]
 
@@ -51,11 +49,13 @@ class Gate(NamedTuple):
         required: Whether a request without credentials is refused.
         defers: Whether a refusal waits until somebody asks for the identity.
         parameters: What the service says about itself, and the scopes that it demands.
+        log: Where refusals are told.
     """
 
     required: bool
     defers: bool
     parameters: ChallengeParameters
+    log: LimitedLog
 
     def check_scopes(self, identity: Identity) -> None:
         """Refuse a token without the required scopes.
@@ -84,7 +84,7 @@ class Gate(NamedTuple):
         Returns:
             The answer. What it says does not depend on the token (ERR-004); the log has the reason.
         """
-        log.info("refused: %s", error or "no credentials where they are required")
+        self.log.info("refused: %s", error or "no credentials where they are required")
         return make_answer(error, self.parameters)
 
     def refuse_or_defer(self, error: AveVerifyError) -> Answer | Deferred:
@@ -100,7 +100,7 @@ class Gate(NamedTuple):
         """
         if not self.defers or isinstance(error, InvalidRequestError):
             return self.refuse(error)
-        log.info("deferred: %s", error)
+        self.log.info("deferred: %s", error)
         return Deferred(error)
 
 
@@ -134,7 +134,9 @@ def make_gate(
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
     if resource_metadata is not None and not _is_like(_SCOPE_TOKEN, resource_metadata):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
-    return Gate(required, on_invalid == "defer", ChallengeParameters(realm, resource_metadata, tuple(scopes)))
+    return Gate(
+        required, on_invalid == "defer", ChallengeParameters(realm, resource_metadata, tuple(scopes)), LimitedLog()
+    )
 
 
 def _is_like(pattern: re.Pattern[str], value: object) -> bool:

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
+from cachetools import LRUCache
+
 from aveverify._core.bearer import parse_authorization
 from aveverify._core.judge import Wait, judge
 from aveverify._core.key_cache import Need
@@ -41,6 +43,10 @@ DEFAULT_MAX_TOKEN_BYTES: Final = 16 * 1024
 DEFAULT_TOKEN_CACHE_SIZE: Final = 10_000
 _MAX_TOKEN_CACHE_SIZE: Final = 10_000_000
 _LARGEST_MAX_TOKEN_BYTES: Final = 16 * 1024 * 1024
+# So many verifiers of one provider in one process are a verifier for each request.
+_MANY_VERIFIERS: Final = 10
+# How many verifiers were made for the network; feeds one log record, decides nothing.
+_made: Final[LRUCache[Provider, int]] = LRUCache(256)
 
 
 class Verifier:
@@ -93,6 +99,8 @@ class Verifier:
         self._tokens = TokenCache(token_cache_size)
         self._closed = False
         self._warned = False
+        if fetcher is None:
+            _note_made(providers)
         for provider in providers:
             if provider.application_id is None:
                 # SEC-03, XJW-007
@@ -325,6 +333,19 @@ class Verifier:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _note_made(providers: tuple[Provider, ...]) -> None:
+    """Warn, once for each provider, where verifiers are made again and again instead of kept."""
+    for provider in providers:
+        made = _made.get(provider, 0) + 1
+        _made[provider] = made
+        if made == _MANY_VERIFIERS:
+            log.warning(
+                "the %dth verifier for %s: each has caches of its own and asks the issuer anew; make one and keep it",
+                made,
+                quote(provider.issuer),
+            )
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -259,6 +259,14 @@ class TestConstruction:
             Verifier(provider)
         assert "any client" in caplog.text
 
+    def test_verifiers_made_again_and_again_are_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        provider = Provider(issuer="https://again.example", application_id="app")
+        with caplog.at_level(logging.WARNING, "aveverify"):
+            for _ in range(30):
+                Verifier(provider)
+        (record,) = caplog.records
+        assert record.getMessage().startswith("the 10th verifier for 'https://again.example'")
+
 
 class TestEnd:
     def test_con_008_a_closed_verifier_says_so(self, issuer: FakeIssuer, verify_any: VerifyAny) -> None:

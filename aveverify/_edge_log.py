@@ -1,0 +1,52 @@
+"""How much of the log a flood of refused requests may fill."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+log = logging.getLogger("aveverify.http")
+
+MAX_RECORDS_PER_WINDOW: Final = 100
+WINDOW_SECONDS: Final = 10.0
+
+
+class LimitedLog:
+    """Writes so many records in a window of time, and then how many it has left out.
+
+    The first records of a flood say what it is; the rest would fill a disk, and bury what else happens.
+    """
+
+    __slots__ = ("_left_out", "_lock", "_records", "_until")
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._records = 0
+        self._left_out = 0
+        self._lock = Lock()
+
+    def info(self, text: str, argument: object, at: float | None = None) -> None:
+        """Write a record, if the window has room for it.
+
+        Args:
+            text: The record, with one `%s`.
+            argument: What stands there.
+            at: Monotonic seconds; now by default.
+        """
+        if not log.isEnabledFor(logging.INFO):
+            return
+        at = monotonic() if at is None else at
+        with self._lock:
+            left_out = 0
+            if at >= self._until:
+                self._until, self._records = at + WINDOW_SECONDS, 0
+                left_out, self._left_out = self._left_out, 0
+            self._records += 1
+            has_room = self._records <= MAX_RECORDS_PER_WINDOW
+            self._left_out += not has_room
+        if left_out:
+            log.warning("%d records of refused requests were left out", left_out)
+        if has_room:
+            log.info(text, argument)
