@@ -15,6 +15,8 @@ from aveverify._core.documents import (
     check_oidc_key_set_type,
     decide_fresh_seconds,
     fold_headers,
+    make_conditional_headers,
+    parse_http_date,
     parse_retry_after,
 )
 from aveverify._core.faults import DocumentFault
@@ -210,6 +212,31 @@ def test_cache_control_decides_the_freshness(cache_control: str | None, fresh_se
     assert decide_fresh_seconds(headers, POLICY) == fresh_seconds
 
 
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+TEN_MINUTES_LATER = "Sun, 06 Nov 1994 08:59:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "fresh_seconds"),
+    [
+        pytest.param({"expires": TEN_MINUTES_LATER, "date": DATE}, 600, id="less the date"),
+        pytest.param({"expires": TEN_MINUTES_LATER, "date": DATE, "age": "100"}, 500, id="less the age"),
+        pytest.param({"expires": DATE, "date": DATE}, 60, id="at once"),
+        pytest.param({"expires": DATE, "date": TEN_MINUTES_LATER}, 60, id="in the past"),
+        pytest.param({"expires": "0", "date": DATE}, 60, id="nought"),
+        pytest.param({"expires": TEN_MINUTES_LATER}, 60, id="without a date"),
+        pytest.param({"expires": TEN_MINUTES_LATER, "date": "x"}, 60, id="with an unreadable date"),
+        pytest.param({"expires": "Fri, 31 Dec 9999 23:59:59 GMT", "date": DATE}, 3600, id="in the far future"),
+        pytest.param({"expires": DATE, "date": DATE, "cache-control": "max-age=900"}, 900, id="max-age comes first"),
+        pytest.param({"expires": DATE, "date": DATE, "cache-control": "public"}, 60, id="beside other directives"),
+        pytest.param({"date": DATE}, 600, id="a date alone says nothing"),
+    ],
+)
+def test_expires_counts_where_max_age_is_not_said(headers: Headers, fresh_seconds: float) -> None:
+    """RFC 9111 §5.3; ROT-009."""
+    assert decide_fresh_seconds(headers, POLICY) == fresh_seconds
+
+
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize(
     "value",
@@ -244,3 +271,75 @@ def test_a_hostile_header_is_read_in_time_that_grows_with_its_length(value: str)
 def test_retry_after_is_read_as_seconds(value: str | None, seconds: float) -> None:
     """NET-010: whatever it says, it is never negative."""
     assert parse_retry_after({} if value is None else {"retry-after": value}, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("offset", "seconds"), [(-60, 0), (0, 0), (60, 60), (86_400, 86_400)], ids=["past", "now", "soon", "tomorrow"]
+)
+def test_retry_after_may_be_a_date(offset: int, seconds: float) -> None:
+    """RFC 9110 §10.2.3."""
+    now = 784_111_777 - offset
+
+    assert parse_retry_after({"retry-after": DATE}, now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (DATE, 784_111_777), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Tue, 29 Feb 2000 23:59:59 GMT", 951_868_799),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
+    ],
+    ids=["the standard's example", "the epoch", "a leap day", "the end of the calendar"],
+)  # fmt: skip
+def test_a_date_of_http_is_read(text: str, seconds: int) -> None:
+    """RFC 9110 §5.6.7."""
+    assert parse_http_date(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "0", "784111777", "1994-11-06T08:49:37Z", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37", "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Foo 1994 08:49:37 GMT", "sun, 06 nov 1994 08:49:37 gmt", f"{DATE} x", f"{DATE}\n",
+        "Sun, 0\u0661 Nov 1994 08:49:37 GMT",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_another_text_is_no_date_of_http(text: str) -> None:
+    assert parse_http_date(text) is None
+
+
+# --- validators
+
+
+@pytest.mark.parametrize(
+    ("headers", "conditional"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param({"etag": '"x"'}, {"If-None-Match": '"x"'}, id="an ETag"),
+        pytest.param({"etag": 'W/"x"'}, {"If-None-Match": 'W/"x"'}, id="a weak ETag"),
+        pytest.param({"last-modified": DATE}, {"If-Modified-Since": DATE}, id="a date"),
+        pytest.param(
+            {"etag": '"x"', "last-modified": DATE}, {"If-None-Match": '"x"', "If-Modified-Since": DATE}, id="both"
+        ),
+        pytest.param({"etag": ""}, {}, id="an empty ETag"),
+        pytest.param({"etag": '"x"\r\nX: y'}, {}, id="a line feed"),
+        pytest.param({"etag": '"\x00"'}, {}, id="NUL"),
+        pytest.param({"etag": '"ä"'}, {}, id="outside ASCII"),
+        pytest.param({"etag": "x" * 1023}, {"If-None-Match": "x" * 1023}, id="one below the limit"),
+        pytest.param({"etag": "x" * 1024}, {"If-None-Match": "x" * 1024}, id="at the limit"),
+        pytest.param({"etag": "x" * 1025}, {}, id="one above the limit"),
+    ],
+)  # fmt: skip
+def test_an_issuers_validators_are_sent_back(headers: Headers, conditional: Headers) -> None:
+    """ROT-010: visible ASCII only, and not without end."""
+    assert make_conditional_headers(headers) == conditional
+
+
+def test_a_fault_says_what_is_wrong_in_our_own_words() -> None:
+    """SEC-14."""
+    fault = raised(DocumentFault, lambda: check_answer(200, {"content-encoding": "s3cret"}, b"s3cret", 100))
+
+    assert (str(fault), fault.status) == (fault.cause, 0)
+    assert "s3cret" not in fault.cause

@@ -20,6 +20,8 @@ from aveverify._core.jwk import (
 )
 from tests.core.making import (
     Json,
+    Signer,
+    decode,
     eddsa,
     encode,
     es256,
@@ -417,3 +419,47 @@ def test_a_key_shows_its_algorithm_only() -> None:
 
     assert repr(key) == "<PublicKey RS256>"
     assert encode(b"\xff") not in repr(key)
+
+
+# RFC 7638 §3.1, and RFC 8037 A.3.
+RFC_7638_N = (
+    "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs"
+    "tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5ha"
+    "jrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+)
+
+
+@pytest.mark.parametrize(
+    ("jwk", "thumbprint"),
+    [
+        pytest.param(
+            {"kty": "RSA", "n": RFC_7638_N, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"},
+            "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+            id="RSA",
+        ),
+        pytest.param(
+            {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            id="OKP",
+        ),
+    ],
+)
+def test_a_key_has_the_thumbprint_of_the_standard(jwk: Json, thumbprint: str) -> None:
+    """RFC 7638 §3.1; RFC 8037 A.3: of the public members alone."""
+    assert parse_public_key(jwk, strict=True).thumbprint == decode(thumbprint).hex()
+
+
+@pytest.mark.parametrize("signer", [rs256(), es256(), eddsa()], ids=["RSA", "EC", "OKP"])
+def test_a_thumbprint_depends_on_the_key_alone(signer: Signer) -> None:
+    bare = parse_public_key(signer.material, strict=True)
+    dressed = parse_public_key(signer.jwk | {"d": "x", "x5c": []}, strict=True)
+
+    assert bare.thumbprint == dressed.thumbprint
+    assert bare.thumbprint != parse_public_key(rsa_jwk(), strict=True).thumbprint
+
+
+def test_another_spelling_of_a_number_has_the_same_thumbprint() -> None:
+    """KEY-014; DISC-10: leading zero bytes and unused bits do not make another key."""
+    plain, odd = (parse_public_key(rsa_jwk() | {"e": e}, strict=False) for e in ("AQAB", "AAEAAR"))
+
+    assert plain.thumbprint == odd.thumbprint

@@ -551,3 +551,29 @@ def test_a_success_ends_the_row_of_failures() -> None:
     recovered = succeeded(state, POLICY, current, HARVEST, jitter=0)
 
     assert fail(recovered).cool_until == AT + 1
+
+
+# --- what another worker has fetched
+
+
+def test_keys_that_another_worker_had_fetched_are_as_old_as_they_are() -> None:
+    state, current = in_flight(EMPTY)
+
+    after = succeeded(state, POLICY, current, HARVEST._replace(is_shared=True, age_seconds=100.0), jitter=0)
+
+    assert after.snapshot is not None
+    assert after.snapshot.age_seconds(NOW, AT) == 100
+    assert (after.snapshot.began_at, after.snapshot.began_now) == (AT - 100, NOW - 100)
+
+
+@pytest.mark.parametrize("need", [Need.UNKNOWN_KEY, Need.BAD_SIGNATURE])
+@pytest.mark.parametrize(("shared", "action"), [(True, WAIT), (False, REFUSE)], ids=["shared", "asked by this flight"])
+def test_keys_that_nobody_asked_the_issuer_for_do_not_answer_the_question(
+    need: Need, action: Action, *, shared: bool
+) -> None:
+    """The question came before this flight, and after the one that had brought them to the other worker."""
+    state, current = in_flight(EMPTY)
+
+    after = succeeded(state, POLICY, current, HARVEST._replace(is_shared=shared), jitter=0)
+
+    assert ask(after, need, asked_after=0).action is action
