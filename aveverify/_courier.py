@@ -34,9 +34,10 @@ _WORTH_A_RETRY: Final = (502, 503, 504)
 # A discovery document and a key set.
 _MAX_DOCUMENTS: Final = 2
 # How long one worker fetches for all, and the others look whether it has; a fetch takes a tenth of that.
-_LEASE_SECONDS: Final = 2.0
+_LEASE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.05
-_MAX_LOOKS: Final = 40
+# A second and a half; the rest of the flight's time is for asking the issuer.
+_MAX_LOOKS: Final = 30
 # Clocks of workers differ; what comes from further in the future was not written by one of ours.
 _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 
@@ -164,7 +165,7 @@ class Courier:
         store = self.store
         if store is None:
             return None
-        for look in range(_MAX_LOOKS):
+        for _ in range(_MAX_LOOKS):
             stored = self._load(store, url, flight, lifetime_seconds)
             if stored is not None:
                 try:
@@ -173,11 +174,8 @@ class Courier:
                     return None
                 self._keep(url, stored)
                 return value, stored
-            if (
-                self._store_is_down
-                or (look == 0 and self._lease(store, url))
-                or self._rest_seconds(flight) < _LEASE_SECONDS
-            ):
+            # Asked for at each look: a lease of an earlier fetch may end while all wait for nobody.
+            if self._store_is_down or self._lease(store, url):
                 return None
             self._never.wait(_LOOK_SECONDS)
         return None

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 _FOREVER: Final = float("inf")
 # One flight under way, and this many beside it that were given up and have not come back.
 _MAX_ALOFT: Final = 3
+# How long closing a verifier waits for a flight; one that hangs must not hang the end of a process.
+_FINISH_SECONDS: Final = 0.5
 
 
 class KeySource:
@@ -70,8 +72,9 @@ class KeySource:
         self._lock = Lock()
         # Of the flight under way, or of the last one.
         self._landing = Landing()
-        # Flights whose thread has not come back, given up or not.
+        # Flights whose thread has not come back, given up or not, and the thread of the last one.
         self._aloft = 0
+        self._thread: Thread | None = None
         # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
         self._told_until = dict.fromkeys(self.refusals, 0.0)
         self._told_stale = False
@@ -89,7 +92,13 @@ class KeySource:
         self._lock = Lock()
         self._landing = Landing()
         self._aloft = 0
+        self._thread = None
         self.state = replace(self.state, flight=None)
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Wait a little for the last flight, so that what it fetched is shared before the process ends."""
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
 
     def settle(self, need: Need, asked_after: int, *, now: float, at: float, patient: bool) -> tuple[Decision, Landing]:
         """Decide under the lock, and begin a flight outside it where one is due.
@@ -155,10 +164,11 @@ class KeySource:
             # NET-007: threads that hang in a name look-up or a custom fetcher must not pile up.
             self._land(flight, landing, FlightFault("earlier fetches have not come back"))
             return
-        thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
+        self._thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
         try:
-            thread.start()
+            self._thread.start()
         except RuntimeError:
+            self._thread = None
             # No more threads to be had: a failure like any other, so that nobody waits for nothing.
             self._land(flight, landing, FlightFault("no thread could be started"))
 
@@ -285,7 +295,9 @@ class KeyEngine:
         return now, at
 
     def close(self) -> None:
-        """Release the connections of the fetcher, where it has any."""
+        """Finish what is under way, and release the connections of the fetcher, where it has any."""
+        for source in self.sources:
+            source.finish(_FINISH_SECONDS)
         close = getattr(self._fetcher, "close", None)
         if close is not None:
             close()

@@ -141,3 +141,32 @@ def test_settings_are_given_by_name() -> None:
         make(600)
     with pytest.raises(TypeError):
         make(ttl=600)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("refresh_ahead", "refresh_jitter")])
+def test_no_setting_is_beyond_thirty_years(name: str) -> None:
+    """CFG-009: what is larger is a mistake, milliseconds perhaps."""
+    assert wrong(**{name: 1_000_000_001}).field == f"CachePolicy.{name}"
+
+
+@pytest.mark.parametrize("value", [999_999_999, 1_000_000_000], ids=["one below", "at the limit"])
+def test_thirty_years_are_allowed(value: int) -> None:
+    assert CachePolicy(discovery_seconds=value).discovery_seconds == value
+
+
+@pytest.mark.parametrize(
+    ("options", "question", "seconds"),
+    [
+        pytest.param({}, {}, 600, id="defaults"),
+        pytest.param({}, {"outage": True}, 4200, id="an outage"),
+        pytest.param({}, {"max_age_seconds": 300}, 300, id="max-age"),
+        pytest.param({}, {"max_age_seconds": 0}, 60, id="max-age below the floor"),
+        pytest.param({}, {"max_age_seconds": 86_400}, 3600, id="max-age above the ceiling"),
+        pytest.param({}, {"max_age_seconds": 86_400, "outage": True}, 7200, id="both"),
+        pytest.param({"stale_if_error_seconds": 0}, {"outage": True}, 600, id="failing closed"),
+        pytest.param({"fresh_seconds": 120}, {}, 120, id="another freshness"),
+    ],
+)
+def test_how_long_a_removed_key_is_trusted_at_worst(options: Json, question: Json, seconds: float) -> None:
+    """SEC-15; ROT-004."""
+    assert CachePolicy(**options).worst_case_trust_seconds(**question) == seconds

@@ -214,6 +214,18 @@ def test_before_a_provider_is_chosen_the_code_does_not_depend_on_its_kind() -> N
             assert InvalidTokenError(reason, rule="X-01").convex_code == oidc_code
 
 
+def test_a_refusal_carries_its_facts() -> None:
+    """Style, habit 8: whoever handles it needs no message."""
+    error = InvalidTokenError(
+        Reason.UNKNOWN_KEY, rule="OIDC-12", kind="oidc", claim="kid", fault=Fault.MEMBER_TYPE, hint=Hint.NOT_TEXT,
+        issuer="https://idp.example", kid="k", alg="RS256",
+    )  # fmt: skip
+
+    assert (error.reason, error.rule, error.step) == (Reason.UNKNOWN_KEY, "OIDC-12", Step.KEY)
+    assert (error.claim, error.fault, error.hint) == ("kid", Fault.MEMBER_TYPE, Hint.NOT_TEXT)
+    assert (error.issuer, error.kid, error.alg) == ("https://idp.example", "k", "RS256")
+
+
 # --- the sentences: one test for each error pins its own
 
 
@@ -312,6 +324,16 @@ def test_a_text_is_shortened_above_its_limit(length: int) -> None:
 def test_the_credentials_of_an_address_are_never_shown(text: str) -> None:
     """ERR-002; DSC-009."""
     assert "s3cret" not in quote(text)
+
+
+@pytest.mark.parametrize(
+    ("length", "whole"), [(4095, True), (4096, True), (4097, False)], ids=["one below", "at the limit", "one above"]
+)
+def test_a_text_is_read_up_to_a_limit(length: int, *, whole: bool) -> None:
+    """The credentials are looked for in 4,096 characters; of a longer text nobody knows the rest."""
+    text = "https://" + "u" * (length - 12) + "@h.x"
+
+    assert quote(text) == "'https://...@h.x'" if whole else quote(text).endswith("...")
 
 
 @pytest.mark.parametrize("field", ["issuer", "kid", "alg"])

@@ -328,7 +328,10 @@ MEBIBYTE = 1024 * 1024
         pytest.param([MEBIBYTE] * 32, 31, id="above"),
         pytest.param([MEBIBYTE] * 100, 31, id="far above"),
         pytest.param([1] * 1000 + [31 * MEBIBYTE], 1000, id="a large one among small ones"),
-        pytest.param([1, MAX_CACHE_BYTES - 1024], 1, id="one that fills it alone"),
+        pytest.param([MAX_CACHE_BYTES - 1025], 1, id="one that nearly fills it"),
+        pytest.param([MAX_CACHE_BYTES - 1024], 1, id="one that fills it alone"),
+        pytest.param([MAX_CACHE_BYTES - 1023], 0, id="one that would never fit"),
+        pytest.param([1, MAX_CACHE_BYTES - 1024], 1, id="one that pushes the others out"),
         pytest.param([1, MAX_CACHE_BYTES - 1023], 1, id="one that would never fit leaves the others"),
     ],
 )
@@ -368,6 +371,44 @@ def test_clearing_forgets_entries_and_bytes() -> None:
     assert len(cache) == 31
 
 
+def test_the_bound_is_32_mebibytes() -> None:
+    assert MAX_CACHE_BYTES == 32 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("wall", "elapsed", "plain"),
+    [
+        pytest.param(NOW + 1, 1001.0, True, id="a second later"),
+        pytest.param(NOW - 6, 1001.0, False, id="before the token is valid"),
+        pytest.param(NOW - 4, 1001.0, True, id="its first second"),
+        pytest.param(NOW + 100, 1001.0, False, id="expired"),
+        pytest.param(NOW + 1, -1.0, False, id="a monotonic clock that is negative"),
+        pytest.param(float("nan"), 1001.0, False, id="a wall clock that is no number"),
+    ],
+)
+def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *, plain: bool) -> None:
+    """Whatever is not plain is left to the full look."""
+    clock = TestClock()
+    text = custom_token(good_claims(nbf=NOW, iat=NOW, exp=NOW + 95)).encode()
+    with custom_verifier(clock) as verifier:
+        known = verifier.verify(text)
+        found = verifier._tokens.recall(TokenCache.digest(text), TestClock(wall=wall, elapsed=elapsed))
+
+        assert found is (known if plain else None)
+        assert verifier._tokens.recall(TokenCache.digest(b"x"), clock) is None
+
+
+def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
+    clock = TestClock()
+    text = token().encode()
+    with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
+        verifier.verify(text)
+        assert verifier._tokens.recall(TokenCache.digest(text), clock) is not None
+        clock.tick(600)
+
+        assert verifier._tokens.recall(TokenCache.digest(text), clock) is None
+
+
 def test_a_closed_verifier_remembers_nothing() -> None:
     verifier = oidc_verifier(eddsa().jwk)
     verifier.verify(token())
@@ -382,3 +423,15 @@ def test_a_cache_shows_nothing_of_its_tokens() -> None:
         verifier.verify(token(email="s3cret"))
 
         assert "s3cret" not in repr(verifier) + repr(verifier._tokens)
+
+
+def test_what_is_remembered_survives_a_fork() -> None:
+    """CON-005: a lock that a thread of the parent held is replaced."""
+    with oidc_verifier(eddsa().jwk) as verifier:
+        known = verifier.verify(token())
+        verifier._tokens._lock.acquire()
+
+        verifier._tokens.renew_after_fork()
+
+        assert verifier.verify(token(sub="u2")).subject == "u2"
+        assert verifier.verify(token()) is known

@@ -5,24 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from aveverify._core.algorithms import (
     ALGORITHM_OF_KEY_TYPE,
-    ED25519_ORDER,
     EDDSA,
     ES256,
-    P256_ORDER,
     RS256,
     UnsuitableKeyError,
     Verify,
 )
 from aveverify._core.jwk import parse_public_key
-from tests.core.making import Json, decode, eddsa, encode, es256, modulus, number, raised, rs256, rsa_jwk, without
+from tests.core.making import (
+    Json,
+    Signer,
+    decode,
+    eddsa,
+    encode,
+    es256,
+    modulus,
+    number,
+    raised,
+    rs256,
+    rsa_jwk,
+    without,
+)
 
 MESSAGE = b"header.payload"
+# FIPS 186-5 and RFC 8032: written out once more, so that a slip of the pen there is found here.
+P256_ORDER = 115792089210356248762697446949407573529996955224135760342422259061068512044369
+ED25519_ORDER = 7237005577332262213973186563042994240857116359379907606001950938285454250989
 P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 ED25519_PRIME = 2**255 - 19
 
@@ -95,9 +110,10 @@ def test_an_exponent_is_odd_and_has_three_to_33_bits(exponent: int, *, good: boo
         assert_unsuitable(jwk)
 
 
-def test_an_even_modulus_is_unsuitable() -> None:
+@pytest.mark.parametrize("less", [1, 3, 5], ids=str)
+def test_an_even_modulus_is_unsuitable(less: int) -> None:
     """KEY-012."""
-    assert_unsuitable({"kty": "RSA", "n": number(modulus(2048) - 1), "e": "AQAB"})
+    assert_unsuitable({"kty": "RSA", "n": number(modulus(2048) - less), "e": "AQAB"})
 
 
 def test_leading_zero_bytes_do_not_count() -> None:
@@ -319,7 +335,7 @@ def test_an_s_at_the_order_is_wrong(s: int) -> None:
     assert not parse(eddsa().material)(eddsa().signature(MESSAGE)[:32] + s.to_bytes(32, "little"), MESSAGE)
 
 
-ORDER_EIGHT_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+ORDER_EIGHT_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 SMALL_ORDER_Y = {
     "order 1": 1,
     "order 2": ED25519_PRIME - 1,
@@ -345,9 +361,96 @@ def test_nothing_verifies_under_a_key_of_small_order(y: int, sign: int) -> None:
         assert not verify(bytes(64), message)
 
 
+def test_the_point_of_order_eight_is_one() -> None:
+    """Doubled it is a point of order four, whose y is nought."""
+    d = -121665 * pow(121666, -1, ED25519_PRIME)
+    square = ORDER_EIGHT_Y**2
+    x_square = (square - 1) * pow(d * square + 1, -1, ED25519_PRIME)
+
+    # RFC 8032 §5.1.4: the y of the double is (y^2 + x^2) / (1 - d x^2 y^2).
+    assert (square + x_square) % ED25519_PRIME == 0
+
+
 def test_a_key_that_is_no_point_verifies_nothing() -> None:
     """SIG-020: y = 2 is not on the curve."""
     verify = parse({"kty": "OKP", "crv": "Ed25519", "x": encode((2).to_bytes(32, "little"))})
 
     assert not verify(eddsa().signature(MESSAGE), MESSAGE)
     assert not verify(bytes(64), MESSAGE)
+
+
+# --- the limits are our own
+
+
+class Yes:
+    """A key of a library that takes every signature."""
+
+    def verify(self, *_arguments: object) -> None:
+        """Agree."""
+
+
+for kind in (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey):
+    kind.register(Yes)
+
+
+@pytest.fixture
+def credulous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyJWT make keys that take everything: whatever is refused now is refused by us."""
+    for algorithm in (RSAAlgorithm, ECAlgorithm, OKPAlgorithm):
+        monkeypatch.setattr(algorithm, "from_jwk", staticmethod(lambda _jwk: Yes()))
+
+
+@pytest.mark.usefixtures("credulous")
+@pytest.mark.parametrize(
+    ("bits", "length", "good"),
+    [
+        (2048, 255, False), (2048, 256, True), (2048, 257, False), (2049, 256, False), (2049, 257, True),
+        (2055, 257, True), (2056, 257, True), (2057, 257, False), (2057, 258, True), (8192, 1024, True),
+        (2048, 0, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_we_count_the_bytes_of_an_rsa_signature_ourselves(bits: int, length: int, *, good: bool) -> None:
+    assert parse(rsa_jwk(bits))(bytes(length), MESSAGE) is good
+
+
+@pytest.mark.usefixtures("credulous")
+@pytest.mark.parametrize(
+    ("r", "s", "good"),
+    [
+        (0, 1, False), (1, 0, False), (1, 1, True), (P256_ORDER - 1, P256_ORDER - 1, True), (P256_ORDER, 1, False),
+        (1, P256_ORDER, False), (P256_ORDER + 1, 1, False), (1, P256_ORDER + 1, False), (2**256 - 1, 1, False),
+    ],
+    ids=["0 1", "1 0", "1 1", "n-1 n-1", "n 1", "1 n", "n+1 1", "1 n+1", "all ones"],
+)  # fmt: skip
+def test_we_look_at_the_range_of_ecdsa_values_ourselves(r: int, s: int, *, good: bool) -> None:
+    """SIG-006 to SIG-014, whatever a library would take."""
+    assert parse(es256().material)(pair(r, s), MESSAGE) is good
+
+
+@pytest.mark.usefixtures("credulous")
+@pytest.mark.parametrize(
+    ("s", "good"),
+    [(0, True), (ED25519_ORDER - 1, True), (ED25519_ORDER, False), (ED25519_ORDER + 1, False), (2**256 - 1, False)],
+    ids=["0", "L-1", "L", "L+1", "all ones"],
+)
+def test_we_look_at_the_range_of_s_ourselves(s: int, *, good: bool) -> None:
+    """SIG-019, whatever a library would take."""
+    assert parse(eddsa().material)(bytes(32) + s.to_bytes(32, "little"), MESSAGE) is good
+
+
+@pytest.mark.usefixtures("credulous")
+@pytest.mark.parametrize("length", [0, 32, 63, 65, 128], ids=lambda length: f"{length} bytes")
+@pytest.mark.parametrize("signer", [es256(), eddsa()], ids=["ES256", "EdDSA"])
+def test_we_count_the_bytes_of_a_pair_ourselves(signer: Signer, length: int) -> None:
+    assert not parse(signer.material)(b"\x01" * length, MESSAGE)
+
+
+@pytest.mark.usefixtures("credulous")
+@pytest.mark.parametrize("sign", [0, 1], ids=["x even", "x odd"])
+@pytest.mark.parametrize("y", SMALL_ORDER_Y.values(), ids=SMALL_ORDER_Y.keys())
+def test_we_know_the_keys_of_small_order_ourselves(y: int, sign: int) -> None:
+    """SIG-021, whatever a library would take."""
+    small = {"kty": "OKP", "crv": "Ed25519", "x": encode((y | sign << 255).to_bytes(32, "little"))}
+
+    assert not parse(small)(bytes(64), MESSAGE)

@@ -186,6 +186,10 @@ def test_the_length_of_an_integer_is_no_way_around_its_range(digits: int) -> Non
         assert fault_of(smallest) is Fault.NUMBER_RANGE
 
 
+def test_the_limit_is_that_of_convex() -> None:
+    assert MAX_NESTED_CONTAINERS == 127
+
+
 def nested(containers: int, opening: bytes, closing: bytes) -> bytes:
     """So many containers, the outermost object counted."""
     inner = containers - 1
@@ -202,6 +206,14 @@ def test_nesting_has_one_limit(opening: bytes, closing: bytes) -> None:
 
     assert parse_json_object(nested(fitting, opening, closing))
     assert fault_of(nested(fitting + 1, opening, closing)) is Fault.TOO_DEEP
+
+
+def test_the_limit_stands_beside_many_containers_that_are_not_nested() -> None:
+    """The depth is followed up and down, not estimated."""
+    beside = b'{"x":[' + b",".join([b"[]"] * 300) + b'],"y":'
+
+    assert parse_json_object(beside + nested(126, b"[", b"]") + b"}")
+    assert fault_of(beside + nested(127, b"[", b"]") + b"}") is Fault.TOO_DEEP
 
 
 @pytest.mark.parametrize("count", [126, 127, 128, 5000], ids=lambda count: f"{count} beside each other")

@@ -135,6 +135,10 @@ def test_one_usable_key_is_enough_whichever_path_could_use_it(jwk: Json, dialect
     assert key_set(jwk, dialect=dialect).usable_count == 1
 
 
+def test_the_limit_is_a_hundred_keys() -> None:
+    assert MAX_KEYS == 100
+
+
 @pytest.mark.parametrize("count", [MAX_KEYS - 1, MAX_KEYS], ids=["one below", "at the limit"])
 @BOTH
 def test_a_hundred_keys_are_taken(count: int, dialect: Dialect) -> None:
@@ -189,7 +193,8 @@ def test_null_is_absent_in_a_key(name: str, dialect: Dialect) -> None:
 @pytest.mark.parametrize(
     ("alg", "dialects"),
     [
-        ("RS256", {"oidc", "customJwt"}), ("HS512", {"oidc", "customJwt"}), ("none", {"oidc", "customJwt"}),
+        ("RS256", {"oidc", "customJwt"}), ("ES384", {"oidc", "customJwt"}),
+        ("HS512", {"oidc", "customJwt"}), ("none", {"oidc", "customJwt"}),
         ("A128GCM", {"oidc", "customJwt"}), ("A256CBC-HS512", {"oidc", "customJwt"}), ("EdDSA", {"oidc"}),
         ("RSA-OAEP", {"customJwt"}), ("RSA1_5", {"customJwt"}), ("dir", {"customJwt"}),
         ("ECDH-ES+A256KW", {"customJwt"}), ("PBES2-HS512+A256KW", {"customJwt"}), ("A192GCMKW", {"customJwt"}),

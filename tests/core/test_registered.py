@@ -135,6 +135,10 @@ def test_the_issuer_is_required(claims: dict[str, Any]) -> None:
     assert (error.reason, error.rule, error.claim) == (Reason.CLAIM_MISSING, "PRE-06", "iss")
 
 
+def test_the_end_of_the_calendar_is_the_last_second_of_the_year_9999() -> None:
+    assert MAX_NUMERIC_DATE == 253_402_300_799
+
+
 def test_an_empty_issuer_is_an_issuer() -> None:
     assert read(good_claims(iss="")).issuer == ""
 

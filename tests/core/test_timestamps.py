@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
+from aveverify._core.timestamps import END_SECONDS, MIN_SECONDS, days_from_date, format_timestamp
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,57 @@ def test_another_type_is_no_point_in_time(value: Any) -> None:  # noqa: ANN401 -
 def test_a_text_is_rfc_3339(written: str, shown: str) -> None:
     """CLM-10: truncated to nine digits, second 60 stays 60, always in UTC."""
     assert format_timestamp(written) == shown
+
+
+MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+@pytest.mark.parametrize(
+    ("month", "days"), list(enumerate(MONTH_LENGTHS, start=1)), ids=[f"month {n}" for n in range(1, 13)]
+)
+def test_every_month_has_its_days(month: int, days: int) -> None:
+    last = f"2023-{month:02d}-{days:02d}T12:00:00"
+
+    assert format_timestamp(f"{last}Z") == f"{last}+00:00"
+    assert format_timestamp(f"2023-{month:02d}-{days + 1:02d}T12:00:00Z") is None
+
+
+@pytest.mark.parametrize(
+    ("year", "leap"),
+    [
+        (1600, True),
+        (1700, False),
+        (1900, False),
+        (1999, False),
+        (2000, True),
+        (2004, True),
+        (2100, False),
+        (2400, True),
+    ],
+    ids=str,
+)
+def test_leap_years_are_those_of_the_gregorian_calendar(year: int, *, leap: bool) -> None:
+    day = f"{year}-02-29T12:00:00"
+
+    assert format_timestamp(f"{day}Z") == (f"{day}+00:00" if leap else None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "day"),
+    [
+        (-11_676_096_000, "1600-01-01"), (-11_671_084_800, "1600-02-28"), (-11_670_998_400, "1600-02-29"),
+        (-11_670_912_000, "1600-03-01"), (-2_203_977_600, "1900-02-28"), (-2_203_891_200, "1900-03-01"),
+        (951_696_000, "2000-02-28"), (951_782_400, "2000-02-29"), (951_868_800, "2000-03-01"),
+        (978_220_800, "2000-12-31"), (978_307_200, "2001-01-01"), (4_107_456_000, "2100-02-28"),
+        (4_107_542_400, "2100-03-01"), (13_574_563_200, "2400-02-29"), (13_574_649_600, "2400-03-01"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_days_that_are_easily_missed(seconds: int, day: str) -> None:
+    """The ends of leap years, centuries and eras, in both directions."""
+    assert format_timestamp(seconds) == f"{day}T00:00:00+00:00"
+    assert format_timestamp(f"{day}T00:30:00+00:30") == f"{day}T00:00:00+00:00"
+    assert days_from_date(int(day[:4]), int(day[5:7]), int(day[8:])) * 86_400 == seconds
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,577 @@
+"""What workers share: how a document is sealed and unsealed, and the store in Redis, against a real server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aveverify import ConfigurationError
+from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, DocumentStore, StoredDocument, _mac, seal, unseal
+from aveverify.errors import Problem
+from aveverify.redis import RedisClient, RedisDocumentStore
+from tests.engine.test_fetcher import certificate_for_loopback
+from tests.fleet.servers import RedisServer, dripping_server, free_port, run_redis, silent_server
+
+URL = "https://issuer.test/.well-known/jwks.json"
+KEY = bytes(range(32))
+OTHER_KEY = bytes(32)
+DOCUMENT = StoredDocument(
+    url=URL, fetched_at=1_700_000_000.25, headers={"etag": '"1"', "cache-control": "max-age=60"}, body=b'{"keys":[]}'
+)
+# Time enough for a busy machine, where the time is not what a test is about.
+AGES = 30.0
+
+keys = pytest.mark.parametrize("hmac_key", [None, KEY], ids=["open", "with a key"])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+)
+documents = st.builds(
+    StoredDocument,
+    url=st.text(),
+    fetched_at=st.floats(allow_nan=False, allow_infinity=False),
+    headers=st.dictionaries(st.text(), st.text()),
+    body=st.binary(),
+)
+
+
+def write(members: object, hmac_key: bytes | None = None) -> bytes:
+    """Seal any JSON as one who knows the key could."""
+    content = json.dumps(members).encode()
+    return _mac(content, hmac_key) + content
+
+
+def members_of(document: StoredDocument) -> dict[str, object]:
+    members: dict[str, object] = json.loads(seal(document, None)[64:])
+    return members
+
+
+# --- sealing ----------------------------------------------------------------------------------------------------------
+
+
+@given(documents, st.none() | st.binary(min_size=32))
+def test_what_was_sealed_is_unsealed(document: StoredDocument, hmac_key: bytes | None) -> None:
+    assert unseal(seal(document, hmac_key), document.url, hmac_key) == document
+
+
+@keys
+def test_a_sealed_document_is_one_line_of_ascii(hmac_key: bytes | None) -> None:
+    sealed = seal(replace(DOCUMENT, headers={"x-name": "Ünï\ncode"}, body=bytes(range(256))), hmac_key)
+    assert sealed.decode("ascii").isprintable()
+
+
+def test_whoever_changes_one_bit_is_refused() -> None:
+    sealed = seal(DOCUMENT, KEY)
+    for position in range(len(sealed)):
+        for bit in range(8):
+            changed = bytearray(sealed)
+            changed[position] ^= 1 << bit
+            assert unseal(bytes(changed), URL, KEY) is None
+
+
+def test_whoever_cuts_or_lengthens_is_refused() -> None:
+    sealed = seal(DOCUMENT, KEY)
+    assert all(unseal(sealed[:length], URL, KEY) is None for length in range(len(sealed)))
+    assert unseal(sealed + b" ", URL, KEY) is None
+    assert unseal(b" " + sealed, URL, KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("sealed_with", "unsealed_with"), [(OTHER_KEY, KEY), (None, KEY), (KEY, None)], ids=["other", "none", "unknown"]
+)
+def test_only_the_same_key_unseals(sealed_with: bytes | None, unsealed_with: bytes | None) -> None:
+    assert unseal(seal(DOCUMENT, sealed_with), URL, unsealed_with) is None
+
+
+def test_an_hmac_of_the_same_words_for_another_purpose_does_not_count() -> None:
+    """A secret that authenticates something else, too, must not lend its authority to a document."""
+    import hmac  # noqa: PLC0415 - as another program would
+
+    content = seal(DOCUMENT, None)[64:]
+    assert unseal(hmac.digest(KEY, content, "sha256").hex().encode() + content, URL, KEY) is None
+
+
+@keys
+def test_a_document_of_another_address_does_not_count(hmac_key: bytes | None) -> None:
+    assert unseal(seal(DOCUMENT, hmac_key), f"{URL}?", hmac_key) is None
+
+
+@keys
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"version": FORM_VERSION + 1}, id="another version"),
+        pytest.param({"version": str(FORM_VERSION)}, id="a version in words"),
+        pytest.param({"url": None}, id="no address"),
+        pytest.param({"fetched_at": "1700000000"}, id="a time in words"),
+        pytest.param({"fetched_at": True}, id="a time that is a truth value"),
+        pytest.param({"fetched_at": None}, id="no time"),
+        pytest.param({"fetched_at": float("nan")}, id="a time that is not a number"),
+        pytest.param({"fetched_at": 10**400}, id="a time beyond all times"),
+        pytest.param({"headers": [["etag", "1"]]}, id="headers in a list"),
+        pytest.param({"headers": {"etag": 1}}, id="a header that is a number"),
+        pytest.param({"body": 1234}, id="a body that is a number"),
+        pytest.param({"body": "e30"}, id="a body without padding"),
+        pytest.param({"body": "e30=\n"}, id="a body with a line break"),
+        pytest.param({"body": "é30="}, id="a body beyond ASCII"),
+        pytest.param({"more": 1}, id="a member too many"),
+        pytest.param({"headers": {"etag": "\ud800"}}, id="half a surrogate pair"),
+    ],
+)
+def test_another_form_does_not_count_whoever_sealed_it(changes: dict[str, object], hmac_key: bytes | None) -> None:
+    assert unseal(write(members_of(DOCUMENT), hmac_key), URL, hmac_key) == DOCUMENT
+    assert unseal(write(members_of(DOCUMENT) | changes, hmac_key), URL, hmac_key) is None
+
+
+@pytest.mark.parametrize("name", ["version", "url", "fetched_at", "headers", "body"])
+def test_a_member_too_few_does_not_count(name: str) -> None:
+    members = members_of(DOCUMENT)
+    del members[name]
+    assert unseal(write(members), URL, None) is None
+
+
+@given(st.binary(), st.sampled_from([None, KEY]))
+def test_garbage_is_never_an_error(data: bytes, hmac_key: bytes | None) -> None:
+    assert unseal(data, URL, hmac_key) is None
+
+
+@given(st.binary())
+def test_garbage_behind_a_right_seal_is_never_an_error(content: bytes) -> None:
+    assert unseal(_mac(content, KEY) + content, URL, KEY) is None
+
+
+@given(json_values)
+def test_any_json_behind_a_right_seal_is_never_an_error(value: object) -> None:
+    assert unseal(write(value, KEY), URL, KEY) is None
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(members_of(DOCUMENT), json_values)))
+def test_any_values_in_the_right_form_are_never_an_error(changes: dict[str, object]) -> None:
+    found = unseal(write(members_of(DOCUMENT) | changes, KEY), URL, KEY)
+    assert found is None or found.url == URL
+
+
+def test_the_longest_document_of_an_issuer_can_be_shared() -> None:
+    longest = replace(DOCUMENT, headers={"x-much": "a" * 100 * 1024}, body=b"x" * 512 * 1024)
+    assert unseal(seal(longest, KEY), URL, KEY) == longest
+
+
+def test_what_is_longer_than_any_document_is_not_even_authenticated() -> None:
+    def sealed(body_bytes: int) -> bytes:
+        return seal(replace(DOCUMENT, body=b"x" * body_bytes), KEY)
+
+    # Three bytes of a body are four in base64.
+    fitting = (MAX_SEALED_BYTES - len(sealed(0))) // 4 * 3
+    assert unseal(sealed(fitting), URL, KEY) is not None
+    assert len(sealed(fitting + 3)) > MAX_SEALED_BYTES
+    assert unseal(sealed(fitting + 3), URL, KEY) is None
+
+
+# --- the store, with a client that is no network ----------------------------------------------------------------------
+
+
+class FakeClient:
+    """What a server would keep, and for how many milliseconds."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+        self.milliseconds: dict[str, int] = {}
+        self.reads: list[tuple[int, int]] = []
+        self.is_closed = False
+
+    def getrange(self, key: str, start: int, end: int) -> object:
+        self.reads.append((start, end))
+        value = self.values.get(key, b"")
+        return value[start : end + 1] if isinstance(value, bytes) else value
+
+    def set(self, name: str, value: bytes, *, px: int, nx: bool = False) -> object:
+        if nx and name in self.values:
+            return None
+        self.values[name] = value
+        self.milliseconds[name] = px
+        return True
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient()
+
+
+@pytest.fixture
+def store(client: FakeClient) -> RedisDocumentStore:
+    return RedisDocumentStore(client, hmac_key=KEY, timeout_seconds=AGES)
+
+
+def the_name(client: FakeClient) -> str:
+    (name,) = client.values
+    return name
+
+
+def test_a_store_gives_back_what_was_put(store: RedisDocumentStore, client: FakeClient) -> None:
+    generic: DocumentStore = store
+    assert generic.get(URL) is None
+    generic.put(DOCUMENT, 7200.5)
+    assert generic.get(URL) == DOCUMENT
+    assert generic.get("https://issuer.test/other") is None
+    assert client.milliseconds[the_name(client)] == 7_200_500
+
+
+def test_a_lease_is_for_one(store: RedisDocumentStore, client: FakeClient) -> None:
+    assert store.lease(URL, 2.0)
+    assert not store.lease(URL, 2.0)
+    assert store.lease("https://issuer.test/other", 2.0)
+    assert set(client.milliseconds.values()) == {2000}
+
+
+def test_nothing_is_kept_for_no_time(store: RedisDocumentStore, client: FakeClient) -> None:
+    store.put(DOCUMENT, 0)
+    assert client.milliseconds[the_name(client)] == 1
+
+
+def test_names_begin_with_the_prefix_and_show_no_address(client: FakeClient) -> None:
+    store = RedisDocumentStore(client, prefix="team-a:", timeout_seconds=AGES)
+    store.put(DOCUMENT, 60)
+    store.lease(URL, 60)
+    assert all(name.startswith("team-a:") and "issuer" not in name and name.isascii() for name in client.values)
+    assert len(client.values) == 2
+
+
+def test_the_server_is_asked_for_one_byte_more_than_is_read_and_never_for_all(
+    store: RedisDocumentStore, client: FakeClient
+) -> None:
+    store.get(URL)
+    assert client.reads == [(0, MAX_SEALED_BYTES)]
+
+
+def test_a_document_that_nobody_would_read_is_not_written(store: RedisDocumentStore, client: FakeClient) -> None:
+    store.put(replace(DOCUMENT, body=bytes(MAX_SEALED_BYTES)), 60)
+    assert client.values == {}
+
+
+def test_a_client_that_decodes_answers_does_too(store: RedisDocumentStore, client: FakeClient) -> None:
+    store.put(DOCUMENT, 60)
+    name = the_name(client)
+    client.values[name] = seal(DOCUMENT, KEY).decode()
+    assert store.get(URL) == DOCUMENT
+
+
+@pytest.mark.parametrize("answer", [None, 1, [b"1"], bytearray(b"1")], ids=repr)
+def test_an_answer_that_is_no_text_is_no_document(
+    store: RedisDocumentStore, client: FakeClient, answer: object
+) -> None:
+    store.put(DOCUMENT, 60)
+    client.values[the_name(client)] = answer
+    assert store.get(URL) is None
+
+
+@pytest.mark.parametrize("error", [redis.ConnectionError("dead"), ValueError("odd"), SystemExit(1)], ids=repr)
+def test_what_the_client_raises_goes_up(
+    store: RedisDocumentStore, client: FakeClient, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> object:
+        raise error
+
+    monkeypatch.setattr(client, "getrange", fail)
+    monkeypatch.setattr(client, "set", fail)
+    with pytest.raises(type(error)):
+        store.get(URL)
+    with pytest.raises(type(error)):
+        store.put(DOCUMENT, 60)
+    with pytest.raises(type(error)):
+        store.lease(URL, 2)
+
+
+class StuckClient(FakeClient):
+    """A client whose calls do not come back before they are released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.released = Event()
+
+    def getrange(self, key: str, start: int, end: int) -> object:
+        self.calls += 1
+        self.released.wait()
+        return super().getrange(key, start, end)
+
+
+@pytest.fixture
+def stuck() -> Iterator[StuckClient]:
+    client = StuckClient()
+    yield client
+    client.released.set()
+
+
+def test_a_call_that_does_not_come_back_is_given_up(stuck: StuckClient) -> None:
+    store = RedisDocumentStore(stuck, timeout_seconds=0.01)
+    with pytest.raises(TimeoutError):
+        store.get(URL)
+    # Others are not affected.
+    assert store.lease(URL, 2)
+
+
+def test_calls_that_do_not_come_back_do_not_pile_up(stuck: StuckClient) -> None:
+    store = RedisDocumentStore(stuck, timeout_seconds=0.01)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            store.get(URL)
+    assert stuck.calls == 4
+
+
+def test_after_calls_have_come_back_the_store_serves_again(stuck: StuckClient) -> None:
+    store = RedisDocumentStore(stuck, timeout_seconds=0.01)
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            store.get(URL)
+    stuck.released.set()
+    for thread in enumerate_threads():
+        if thread.name == "aveverify-store":
+            thread.join()
+    store._timeout_seconds = AGES
+    assert store.get(URL) is None
+
+
+def test_a_child_process_is_not_held_up_by_calls_of_its_parent(stuck: StuckClient) -> None:
+    store = RedisDocumentStore(stuck, timeout_seconds=0.01)
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            store.get(URL)
+    store.renew_after_fork()
+    assert store.lease(URL, 2)
+
+
+@pytest.mark.parametrize("hmac_key", [b"", bytes(31), bytearray(32), "x" * 32], ids=lambda key: type(key).__name__)
+def test_a_weak_key_is_refused(client: FakeClient, hmac_key: bytes) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RedisDocumentStore(client, hmac_key=hmac_key)
+    assert (caught.value.problem, caught.value.field) == (Problem.OUT_OF_RANGE, "hmac_key")
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), True, "1"], ids=repr)
+def test_a_time_limit_that_is_none_is_refused(client: FakeClient, seconds: float) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RedisDocumentStore(client, timeout_seconds=seconds)
+    assert (caught.value.problem, caught.value.field) == (Problem.OUT_OF_RANGE, "timeout_seconds")
+
+
+def test_a_store_shows_no_secret() -> None:
+    store = RedisDocumentStore.from_url("redis://user:secret@127.0.0.1/0", hmac_key=KEY)
+    assert repr(store) == "<RedisDocumentStore 'aveverify:'>"
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        pytest.param("redis://127.0.0.1", {}, id="TCP"),
+        # The default of redis-py 5 takes a certificate of any name.
+        pytest.param("rediss://127.0.0.1", {"ssl_check_hostname": True}, id="TLS"),
+        pytest.param("rediss://127.0.0.1?ssl_check_hostname=no", {"ssl_check_hostname": False}, id="a loud no"),
+        pytest.param("unix:///run/redis.sock", {}, id="Unix socket"),
+    ],
+)
+def test_a_client_of_the_stores_own_is_impatient_and_strict(url: str, options: dict[str, object]) -> None:
+    client = RedisDocumentStore.from_url(url, timeout_seconds=0.125)._client
+    assert isinstance(client, redis.Redis)
+    found = client.get_connection_kwargs()
+    assert options.items() <= found.items()
+    assert (found["socket_timeout"], found["socket_connect_timeout"]) == (0.125, 0.125)
+    assert found["retry"]._retries == 0
+
+
+def test_an_address_that_redis_py_cannot_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="scheme"):
+        RedisDocumentStore.from_url("http://127.0.0.1")
+
+
+def test_close_closes_the_client(store: RedisDocumentStore, client: FakeClient) -> None:
+    store.close()
+    assert client.is_closed
+
+
+# --- the store, with connections that fail ----------------------------------------------------------------------------
+
+
+def test_a_dead_server_is_an_error() -> None:
+    store = RedisDocumentStore.from_url(f"redis://127.0.0.1:{free_port()}", timeout_seconds=AGES)
+    with pytest.raises(redis.ConnectionError):
+        store.get(URL)
+
+
+def test_a_server_that_says_nothing_is_an_error() -> None:
+    with silent_server() as url:
+        store = RedisDocumentStore.from_url(url, timeout_seconds=0.05)
+        with pytest.raises((TimeoutError, redis.TimeoutError)):
+            store.lease(URL, 2)
+
+
+def test_a_server_that_drips_is_an_error() -> None:
+    """Each of redis-py's reads is in time; the call is not."""
+    with dripping_server() as url:
+        store = RedisDocumentStore.from_url(url, timeout_seconds=0.1)
+        with pytest.raises(TimeoutError):
+            store.get(URL)
+
+
+# --- the store, with a real server ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def real(server: RedisServer) -> Iterator[RedisDocumentStore]:
+    store = RedisDocumentStore.from_url(server.url, hmac_key=KEY, timeout_seconds=AGES)
+    yield store
+    store.close()
+
+
+def names_of(server: RedisServer) -> dict[str, int]:
+    """Return every name that the server knows, and for how many milliseconds more."""
+    with server.client() as operator:
+        return {name.decode(): int(operator.pttl(name)) for name in operator.scan_iter("*")}
+
+
+def test_workers_share_what_one_of_them_put(real: RedisDocumentStore, server: RedisServer) -> None:
+    other = RedisDocumentStore.from_url(server.url, hmac_key=KEY, timeout_seconds=AGES)
+    assert other.get(URL) is None
+    real.put(DOCUMENT, 7200)
+    assert other.get(URL) == DOCUMENT
+    newer = replace(DOCUMENT, fetched_at=DOCUMENT.fetched_at + 1, body=b"{}")
+    other.put(newer, 7200)
+    assert real.get(URL) == newer
+    assert all(7_100_000 < rest <= 7_200_000 for rest in names_of(server).values())
+    other.close()
+
+
+def test_one_worker_gets_the_lease_until_it_is_over(real: RedisDocumentStore, server: RedisServer) -> None:
+    other = RedisDocumentStore.from_url(server.url, timeout_seconds=AGES)
+    assert real.lease(URL, 60)
+    assert not other.lease(URL, 60)
+    assert all(0 < rest <= 60_000 for rest in names_of(server).values())
+    server.end_leases()
+    assert other.lease(URL, 60)
+    other.close()
+
+
+def test_prefixes_and_keys_keep_fleets_apart(real: RedisDocumentStore, server: RedisServer) -> None:
+    real.put(DOCUMENT, 60)
+    for options in ({"prefix": "b:", "hmac_key": KEY}, {"hmac_key": OTHER_KEY}, {"hmac_key": None}):
+        other = RedisDocumentStore.from_url(server.url, timeout_seconds=AGES, **options)
+        assert other.get(URL) is None
+        other.close()
+
+
+def test_whatever_stands_under_the_name_is_a_document_or_nothing(real: RedisDocumentStore, server: RedisServer) -> None:
+    name = real._name("document", URL)
+    with server.client() as operator:
+        for garbage in (b"", b"garbage", bytes(64), b"0" * 64 + b"{}", b"\xff" * 100, b"x" * 20_000_000):
+            operator.set(name, garbage)
+            assert real.get(URL) is None
+        operator.delete(name)
+        operator.rpush(name, "a list")
+        with pytest.raises(redis.ResponseError):
+            real.get(URL)
+
+
+def test_a_client_of_ones_own_will_do_whatever_it_makes_of_bytes(server: RedisServer) -> None:
+    for decode_responses in (False, True):
+        with redis.Redis(port=server.port, decode_responses=decode_responses) as own:
+            client: RedisClient = own
+            store = RedisDocumentStore(client, hmac_key=KEY, timeout_seconds=AGES)
+            store.put(DOCUMENT, 60)
+            assert store.get(URL) == DOCUMENT
+
+
+def test_a_unix_socket_will_do(server: RedisServer) -> None:
+    store = RedisDocumentStore.from_url(f"unix://{server.unix_socket}", timeout_seconds=AGES)
+    store.put(DOCUMENT, 60)
+    assert store.get(URL) == DOCUMENT
+    store.close()
+
+
+def test_a_user_needs_no_more_rights_than_the_documentation_says(server: RedisServer) -> None:
+    (rule,) = [line for line in (RedisDocumentStore.__doc__ or "").split("`") if line.startswith("ACL ")]
+    with server.client() as operator:
+        operator.execute_command(*rule.split())
+        operator.execute_command("ACL SETUSER default off")
+    url = f"redis://aveverify:PASSWORD@127.0.0.1:{server.port}"
+    store = RedisDocumentStore.from_url(url, timeout_seconds=AGES)
+    assert store.lease(URL, 60)
+    store.put(DOCUMENT, 60)
+    assert store.get(URL) == DOCUMENT
+    store.close()
+    elsewhere = RedisDocumentStore.from_url(url, prefix="sessions:", timeout_seconds=AGES)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        elsewhere.get(URL)
+    elsewhere.close()
+
+
+def test_certificate_and_name_of_the_server_are_checked(tmp_path: Path) -> None:
+    certificate_for_loopback(tmp_path)
+    certificate = tmp_path / "server.pem"
+    trusting = f"?ssl_ca_certs={certificate}"
+    with run_redis(certificate) as server:
+        store = RedisDocumentStore.from_url(server.url + trusting, timeout_seconds=AGES)
+        store.put(DOCUMENT, 60)
+        assert store.get(URL) == DOCUMENT
+        store.close()
+        for url in (server.url, f"rediss://localhost:{server.port}{trusting}"):
+            store = RedisDocumentStore.from_url(url, timeout_seconds=AGES)
+            with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
+                store.get(URL)
+            store.close()
+
+
+def test_a_server_that_comes_back_is_used_again(real: RedisDocumentStore, server: RedisServer) -> None:
+    real.put(DOCUMENT, 60)
+    server.stop()
+    with pytest.raises(redis.ConnectionError):
+        real.get(URL)
+    server.start()
+    assert real.get(URL) is None
+    real.put(DOCUMENT, 60)
+    assert real.get(URL) == DOCUMENT
+
+
+def test_threads_share_a_store(real: RedisDocumentStore) -> None:
+    documents = [replace(DOCUMENT, url=f"{URL}?{number}", body=b"%d" % number) for number in range(16)]
+
+    def use(document: StoredDocument) -> bool:
+        for _ in range(10):
+            real.put(document, 60)
+            if real.get(document.url) != document:
+                return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(use, documents))
+        assert sum(pool.map(lambda _: real.lease(URL, 60), range(16))) == 1
+
+
+def test_parent_and_child_of_a_fork_share_a_store(server: RedisServer) -> None:
+    completed = subprocess.run(
+        [sys.executable, "-m", "tests.fleet.forker", server.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (completed.stdout.split(), completed.returncode) == (["True", "0"], 0), completed.stderr
