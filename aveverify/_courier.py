@@ -229,9 +229,10 @@ class Courier:
         if rest_seconds <= 0:
             return FlightFault("the deadline passed")
         kept = self._kept.get(url)
+        question = documents.make_conditional_headers(kept.headers) if kept is not None else {}
         request = FetchRequest(
             url=url,
-            headers=_request_headers(kept.headers if kept is not None else {}, forced=forced),
+            headers=_request_headers(question, forced=forced),
             deadline_seconds=rest_seconds,
             max_body_bytes=self.policy.max_document_bytes,
         )
@@ -240,25 +241,26 @@ class Courier:
         except FetchError as error:
             return FlightFault(str(error), worth_a_retry=True)
         headers = documents.fold_headers(response.headers)
-        if response.status == documents.NOT_MODIFIED and kept is not None:
-            # RFC 9111 §4.3.4: the same bytes, with the headers of now where there are new ones.
-            return kept.headers | headers, kept.body, now
+        if response.status == documents.NOT_MODIFIED and kept is not None and question:
+            return documents.renew_headers(kept.headers, headers), kept.body, now
         try:
             documents.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
         except DocumentFault as fault:
+            pause_seconds = documents.parse_retry_after(headers, now)
             return FlightFault(
                 fault.cause,
                 status=fault.status,
-                retry_after_seconds=documents.parse_retry_after(headers, now),
-                worth_a_retry=fault.status in _WORTH_A_RETRY,
+                retry_after_seconds=pause_seconds,
+                # Who asks to be left alone is not asked again at once.
+                worth_a_retry=fault.status in _WORTH_A_RETRY and pause_seconds == 0,
             )
         return headers, response.body, now
 
 
-def _request_headers(known: Headers, *, forced: bool) -> Headers:
+def _request_headers(question: Headers, *, forced: bool) -> Headers:
     # NET-022: complete, and nothing of any caller or token in it.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
-    headers |= documents.make_conditional_headers(known)
+    headers |= question
     if forced:
         # Caches on the way have to ask the issuer itself.
         headers["Cache-Control"] = "no-cache"

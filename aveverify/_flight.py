@@ -56,11 +56,11 @@ class Landing:
         import asyncio  # noqa: PLC0415 - only asyncio programs come here, and they have it already
 
         loop = asyncio.get_running_loop()
-        landed = asyncio.Event()
+        landed = loop.create_future()
 
         def wake() -> None:
             try:
-                loop.call_soon_threadsafe(landed.set)
+                loop.call_soon_threadsafe(landed.set_result, None)
             except RuntimeError:
                 # The waiter's event loop is closed: nobody waits there any more (CON-004).
                 return
@@ -70,15 +70,14 @@ class Landing:
                 return True
             self._wakers.append(wake)
         try:
-            await asyncio.wait_for(landed.wait(), timeout_seconds)
-        except TimeoutError:
-            return self.has_landed
+            # Not wait_for, which before Python 3.12 swallows a cancellation that comes with the result (CON-003).
+            await asyncio.wait([landed], timeout=timeout_seconds)
         finally:
             # A waiter that is cancelled or gives up leaves nothing behind.
             with self._lock:
                 if wake in self._wakers:
                     self._wakers.remove(wake)
-        return True
+        return self.has_landed
 
 
 LANDED: Final = Landing()

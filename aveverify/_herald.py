@@ -78,7 +78,7 @@ def describe(event: Event) -> str:  # noqa: PLR0911 - one sentence for each even
 
 def _list(kids: tuple[str, ...]) -> str:
     shown = ", ".join(map(quote, kids[:_MAX_SHOWN_KIDS])) or "none"
-    return shown if len(kids) <= _MAX_SHOWN_KIDS else f"{shown}, …"
+    return shown if len(kids) <= _MAX_SHOWN_KIDS else f"{shown}, ..."
 
 
 _MAX_SHOWN_KIDS: Final = 5

@@ -35,15 +35,18 @@ def compare_key_sets(old: KeySet, new: KeySet) -> Changes:
 
     Source: RFC 7638.
     """
-    replaced = [
-        kid for kid in old.kids if kid in new.kids and _thumbprints(old, kid).isdisjoint(_thumbprints(new, kid))
-    ]
+    replaced = [kid for kid in old.kids if _is_replaced(_thumbprints(old, kid), _thumbprints(new, kid))]
     return Changes(
         added=tuple(kid for kid in new.kids if kid not in old.kids),
         removed=tuple(kid for kid in old.kids if kid not in new.kids),
         replaced=tuple(replaced),
         shares_no_key=_all_thumbprints(old).isdisjoint(_all_thumbprints(new)),
     )
+
+
+def _is_replaced(old: set[str], new: set[str]) -> bool:
+    # A key that could never verify has no thumbprint, and nothing is lost with it.
+    return bool(old and new) and old.isdisjoint(new)
 
 
 def _thumbprints(key_set: KeySet, kid: str) -> set[str]:

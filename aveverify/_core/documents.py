@@ -171,6 +171,22 @@ def make_conditional_headers(headers: Headers) -> Headers:
     return conditional
 
 
+def renew_headers(kept: Headers, new: Headers) -> Headers:
+    """Merge the headers of a 304 into those of the answer that it renews.
+
+    Args:
+        kept: Folded headers of the answer that brought the body.
+        new: Folded headers of the 304.
+
+    Returns:
+        The new ones where there are any; what describes the body, or the age of an answer, stays with its own answer.
+
+    Source: RFC 9111 §3.2, §4.3.4; RFC 9110 §15.4.5; ROT-010.
+    """
+    lasting = {name: value for name, value in kept.items() if name != "age"}
+    return lasting | {name: value for name, value in new.items() if not name.startswith("content-")}
+
+
 def parse_retry_after(headers: Headers, now: float) -> float:
     """Read how many seconds an issuer asks to be left alone; 0 where it says nothing readable.
 

@@ -87,6 +87,28 @@ def test_a_malformed_header_is_the_clients_mistake(value: str | bytes) -> None:
     assert error.convex_code is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Basic x, Bearer y", "Basic x,Bearer y", "Basic x,\tbearer y", "DPoP a, BEARER\tb", "Basic x, Bearer",
+        b"Basic x, Bearer y",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_token_behind_other_credentials_does_not_pass_for_anonymous(value: str | bytes) -> None:
+    """HTP-001; RFC 9110 §5.3: a server may join two headers with a comma."""
+    error = raised(InvalidRequestError, lambda: parse_authorization(value))
+
+    assert error.reason is Reason.REPEATED_AUTHORIZATION
+
+
+@pytest.mark.parametrize(
+    "value", ["Basic x, Bearing y", "Digest a=b, realm=bearer", "Basic bearer", "Basic x Bearer y"], ids=ascii
+)
+def test_the_word_alone_is_no_second_credential(value: str) -> None:
+    assert parse_authorization(value) is None
+
+
 @pytest.mark.parametrize("value", [1, ["Bearer a"], bytearray(b"Bearer a"), True], ids=str)
 def test_another_type_is_a_mistake_of_the_caller(value: Any) -> None:  # noqa: ANN401 - whatever a caller may pass
     with pytest.raises(TypeError):

@@ -1,0 +1,205 @@
+"""Documents that workers share: taken where they help, passed over where they do not, never needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from aveverify import CachePolicy, InvalidTokenError, Reason, Verifier, _courier
+from aveverify.document_store import StoredDocument
+from aveverify.testing import FakeClock, FakeIssuer
+
+FRESH = CachePolicy().fresh_seconds
+JSON = {"content-type": "application/json"}
+
+
+class MemoryStore:
+    """A store in this process, which a test can break in every part."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, StoredDocument] = {}
+        self.leased: list[str] = []
+        self.kept_seconds: list[float] = []
+        self.gives_lease = True
+        self.broken: set[str] = set()
+        self.on_look: Callable[[int], None] = lambda _look: None
+        self.looks = 0
+
+    def get(self, url: str) -> StoredDocument | None:
+        self._break("get")
+        self.looks += 1
+        self.on_look(self.looks)
+        return self.documents.get(url)
+
+    def put(self, document: StoredDocument, keep_seconds: float) -> None:
+        self._break("put")
+        self.documents[document.url] = document
+        self.kept_seconds.append(keep_seconds)
+
+    def lease(self, url: str, seconds: float) -> bool:
+        self._break("lease")
+        assert seconds > 0
+        self.leased.append(url)
+        return self.gives_lease
+
+    def _break(self, part: str) -> None:
+        if part in self.broken:
+            message = "the store is broken"
+            raise ConnectionError(message)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def first(issuer: FakeIssuer, store: MemoryStore) -> Verifier:
+    """A worker that has fetched and shared."""
+    verifier = worker(issuer, store)
+    verifier.warm_up()
+    verifier.close()
+    return verifier
+
+
+def worker(issuer: FakeIssuer, store: MemoryStore) -> Verifier:
+    return issuer.verifier(document_store=store)
+
+
+def requests(issuer: FakeIssuer) -> tuple[int, int]:
+    return issuer.discovery_requests, issuer.jwks_requests
+
+
+@pytest.mark.usefixtures("first")
+def test_what_one_worker_fetched_all_others_take_from_the_store(issuer: FakeIssuer, store: MemoryStore) -> None:
+    for _ in range(3):
+        assert worker(issuer, store).verify(issuer.token()).subject
+    assert requests(issuer) == (1, 1)
+    assert set(store.kept_seconds) == {CachePolicy().max_fresh_seconds + CachePolicy().stale_if_error_seconds}
+
+
+@pytest.mark.usefixtures("first")
+def test_shared_keys_keep_the_age_that_they_had(issuer: FakeIssuer, store: MemoryStore, clock: FakeClock) -> None:
+    clock.tick(seconds=FRESH / 2)
+    late = worker(issuer, store)
+    late.warm_up()
+    assert late.status().providers[0].age_seconds == FRESH / 2
+    assert requests(issuer) == (1, 1)
+
+
+@pytest.mark.usefixtures("first")
+def test_an_unknown_key_is_looked_for_in_the_store_and_then_at_the_issuer(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Shared keys are older than the question, so they refuse nobody."""
+    late = worker(issuer, store)
+    late.warm_up()
+    clock.tick(seconds=10)
+    issuer.rotate()
+    assert late.verify(issuer.token()).subject
+    assert requests(issuer) == (1, 2)
+
+
+def test_a_rotation_that_another_worker_fetched_is_not_fetched_again(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    workers = [worker(issuer, store) for _ in range(4)]
+    for each in workers:
+        each.warm_up()
+    clock.tick(seconds=10)
+    issuer.rotate()
+    for each in workers:
+        assert each.verify(issuer.token()).subject
+        each.close()
+    assert requests(issuer) == (1, 2)
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize("age_seconds", [FRESH, -61.0], ids=["too old", "from the future"])
+def test_a_document_of_another_time_is_fetched_anew(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, age_seconds: float
+) -> None:
+    for url, document in store.documents.items():
+        store.documents[url] = StoredDocument(
+            url=url, fetched_at=clock.now() - age_seconds, headers=document.headers, body=document.body
+        )
+    worker(issuer, store).verify(issuer.token())
+    assert issuer.jwks_requests == 2
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    "body", [b"<html>", b" " * (CachePolicy().max_document_bytes + 1)], ids=["no document", "too long"]
+)
+def test_a_bad_document_of_the_store_is_passed_over(issuer: FakeIssuer, store: MemoryStore, body: bytes) -> None:
+    for url, document in store.documents.items():
+        store.documents[url] = StoredDocument(url=url, fetched_at=document.fetched_at, headers=JSON, body=body)
+    assert worker(issuer, store).verify(issuer.token()).subject
+    assert requests(issuer) == (2, 2)
+
+
+@pytest.mark.parametrize("part", ["get", "lease", "put"])
+def test_a_broken_store_costs_a_direct_fetch_and_a_line_in_the_log(
+    issuer: FakeIssuer, store: MemoryStore, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.broken = {part}
+    verifier = worker(issuer, store)
+    with caplog.at_level(logging.WARNING, "aveverify"):
+        assert verifier.verify(issuer.token()).subject
+        verifier.close()
+    assert requests(issuer) == (1, 1)
+    assert [record.getMessage() for record in caplog.records] == ["the document store failed: ConnectionError"]
+
+
+def test_a_broken_store_is_tried_again_at_the_next_flight(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    store.broken = {"get"}
+    verifier = worker(issuer, store)
+    verifier.warm_up()
+    store.broken = set()
+    verifier._engine.sources[0].finish(30)
+    clock.tick(seconds=FRESH)
+    verifier.warm_up()
+    assert store.looks == 1
+
+
+def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
+    issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_courier, "_LOOK_SECONDS", 0.0)
+    store.gives_lease = False
+    other = MemoryStore()
+    worker(issuer, other).warm_up()
+    fetching = worker(issuer, other)
+    fetching.warm_up()
+    fetching.close()
+
+    def appear(look: int) -> None:
+        if look >= 3:
+            store.documents.update(other.documents)
+
+    store.on_look = appear
+    before = requests(issuer)
+    assert worker(issuer, store).verify(issuer.token()).subject
+    assert requests(issuer) == before
+
+
+def test_whoever_waits_in_vain_fetches_in_the_end(
+    issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_courier, "_LOOK_SECONDS", 0.0)
+    store.gives_lease = False
+    assert worker(issuer, store).verify(issuer.token()).subject
+    assert requests(issuer) == (1, 1)
+
+
+@pytest.mark.usefixtures("first")
+def test_shared_keys_do_not_make_a_foreign_token_wait_for_ever(issuer: FakeIssuer, store: MemoryStore) -> None:
+    late = worker(issuer, store)
+    with pytest.raises(InvalidTokenError) as caught:
+        late.verify(issuer.token(header={"kid": "other"}))
+    assert caught.value.reason is Reason.UNKNOWN_KEY
+    assert issuer.jwks_requests == 2
