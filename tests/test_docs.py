@@ -37,7 +37,7 @@ def run(source: str, issuer: FakeIssuer) -> dict[str, Any]:
 
 
 def test_every_example_is_run_here() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 def test_the_five_lines_verify_a_token(ave: FakeIssuer) -> None:
@@ -64,6 +64,12 @@ def test_the_flask_app_answers_with_convexs_identity(ave: FakeIssuer) -> None:
     answer = client.get("/me", headers={"Authorization": f"Bearer {ave.token(sub='ada', azp='app_123')}"})
     assert (answer.status_code, answer.get_json()["tokenIdentifier"]) == (200, "https://aveid.net|ada")
     assert client.get("/me").status_code == 401
+
+
+def test_the_store_of_a_fleet_is_made_as_shown_and_asks_nobody_yet(ave: FakeIssuer) -> None:
+    namespace = run(example("RedisDocumentStore"), ave)
+    assert isinstance(namespace["verifier"], Verifier)
+    namespace["store"].close()
 
 
 def test_the_example_for_tests_is_a_test(ave: FakeIssuer) -> None:
