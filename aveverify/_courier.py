@@ -70,12 +70,14 @@ class Document(NamedTuple):
         body: The bytes.
         fetched_now: When the fetch began, by the wall clock.
         is_shared: Whether another worker fetched it.
+        flight_number: Which flight brought it here.
     """
 
     headers: Headers
     body: bytes
     fetched_now: float
     is_shared: bool
+    flight_number: int
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class Courier:
         except DocumentFault as fault:
             failure = FlightFault(fault.cause)
         else:
-            document = Document(headers, body, fetched_now, is_shared=False)
+            document = Document(headers, body, fetched_now, is_shared=False, flight_number=flight.number)
             self._keep(url, document)
             self._to_share.append(StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body))
             return value, document
@@ -151,6 +153,10 @@ class Courier:
                 return
 
     def _keep(self, url: str, document: Document) -> None:
+        last = self._kept.get(url)
+        if last is not None and last.flight_number > document.flight_number:
+            # ROT-011: a flight that was given up and comes back late replaces nothing.
+            return
         others = [(other, kept) for other, kept in self._kept.items() if other != url]
         self._kept = dict([*others, (url, document)][-_MAX_DOCUMENTS:])
 
@@ -198,7 +204,7 @@ class Courier:
         age_seconds = flight.began_now - stored.fetched_at
         is_newer = kept is None or stored.fetched_at > kept.fetched_now
         if is_newer and -_MAX_CLOCK_SKEW_SECONDS <= age_seconds < lifetime_seconds(headers):
-            return Document(headers, stored.body, stored.fetched_at, is_shared=True)
+            return Document(headers, stored.body, stored.fetched_at, is_shared=True, flight_number=flight.number)
         return None
 
     def _lease(self, store: DocumentStore, url: str) -> bool:

@@ -38,6 +38,7 @@ class _KnownMetadata(NamedTuple):
     digest: bytes
     fetched_at: float
     fetched_now: float
+    flight_number: int
 
 
 @dataclass(slots=True)
@@ -99,8 +100,11 @@ class Harvester:
         else:
             age_seconds = max(now - document.fetched_now, 0.0)
             digest = sha256(document.body).digest()
-            self._known = _KnownMetadata(metadata, digest, at - age_seconds, now - age_seconds)
-            return self._known
+            found = _KnownMetadata(metadata, digest, at - age_seconds, now - age_seconds, flight.number)
+            # ROT-011: a flight that was given up and comes back late replaces nothing.
+            if self._known is None or self._known.flight_number <= flight.number:
+                self._known = found
+            return found
         if known is not None:
             # The last address serves on, until the keys themselves are too old.
             return known

@@ -213,7 +213,7 @@ class KeySource:
             )
             return tell_of_failure(self.issuers, before, self.state, at)
         self.state = succeeded(before, self._policy, flight, result, jitter=jitter)
-        self._told_stale = False
+        self._told_stale = self._told_stale and self.state is before
         return tell_of_success(self.issuers, before, self.state)
 
 

@@ -29,7 +29,6 @@ class CachePolicy:
         min_backoff_seconds: Pause after the first failure; it doubles with each further one.
         max_backoff_seconds: The longest pause after failures.
         max_retry_after_seconds: How far an issuer's Retry-After may lengthen a pause.
-        connect_seconds: Time to connect.
         flight_deadline_seconds: Time for both documents and the retry together.
         waiter_seconds: How long one verification waits, all its waits together.
         max_document_bytes: How long a document may be.
@@ -49,7 +48,6 @@ class CachePolicy:
     min_backoff_seconds: float = 1.0
     max_backoff_seconds: float = 30.0
     max_retry_after_seconds: float = 300.0
-    connect_seconds: float = 3.0
     flight_deadline_seconds: float = 5.0
     waiter_seconds: float = 5.0
     # A key set is a few KiB; 16 RSA-4096 keys with certificates stay under 100 KiB. Stops a hostile or misrouted
@@ -71,7 +69,7 @@ class CachePolicy:
             allowed: tuple[type, ...] = (int,) if type(field.default) is int else (int, float)
             if type(value) not in allowed or not 0 <= value <= _MAX_VALUE:
                 raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{field.name}")
-        for name in ("flight_deadline_seconds", "waiter_seconds", "connect_seconds", "min_backoff_seconds",
+        for name in ("flight_deadline_seconds", "waiter_seconds", "min_backoff_seconds",
                      "min_fresh_seconds", "max_document_bytes", "unknown_key_window_seconds",
                      "bad_signature_window_seconds"):  # fmt: skip
             if getattr(self, name) == 0:

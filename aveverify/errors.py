@@ -90,8 +90,13 @@ def _rebuild(kind: Callable[..., AveVerifyError], arguments: dict[str, Any]) -> 
     return kind(**arguments)
 
 
-def _sentence(reason: Reason, rule: str, detail: str | None, hint: Hint | None) -> str:
+def _step_of(reason: Reason, kind: ProviderKind | None) -> Step | None:
+    # What is read again once the provider is known belongs to step 3.
     step = TABLE[reason].step
+    return Step.PARSE if step is Step.READ and kind is not None else step
+
+
+def _sentence(reason: Reason, rule: str, detail: str | None, hint: Hint | None, step: Step | None = None) -> str:
     where = f"{rule}, step {step.value}" if step is not None else rule
     parts = [f"{reason.value} ({where}): {reason.explanation}"]
     if detail:
@@ -143,7 +148,7 @@ class InvalidTokenError(AveVerifyError):
             f"{name} {quote(text)}" for name, text in (("iss", issuer), ("alg", alg), ("kid", kid)) if text is not None
         ]
         super().__init__(
-            _sentence(reason, rule, ", ".join(facts), hint),
+            _sentence(reason, rule, ", ".join(facts), hint, _step_of(reason, kind)),
             reason=reason, rule=rule, kind=kind, claim=claim, fault=fault, hint=hint, issuer=issuer, kid=kid, alg=alg,
         )  # fmt: skip
         self.reason = reason
@@ -155,7 +160,7 @@ class InvalidTokenError(AveVerifyError):
         self.kid = kid
         self.alg = alg
         row = TABLE[reason]
-        self.step = row.step
+        self.step = _step_of(reason, kind)
         self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code
 
 
@@ -177,7 +182,7 @@ class KeysUnavailableError(AveVerifyError):
         reason, rule = Reason.KEYS_UNAVAILABLE, "DV-14"
         detail = f"issuer {quote(issuer)}, retry in {retry_after_seconds} s" + (f", {cause}" if cause else "")
         super().__init__(
-            _sentence(reason, rule, detail, None),
+            _sentence(reason, rule, detail, None, TABLE[reason].step),
             retry_after_seconds=retry_after_seconds, kind=kind, issuer=issuer, cause=cause,
         )  # fmt: skip
         self.reason = reason

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = "aveverify"
 _CHUNK_BYTES: Final = 16 * 1024
-_CONNECT_SECONDS: Final = 3.0
+# NET-007: a black hole on the way is found out before the deadline of a flight, and there is time for one more try.
+DEFAULT_CONNECT_SECONDS: Final = 3.0
+# Beyond the deadline, so that the watch always speaks first.
+_READ_MARGIN_SECONDS: Final = 1.0
 _CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 
 
@@ -81,6 +84,7 @@ class HttpxFetcher:
             so that a stray variable cannot route the key requests of a service.
         ssl_context: A context with another CA bundle, for private issuers.
         transport: An httpx transport, for special networks; it must verify TLS itself.
+        connect_seconds: How long connecting may take, within the deadline of a request.
     """
 
     def __init__(
@@ -89,10 +93,12 @@ class HttpxFetcher:
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
+        connect_seconds: float = DEFAULT_CONNECT_SECONDS,
     ) -> None:
         self._trust_env = trust_env
         self._ssl_context = ssl_context
         self._transport = transport
+        self._connect_seconds = connect_seconds
         self._client: httpx.Client | None = None
         self._lock = Lock()
         renew_after_fork(self)
@@ -123,7 +129,10 @@ class HttpxFetcher:
         timer.daemon = True
         timer.start()
         try:
-            timeout = httpx.Timeout(request.deadline_seconds, connect=min(_CONNECT_SECONDS, request.deadline_seconds))
+            timeout = httpx.Timeout(
+                request.deadline_seconds + _READ_MARGIN_SECONDS,
+                connect=min(self._connect_seconds, request.deadline_seconds),
+            )
             with self._get_client().stream(
                 "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions={"trace": watch.trace}
             ) as response:
@@ -166,6 +175,9 @@ class HttpxFetcher:
                     trust_env=self._trust_env,
                     transport=self._transport,
                     follow_redirects=False,
+                    # A connection for each exchange: the watch knows only those that were opened under its eyes, and
+                    # fetches are minutes apart.
+                    limits=httpx.Limits(max_keepalive_connections=0),
                     # NET-019: no cookie is kept or sent.
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 )

@@ -48,7 +48,7 @@ class RedisDocumentStore:
     """Documents that all workers with the same server, prefix and HMAC key share.
 
     Whoever may write to the server is trusted: without an HMAC key it can inject keys, and with them sign as any user.
-    With an HMAC key, which only the workers know, it can withhold documents, delay each fetch by two seconds, and put
+    With an HMAC key, which only the workers know, it can withhold documents, delay each fetch by some seconds, and put
     back an older document for as long as that is fresh. Readers learn nothing: an issuer publishes these documents.
 
     So give the store an `hmac_key`, a server that only the workers can reach, `rediss://`, which always checks

@@ -71,6 +71,7 @@ ROOMS = {
         (),
         ("cachetools",),
     ),
+    "otel": Room(("otel",), ("words",), ("verifier",), ("opentelemetry",)),
     "edges": Room(("_edge", "_edge_*", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
     "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
@@ -243,6 +244,8 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("starlette", {"starlette", "cli"}, id="starlette"),
         pytest.param("flask", {"flask"}, id="flask"),
         pytest.param("uvicorn", {"cli"}, id="uvicorn"),
+        pytest.param("redis", {"redis"}, id="redis"),
+        pytest.param("opentelemetry", {"otel"}, id="opentelemetry"),
         pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing room"),
         pytest.param("aveverify.cli", {"__main__", "cli"}, id="our command"),
     ],
@@ -322,18 +325,9 @@ def run(*arguments: str) -> str:
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
     heavy = (
-        "httpx",
-        "httpcore",
-        "starlette",
-        "flask",
-        "werkzeug",
-        "jwt",
-        "asyncio",
-        "ssl",
-        "http.client",
-        "uvicorn",
-        "redis",
-    )
+        "httpx", "httpcore", "starlette", "flask", "werkzeug", "jwt", "asyncio", "ssl", "http.client", "uvicorn",
+        "redis", "opentelemetry",
+    )  # fmt: skip
     loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
 
     assert loaded == "[]"

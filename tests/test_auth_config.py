@@ -94,6 +94,9 @@ def test_a_text_that_is_no_json_is_refused(text: str) -> None:
     error = wrong(text)
 
     assert (error.problem, error.rule, error.convex_code) == (Problem.NOT_A_CONFIG, "CFG-01", SCHEMA)
+    # A text that is JSON and no configuration says something else.
+    assert error.detail is not None
+    assert wrong("[]").detail is None
 
 
 @pytest.mark.parametrize(

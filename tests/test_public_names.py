@@ -178,7 +178,9 @@ def test_every_argument_of_a_public_function_has_a_type(value: Any) -> None:  # 
         pytest.param(FetchResponse, "(*, status, headers=(), body=b'')", id="FetchResponse"),
         pytest.param(aveverify.Fetcher.fetch, "(self, request)", id="Fetcher.fetch"),
         pytest.param(
-            aveverify.HttpxFetcher, "(*, trust_env=False, ssl_context=None, transport=None)", id="HttpxFetcher"
+            aveverify.HttpxFetcher,
+            "(*, trust_env=False, ssl_context=None, transport=None, connect_seconds=3.0)",
+            id="HttpxFetcher",
         ),
         pytest.param(aveverify.Clock.now, "(self)", id="Clock.now"),
         pytest.param(aveverify.Clock.monotonic, "(self)", id="Clock.monotonic"),

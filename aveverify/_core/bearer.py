@@ -14,6 +14,7 @@ from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequ
 # RFC 6750 §2.1: what a b64token is made of, in front of its padding.
 _B64TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 # Bearer credentials behind those of another scheme: two headers that a server joined (RFC 9110 §5.3).
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SECOND_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
 
 
@@ -51,7 +52,8 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
         if characters and not characters.translate(None, _B64TOKEN):
             return token
         raise InvalidRequestError
-    if not scheme or scheme.startswith(b"bearer\t"):
+    # HTP-007: a control character hides what the scheme is.
+    if not scheme or scheme.startswith(b"bearer\t") or _CONTROL.search(data):
         raise InvalidRequestError
     if _SECOND_BEARER.search(data):
         # HTP-001: to pass for anonymous would hide the token that somebody sent.

@@ -11,7 +11,7 @@
 | some | within the cap | unknown | succeeded, budget left or in flight | WAIT |
 | some | within the cap | unknown | succeeded, budget spent | REFUSE |
 | some | within the cap | unknown | failed | UNAVAILABLE while cooling down or the budget is spent, else WAIT |
-| some | within the cap | bad signature | budget left | WAIT |
+| some | within the cap | bad signature | budget left, or a forced flight under way | WAIT |
 | some | within the cap | bad signature | budget spent, or cooling down | REFUSE |
 | some, fetched for this verification | - | unknown, bad signature | - | REFUSE |
 
@@ -131,7 +131,7 @@ class CacheState:
 EMPTY: Final = CacheState()
 
 
-def decide(  # noqa: PLR0913 - the state, the question and the two instants
+def decide(  # noqa: PLR0911, PLR0913 - one return for each row; the state, the question and the two instants
     state: CacheState,
     policy: CachePolicy,
     need: Need,
@@ -172,6 +172,9 @@ def decide(  # noqa: PLR0913 - the state, the question and the two instants
         return Decision(Action.REFUSE)
     if need is Need.UNKNOWN_KEY:
         return _decide_unknown_key(state, policy, at, cooling=cooling, patient=patient)
+    if patient and state.flight is not None and state.flight.forced:
+        # The flight that may mend it is under way, whoever has paid for it.
+        return Decision(Action.WAIT)
     rest = _budget_rest(state.bad_signature_attempts, policy, Need.BAD_SIGNATURE, at)
     return Decision(Action.REFUSE, rest) if cooling or rest or not patient else Decision(Action.WAIT)
 

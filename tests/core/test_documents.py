@@ -18,9 +18,10 @@ from aveverify._core.documents import (
     make_conditional_headers,
     parse_http_date,
     parse_retry_after,
+    renew_headers,
 )
 from aveverify._core.faults import DocumentFault
-from tests.core.making import raised
+from tests.core.making import raised, without
 
 NOW = 1_700_000_000.0
 POLICY = CachePolicy(fresh_seconds=600, min_fresh_seconds=60, max_fresh_seconds=3600)
@@ -335,6 +336,26 @@ def test_another_text_is_no_date_of_http(text: str) -> None:
 def test_an_issuers_validators_are_sent_back(headers: Headers, conditional: Headers) -> None:
     """ROT-010: visible ASCII only, and not without end."""
     assert make_conditional_headers(headers) == conditional
+
+
+KEPT = {"content-type": JSON, "content-length": "99", "etag": '"1"', "cache-control": "max-age=60", "age": "50"}
+
+
+@pytest.mark.parametrize(
+    ("new", "changes"),
+    [
+        pytest.param({}, {}, id="nothing is said"),
+        pytest.param({"cache-control": "max-age=90"}, {"cache-control": "max-age=90"}, id="another lifetime"),
+        pytest.param({"age": "5"}, {"age": "5"}, id="another age"),
+        pytest.param({"etag": '"2"'}, {"etag": '"2"'}, id="another validator"),
+        pytest.param({"content-type": "text/html", "content-length": "0"}, {}, id="what describes no body"),
+        pytest.param({"expires": "0"}, {"expires": "0"}, id="something that was not said before"),
+    ],
+)
+def test_a_304_renews_what_it_says_and_never_the_body(new: Headers, changes: Headers) -> None:
+    """RFC 9111 §4.3.4; ROT-010: the age of the old answer dies with it."""
+    assert renew_headers(KEPT, new) == without(KEPT, "age") | changes
+    assert KEPT["age"] == "50"
 
 
 def test_a_fault_says_what_is_wrong_in_our_own_words() -> None:

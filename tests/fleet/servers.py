@@ -1,11 +1,11 @@
-"""A real Redis server on a free port of this machine, and two that only seem to be one."""
+"""A real Redis server on a free port of this machine, and three that only seem to be one."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,23 +118,48 @@ def silent_server() -> Iterator[str]:
 
 @contextmanager
 def dripping_server() -> Iterator[str]:
-    """Accept connections and send one answer for ever, byte by byte: no single read times out."""
+    """Send one answer for ever, byte by byte: no single read times out."""
+
+    def drip(connection: socket.socket, stopped: Event) -> None:
+        connection.sendall(b"+")
+        while not stopped.wait(0.01):
+            connection.sendall(b"a")
+
+    with _serve(drip) as url:
+        yield url
+
+
+@contextmanager
+def sluggish_server() -> Iterator[str]:
+    """Have no document and no lease to give, and say so half a second later, but in time."""
+
+    def answer_late(connection: socket.socket, stopped: Event) -> None:
+        with connection.makefile("rb") as requests:
+            for line in requests:
+                # RESP: the number of words, then the length and the text of each.
+                words = [requests.read(int(requests.readline()[1:]) + 2).strip() for _ in range(int(line[1:]))]
+                if words[0] in (b"GETRANGE", b"SET"):
+                    stopped.wait(0.5)
+                connection.sendall({b"GETRANGE": b"$0\r\n\r\n", b"SET": b"$-1\r\n"}.get(words[0], b"+OK\r\n"))
+
+    with _serve(answer_late) as url:
+        yield f"{url}?protocol=2"
+
+
+@contextmanager
+def _serve(answer: Callable[[socket.socket, Event], None]) -> Iterator[str]:
     stopped = Event()
 
-    def drip(connection: socket.socket) -> None:
+    def handle(connection: socket.socket) -> None:
         # A client that hangs up is what it is about.
         with suppress(OSError), connection:
-            connection.sendall(b"+")
-            while not stopped.wait(0.01):
-                connection.sendall(b"a")
+            answer(connection, stopped)
 
     def accept() -> None:
-        while not stopped.is_set():
-            try:
+        with suppress(OSError):
+            while True:
                 connection, _ = listener.accept()
-            except OSError:
-                return
-            Thread(target=drip, args=(connection,), daemon=True).start()
+                Thread(target=handle, args=(connection,), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         thread = Thread(target=accept, daemon=True)

@@ -14,7 +14,7 @@ from typing import Any
 # Loaded before the start, so that all workers of a fleet set off together.
 import httpx
 
-from aveverify import InvalidTokenError, KeysUnavailableError, Provider, Verifier
+from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier, _courier
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock
 
@@ -22,6 +22,11 @@ from aveverify.testing import FakeClock
 def main() -> None:
     settings = json.loads(sys.argv[1])
     clock = FakeClock() if settings["time_stands_still"] else None
+    policy = CachePolicy()
+    if clock is not None:
+        # Where time stands still, nobody loses patience, however busy this machine is.
+        policy = CachePolicy(waiter_seconds=60, flight_deadline_seconds=60)
+        vars(_courier)["_MAX_LOOKS"] = 1_000
     hmac_key = settings["hmac_key"]
     store = RedisDocumentStore.from_url(
         settings["store"],
@@ -29,7 +34,7 @@ def main() -> None:
         timeout_seconds=settings["timeout_seconds"],
     )
     provider = Provider(issuer=settings["issuer"], application_id=settings["application_id"])
-    with Verifier(provider, clock=clock, document_store=store) as verifier:
+    with Verifier(provider, clock=clock, cache_policy=policy, document_store=store) as verifier:
         say(f"ready, with httpx {httpx.__version__}")
         for line in sys.stdin:
             command, argument = json.loads(line)

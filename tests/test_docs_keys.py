@@ -1,0 +1,110 @@
+"""`docs/keys.md` says what the code does: its tests exist and hold, its numbers are the defaults, its examples run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aveverify import CachePolicy, Verifier, events
+from aveverify._herald import _WARNINGS
+from aveverify.events import Event
+from aveverify.redis import RedisDocumentStore
+from aveverify.status import ProviderStatus
+
+TESTS = Path(__file__).parent
+PAGE = (TESTS.parent / "docs" / "keys.md").read_text(encoding="utf-8")
+PROOFS = sorted(set(re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", PAGE)))
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def section(title: str) -> str:
+    """The text below a heading."""
+    return PAGE.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@cache
+def decorators_in(path: str) -> dict[str, list[str]]:
+    """The tests of a file, each with its decorators."""
+    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+    return {
+        node.name: [ast.unparse(decorator) for decorator in node.decorator_list]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
+    }
+
+
+@pytest.mark.parametrize(("path", "name"), PROOFS, ids=[name for _, name in PROOFS])
+def test_every_proof_is_a_test_that_has_to_pass(path: str, name: str) -> None:
+    assert name in decorators_in(path)
+    assert not any("xfail" in decorator for decorator in decorators_in(path)[name])
+
+
+def test_every_line_of_the_table_has_a_proof() -> None:
+    table = rows("The table")
+    assert len(table) > 25
+    for row in table:
+        assert len(row) == 4
+        assert re.fullmatch(r"`[a-z_/]+\.py::test_\w+`", row[3]), row[0]
+
+
+def test_every_setting_is_explained_with_its_default() -> None:
+    found = {name.strip("`"): float(default) for name, default, _ in rows("Every number, and why")}
+    assert found == {field.name: float(getattr(CachePolicy(), field.name)) for field in fields(CachePolicy)}
+    assert all(reason for _, _, reason in rows("Every number, and why"))
+
+
+@pytest.mark.parametrize("row", rows("For how long a removed key is trusted"), ids=lambda row: str(row[0]))
+def test_the_numbers_of_the_contract_are_computed_from_the_defaults(row: list[str]) -> None:
+    said = re.search(r"max-age=(\d+)", row[0])
+    max_age_seconds = float(said[1]) if said else None
+    computed = [
+        CachePolicy().worst_case_trust_seconds(outage=outage, max_age_seconds=max_age_seconds)
+        for outage in (False, True)
+    ]
+    assert [f"{seconds:.0f} s" for seconds in computed] == row[1:]
+
+
+def test_every_event_stands_there_with_the_level_of_its_record() -> None:
+    found = {row[0].strip("`"): row[1] for row in rows("Logs and events")}
+    classes = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
+    assert found == {
+        kind.__name__: "warning" if issubclass(kind, _WARNINGS) else "info" for kind in classes if kind is not Event
+    }
+
+
+def test_every_field_of_the_status_stands_there() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", section("Start-up and readiness")))
+    assert {field.name for field in fields(ProviderStatus)} <= named
+
+
+def test_the_rights_of_the_stores_user_are_those_that_are_tested() -> None:
+    (rights,) = re.findall(r"`(ACL SETUSER .*?)`", section("Fleets"))
+    assert rights in " ".join((RedisDocumentStore.__doc__ or "").split())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[-1].strip())
+def test_every_example_runs_as_it_is_printed(example: str) -> None:
+    namespace: dict[str, Any] = {"__name__": "keys"}
+    if "redis" in example:
+        pytest.importorskip("redis", reason="NOT TESTED HERE: redis-py is not installed")
+    if "otel" in example:
+        pytest.importorskip("opentelemetry.metrics", reason="NOT TESTED HERE: opentelemetry-api is not installed")
+    exec(compile(example, "docs/keys.md", "exec"), namespace)  # noqa: S102 - our own page
+    verifier = namespace["verifier"]
+    assert isinstance(verifier, Verifier)
+    if "readiness" in namespace:
+        code, body = namespace["readiness"]()
+        assert (code, body["is_ready"], body["providers"][0]["state"]) == (503, False, "unused")
+    verifier.close()
