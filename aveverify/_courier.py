@@ -180,8 +180,10 @@ class Courier:
                     return None
                 self._keep(url, stored)
                 return value, stored
-            # Asked for at each look: a lease of an earlier fetch may end while all wait for nobody.
-            if self._store_is_down or self._lease(store, url):
+            # A store that answers late must leave time to ask the issuer. The lease is asked for at each look: that of
+            # an earlier fetch may end while all wait for nobody.
+            is_late = self._rest_seconds(flight) < self.policy.flight_deadline_seconds / 2
+            if self._store_is_down or is_late or self._lease(store, url):
                 return None
             self._never.wait(_LOOK_SECONDS)
         return None

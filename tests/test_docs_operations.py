@@ -1,4 +1,4 @@
-"""`docs/keys.md` says what the code does: its tests exist and hold, its numbers are the defaults, its examples run."""
+"""`docs/operations.md` says what the code does: its tests exist and hold, its numbers are the defaults, its examples run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
 
 TESTS = Path(__file__).parent
-PAGE = (TESTS.parent / "docs" / "keys.md").read_text(encoding="utf-8")
+PAGE = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 PROOFS = sorted(set(re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", PAGE)))
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
@@ -101,7 +101,7 @@ def test_every_example_runs_as_it_is_printed(example: str) -> None:
         pytest.importorskip("redis", reason="NOT TESTED HERE: redis-py is not installed")
     if "otel" in example:
         pytest.importorskip("opentelemetry.metrics", reason="NOT TESTED HERE: opentelemetry-api is not installed")
-    exec(compile(example, "docs/keys.md", "exec"), namespace)  # noqa: S102 - our own page
+    exec(compile(example, "docs/operations.md", "exec"), namespace)  # noqa: S102 - our own page
     verifier = namespace["verifier"]
     assert isinstance(verifier, Verifier)
     if "readiness" in namespace:
