@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
+from time import sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from aveverify._core import documents
@@ -96,9 +96,8 @@ class Courier:
     policy: CachePolicy
     read_clocks: Callable[[], tuple[float, float]]
     _kept: dict[str, Document] = field(default_factory=dict)
-    _to_share: list[StoredDocument] = field(default_factory=list)
+    _to_share: set[str] = field(default_factory=set)
     _store_is_down: bool = False
-    _never: Event = field(default_factory=Event)
 
     def bring(
         self,
@@ -135,17 +134,20 @@ class Courier:
         else:
             document = Document(headers, body, fetched_now, is_shared=False, flight_number=flight.number)
             self._keep(url, document)
-            self._to_share.append(StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body))
+            self._to_share.add(url)
             return value, document
         raise failure
 
     def share(self) -> None:
         """Put into the store what the last flight fetched. Called when nobody waits for the flight any more."""
-        to_share, self._to_share, self._store_is_down = self._to_share, [], False
+        to_share, self._to_share, self._store_is_down = self._to_share, set(), False
         if self.store is None:
             return
         keep_seconds = self.policy.max_fresh_seconds + self.policy.stale_if_error_seconds
-        for document in to_share:
+        # What a late flight brought is not kept, and so not shared.
+        for url in self._kept.keys() & to_share:
+            headers, body, fetched_now, *_ = self._kept[url]
+            document = StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body)
             try:
                 self.store.put(document, keep_seconds)
             except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
@@ -185,7 +187,7 @@ class Courier:
             is_late = self._rest_seconds(flight) < self.policy.flight_deadline_seconds / 2
             if self._store_is_down or is_late or self._lease(store, url):
                 return None
-            self._never.wait(_LOOK_SECONDS)
+            sleep(_LOOK_SECONDS)
         return None
 
     def _load(
@@ -247,7 +249,7 @@ class Courier:
         try:
             response = self.fetcher.fetch(request)
         except FetchError as error:
-            return FlightFault(str(error), worth_a_retry=True)
+            return FlightFault(str(error), worth_a_retry=error.worth_a_retry)
         headers = documents.fold_headers(response.headers)
         if response.status == documents.NOT_MODIFIED and kept is not None and question:
             return documents.renew_headers(kept.headers, headers), kept.body, now

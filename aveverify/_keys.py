@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from aveverify.provider import Provider
 
 _FOREVER: Final = float("inf")
-# One flight under way, and this many beside it that were given up and have not come back.
+# Threads of flights: the one under way, and those that were given up and have not come back.
 _MAX_ALOFT: Final = 3
 # How long closing a verifier waits for a flight; one that hangs must not hang the end of a process.
 _FINISH_SECONDS: Final = 0.5

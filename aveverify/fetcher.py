@@ -30,7 +30,16 @@ _CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.co
 
 
 class FetchError(Exception):
-    """A document could not be fetched. The text is our own and names neither address nor answer."""
+    """A document could not be fetched.
+
+    Args:
+        cause: Why, in the fetcher's own words. It gets into messages and logs: neither address nor answer in it.
+        worth_a_retry: Whether asking again at once may help.
+    """
+
+    def __init__(self, cause: str, *, worth_a_retry: bool = True) -> None:
+        super().__init__(cause)
+        self.worth_a_retry = worth_a_retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +149,7 @@ class HttpxFetcher:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
-                        raise FetchError("the answer is too long")
+                        raise FetchError("the answer is too long", worth_a_retry=False)
             # An answer that was cut off at the deadline may look whole.
             if not watch.is_over:
                 return FetchResponse(

@@ -1,4 +1,4 @@
-"""`docs/operations.md` says what the code does: its tests exist and hold, its numbers are the defaults, its examples run."""
+"""`docs/operations.md` says what the code does: its proofs hold, its numbers are the defaults, its examples run."""
 
 from __future__ import annotations
 

@@ -343,6 +343,13 @@ class TestOutage:
         shaky = Shaky(issuer, FetchError("no connection"))
         assert Verifier(issuer.provider, fetcher=shaky, clock=clock).verify(issuer.token()).subject
 
+    def test_what_would_fail_again_is_not_asked_again(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        """Ten megabytes are not fetched twice."""
+        shaky = Shaky(issuer, FetchError("the answer is too long", worth_a_retry=False))
+        with pytest.raises(KeysUnavailableError, match="too long"):
+            Verifier(issuer.provider, fetcher=shaky, clock=clock).verify(issuer.token())
+        assert shaky.calls == 1
+
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
     def test_other_answers_are_not_asked_again(self, issuer: FakeIssuer, clock: FakeClock, status: int) -> None:
         shaky = Shaky(issuer, FetchResponse(status=status, headers={"Retry-After": "120"}))
