@@ -144,9 +144,11 @@ class Courier:
         if self.store is None:
             return
         keep_seconds = self.policy.max_fresh_seconds + self.policy.stale_if_error_seconds
-        # What a late flight brought is not kept, and so not shared.
-        for url in self._kept.keys() & to_share:
-            headers, body, fetched_now, *_ = self._kept[url]
+        # In the order in which they are needed: whoever sees the keys can have the discovery document too. What a late
+        # flight brought is not kept, and so not shared.
+        for url, (headers, body, fetched_now, *_) in self._kept.items():
+            if url not in to_share:
+                continue
             document = StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body)
             try:
                 self.store.put(document, keep_seconds)

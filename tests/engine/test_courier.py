@@ -81,6 +81,12 @@ def test_what_one_worker_fetched_all_others_take_from_the_store(issuer: FakeIssu
 
 
 @pytest.mark.usefixtures("first")
+def test_the_discovery_document_is_shared_before_the_keys(issuer: FakeIssuer, store: MemoryStore) -> None:
+    """Whoever sees the keys in the store can have the document that leads to them too."""
+    assert list(store.documents)[-1] == issuer.jwks_uri
+
+
+@pytest.mark.usefixtures("first")
 def test_shared_keys_keep_the_age_that_they_had(issuer: FakeIssuer, store: MemoryStore, clock: FakeClock) -> None:
     clock.tick(seconds=FRESH / 2)
     late = worker(issuer, store)
