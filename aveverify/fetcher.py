@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-USER_AGENT: Final = "aveverify"
 _CHUNK_BYTES: Final = 16 * 1024
 # NET-007: a black hole on the way is found out before the deadline of a flight, and there is time for one more try.
 DEFAULT_CONNECT_SECONDS: Final = 3.0
