@@ -72,6 +72,7 @@ build: .venv ## the two distributions, in dist/
 locks: .venv-locks ## resolve requirements/*.txt anew, to the latest versions
 	@$(call lock,locks,requirements/locks.in)
 	@$(call lock,dev,pyproject.toml requirements/dev.in --all-extras)
+	@$(call lock,bench,pyproject.toml requirements/bench.in --all-extras)
 	@$(call lock,oldest,pyproject.toml requirements/test.in --all-extras --resolution lowest-direct)
 
 # $(call lock,NAME,SOURCES): one lock for every Python, with hashes and without the address of any index.
