@@ -1,17 +1,20 @@
 """What the edges share: the rules of one middleware, where the identity stands, and how a view asks for it.
 
-Knows neither ASGI nor WSGI: an edge collects the header, waits for the verifier, and sends what is decided here.
+Knows neither ASGI nor WSGI: an edge collects the credentials, waits for the verifier, and sends what is decided here.
 RFC 6750; RFC 6749 §3.3; HTTP-06; HTTP-09.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
 from aveverify._edge_log import LimitedLog
+from aveverify._edge_paths import ExemptPaths
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,
@@ -20,13 +23,22 @@ from aveverify.errors import (
     InvalidTokenError,
     KeysUnavailableError,
     Problem,
+    Reason,
 )
 from aveverify.identity import Identity
+from aveverify.sources import DEFAULT_SOURCES, TokenSource
+
+if TYPE_CHECKING:
+    from aveverify.verifier import Verifier
 
 OnInvalid = Literal["reject", "defer"]
+# What an application knows of a user and a token does not: None accepts, a text refuses and says why.
+Check = Callable[[Identity], str | Awaitable[str | None] | None]
 
 # The one place in a scope or environ that counts; overwritten at every request (HTP-010).
 IDENTITY_KEY: Final = "aveverify.identity"
+# Where the scope of an accepted WebSocket holds its `LiveConnection`.
+LIVE_KEY: Final = "aveverify.live"
 # What becomes an answer. A ConfigurationError is the programmer's and passes as an exception.
 REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeError, KeysUnavailableError)
 
@@ -36,44 +48,100 @@ _QUOTABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
+class EdgeOptions(TypedDict, total=False):
+    """What every edge can be told beside its verifier and `required`; all by keyword.
+
+    Attributes:
+        on_invalid: `"reject"`, the default, answers a refused token at once. `"defer"` lets the request go on until
+            somebody asks for the identity, as Convex HTTP actions do, even where credentials are required: every view
+            must ask. A WebSocket's refusal is never deferred.
+        scopes: What the token's `scope` claim must hold, if there is a token.
+        realm: The realm named in challenges.
+        resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
+        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for all below. The whole
+            path counts, with the prefix under which an application is mounted. Nothing is read there: whoever asks is
+            anonymous.
+        token_sources: Where to look for a token, from `aveverify.sources`: by default in the Authorization header and
+            in `Sec-WebSocket-Protocol`.
+        check: Asked about every identity before the application is; a text that it returns refuses the token and is
+            logged as the reason. A coroutine function only where the edge is asynchronous.
+    """
+
+    on_invalid: OnInvalid
+    scopes: Sequence[str]
+    realm: str | None
+    resource_metadata: str | None
+    exempt: Sequence[str]
+    token_sources: Sequence[TokenSource]
+    check: Check | None
+
+
 class Deferred(NamedTuple):
     """A refusal that waits until somebody asks for the identity (`on_invalid="defer"`, HTTP-09)."""
 
     error: AveVerifyError
 
 
+class LiveIdentity:
+    """Whose WebSocket it is at this moment: a new token may change that after it was accepted."""
+
+    __slots__ = ("identity",)
+
+    def __init__(self, identity: Identity | None) -> None:
+        self.identity = identity
+
+
 class Gate(NamedTuple):
-    """The rules of one middleware, already checked. Made by `make_gate`.
+    """The rules of one edge, already checked. Made by `make_gate`.
 
     Attributes:
+        verifier: Decides about tokens.
         required: Whether a request without credentials is refused.
         defers: Whether a refusal waits until somebody asks for the identity.
         parameters: What the service says about itself, and the scopes that it demands.
+        exempt: The paths that need no credentials.
+        sources: Where tokens are looked for.
+        check: What the application has to say about an identity.
         log: Where refusals are told.
     """
 
+    verifier: Verifier
     required: bool
     defers: bool
     parameters: ChallengeParameters
+    exempt: ExemptPaths
+    sources: tuple[TokenSource, ...]
+    check: Check | None
     log: LimitedLog
 
-    def check_scopes(self, identity: Identity) -> None:
-        """Refuse a token without the required scopes.
+    def admit(self, token: str | bytes) -> Identity:
+        """Decide whether a token may come in.
 
         Args:
-            identity: Whoever the token vouches for.
+            token: The compact token.
+
+        Returns:
+            The identity.
 
         Raises:
-            InsufficientScopeError: A required scope is not in the text of the `scope` claim, or there is no such text.
-
-        Source: RFC 6749 §3.3; RFC 6750 §3.1.
+            InvalidTokenError: The token is refused, by the verifier or by the application's `check`.
+            InsufficientScopeError: A scope is missing.
+            KeysUnavailableError: The keys cannot be had.
         """
-        required = self.parameters.scopes
-        if not required:
-            return
-        granted = identity.claims.get("scope")
-        if not isinstance(granted, str) or not set(required).issubset(granted.split(" ")):
-            raise InsufficientScopeError(required)
+        identity = self.verifier.verify(token)
+        check_scopes(identity, self.parameters.scopes)
+        if self.check is not None:
+            _heed(self.check(identity), identity)
+        return identity
+
+    async def admit_async(self, token: str | bytes) -> Identity:
+        """Decide whether a token may come in without blocking the event loop; see `admit`."""
+        identity = await self.verifier.verify_async(token)
+        check_scopes(identity, self.parameters.scopes)
+        if self.check is not None:
+            verdict = self.check(identity)
+            _heed(await verdict if inspect.isawaitable(verdict) else verdict, identity)
+        return identity
 
     def refuse(self, error: AveVerifyError | None) -> Answer:
         """Log a refusal and write its answer.
@@ -104,17 +172,70 @@ class Gate(NamedTuple):
         return Deferred(error)
 
 
-def make_gate(
-    *, required: bool, on_invalid: OnInvalid, scopes: Sequence[str], realm: str | None, resource_metadata: str | None
-) -> Gate:
-    """Check the arguments of a middleware.
+def check_scopes(identity: Identity, required: Sequence[str]) -> None:
+    """Refuse a token without the required scopes.
 
     Args:
+        identity: Whoever the token vouches for.
+        required: The scopes; none demands nothing.
+
+    Raises:
+        InsufficientScopeError: A required scope is not in the text of the `scope` claim, or there is no such text.
+
+    Source: RFC 6749 §3.3; RFC 6750 §3.1.
+    """
+    if required and not set(required).issubset(granted_scopes(identity)):
+        raise InsufficientScopeError(tuple(required))
+
+
+def granted_scopes(identity: Identity) -> list[str]:
+    """Return the scopes in the text of the `scope` claim; none where there is no such text.
+
+    Source: RFC 6749 §3.3.
+    """
+    granted = identity.claims.get("scope")
+    return granted.split(" ") if isinstance(granted, str) else []
+
+
+def _heed(verdict: object, identity: Identity) -> None:
+    # Whatever is not a plain yes is a no: False, an empty text, a coroutine that nobody awaited.
+    if verdict is None:
+        return
+    if inspect.iscoroutine(verdict):
+        verdict.close()
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", "a coroutine function needs an asynchronous edge")
+    raise InvalidTokenError(
+        Reason.REFUSED_BY_CHECK,
+        rule="check",
+        kind=identity.provider.kind,
+        refusal=verdict if isinstance(verdict, str) and verdict else None,
+    )
+
+
+def make_gate(  # noqa: PLR0913 - the options of all edges
+    verifier: Verifier,
+    *,
+    required: bool,
+    on_invalid: OnInvalid = "reject",
+    scopes: Sequence[str] = (),
+    realm: str | None = None,
+    resource_metadata: str | None = None,
+    exempt: Sequence[str] = (),
+    token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
+    check: Check | None = None,
+) -> Gate:
+    """Check the arguments of an edge.
+
+    Args:
+        verifier: Decides about tokens.
         required: Whether a request without credentials is refused.
-        on_invalid: What happens to a refused token.
-        scopes: The scopes that a token must carry.
-        realm: The `realm` of the challenges.
-        resource_metadata: The URL of the service's metadata (RFC 9728).
+        on_invalid: As in `EdgeOptions`, like everything below.
+        scopes: See there.
+        realm: See there.
+        resource_metadata: See there.
+        exempt: See there.
+        token_sources: See there.
+        check: See there.
 
     Returns:
         The rules.
@@ -127,16 +248,36 @@ def make_gate(
         raise ConfigurationError(Problem.OUT_OF_RANGE, "required", "True or False")
     if on_invalid not in ("reject", "defer"):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "on_invalid", "'reject' or 'defer'")
-    # Text is a sequence of texts: "read" would demand r, e, a and d.
-    if not isinstance(scopes, (list, tuple)) or not all(_is_like(_SCOPE_TOKEN, scope) for scope in scopes):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "scopes", "a list of scope tokens of RFC 6749 §3.3")
+    check_scope_list(scopes)
     if realm is not None and not _is_like(_QUOTABLE, realm):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
     if resource_metadata is not None and not _is_like(_SCOPE_TOKEN, resource_metadata):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
+    if not isinstance(token_sources, (list, tuple)) or not token_sources:
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "token_sources", "a list of sources of aveverify.sources")
+    if check is not None and not callable(check):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", "a function of an identity")
     return Gate(
-        required, on_invalid == "defer", ChallengeParameters(realm, resource_metadata, tuple(scopes)), LimitedLog()
+        verifier=verifier,
+        required=required,
+        defers=on_invalid == "defer",
+        parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes)),
+        exempt=ExemptPaths(exempt),
+        sources=tuple(token_sources),
+        check=check,
+        log=LimitedLog(),
     )
+
+
+def check_scope_list(scopes: object) -> None:
+    """Refuse what is not a list of scopes.
+
+    Raises:
+        ConfigurationError: It is text, or holds something that is no scope token of RFC 6749 §3.3.
+    """
+    # Text is a sequence of texts: "read" would demand r, e, a and d.
+    if not isinstance(scopes, (list, tuple)) or not all(_is_like(_SCOPE_TOKEN, scope) for scope in scopes):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "scopes", "a list of scope tokens of RFC 6749 §3.3")
 
 
 def _is_like(pattern: re.Pattern[str], value: object) -> bool:
@@ -160,16 +301,58 @@ def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a requ
 
     Source: HTTP-06; HTTP-09.
     """
-    carrier = getattr(request, "scope", None)
-    if carrier is None:
-        carrier = getattr(request, "environ", request)
+    carrier = carrier_of(request)
     try:
         found = carrier[IDENTITY_KEY]
-    except (KeyError, TypeError):
+        live = carrier.get(LIVE_KEY)
+    except (AttributeError, KeyError, TypeError):
         raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request") from None
+    if isinstance(live, LiveIdentity):
+        return live.identity
     if found is None or isinstance(found, Identity):
         return found
     if isinstance(found, Deferred):
         # Whoever asks twice must not get a longer traceback each time.
         raise found.error.with_traceback(None)
     raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request")
+
+
+def carrier_of(request: Any) -> Any:  # noqa: ANN401 - a request of any framework, and its scope or environ
+    """Return the scope or environ of a request; the argument itself where it has neither."""
+    carrier = getattr(request, "scope", None)
+    return getattr(request, "environ", request) if carrier is None else carrier
+
+
+class CurrentIdentity:
+    """Who makes the request that is served here, for code that has no request at hand: `current_identity.get()`.
+
+    It follows the context of the request: tasks see the identity of the request that began them, and after the
+    request, or where no middleware ran, asking is an error.
+    """
+
+    __slots__ = ("_carrier",)
+
+    def __init__(self) -> None:
+        self._carrier: ContextVar[Any] = ContextVar("aveverify.current_identity")
+
+    def get(self) -> Identity | None:
+        """Return the identity as `get_user_identity` does for the request; None for an anonymous one.
+
+        Raises:
+            ConfigurationError: No middleware runs in this context.
+            InvalidTokenError: As `get_user_identity`; so do the two that follow.
+            InsufficientScopeError: As `get_user_identity`.
+            KeysUnavailableError: As `get_user_identity`.
+        """
+        return get_user_identity(self._carrier.get(None))
+
+    def enter(self, carrier: Any) -> Token[Any]:  # noqa: ANN401 - a scope or an environ
+        """Begin to serve a request; for the edges."""
+        return self._carrier.set(carrier)
+
+    def leave(self, token: Token[Any]) -> None:
+        """End what `enter` began; for the edges."""
+        self._carrier.reset(token)
+
+
+current_identity: Final = CurrentIdentity()

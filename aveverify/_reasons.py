@@ -52,6 +52,8 @@ class Reason(StrEnum):
     NOT_YET_VALID = "NOT_YET_VALID"
     ISSUED_IN_THE_FUTURE = "ISSUED_IN_THE_FUTURE"
     NOT_AN_ID_TOKEN = "NOT_AN_ID_TOKEN"  # noqa: S105 - a name, not a secret
+    REFUSED_BY_CHECK = "REFUSED_BY_CHECK"
+    OTHER_USER = "OTHER_USER"
     CLOCK_UNUSABLE = "CLOCK_UNUSABLE"
     KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     MALFORMED_AUTHORIZATION = "MALFORMED_AUTHORIZATION"
@@ -114,10 +116,12 @@ TABLE: Final[dict[Reason, Row]] = {
     Reason.NOT_YET_VALID: Row(Step.CHECK, _UNA, _IAH, "the token is not valid yet (nbf)"),
     Reason.ISSUED_IN_THE_FUTURE: Row(Step.CHECK, _UNA, _IAH, "the token was issued in the future (iat)"),
     Reason.NOT_AN_ID_TOKEN: Row(Step.CHECK, _UNA, _UNA, "the claims are those of another kind of token"),
+    Reason.REFUSED_BY_CHECK: Row(None, _UNA, _UNA, "the application's own check refused this user"),
+    Reason.OTHER_USER: Row(None, _UNA, _UNA, "the new token of this connection belongs to another user"),
     Reason.CLOCK_UNUSABLE: Row(None, None, None, "the clock of this machine gives no usable time"),
     Reason.KEYS_UNAVAILABLE: Row(Step.KEY, _DISC, _IAH, "the keys of the issuer cannot be had"),
-    Reason.MALFORMED_AUTHORIZATION: Row(None, None, None, "the Authorization header is malformed"),
-    Reason.REPEATED_AUTHORIZATION: Row(None, None, None, "there is more than one Authorization header"),
+    Reason.MALFORMED_AUTHORIZATION: Row(None, None, None, "the credentials of the request are malformed"),
+    Reason.REPEATED_AUTHORIZATION: Row(None, None, None, "the request carries credentials more than once"),
     Reason.INSUFFICIENT_SCOPE: Row(None, None, None, "the token lacks a required scope"),
     Reason.MISCONFIGURED: Row(None, None, None, "the configuration is wrong"),
 }

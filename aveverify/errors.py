@@ -119,6 +119,7 @@ class InvalidTokenError(AveVerifyError):
         issuer: The token's `iss`, if it may be shown.
         kid: The token's `kid`.
         alg: The token's `alg`.
+        refusal: Why the application refused it, in the application's own words.
 
     Attributes:
         step: At which step of the verification.
@@ -140,16 +141,20 @@ class InvalidTokenError(AveVerifyError):
         issuer: str | None = None,
         kid: str | None = None,
         alg: str | None = None,
+        refusal: str | None = None,
     ) -> None:
         facts = [f"in {claim}"] if claim else []
         if fault:
             facts.append(fault.value)
         facts += [
-            f"{name} {quote(text)}" for name, text in (("iss", issuer), ("alg", alg), ("kid", kid)) if text is not None
+            f"{name} {quote(text)}"
+            for name, text in (("iss", issuer), ("alg", alg), ("kid", kid), ("because", refusal))
+            if text is not None
         ]
         super().__init__(
             _sentence(reason, rule, ", ".join(facts), hint, _step_of(reason, kind)),
             reason=reason, rule=rule, kind=kind, claim=claim, fault=fault, hint=hint, issuer=issuer, kid=kid, alg=alg,
+            refusal=refusal,
         )  # fmt: skip
         self.reason = reason
         self.rule = rule
@@ -159,6 +164,7 @@ class InvalidTokenError(AveVerifyError):
         self.issuer = issuer
         self.kid = kid
         self.alg = alg
+        self.refusal = refusal
         row = TABLE[reason]
         self.step = _step_of(reason, kind)
         self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code
@@ -194,11 +200,11 @@ class KeysUnavailableError(AveVerifyError):
 
 
 class InvalidRequestError(AveVerifyError):
-    """The Authorization header is malformed or doubled; the client must send it differently."""
+    """The credentials are malformed or doubled; the client must send them differently."""
 
     http_status = 400
     error_code = "invalid_request"
-    description = "The Authorization header is malformed or occurs more than once"
+    description = "The credentials are malformed or occur more than once"
 
     def __init__(self, reason: Reason = Reason.MALFORMED_AUTHORIZATION) -> None:
         super().__init__(_sentence(reason, "RFC6750-2.1", None, None), reason=reason)

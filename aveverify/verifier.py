@@ -154,6 +154,11 @@ class Verifier:
         """The providers, in the order in which they are tried."""
         return self._providers
 
+    @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
     def verify(self, token: str | bytes) -> Identity:
         """Verify a token.
 

@@ -8,12 +8,13 @@ PEP 3333; design §6.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
-from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, OnInvalid, make_gate
+from aveverify._core.bearer import Answer, make_answer
+from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
+from aveverify._edge_wsgi import full_path, read_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,32 +40,17 @@ class AveAuthMiddleware:
         app: The application behind it.
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
-        on_invalid: `"reject"` answers a refused token at once. `"defer"` lets the request go on until somebody asks
-            for the identity, as Convex HTTP actions do, even where credentials are required: every view must ask.
-        scopes: What the token's `scope` claim must hold, if there is a token.
-        realm: The realm named in challenges.
-        resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
+        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    def __init__(  # noqa: PLR0913 - options, all by keyword
-        self,
-        app: WSGIApplication,
-        verifier: Verifier,
-        *,
-        required: bool,
-        on_invalid: OnInvalid = "reject",
-        scopes: Sequence[str] = (),
-        realm: str | None = None,
-        resource_metadata: str | None = None,
+    def __init__(
+        self, app: WSGIApplication, verifier: Verifier, *, required: bool, **options: Unpack[EdgeOptions]
     ) -> None:
         self._app = app
-        self._verifier = verifier
-        self._gate = make_gate(
-            required=required, on_invalid=on_invalid, scopes=scopes, realm=realm, resource_metadata=resource_metadata
-        )
+        self._gate = make_gate(verifier, required=required, **options)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
@@ -79,13 +65,12 @@ class AveAuthMiddleware:
         gate = self._gate
         found: Identity | Deferred | Answer | None = None
         try:
-            # Servers join repeated headers by a comma, which no token contains (HTP-002).
-            token = parse_authorization(environ.get("HTTP_AUTHORIZATION"))
-            if token is not None:
-                found = self._verifier.verify(token)
-                gate.check_scopes(found)
-            elif gate.required and not _is_preflight(environ):
-                found = gate.refuse(None)
+            if not (gate.exempt and full_path(environ) in gate.exempt):
+                token = read_environ(environ, gate.sources)
+                if token is not None:
+                    found = gate.admit(token)
+                elif gate.required and not _is_preflight(environ):
+                    found = gate.refuse(None)
         except REFUSALS as error:
             found = gate.refuse_or_defer(error)
         if isinstance(found, Answer):
@@ -95,7 +80,19 @@ class AveAuthMiddleware:
         environ[IDENTITY_KEY] = found
         if isinstance(found, Deferred):
             return self._watch(found, environ, start_response)
-        return self._app(environ, start_response)
+        return self._serve(environ, start_response)
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve with `current_identity`, also while the application's iterable is run through."""
+        token = current_identity.enter(environ)
+        try:
+            chunks = self._app(environ, start_response)
+        finally:
+            current_identity.leave(token)
+        # Nothing of the application runs later behind a list or a file, and servers send these faster as they are.
+        if isinstance(chunks, (list, tuple)) or _is_file(chunks, environ):
+            return chunks
+        return _ChunksInContext(chunks, environ)
 
     def _watch(self, deferred: Deferred, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request whose refusal is deferred: answer with it if it escapes before the response began."""
@@ -115,7 +112,7 @@ class AveAuthMiddleware:
             return _body(refusal, environ)
 
         try:
-            return _WatchedChunks(self._app(environ, watched_start_response), answer)
+            return _WatchedChunks(self._serve(environ, watched_start_response), answer)
         except REFUSALS as error:
             return answer(error)
 
@@ -144,6 +141,41 @@ class _WatchedChunks:
         """Close the application's iterable, if it can be closed."""
         if hasattr(self._given, "close"):
             self._given.close()
+
+
+class _ChunksInContext:
+    """The application's iterable; `current_identity` is that of its request while it runs, and only then."""
+
+    def __init__(self, given: Iterable[bytes], environ: WSGIEnvironment) -> None:
+        self._given = given
+        self._chunks: Iterator[bytes] | None = None
+        self._environ = environ
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = current_identity.enter(self._environ)
+        try:
+            if self._chunks is None:
+                self._chunks = iter(self._given)
+            return next(self._chunks)
+        finally:
+            current_identity.leave(token)
+
+    def close(self) -> None:
+        """Close the application's iterable, if it can be closed."""
+        if hasattr(self._given, "close"):
+            token = current_identity.enter(self._environ)
+            try:
+                self._given.close()
+            finally:
+                current_identity.leave(token)
+
+
+def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(chunks, wrapper)
 
 
 def _is_preflight(environ: WSGIEnvironment) -> bool:

@@ -72,7 +72,7 @@ ROOMS = {
         ("cachetools",),
     ),
     "otel": Room(("otel",), ("words",), ("verifier",), ("opentelemetry",)),
-    "edges": Room(("_edge", "_edge_*", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
+    "edges": Room(("_edge", "_edge_*", "sources", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
     "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
         ("testing", "testing.*"),

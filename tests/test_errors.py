@@ -50,6 +50,8 @@ REASONS: dict[Reason, tuple[Step | None, str | None, str | None]] = {
     Reason.NOT_YET_VALID: (Step.CHECK, UNA, IAH),
     Reason.ISSUED_IN_THE_FUTURE: (Step.CHECK, UNA, IAH),
     Reason.NOT_AN_ID_TOKEN: (Step.CHECK, UNA, UNA),
+    Reason.REFUSED_BY_CHECK: (None, "Unauthenticated", "Unauthenticated"),
+    Reason.OTHER_USER: (None, "Unauthenticated", "Unauthenticated"),
     Reason.CLOCK_UNUSABLE: (None, None, None),
     Reason.KEYS_UNAVAILABLE: (Step.KEY, DISC, IAH),
     Reason.MALFORMED_AUTHORIZATION: (None, None, None),
@@ -259,7 +261,7 @@ def test_the_sentence_of_unavailable_keys() -> None:
 
 def test_the_sentence_of_a_malformed_header() -> None:
     assert str(InvalidRequestError()) == (
-        "MALFORMED_AUTHORIZATION (RFC6750-2.1): the Authorization header is malformed"
+        "MALFORMED_AUTHORIZATION (RFC6750-2.1): the credentials of the request are malformed"
     )
 
 

@@ -62,7 +62,7 @@ def test_the_application_gets_the_servers_own_and_the_server_the_applications(
     tokens: dict[str, str],
     shared_verifier: Verifier,
 ) -> None:
-    """Nothing is wrapped, so `wsgi.file_wrapper`, lengths and `close` are what they were."""
+    """A file of `wsgi.file_wrapper` is not wrapped, so the server may send it in its own way."""
     calls: list[tuple[Any, Any]] = []
     file = FileWrapper(io.BytesIO(b"a file"))
 
@@ -71,7 +71,7 @@ def test_the_application_gets_the_servers_own_and_the_server_the_applications(
         return file
 
     server = Server()
-    environ = wsgi_environ(Request(bearer(tokens[kind]) if kind else ()))
+    environ = wsgi_environ(Request(bearer(tokens[kind]) if kind else ())) | {"wsgi.file_wrapper": FileWrapper}
     middleware = AveAuthMiddleware(app, shared_verifier, required=False, on_invalid=on_invalid)
 
     assert middleware(environ, server.start_response) is file

@@ -1,0 +1,57 @@
+"""Which paths need no credentials: compared segment by segment, on the decoded path that the router sees.
+
+A path that two readers could understand differently is never exempt. HTP-011 to HTP-024.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from aveverify.errors import ConfigurationError, Problem
+
+# Whatever a router, a proxy or a file system might read as something else: empty and dot segments, a backslash, path
+# parameters, what is still encoded after decoding, control characters, and what could not be decoded.
+_DOUBTFUL: Final = re.compile(r"//|/\.\.?(?:/|\Z)|[\\;%?#\x00-\x20\x7f-\x9f\ufffd\ud800-\udfff]")
+_BELOW: Final = "/*"
+
+
+class ExemptPaths:
+    """The paths of one edge that need no credentials.
+
+    Args:
+        patterns: A path, `/healthz`, which stands for itself alone; or with `/*` at its end everything below it.
+
+    Raises:
+        ConfigurationError: A pattern could mean more than one thing.
+    """
+
+    __slots__ = ("_below", "_exact")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        if not isinstance(patterns, (list, tuple)) or not all(map(_is_pattern, patterns)):
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "exempt", "a list of decoded paths such as '/healthz' or '/public/*'"
+            )
+        self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith(_BELOW))
+        self._below = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith(_BELOW))
+
+    def __bool__(self) -> bool:
+        """Tell whether any path is exempt."""
+        return bool(self._exact or self._below)
+
+    def __contains__(self, path: str) -> bool:
+        """Tell whether a path needs no credentials.
+
+        Args:
+            path: The whole path, decoded once, as the router sees it.
+        """
+        return (path in self._exact or path.startswith(self._below)) and _DOUBTFUL.search(path) is None
+
+
+def _is_pattern(pattern: object) -> bool:
+    if not isinstance(pattern, str) or not pattern.startswith("/"):
+        return False
+    path = pattern.removesuffix("*") if pattern.endswith(_BELOW) else pattern
+    return "*" not in path and _DOUBTFUL.search(path) is None

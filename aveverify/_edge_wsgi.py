@@ -1,0 +1,44 @@
+"""What edges read out of a WSGI environ: the credentials, and the whole path. PEP 3333."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aveverify._core.bearer import parse_authorization
+from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+
+def read_environ(environ: WSGIEnvironment, sources: Sequence[TokenSource]) -> bytes | None:
+    """Return the token of a request.
+
+    Args:
+        environ: The request.
+        sources: Where to look.
+
+    Returns:
+        The token; None where there is none.
+
+    Raises:
+        InvalidRequestError: It is malformed, or there are several.
+    """
+    if sources == DEFAULT_SOURCES:
+        # Servers join repeated headers by a comma, which no token contains (HTP-002).
+        return parse_authorization(environ.get("HTTP_AUTHORIZATION"))
+    headers = [
+        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+    head = RequestHead("http", environ["REQUEST_METHOD"], headers, environ.get("QUERY_STRING", "").encode("latin-1"))
+    return read_token(head, sources)
+
+
+def full_path(environ: WSGIEnvironment) -> str:
+    """Return the whole decoded path of a request, with the prefix under which the application is mounted (HTP-026)."""
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # PEP 3333: the bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")

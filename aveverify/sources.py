@@ -1,0 +1,219 @@
+"""Where a request may carry its token: the sources that an edge reads, and what it does with several.
+
+A source takes the token out of the head of a request and verifies nothing. Everything but the Authorization header is
+a choice of whoever installs the edge. RFC 6750 §2; RFC 6455 §11.3.4; HTP-029; HTP-031; HTP-033.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
+from urllib.parse import unquote_plus
+
+from aveverify._core.bearer import parse_authorization
+from aveverify.errors import ConfigurationError, InvalidRequestError, Problem, Reason
+
+__all__ = ["AuthorizationHeader", "Cookie", "QueryParameter", "RequestHead", "TokenSource", "WebSocketProtocol"]
+
+# RFC 9110 §9.2.1: methods that change nothing.
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class RequestHead(NamedTuple):
+    """What a source may look at.
+
+    Attributes:
+        kind: What kind of request it is.
+        method: The HTTP method; of a WebSocket, GET.
+        headers: Names in any case and values, as bytes.
+        query_string: What stands behind the question mark, as it was sent.
+    """
+
+    kind: Literal["http", "websocket"]
+    method: str
+    headers: Iterable[tuple[bytes, bytes]]
+    query_string: bytes
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of a header, by its name in lower case."""
+        # Servers send lower-case names; a test client or a gateway may not.
+        return [value for key, value in self.headers if key.lower() == name]
+
+
+class TokenSource(Protocol):
+    """One place where a request may carry its token."""
+
+    @property
+    def is_ambient(self) -> bool:
+        """Whether browsers send it by themselves, so that it counts only where no other source has a token."""
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Return the token; None where there is none.
+
+        Raises:
+            InvalidRequestError: There is one, and it is malformed or doubled.
+        """
+
+
+class AuthorizationHeader:
+    """`Authorization: Bearer <token>` (RFC 6750 §2.1)."""
+
+    is_ambient = False
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Return the token of the one header; see `TokenSource`."""
+        return parse_authorization(single(head.values(b"authorization")))
+
+
+class WebSocketProtocol:
+    """`Sec-WebSocket-Protocol: bearer, <token>`: what a browser can send with a WebSocket.
+
+    Other protocols may stand around these two. The application sees neither, and where it chooses no protocol, the
+    answer names `bearer`, because a browser gives up without an answer to its offer.
+    """
+
+    is_ambient = False
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Return what follows `bearer` among the protocols of a WebSocket; see `TokenSource`."""
+        if head.kind != "websocket":
+            return None
+        offered = split_protocols(head.values(b"sec-websocket-protocol"))
+        if BEARER_PROTOCOL not in offered:
+            return None
+        if offered.count(BEARER_PROTOCOL) > 1 or offered[-1] == BEARER_PROTOCOL:
+            raise InvalidRequestError
+        return _parse_credentials(offered[offered.index(BEARER_PROTOCOL) + 1])
+
+
+class Cookie:
+    """A cookie, for browsers on origins that are named.
+
+    Browsers send cookies with requests that other sites cause. So the cookie counts only where the browser says that
+    an allowed origin asks: by `Origin`, or, for a GET or HEAD over HTTP without one, by `Sec-Fetch-Site: same-origin`.
+    It never counts where another source has a token. Set it with `Secure`, `HttpOnly` and `SameSite`.
+
+    Args:
+        name: The name of the cookie.
+        allowed_origins: Origins as browsers write them, for example `https://app.example`.
+
+    Raises:
+        ConfigurationError: The name is empty, or there are no origins.
+    """
+
+    is_ambient = True
+
+    def __init__(self, name: str, *, allowed_origins: Collection[str]) -> None:
+        if not name:
+            raise ConfigurationError(Problem.EMPTY, "name")
+        if isinstance(allowed_origins, str) or not allowed_origins or not all(map(_is_origin, allowed_origins)):
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "allowed_origins", "a list of origins such as 'https://app.example'"
+            )
+        self._name = name.encode()
+        self._allowed = frozenset(origin.encode() for origin in allowed_origins)
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Return the value of the cookie where an allowed origin asks; see `TokenSource`."""
+        if not self._may_read(head):
+            return None
+        # RFC 6265 §4.2.1. Pair by pair: a dictionary would hide that one name occurs twice.
+        pairs = [pair.strip(b" \t").partition(b"=") for text in head.values(b"cookie") for pair in text.split(b";")]
+        value = single([value for name, _, value in pairs if name == self._name])
+        return None if value is None else _parse_credentials(value)
+
+    def _may_read(self, head: RequestHead) -> bool:
+        # HTP-031: whoever sends no origin, or two, is not known to be allowed.
+        origins = head.values(b"origin")
+        if origins:
+            return len(origins) == 1 and origins[0] in self._allowed
+        safe = head.kind == "http" and head.method in _SAFE_METHODS
+        return safe and head.values(b"sec-fetch-site") == [b"same-origin"]
+
+
+class QueryParameter:
+    """A parameter in the query of a WebSocket's address. A last resort: addresses are logged and remembered.
+
+    The parameter is taken out of what the application sees and, in the scope of the server, out of what most servers
+    log. Whatever stands in front of the server still sees it. It never counts for HTTP requests (RFC 9700 §4.3.2).
+
+    Args:
+        name: The name of the parameter.
+
+    Raises:
+        ConfigurationError: The name is empty.
+    """
+
+    is_ambient = False
+
+    def __init__(self, name: str = "access_token") -> None:
+        if not name:
+            raise ConfigurationError(Problem.EMPTY, "name")
+        self._name = name
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Return the value of the parameter of a WebSocket; see `TokenSource`."""
+        if head.kind != "websocket":
+            return None
+        values = [value for name, value in map(_split_pair, head.query_string.split(b"&")) if name == self._name]
+        value = single(values)
+        return None if value is None else _parse_credentials(unquote_plus(value.decode("latin-1")).encode())
+
+    def redact(self, query_string: bytes) -> bytes:
+        """Return the query without the parameter."""
+        return b"&".join(pair for pair in query_string.split(b"&") if _split_pair(pair)[0] != self._name)
+
+
+BEARER_PROTOCOL: Final = b"bearer"
+DEFAULT_SOURCES: Final[tuple[TokenSource, ...]] = (AuthorizationHeader(), WebSocketProtocol())
+
+
+def read_token(head: RequestHead, sources: Sequence[TokenSource]) -> bytes | None:
+    """Return the one token of a request.
+
+    Args:
+        head: The request.
+        sources: Where to look.
+
+    Returns:
+        The token; None where no source has one.
+
+    Raises:
+        InvalidRequestError: A token is malformed, or there are several, by several ways.
+
+    Source: RFC 6750 §2: not more than one method in each request.
+    """
+    found = [token for source in sources if not source.is_ambient and (token := source.read(head)) is not None]
+    if not found:
+        found = [token for source in sources if source.is_ambient and (token := source.read(head)) is not None]
+    return single(found)
+
+
+def single(values: Sequence[bytes]) -> bytes | None:
+    """Return the only value; None where there is none.
+
+    Raises:
+        InvalidRequestError: There are several (HTP-001): whichever we took, somebody in front may take the other.
+    """
+    if len(values) > 1:
+        raise InvalidRequestError(Reason.REPEATED_AUTHORIZATION)
+    return values[0] if values else None
+
+
+def split_protocols(values: Iterable[bytes]) -> list[bytes]:
+    """Return the protocols that a client offers, from the values of its `Sec-WebSocket-Protocol` headers."""
+    return [text.strip(b" \t") for value in values for text in value.split(b",")]
+
+
+def _parse_credentials(token: bytes) -> bytes | None:
+    return parse_authorization(b"Bearer " + token)
+
+
+def _split_pair(pair: bytes) -> tuple[str, bytes]:
+    name, _, value = pair.partition(b"=")
+    return unquote_plus(name.decode("latin-1")), value
+
+
+def _is_origin(origin: object) -> bool:
+    # RFC 6454 §6.2: scheme, host and port, nothing behind. `null` is many origins at once.
+    return isinstance(origin, str) and origin.isascii() and origin.count("/") == 2 and "://" in origin  # noqa: PLR2004 - those of ://
