@@ -6,7 +6,7 @@ Knows the messages of ASGI and asyncio, and no framework. HTP-030; CJ-29; RFC 64
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aveverify._edge import LIVE_KEY, Gate, LiveIdentity, carrier_of
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
@@ -38,7 +38,7 @@ class LiveConnection(LiveIdentity):
         answer_protocol: What the acceptance names where the application chooses no protocol; None names nothing.
     """
 
-    __slots__ = ("_answer_protocol", "_closes", "_gate", "_has_ended", "_send", "_watcher")
+    __slots__ = ("_answer_protocol", "_closes", "_gate", "_send", "_state", "_watcher")
 
     def __init__(
         self, identity: Identity | None, gate: Gate, send: Send, *, closes: bool, answer_protocol: str | None
@@ -48,7 +48,7 @@ class LiveConnection(LiveIdentity):
         self._send = send
         self._closes = closes
         self._answer_protocol = answer_protocol
-        self._has_ended = False
+        self._state: Literal["open", "expired", "over"] = "open"
         self._watcher: asyncio.Task[None] | None = None
 
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
@@ -70,7 +70,7 @@ class LiveConnection(LiveIdentity):
         Source: HTP-030: a change of user is explicit.
         """
         identity = await self._gate.admit_async(token)
-        if self._has_ended:
+        if self._state != "open":
             raise ConfigurationError(Problem.CLOSED, "the connection")
         known = self.identity
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
@@ -86,12 +86,12 @@ class LiveConnection(LiveIdentity):
         """
         from asyncio import sleep  # noqa: PLC0415 - heavy, and wherever there is a connection it is loaded already
 
-        while not self._has_ended:
+        while self._state == "open":
             rest_seconds = _LONGEST_SLEEP_SECONDS
             if self.identity is not None:
                 rest_seconds = min(rest_seconds, self.identity.expires_at - self._gate.verifier.clock.now())
             if rest_seconds <= 0:
-                self._has_ended = True
+                self._state = "expired"
                 await self._send(
                     {"type": "websocket.close", "code": UNAUTHORIZED_CLOSE_CODE, "reason": "the token has expired"}
                 )
@@ -104,7 +104,7 @@ class LiveConnection(LiveIdentity):
         Raises:
             OSError: The connection was closed because its token expired (ASGI: what is sent after the end).
         """
-        if self._has_ended and message["type"].startswith("websocket."):
+        if self._state == "expired":
             raise ConnectionError
         if message["type"] == "websocket.accept":
             if self._answer_protocol is not None and not message.get("subprotocol"):
@@ -112,12 +112,13 @@ class LiveConnection(LiveIdentity):
             await self._send(message)
             self._watch()
             return
-        self._has_ended = message["type"] == "websocket.close"
+        if message["type"] == "websocket.close":
+            self._state = "over"
         await self._send(message)
 
     def end(self) -> None:
         """Stop watching: the application has returned; for the middleware."""
-        self._has_ended = True
+        self._state = "over"
         if self._watcher is not None:
             self._watcher.cancel()
 

@@ -27,7 +27,17 @@ from aveverify._edge import IDENTITY_KEY, OnInvalid
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer
-from tests.edges.world import Client, Headers, Observer, Request, asgi_app, bearer, http_scope, subject_of
+from tests.edges.world import (
+    Client,
+    Headers,
+    Observer,
+    Request,
+    asgi_app,
+    bearer,
+    http_scope,
+    subject_of,
+    websocket_scope,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
@@ -362,13 +372,6 @@ def test_a_send_that_fails_is_not_answered_twice(tokens: dict[str, str], shared_
 
 
 # --- WebSockets -----------------------------------------------------------------------------------------------------
-
-
-def websocket_scope(headers: Headers = (), **members: Any) -> Scope:  # noqa: ANN401
-    """The scope of a WebSocket, as a server makes it."""
-    scope = http_scope(Request(headers), type="websocket", scheme="ws", subprotocols=[])
-    del scope["method"]
-    return scope | members
 
 
 async def greet(scope: Scope, receive: Receive, send: Send) -> None:

@@ -139,6 +139,13 @@ def http_scope(request: Request = Request(), **members: Any) -> dict[str, Any]: 
     } | members
 
 
+def websocket_scope(headers: Headers = (), **members: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The scope of a WebSocket, as a server makes it."""
+    scope = http_scope(Request(headers), type="websocket", scheme="ws", subprotocols=[])
+    del scope["method"]
+    return scope | members
+
+
 class Client:
     """The far side of one ASGI connection: gives the messages it was told, and keeps those it is sent."""
 
