@@ -15,6 +15,7 @@ from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_met
 from aveverify._core.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import Flight, Harvest
 from aveverify._courier import Courier, FlightFault
+from aveverify._fork import keep_from_forking
 from aveverify.errors import ProviderKind
 
 if TYPE_CHECKING:
@@ -142,4 +143,6 @@ class Harvester:
             documents.check_oidc_key_set_type(headers)
         else:
             documents.check_custom_jwt_key_set_type(headers)
-        return parse_key_set(body, self.address.kind)
+        # The first key imports its parser.
+        with keep_from_forking():
+            return parse_key_set(body, self.address.kind)

@@ -116,6 +116,8 @@ class RedisDocumentStore:
             ImportError: redis-py is not installed; `pip install aveverify[redis]` does it.
             ValueError: redis-py cannot read the URL.
         """
+        import encodings.idna  # noqa: F401, PLC0415 - name look-ups import it, and a fork may come in the middle
+
         from redis import Redis  # noqa: PLC0415 - heavy, and not needed with a client of another package
         from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
         from redis.retry import Retry  # noqa: PLC0415 - as above

@@ -22,15 +22,17 @@ from threading import Event, Thread
 
 from drill.certificates import make_certificates
 from drill.issuer import Issuer, Key
-from drill.load import Load, Sample
-from drill.plan import FULL_SECONDS, ROTATIONS, Plan, make_plan
-from drill.report import describe, make_report, write_markdown, write_text
+from drill.load import Load
+from drill.plan import FULL_SECONDS, ROTATIONS, Plan, Stretch, make_plan
+from drill.report import Run, describe, make_report, write_markdown, write_text
 from drill.servers import Server, serve_asgi, serve_wsgi
 from drill.worker import SETTINGS
 
 _MIN_SECONDS = 8.0
 _MAX_SECONDS = 600.0
 _SAMPLE_SECONDS = 0.1
+# Ten looks that did not happen: nobody on this machine can be expected to have got on.
+_STALL_SECONDS = 1.0
 # How often workers are recycled in the storm: all of gunicorn's, one more, one less.
 _STORM = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 _STORM_STEPS = 12
@@ -56,18 +58,23 @@ def script(plan: Plan, issuer: Issuer, loads: list[Load]) -> Iterator[tuple[floa
         yield plan.flood.ends, load.is_flood.clear
 
 
-def run(plan: Plan, issuer: Issuer, servers: list[Server]) -> list[Sample]:
+def run(plan: Plan, issuer: Issuer, servers: list[Server]) -> Run:
     """Let the load begin, let happen what is planned, and let everything end."""
     is_over = Event()
+    stalls: list[Stretch] = []
 
     def watch() -> None:
+        looked_at = time.monotonic()
         while not is_over.wait(_SAMPLE_SECONDS):
             for server in servers:
                 server.sample()
+            last, looked_at = looked_at, time.monotonic()
+            if looked_at - last > _STALL_SECONDS:
+                stalls.append(Stretch(last, looked_at))
 
     watching = Thread(target=watch, daemon=True)
     watching.start()
-    loads = [Load(server, issuer) for server in servers]
+    loads = [Load(server, issuer, plan.rotation_seconds / 2) for server in servers]
     began_at = time.monotonic()
     for load in loads:
         load.begin()
@@ -79,7 +86,7 @@ def run(plan: Plan, issuer: Issuer, servers: list[Server]) -> list[Sample]:
         load.end()
     is_over.set()
     watching.join()
-    return [sample for load in loads for sample in load.samples]
+    return Run([sample for load in loads for sample in load.samples], stalls)
 
 
 def main() -> int:
@@ -107,9 +114,8 @@ def main() -> int:
             stack.enter_context(serve_asgi(environ, folder / "uvicorn.log")),
             stack.enter_context(serve_wsgi(environ, folder / "gunicorn.log")),
         ]
-        samples = run(plan, issuer, servers)
-        issuer.recover()
-    report = make_report(plan, issuer, servers, samples)
+        happened = run(plan, issuer, servers)
+    report = make_report(plan, issuer, servers, happened)
     write = write_markdown if arguments.markdown else write_text
     print(f"{describe(plan)}\n\n{write(report)}")
     if arguments.markdown:

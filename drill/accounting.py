@@ -29,11 +29,12 @@ class Verdict(Enum):
     REFUSED = "refused, as it should be"
     BUDGET_SPENT = "401 as designed: a key that the worker has not fetched, and its budget is spent"
     UNAVAILABLE = "503 as designed: a key that the worker has not fetched, and its last fetch failed"
-    SLOW = "503 after a wait as long as the waiter limit: the machine was too slow"
-    GONE = "no answer: the worker was recycled"
-    LATE = "no answer in time: the machine was too slow"
+    SLOW = "503 while the whole machine stood still"
+    GONE = "no answer: the connection ended with a recycled worker"
+    LATE = "no answer within 20 s, while the whole machine stood still"
     REFUSED_WRONGLY = "valid, its key at hand, and refused"
     UNAVAILABLE_WRONGLY = "503 without a failed fetch"
+    HUNG = "no answer within 20 s"
     ACCEPTED_WRONGLY = "forged, expired or of no key, and accepted"
     OUTLIVED = "accepted longer after its key was withdrawn than the policy says"
     OTHER = "another answer"
@@ -42,6 +43,7 @@ class Verdict(Enum):
 BROKEN: Final = (
     Verdict.REFUSED_WRONGLY,
     Verdict.UNAVAILABLE_WRONGLY,
+    Verdict.HUNG,
     Verdict.ACCEPTED_WRONGLY,
     Verdict.OUTLIVED,
     Verdict.OTHER,
@@ -56,13 +58,13 @@ class Ledger:
         policy: What the workers lived by.
         answers: The issuer's record.
         withdrawn_at: When each key id was gone.
-        slow: When a worker kept somebody waiting for as long as a verification may wait.
+        stalls: When this machine was so slow that the drill itself did not get on.
     """
 
     policy: CachePolicy
     answers: Sequence[Answer]
     withdrawn_at: Mapping[str, float]
-    slow: dict[int, list[Stretch]] = field(default_factory=dict)
+    stalls: Sequence[Stretch] = ()
     _of: dict[int, list[Answer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,34 +72,43 @@ class Ledger:
         for answer in self.answers:
             self._of.setdefault(answer.worker, []).append(answer)
 
-    def judge_all(self, samples: Sequence[Sample]) -> list[Verdict]:
-        """Judge all answers of a run."""
-        for sample in samples:
-            if sample.card is not None and self._waited_to_the_end(sample):
-                self.slow.setdefault(sample.card.worker, []).append(Stretch(sample.sent_at, sample.back_at))
-        return [self.judge(sample) for sample in samples]
-
-    def judge(self, sample: Sample) -> Verdict:
+    def judge(self, sample: Sample) -> Verdict:  # noqa: PLR0911 - one return for each kind of answer
         """Judge one answer."""
         if sample.status == 0:
-            return Verdict.LATE if sample.is_late else Verdict.GONE
+            return self._judge_silence(sample)
         if sample.card is None or sample.status not in (_OK, _UNAUTHORIZED, _UNAVAILABLE):
             return Verdict.OTHER
-        if sample.kind in _BAD:
-            return Verdict.ACCEPTED_WRONGLY if sample.status == _OK else Verdict.REFUSED
-        withdrawn_at = self.withdrawn_at.get(sample.kid)
         if sample.status == _OK:
-            return Verdict.OUTLIVED if self._outlives(sample, withdrawn_at) else Verdict.ACCEPTED
-        if withdrawn_at is not None and withdrawn_at <= sample.back_at:
-            # Whoever fetched meanwhile has not got its key any more.
+            return self._judge_200(sample)
+        if sample.kind in _BAD:
             return Verdict.REFUSED
-        if self.holds(sample):
+        # Whoever fetched after a key was withdrawn has not got it any more.
+        is_withdrawn = self.withdrawn_at.get(sample.kid, float("inf")) <= sample.back_at
+        if not is_withdrawn and self.holds(sample):
             return Verdict.REFUSED_WRONGLY
         if sample.status == _UNAUTHORIZED:
-            return Verdict.BUDGET_SPENT if self._budget_is_spent(sample) else Verdict.REFUSED_WRONGLY
+            return self._judge_401(sample, is_withdrawn=is_withdrawn)
+        return self._judge_503(sample)
+
+    def _judge_silence(self, sample: Sample) -> Verdict:
+        if not sample.is_late:
+            return Verdict.GONE
+        return Verdict.LATE if self._stood_still(sample) else Verdict.HUNG
+
+    def _judge_200(self, sample: Sample) -> Verdict:
+        if sample.kind in _BAD:
+            return Verdict.ACCEPTED_WRONGLY
+        return Verdict.OUTLIVED if self._outlives(sample) else Verdict.ACCEPTED
+
+    def _judge_503(self, sample: Sample) -> Verdict:
         if self._fetch_has_failed(sample):
             return Verdict.UNAVAILABLE
-        return Verdict.SLOW if self._was_slow(sample) else Verdict.UNAVAILABLE_WRONGLY
+        return Verdict.SLOW if self._stood_still(sample) else Verdict.UNAVAILABLE_WRONGLY
+
+    def _judge_401(self, sample: Sample, *, is_withdrawn: bool) -> Verdict:
+        if is_withdrawn:
+            return Verdict.REFUSED
+        return Verdict.BUDGET_SPENT if self._budget_is_spent(sample) else Verdict.REFUSED_WRONGLY
 
     def holds(self, sample: Sample) -> bool:
         """Tell whether a worker had the key before it was asked, and could use it until it answered."""
@@ -114,12 +125,13 @@ class Ledger:
             for answer in self._of.get(card.worker, ())
         )
 
-    def _outlives(self, sample: Sample, withdrawn_at: float | None) -> bool:
+    def _outlives(self, sample: Sample) -> bool:
+        withdrawn_at = self.withdrawn_at.get(sample.kid)
         if withdrawn_at is None:
             return False
-        fresh_seconds = self.policy.fresh_seconds
-        outage = self._was_slow(sample) or any(
-            answer.status != _OK and answer.done_at >= withdrawn_at - fresh_seconds and answer.began_at <= sample.back_at
+        since = withdrawn_at - self.policy.fresh_seconds
+        outage = self._stood_still(sample) or any(
+            answer.status != _OK and answer.done_at >= since and answer.began_at <= sample.back_at
             for answer in self._answers_for(sample)
         )
         return sample.sent_at - withdrawn_at >= self.policy.worst_case_trust_seconds(outage=outage)
@@ -133,26 +145,25 @@ class Ledger:
         ]
         return len(forced) >= self.policy.unknown_key_refetches
 
-    def _fetch_has_failed(self, sample: Sample) -> bool:
-        """Tell whether the last fetch may have failed: then the worker leaves the issuer alone for a while."""
+    @property
+    def _pause_seconds(self) -> float:
+        """How long a worker may leave the issuer alone after a flight has begun that fails."""
         policy = self.policy
-        # The pause counts from the end of an attempt, which is within the deadline of its flight.
-        rest_seconds = policy.max_backoff_seconds * (1 + policy.refresh_jitter) + policy.flight_deadline_seconds
+        return policy.flight_deadline_seconds + policy.max_backoff_seconds * (1 + policy.refresh_jitter)
+
+    def _fetch_has_failed(self, sample: Sample) -> bool:
         return any(
-            answer.status != _OK and answer.began_at <= sample.back_at and sample.sent_at <= answer.done_at + rest_seconds
+            answer.status != _OK
+            and answer.began_at <= sample.back_at
+            and sample.sent_at <= answer.done_at + self._pause_seconds
             for answer in self._answers_for(sample)
         )
 
-    def _was_slow(self, sample: Sample) -> bool:
-        policy = self.policy
-        rest_seconds = policy.max_backoff_seconds * (1 + policy.refresh_jitter)
-        return sample.card is not None and any(
-            stretch.begins <= sample.back_at and sample.sent_at <= stretch.ends + rest_seconds
-            for stretch in self.slow.get(sample.card.worker, ())
+    def _stood_still(self, sample: Sample) -> bool:
+        return any(
+            stall.begins <= sample.back_at and sample.sent_at <= stall.ends + self._pause_seconds
+            for stall in self.stalls
         )
-
-    def _waited_to_the_end(self, sample: Sample) -> bool:
-        return sample.back_at - sample.sent_at >= self.policy.waiter_seconds
 
     def _answers_for(self, sample: Sample) -> Iterable[Answer]:
         """List what a worker was answered, and its parent, whose schedule it inherited."""

@@ -37,9 +37,7 @@ def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
     certificate = (
         _begin(_name("drill issuer"), authority_name, server_key.public_key())
         .add_extension(loopback, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     trusted = folder / "authority.pem"

@@ -31,7 +31,7 @@ _NEWCOMERS: Final = 2
 _STRANGERS: Final = 1
 _TOKENS_OF_A_KEY: Final = 8
 # A key that was withdrawn is trusted for some turns at most; these look whether for longer.
-_WITHDRAWN_TRIED: Final = 8
+_WITHDRAWN_TRIED: Final = 4
 
 
 class Card(NamedTuple):
@@ -74,12 +74,14 @@ class Load:
     Attributes:
         server: The server.
         issuer: Who issues their tokens.
+        probe_seconds: How often strangers try a key that was withdrawn.
         is_flood: Whether strangers send random key ids, too.
         samples: What came back.
     """
 
     server: Server
     issuer: Issuer
+    probe_seconds: float
     is_flood: Event = field(default_factory=Event)
     samples: list[Sample] = field(default_factory=list)
     _is_over: Event = field(default_factory=Event)
@@ -119,6 +121,7 @@ class Load:
 
     def _stranger(self) -> Iterator[tuple[Kind, str, str]]:
         """Tokens that must not be accepted, or not for much longer."""
+        probe_at = 0.0
         while True:
             signing = self.issuer.key
             token = self._token_of(signing)
@@ -127,7 +130,10 @@ class Load:
             changed = "A" if token[place] != "A" else "B"
             yield "forged", signing.kid, token[:place] + changed + token[place + 1 :]
             yield "expired", signing.kid, signing.sign(self.issuer.claims("late", life_seconds=-60))
-            for key in self.issuer.withdrawn[-_WITHDRAWN_TRIED:]:
+            # Each of these may cost a refetch of the budget that new keys are found with, so there are few.
+            if self.issuer.withdrawn and time.monotonic() >= probe_at:
+                probe_at = time.monotonic() + self.probe_seconds
+                key = random.choice(self.issuer.withdrawn[-_WITHDRAWN_TRIED:])  # noqa: S311 - as above
                 yield "withdrawn", key.kid, self._token_of(key)
             if self.is_flood.is_set():
                 kid = secrets.token_hex(8)

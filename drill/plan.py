@@ -82,7 +82,7 @@ def make_plan(seconds: float) -> Plan:
             min_fresh_seconds=1 * part,
             max_fresh_seconds=10 * part,
             stale_if_error_seconds=20 * part,
-            unknown_key_refetches=6,
+            unknown_key_refetches=8,
             unknown_key_window_seconds=10 * part,
             bad_signature_refetches=1,
             bad_signature_window_seconds=20 * part,

@@ -23,6 +23,18 @@ _PACKAGES = ("aveverify", "uvicorn", "gunicorn", "httpx", "cryptography")
 _MEBIBYTE = 1024 * 1024
 
 
+class Run(NamedTuple):
+    """What happened.
+
+    Attributes:
+        samples: What came back to the users.
+        stalls: When this machine was so slow that the drill itself did not get on.
+    """
+
+    samples: list[Sample]
+    stalls: list[Stretch]
+
+
 class Report(NamedTuple):
     """What came out.
 
@@ -39,12 +51,14 @@ class Report(NamedTuple):
     surroundings: str
 
 
-def make_report(plan: Plan, issuer: Issuer, servers: Sequence[Server], samples: Sequence[Sample]) -> Report:
+def make_report(plan: Plan, issuer: Issuer, servers: Sequence[Server], run: Run) -> Report:
     """Judge a run."""
-    ledger = Ledger(plan.policy, issuer.answers, issuer.withdrawn_at)
+    samples = run.samples
+    ledger = Ledger(plan.policy, issuer.answers, issuer.withdrawn_at, run.stalls)
     judged: dict[str, Counter[Verdict]] = {server.name: Counter() for server in servers}
     broken: list[str] = []
-    for sample, verdict in zip(samples, ledger.judge_all(samples), strict=True):
+    for sample in samples:
+        verdict = ledger.judge(sample)
         judged[sample.server][verdict] += 1
         if verdict in BROKEN and len(broken) < 20:  # noqa: PLR2004 - enough to look into
             broken.append(f"{sample.server}: {verdict.value}: {sample}")
@@ -78,7 +92,7 @@ def count_fetches(plan: Plan, issuer: Issuer, ledger: Ledger, server: Server) ->
         first, last = min(answer.began_at for answer in answers), max(answer.began_at for answer in answers)
         failing: list[Stretch] = [
             Stretch(max(outage.begins, first), min(outage.ends, last))
-            for outage in (*issuer.outages, *ledger.slow.get(pid, ()))
+            for outage in (*issuer.outages, *ledger.stalls)
             if outage.begins <= last and first <= outage.ends
         ]
         bound = bound_fetches(plan.policy, last - first, failing)
@@ -116,17 +130,19 @@ def surroundings() -> str:
 def describe(plan: Plan) -> str:
     """Say what was done to the servers, and under which policy."""
     policy = plan.policy
-    outages = "; ".join(f"from {stretch.begins:.0f} to {stretch.ends:.0f} s it {fault}" for stretch, fault in plan.outages)
+    outages = "; ".join(
+        f"from {stretch.begins:.0f} to {stretch.ends:.0f} s it {fault}" for stretch, fault in plan.outages
+    )
+    storm, flood = plan.storm, plan.flood
     return (
-        f"{plan.seconds:.0f} s of load; the issuer signs with a new key every {plan.rotation_seconds:.1f} s and withdraws "
-        f"each after three such turns; {outages}; workers are recycled by signals from {plan.storm.begins:.0f} to "
-        f"{plan.storm.ends:.0f} s, those of gunicorn also after 500 requests; random key ids from "
-        f"{plan.flood.begins:.0f} to {plan.flood.ends:.0f} s, forged and expired tokens all the time. Policy: fresh "
-        f"{policy.fresh_seconds:.1f} s, stale {policy.stale_if_error_seconds:.1f} s, "
-        f"{policy.unknown_key_refetches} refetches for unknown keys in {policy.unknown_key_window_seconds:.1f} s, "
-        f"{policy.bad_signature_refetches} for a bad signature in {policy.bad_signature_window_seconds:.1f} s, pauses "
-        f"{policy.min_backoff_seconds:.2f} to {policy.max_backoff_seconds:.1f} s, deadline and waiter limit "
-        f"{policy.flight_deadline_seconds:.0f} s."
+        f"{plan.seconds:.0f} s of load; the issuer signs with a new key every {plan.rotation_seconds:.1f} s and "
+        f"withdraws each after three such turns; {outages}; workers are recycled by signals from {storm.begins:.0f} "
+        f"to {storm.ends:.0f} s, those of gunicorn also after 500 requests; random key ids from {flood.begins:.0f} to "
+        f"{flood.ends:.0f} s, forged and expired tokens all the time. Policy: fresh {policy.fresh_seconds:.1f} s, "
+        f"stale {policy.stale_if_error_seconds:.1f} s, {policy.unknown_key_refetches} refetches for unknown keys in "
+        f"{policy.unknown_key_window_seconds:.1f} s, {policy.bad_signature_refetches} for a bad signature in "
+        f"{policy.bad_signature_window_seconds:.1f} s, pauses {policy.min_backoff_seconds:.2f} to "
+        f"{policy.max_backoff_seconds:.1f} s, deadline and waiter limit {policy.flight_deadline_seconds:.0f} s."
     )
 
 

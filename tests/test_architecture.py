@@ -50,7 +50,10 @@ class Room(NamedTuple):
 ROOMS = {
     "words": Room(("_version", "_reasons", "errors", "events", "status", "cache_policy"), standard=PURE),
     "clock": Room(("clock",), standard=frozenset({"time", "typing"})),
-    "fork": Room(("_fork",), standard=frozenset({"os", "typing", "weakref"})),
+    "fork": Room(
+        ("_fork",),
+        standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
+    ),
     "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
     "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
     "core": Room(("_core", "_core.*"), ("words", "algorithms"), (), ("cachetools",), PURE),
