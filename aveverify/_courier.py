@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -20,7 +22,7 @@ from aveverify.fetcher import FetchError, FetchRequest
 
 if TYPE_CHECKING:
     from aveverify._core.documents import Headers
-    from aveverify._core.key_cache import Flight
+    from aveverify._core.key_cache import Flight, Harvest
     from aveverify.cache_policy import CachePolicy
     from aveverify.document_store import DocumentStore
     from aveverify.fetcher import Fetcher
@@ -38,6 +40,8 @@ _LEASE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.05
 # A second and a half; the rest of the flight's time is for asking the issuer.
 _MAX_LOOKS: Final = 30
+# The part of a flight's time in which an old document of the store is put to use, where the issuer took all the rest.
+_RESERVE: Final = 0.1
 # Clocks of workers differ; what comes from further in the future was not written by one of ours.
 _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 
@@ -50,7 +54,12 @@ class FlightFault(Exception):  # noqa: N818 - it says why a flight failed
         status: The HTTP status, where there was one.
         retry_after_seconds: How long the issuer asks to be left alone.
         worth_a_retry: Whether asking again at once may help.
+
+    Attributes:
+        last_good: Keys past their freshness that another worker had fetched, newer than those at hand.
     """
+
+    last_good: Harvest | None = None
 
     def __init__(
         self, cause: str, *, status: int = 0, retry_after_seconds: float = 0.0, worth_a_retry: bool = False
@@ -71,6 +80,8 @@ class Document(NamedTuple):
         fetched_now: When the fetch began, by the wall clock.
         is_shared: Whether another worker fetched it.
         flight_number: Which flight brought it here.
+        is_stale: Whether it is past its freshness.
+        failure: Why there is no fresher one, where the issuer was asked in vain.
     """
 
     headers: Headers
@@ -78,6 +89,8 @@ class Document(NamedTuple):
     fetched_now: float
     is_shared: bool
     flight_number: int
+    is_stale: bool = False
+    failure: FlightFault | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +111,12 @@ class Courier:
     _kept: dict[str, Document] = field(default_factory=dict)
     _to_share: set[str] = field(default_factory=set)
     _store_is_down: bool = False
+    # Held by the one thread that shares.
+    _sharing: Lock = field(default_factory=Lock)
+
+    def renew_after_fork(self) -> None:
+        """Forget the thread of the parent that shares."""
+        self._sharing = Lock()
 
     def bring(
         self,
@@ -115,7 +134,8 @@ class Courier:
             flight: Its deadline counts.
             read: Turns headers and body into a value, or raises `DocumentFault`.
             forced: Whether caches on the way have to ask the issuer.
-            lifetime_seconds: How old a document with these headers may be to be taken from the store.
+            lifetime_seconds: How old a document with these headers may be to be taken from the store instead of
+                asking the issuer. Where the issuer was asked in vain, it may be older by `stale_if_error_seconds`.
 
         Returns:
             The value, and the document.
@@ -124,11 +144,14 @@ class Courier:
             FlightFault: There was no good document.
         """
         shared = self._bring_shared(url, flight, read, lifetime_seconds)
-        if shared is not None:
+        if shared is not None and not shared[1].is_stale:
             return shared
-        headers, body, fetched_now = self._ask(url, flight, forced=forced)
+        reserve_seconds = 0.0 if shared is None else _RESERVE * self.policy.flight_deadline_seconds
         try:
+            headers, body, fetched_now = self._ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
             value = read(headers, body)
+        except FlightFault as fault:
+            failure = fault
         except DocumentFault as fault:
             failure = FlightFault(fault.cause)
         else:
@@ -136,25 +159,42 @@ class Courier:
             self._keep(url, document)
             self._to_share.add(url)
             return value, document
-        raise failure
+        if shared is None:
+            raise failure
+        value, document = shared
+        return value, document._replace(failure=failure)
 
     def share(self) -> None:
         """Put into the store what the last flight fetched. Called when nobody waits for the flight any more."""
-        to_share, self._to_share, self._store_is_down = self._to_share, set(), False
-        if self.store is None:
+        # A store that never comes back holds one thread, and not one of each flight.
+        sharing = self._sharing
+        if not sharing.acquire(blocking=False):
             return
+        try:
+            to_share, self._to_share, self._store_is_down = self._to_share, set(), False
+            self._put_all(to_share)
+            # A failed put says nothing of the next flight.
+            self._store_is_down = False
+        finally:
+            sharing.release()
+
+    def _put_all(self, to_share: set[str]) -> None:
         keep_seconds = self.policy.max_fresh_seconds + self.policy.stale_if_error_seconds
         # In the order in which they are needed: whoever sees the keys can have the discovery document too. What a late
         # flight brought is not kept, and so not shared.
         for url, (headers, body, fetched_now, *_) in self._kept.items():
-            if url not in to_share:
-                continue
-            document = StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body)
-            try:
-                self.store.put(document, keep_seconds)
-            except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
-                log.warning("the document store failed: %s", type(error).__name__)
-                return
+            if url in to_share and self.store is not None and not self._store_is_down:
+                document = StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body)
+                self._consult(partial(self.store.put, document, keep_seconds), None)
+
+    def _consult(self, call: Callable[[], T], otherwise: T) -> T:
+        """Ask the store, which may raise anything and is not needed; after a failure not again on this flight."""
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
+            log.warning("the document store failed: %s", type(error).__name__)
+            self._store_is_down = True
+            return otherwise
 
     def _keep(self, url: str, document: Document) -> None:
         last = self._kept.get(url)
@@ -175,69 +215,74 @@ class Courier:
         store = self.store
         if store is None:
             return None
+        found: tuple[T, Document] | None = None
         for _ in range(_MAX_LOOKS):
             stored = self._load(store, url, flight, lifetime_seconds)
             if stored is not None:
                 try:
-                    value = read(stored.headers, stored.body)
+                    found = read(stored.headers, stored.body), stored
                 except DocumentFault:
-                    return None
+                    return found
                 self._keep(url, stored)
-                return value, stored
+                if not stored.is_stale:
+                    return found
             # A store that answers late must leave time to ask the issuer. The lease is asked for at each look: that of
             # an earlier fetch may end while all wait for nobody.
             is_late = self._rest_seconds(flight) < self.policy.flight_deadline_seconds / 2
-            if self._store_is_down or is_late or self._lease(store, url):
-                return None
+            # Where the store cannot say who fetches for all, each does.
+            if (
+                self._store_is_down
+                or is_late
+                or self._consult(partial(store.lease, url, _LEASE_SECONDS), otherwise=True)
+            ):
+                break
             sleep(_LOOK_SECONDS)
-        return None
+        return found
 
     def _load(
         self, store: DocumentStore, url: str, flight: Flight, lifetime_seconds: Callable[[Headers], float]
     ) -> Document | None:
         if self._store_is_down:
             return None
-        try:
-            stored = store.get(url)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
-            log.warning("the document store failed: %s", type(error).__name__)
-            self._store_is_down = True
-            return None
+        stored = self._consult(partial(store.get, url), None)
         if stored is None or len(stored.body) > self.policy.max_document_bytes:
             return None
         kept = self._kept.get(url)
         headers = documents.fold_headers(stored.headers)
         age_seconds = flight.began_now - stored.fetched_at
+        rest_seconds = lifetime_seconds(headers) - age_seconds
         is_newer = kept is None or stored.fetched_at > kept.fetched_now
-        if is_newer and -_MAX_CLOCK_SKEW_SECONDS <= age_seconds < lifetime_seconds(headers):
-            return Document(headers, stored.body, stored.fetched_at, is_shared=True, flight_number=flight.number)
-        return None
-
-    def _lease(self, store: DocumentStore, url: str) -> bool:
-        """Become the worker that fetches for all; also where the store cannot say who is."""
-        try:
-            return store.lease(url, _LEASE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
-            log.warning("the document store failed: %s", type(error).__name__)
-            self._store_is_down = True
-            return True
+        if not is_newer or age_seconds < -_MAX_CLOCK_SKEW_SECONDS:
+            return None
+        if rest_seconds <= -self.policy.stale_if_error_seconds:
+            return None
+        return Document(
+            headers,
+            stored.body,
+            stored.fetched_at,
+            is_shared=True,
+            flight_number=flight.number,
+            is_stale=rest_seconds <= 0,
+        )
 
     def _rest_seconds(self, flight: Flight) -> float:
         _, at = self.read_clocks()
         return flight.began_at + self.policy.flight_deadline_seconds - at
 
-    def _ask(self, url: str, flight: Flight, *, forced: bool) -> tuple[Headers, bytes, float]:
+    def _ask(self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float) -> tuple[Headers, bytes, float]:
         """Ask the issuer, with one more try where that is worth it."""
-        answer = self._try_to_ask(url, flight, forced=forced)
+        answer = self._try_to_ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
         if isinstance(answer, FlightFault) and answer.worth_a_retry:
-            answer = self._try_to_ask(url, flight, forced=forced)
+            answer = self._try_to_ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
         if isinstance(answer, FlightFault):
             raise answer
         return answer
 
-    def _try_to_ask(self, url: str, flight: Flight, *, forced: bool) -> tuple[Headers, bytes, float] | FlightFault:
+    def _try_to_ask(
+        self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float
+    ) -> tuple[Headers, bytes, float] | FlightFault:
         now, _ = self.read_clocks()
-        rest_seconds = self._rest_seconds(flight)
+        rest_seconds = self._rest_seconds(flight) - reserve_seconds
         if rest_seconds <= 0:
             return FlightFault("the deadline passed")
         kept = self._kept.get(url)

@@ -93,6 +93,7 @@ class KeySource:
         self._landing = Landing()
         self._aloft = 0
         self._thread = None
+        self._harvester.courier.renew_after_fork()
         self.state = replace(self.state, flight=None)
 
     def finish(self, timeout_seconds: float) -> None:
@@ -210,6 +211,7 @@ class KeySource:
                 retry_after_seconds=result.retry_after_seconds,
                 at=at,
                 jitter=jitter,
+                last_good=result.last_good,
             )
             return tell_of_failure(self.issuers, before, self.state, at)
         self.state = succeeded(before, self._policy, flight, result, jitter=jitter)

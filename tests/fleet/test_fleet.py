@@ -199,6 +199,22 @@ def test_shared_keys_are_as_old_as_their_fetch_and_not_as_their_reading(
         assert second.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
 
 
+def test_a_worker_that_starts_cold_during_an_outage_takes_stale_keys_from_the_store(
+    issuer: SlowIssuer, server: RedisServer, clock: FakeClock
+) -> None:
+    """Up to the cap, like every worker that had them before."""
+    with run_fleet(issuer, server.url, size=1) as first, until_shared(issuer, server):
+        assert first.verify(issuer.token()) == ACCEPTED
+    issuer.go_down()
+    with run_fleet(issuer, server.url) as late:
+        late.tick(FRESH + STALE - 1)
+        clock.tick(seconds=FRESH + STALE - 1)
+        assert late.verify(issuer.token()) == ACCEPTED
+        late.tick(1)
+        clock.tick(seconds=1)
+        assert late.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
+
+
 # --- a store that fails -----------------------------------------------------------------------------------------------
 
 
