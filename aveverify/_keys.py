@@ -30,7 +30,7 @@ from aveverify._core.key_cache import (
     succeeded,
 )
 from aveverify._courier import Courier, FlightFault
-from aveverify._flight import Landing
+from aveverify._flight import LANDED, Landing
 from aveverify._fork import renew_after_fork
 from aveverify._harvest import Harvester, SourceAddress
 from aveverify._herald import Herald, tell_of_failure, tell_of_success
@@ -101,12 +101,15 @@ class KeySource:
         if self._thread is not None:
             self._thread.join(timeout_seconds)
 
-    def settle(self, need: Need, asked_after: int, *, now: float, at: float, patient: bool) -> tuple[Decision, Landing]:
+    def settle(  # noqa: PLR0913 - the question and the two instants
+        self, need: Need, asked_after: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
+    ) -> tuple[Decision, Landing]:
         """Decide under the lock, and begin a flight outside it where one is due.
 
         Args:
             need: What the verification found out.
             asked_after: How many flights had begun when it began.
+            seen: The keys in which it found that out.
             now: Wall clock.
             at: Monotonic clock.
             patient: Whether the verification may still wait.
@@ -116,6 +119,9 @@ class KeySource:
         """
         begun: Flight | None = None
         with self._lock:
+            if patient and self.state.snapshot is not seen:
+                # A flight has landed since: what was missing may be there, and another look costs nothing.
+                return Decision(Action.WAIT), LANDED
             events = self._expire(at)
             decision = decide(self.state, self._policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:

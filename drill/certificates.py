@@ -15,11 +15,15 @@ from cryptography.x509.oid import NameOID
 _LIFE: dt.timedelta = dt.timedelta(days=1)
 
 
-def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make an authority and a certificate for 127.0.0.1.
+def make_certificates(
+    folder: Path, *, address: str = "127.0.0.1", age: dt.timedelta = dt.timedelta()
+) -> tuple[ssl.SSLContext, Path]:
+    """Make an authority and a certificate.
 
     Args:
         folder: Where the files go.
+        address: Which address the certificate is for.
+        age: How long ago the days were for which it is valid: one before, one after.
 
     Returns:
         The context of the server, and the file with the authority's certificate, which clients have to trust.
@@ -33,9 +37,9 @@ def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .sign(authority_key, hashes.SHA256())
     )
     server_key = ec.generate_private_key(ec.SECP256R1())
-    loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     certificate = (
-        _begin(_name("drill issuer"), authority_name, server_key.public_key())
+        _begin(_name("drill issuer"), authority_name, server_key.public_key(), age)
         .add_extension(loopback, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -59,8 +63,10 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+def _begin(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, age: dt.timedelta = dt.timedelta()
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC) - age
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
