@@ -14,7 +14,8 @@ from aveverify._core import documents
 from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
 from aveverify._core.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import Flight, Harvest
-from aveverify._courier import Courier, FlightFault
+from aveverify._courier import Courier
+from aveverify._document import FlightFault
 from aveverify._fork import keep_from_forking
 from aveverify.errors import ProviderKind
 

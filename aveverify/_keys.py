@@ -29,11 +29,13 @@ from aveverify._core.key_cache import (
     failed,
     succeeded,
 )
-from aveverify._courier import Courier, FlightFault
+from aveverify._courier import Courier
+from aveverify._document import FlightFault
 from aveverify._flight import LANDED, Landing
 from aveverify._fork import renew_after_fork
 from aveverify._harvest import Harvester, SourceAddress
 from aveverify._herald import Herald, tell_of_failure, tell_of_success
+from aveverify._shelf import Shelf
 from aveverify.errors import InvalidTokenError, Reason
 from aveverify.events import BudgetExhausted, ServedStale
 
@@ -278,7 +280,9 @@ class KeyEngine:
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
 
     def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
-        courier = Courier(self._fetcher, self._document_store, self.policy, self.read_clocks)
+        store = self._document_store
+        shelf = None if store is None else Shelf(store, self.policy, self.read_clocks)
+        courier = Courier(self._fetcher, shelf, self.policy, self.read_clocks)
         harvester = Harvester(address, issuers, courier)
         source = KeySource(harvester, self.policy, self._herald.tell)
         renew_after_fork(source)

@@ -63,7 +63,7 @@ ROOMS = {
     "store": Room(("document_store",), ("words", "core")),
     "redis": Room(("redis",), ("words", "fork", "store"), (), ("redis",)),
     "engine": Room(
-        ("_keys", "_flight", "_harvest", "_courier", "_herald", "_desk", "_token_cache"),
+        ("_keys", "_flight", "_harvest", "_courier", "_document", "_shelf", "_herald", "_desk", "_token_cache"),
         ("words", "fork", "core", "judge", "values", "fetcher", "store"),
         ("clock",),
         ("cachetools",),
