@@ -49,7 +49,8 @@ class RedisDocumentStore:
 
     Whoever may write to the server is trusted: without an HMAC key it can inject keys, and with them sign as any user.
     With an HMAC key, which only the workers know, it can withhold documents, delay each fetch by some seconds, and put
-    back an older document for as long as that is fresh. Readers learn nothing: an issuer publishes these documents.
+    back an older document for as long as that is fresh, or while the issuer is down until the cap. Readers learn
+    nothing: an issuer publishes these documents.
 
     So give the store an `hmac_key`, a server that only the workers can reach, `rediss://`, which always checks
     certificate and name, and a user of its own, who needs nothing but
