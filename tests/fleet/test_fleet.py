@@ -385,6 +385,25 @@ def test_a_document_of_another_time_is_passed_over(issuer: SlowIssuer, server: R
         assert fleet.verify(issuer.token()) == ACCEPTED
 
 
+def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
+    issuer: SlowIssuer, server: RedisServer, clock: FakeClock
+) -> None:
+    """Documents past their freshness count where the issuer is asked in vain; newer keys at hand count for more."""
+    old_token, old = issuer.token(), documents_of(issuer)
+    clock.tick(seconds=1)
+    issuer.rotate(keep_old=False)
+    with run_fleet(issuer, server.url, size=1) as fleet:
+        fleet.tick(1)
+        with until_shared(issuer, server):
+            assert fleet.verify(issuer.token()) == ACCEPTED
+        put_all(server, old, HMAC_KEY)
+        issuer.go_down()
+        fleet.tick(FRESH)
+        clock.tick(seconds=FRESH)
+        assert fleet.verify(issuer.token()) == ACCEPTED
+        assert fleet.verify(old_token) == {"KEYS_UNAVAILABLE"}
+
+
 def test_leases_that_nobody_gives_back_delay_a_fetch_and_prevent_none(
     living_issuer: SlowIssuer, server: RedisServer
 ) -> None:
