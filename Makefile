@@ -13,7 +13,7 @@ RUN := .venv/bin/python
 # `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format types bench bench-full bench-smoke vectors real-issuer oldest lanes build locks clean always
+.PHONY: help demo test check lint format types bench bench-full bench-smoke drill drill-smoke vectors real-issuer oldest lanes build locks clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,7 +24,7 @@ demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is a
 test: .venv ## the whole test suite; branch coverage of the package must be 100 %
 	@$(RUN) -m pytest --cov
 
-check: lint types bench-smoke lanes oldest real-issuer test ## everything that must hold before a change goes in
+check: lint types bench-smoke drill-smoke lanes oldest real-issuer test ## everything that must hold before a change goes in
 
 lint: .venv ## ruff, rules and format
 	@$(RUN) -m ruff check .
@@ -45,6 +45,12 @@ bench-full: .venv ## the same with many more rounds
 
 bench-smoke: .venv ## shows that the benchmarks still run; its figures mean nothing
 	@$(RUN) -m benchmarks --smoke
+
+drill: .venv ## a minute of rotations, outages and a fork storm on real servers; fails where a promise is broken
+	@$(RUN) -m drill
+
+drill-smoke: .venv ## the same in ten seconds
+	@$(RUN) -m drill --seconds 10
 
 vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
 	@$(RUN) -m tests.vectors.refresh

@@ -28,6 +28,8 @@ class Desk:
 
     # How many flights of the source had begun when this verification first looked at it.
     _asked_after: int | None = None
+    # What it saw there when it last looked.
+    _seen: Snapshot | None = None
     _waits = 0
     _patient = True
 
@@ -50,7 +52,7 @@ class Desk:
     def keys_of(self, source: KeySource) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
         state = source.state
-        snapshot = state.snapshot
+        snapshot = self._seen = state.snapshot
         if self._asked_after is None:
             self._asked_after = state.flights
         # Known key and fresh snapshot: no lock, no thread, no await.
@@ -113,4 +115,4 @@ class Desk:
         self.now, self.at = now, at
 
     def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing]:
-        return source.settle(need, self._asked_after or 0, now=self.now, at=self.at, patient=self._patient)
+        return source.settle(need, self._asked_after or 0, self._seen, now=self.now, at=self.at, patient=self._patient)

@@ -14,7 +14,9 @@ from aveverify._core import documents
 from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
 from aveverify._core.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import Flight, Harvest
-from aveverify._courier import Courier, FlightFault
+from aveverify._courier import Courier
+from aveverify._document import FlightFault
+from aveverify._fork import keep_from_forking
 from aveverify.errors import ProviderKind
 
 if TYPE_CHECKING:
@@ -78,8 +80,12 @@ class Harvester:
             failure = fault
         if failure.status not in _MOVED or known.fetched_at >= flight.began_at:
             raise failure
-        known = self._fetch_metadata(metadata_url or "", flight, renew=True)
-        return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
+        try:
+            known = self._fetch_metadata(metadata_url or "", flight, renew=True)
+            return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
+        except FlightFault as fault:
+            fault.last_good = fault.last_good or failure.last_good
+            raise
 
     def _fetch_metadata(self, url: str, flight: Flight, *, renew: bool) -> _KnownMetadata:
         known = None if renew else self._known
@@ -128,7 +134,7 @@ class Harvester:
             forced=flight.forced,
             lifetime_seconds=lambda headers: documents.decide_fresh_seconds(headers, policy),
         )
-        return Harvest(
+        harvest = Harvest(
             key_set=key_set,
             document_issuer=known.metadata.issuer if known is not None else None,
             content=sha256(document.body).digest() + (known.digest if known is not None else b""),
@@ -136,10 +142,17 @@ class Harvester:
             is_shared=document.is_shared,
             age_seconds=max(flight.began_now - document.fetched_now, 0.0) if document.is_shared else 0.0,
         )
+        if document.failure is not None:
+            # Keys within the cap serve on, here as where they were fetched; the flight has failed all the same.
+            document.failure.last_good = harvest
+            raise document.failure
+        return harvest
 
     def _read_key_set(self, headers: Headers, body: bytes) -> KeySet:
         if self.address.kind == "oidc":
             documents.check_oidc_key_set_type(headers)
         else:
             documents.check_custom_jwt_key_set_type(headers)
-        return parse_key_set(body, self.address.kind)
+        # The first key imports its parser.
+        with keep_from_forking():
+            return parse_key_set(body, self.address.kind)

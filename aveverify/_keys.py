@@ -29,11 +29,13 @@ from aveverify._core.key_cache import (
     failed,
     succeeded,
 )
-from aveverify._courier import Courier, FlightFault
-from aveverify._flight import Landing
+from aveverify._courier import Courier
+from aveverify._document import FlightFault
+from aveverify._flight import LANDED, Landing
 from aveverify._fork import renew_after_fork
 from aveverify._harvest import Harvester, SourceAddress
 from aveverify._herald import Herald, tell_of_failure, tell_of_success
+from aveverify._shelf import Shelf
 from aveverify.errors import InvalidTokenError, Reason
 from aveverify.events import BudgetExhausted, ServedStale
 
@@ -93,6 +95,7 @@ class KeySource:
         self._landing = Landing()
         self._aloft = 0
         self._thread = None
+        self._harvester.courier.renew_after_fork()
         self.state = replace(self.state, flight=None)
 
     def finish(self, timeout_seconds: float) -> None:
@@ -100,12 +103,15 @@ class KeySource:
         if self._thread is not None:
             self._thread.join(timeout_seconds)
 
-    def settle(self, need: Need, asked_after: int, *, now: float, at: float, patient: bool) -> tuple[Decision, Landing]:
+    def settle(  # noqa: PLR0913 - the question and the two instants
+        self, need: Need, asked_after: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
+    ) -> tuple[Decision, Landing]:
         """Decide under the lock, and begin a flight outside it where one is due.
 
         Args:
             need: What the verification found out.
             asked_after: How many flights had begun when it began.
+            seen: The keys in which it found that out.
             now: Wall clock.
             at: Monotonic clock.
             patient: Whether the verification may still wait.
@@ -115,6 +121,9 @@ class KeySource:
         """
         begun: Flight | None = None
         with self._lock:
+            if patient and self.state.snapshot is not seen:
+                # A flight has landed since: what was missing may be there, and another look costs nothing.
+                return Decision(Action.WAIT), LANDED
             events = self._expire(at)
             decision = decide(self.state, self._policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
@@ -210,6 +219,7 @@ class KeySource:
                 retry_after_seconds=result.retry_after_seconds,
                 at=at,
                 jitter=jitter,
+                last_good=result.last_good,
             )
             return tell_of_failure(self.issuers, before, self.state, at)
         self.state = succeeded(before, self._policy, flight, result, jitter=jitter)
@@ -270,7 +280,9 @@ class KeyEngine:
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
 
     def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
-        courier = Courier(self._fetcher, self._document_store, self.policy, self.read_clocks)
+        store = self._document_store
+        shelf = None if store is None else Shelf(store, self.policy, self.read_clocks)
+        courier = Courier(self._fetcher, shelf, self.policy, self.read_clocks)
         harvester = Harvester(address, issuers, courier)
         source = KeySource(harvester, self.policy, self._herald.tell)
         renew_after_fork(source)

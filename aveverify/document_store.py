@@ -2,7 +2,8 @@
 
 What is read from a store is parsed, bounded and aged like any answer of the network. Where documents are sealed with
 an HMAC key, whoever may write to the store but does not know it can only make workers fetch for themselves, or bring
-back an older document until that is no longer fresh. Without a key, whoever may write to the store can inject keys.
+back an older document until that is no longer fresh, or while the issuer is down until the cap. Without a key, whoever
+may write to the store can inject keys.
 """
 
 from __future__ import annotations

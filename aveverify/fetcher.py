@@ -13,7 +13,7 @@ from socket import SHUT_RDWR
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from aveverify._fork import renew_after_fork
+from aveverify._fork import keep_from_forking, renew_after_fork
 
 if TYPE_CHECKING:
     import ssl
@@ -130,7 +130,8 @@ class HttpxFetcher:
 
         Source: NET-001 to NET-009; DV-10.
         """
-        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
+        client = self._get_client()
+        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched; complete by then
 
         watch = _Watch()
         timer = Timer(request.deadline_seconds, watch.abort)
@@ -141,7 +142,7 @@ class HttpxFetcher:
                 request.deadline_seconds + _READ_MARGIN_SECONDS,
                 connect=min(self._connect_seconds, request.deadline_seconds),
             )
-            with self._get_client().stream(
+            with client.stream(
                 "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions={"trace": watch.trace}
             ) as response:
                 body = bytearray()
@@ -171,11 +172,13 @@ class HttpxFetcher:
             client.close()
 
     def _get_client(self) -> httpx.Client:
-        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - only where something is fetched
+        with keep_from_forking(), self._lock:
+            # All that a fetch needs is imported here, before it begins.
+            import encodings.idna  # noqa: F401, PLC0415 - name look-ups import it
+            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - as httpx
 
-        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
+            import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
 
-        with self._lock:
             if self._client is None:
                 # Made once: building the TLS context takes 20 ms.
                 self._client = httpx.Client(

@@ -49,7 +49,8 @@ class RedisDocumentStore:
 
     Whoever may write to the server is trusted: without an HMAC key it can inject keys, and with them sign as any user.
     With an HMAC key, which only the workers know, it can withhold documents, delay each fetch by some seconds, and put
-    back an older document for as long as that is fresh. Readers learn nothing: an issuer publishes these documents.
+    back an older document for as long as that is fresh, or while the issuer is down until the cap. Readers learn
+    nothing: an issuer publishes these documents.
 
     So give the store an `hmac_key`, a server that only the workers can reach, `rediss://`, which always checks
     certificate and name, and a user of its own, who needs nothing but
@@ -116,6 +117,8 @@ class RedisDocumentStore:
             ImportError: redis-py is not installed; `pip install aveverify[redis]` does it.
             ValueError: redis-py cannot read the URL.
         """
+        import encodings.idna  # noqa: F401, PLC0415 - name look-ups import it, and a fork may come in the middle
+
         from redis import Redis  # noqa: PLC0415 - heavy, and not needed with a client of another package
         from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
         from redis.retry import Retry  # noqa: PLC0415 - as above

@@ -50,7 +50,10 @@ class Room(NamedTuple):
 ROOMS = {
     "words": Room(("_version", "_reasons", "errors", "events", "status", "cache_policy"), standard=PURE),
     "clock": Room(("clock",), standard=frozenset({"time", "typing"})),
-    "fork": Room(("_fork",), standard=frozenset({"os", "typing", "weakref"})),
+    "fork": Room(
+        ("_fork",),
+        standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
+    ),
     "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
     "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
     "core": Room(("_core", "_core.*"), ("words", "algorithms"), (), ("cachetools",), PURE),
@@ -60,7 +63,7 @@ ROOMS = {
     "store": Room(("document_store",), ("words", "core")),
     "redis": Room(("redis",), ("words", "fork", "store"), (), ("redis",)),
     "engine": Room(
-        ("_keys", "_flight", "_harvest", "_courier", "_herald", "_desk", "_token_cache"),
+        ("_keys", "_flight", "_harvest", "_courier", "_document", "_shelf", "_herald", "_desk", "_token_cache"),
         ("words", "fork", "core", "judge", "values", "fetcher", "store"),
         ("clock",),
         ("cachetools",),

@@ -16,6 +16,7 @@ from aveverify._herald import _WARNINGS
 from aveverify.events import Event
 from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
+from drill.accounting import BROKEN, Verdict
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -57,6 +58,31 @@ def test_every_line_of_the_table_has_a_proof() -> None:
     for row in table:
         assert len(row) == 4
         assert re.fullmatch(r"`[a-z_/]+\.py::test_\w+`", row[3]), row[0]
+
+
+def test_the_table_comes_first() -> None:
+    """Whoever is called at 3 a.m. reads one table, and finds it on the first screen."""
+    assert re.findall(r"^## (.+)$", PAGE, re.MULTILINE)[0] == "The table"
+    assert PAGE[: PAGE.index("## The table")].count("\n") < 20
+
+
+def test_every_kind_of_fault_has_a_line() -> None:
+    happens = " ".join(row[0] for row in rows("The table"))
+    for word in ("slow", "down", "rotation", "lies", "flood", "forks", "cold", "store", "suspended", "TLS"):
+        assert word in happens, word
+
+
+def test_the_last_drill_kept_every_promise() -> None:
+    """Every verdict has a line, and those that must not occur did not."""
+    found = {name.strip("*"): figures for name, *figures in rows("The drill")}
+    for verdict in Verdict:
+        label = f"{verdict.value}** (must be 0)" if verdict in BROKEN else verdict.value
+        assert label in found, label
+        if verdict in BROKEN:
+            assert found[label] == ["0", "0"], label
+    made, allowed = (found[f"fetches {what}"] for what in ("at the issuer", "that the policy allows"))
+    assert all(int(count) <= int(bound) for count, bound in zip(made, allowed, strict=True))
+    assert all(int(count) > 1000 for count in found["accepted"])
 
 
 def test_every_setting_is_explained_with_its_default() -> None:

@@ -15,7 +15,8 @@
 | some | within the cap | bad signature | budget spent, or cooling down | REFUSE |
 | some, fetched for this verification | - | unknown, bad signature | - | REFUSE |
 
-A failed attempt changes the schedule, never the keys. An older flight never overwrites a newer snapshot.
+A failed attempt changes the schedule, never the keys, but for newer ones that another worker had fetched. An older
+flight never overwrites a newer snapshot.
 """
 
 from __future__ import annotations
@@ -286,10 +287,16 @@ def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: H
     """
     if state.flight != flight:
         return state
-    last = state.snapshot
+    snapshot = _make_snapshot(state.snapshot, policy, flight, harvest, jitter)
+    return replace(state, snapshot=snapshot, flight=None, failures=0, cool_until=0.0, last_cause=None)
+
+
+def _make_snapshot(
+    last: Snapshot | None, policy: CachePolicy, flight: Flight, harvest: Harvest, jitter: float
+) -> Snapshot:
     same = last is not None and last.content == harvest.content
     due = harvest.fresh_seconds * policy.refresh_ahead * (1 + policy.refresh_jitter * jitter)
-    snapshot = Snapshot(
+    return Snapshot(
         # Equal content keeps its parsed keys, and with them everything that was remembered under them.
         key_set=last.key_set if last is not None and same else harvest.key_set,
         document_issuer=harvest.document_issuer,
@@ -302,7 +309,6 @@ def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: H
         fresh_seconds=harvest.fresh_seconds,
         generation=0 if last is None else last.generation + (not same),
     )
-    return replace(state, snapshot=snapshot, flight=None, failures=0, cool_until=0.0, last_cause=None)
 
 
 def failed(  # noqa: PLR0913 - the state, the flight and what it met
@@ -314,6 +320,7 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
     retry_after_seconds: float,
     at: float,
     jitter: float,
+    last_good: Harvest | None = None,
 ) -> CacheState:
     """Note that a flight failed: the schedule moves, the keys stay.
 
@@ -325,6 +332,7 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
         retry_after_seconds: What the issuer asked for, 0 or more.
         at: Monotonic clock at the end of the attempt.
         jitter: From -1 to 1.
+        last_good: Keys past their freshness that another worker had fetched; they count where they are newer.
 
     Returns:
         The state with a cool-down that counts from now.
@@ -336,4 +344,8 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
     pause = min(policy.min_backoff_seconds * 2 ** min(failures - 1, 30), policy.max_backoff_seconds)
     pause *= 1 + policy.refresh_jitter * jitter
     pause = max(pause, min(retry_after_seconds, policy.max_retry_after_seconds))
-    return replace(state, flight=None, failures=failures, cool_until=at + pause, last_cause=cause)
+    snapshot = state.snapshot
+    if last_good is not None:
+        found = _make_snapshot(snapshot, policy, flight, last_good, jitter)
+        snapshot = found if snapshot is None or found.began_now > snapshot.began_now else snapshot
+    return replace(state, snapshot=snapshot, flight=None, failures=failures, cool_until=at + pause, last_cause=cause)

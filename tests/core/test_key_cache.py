@@ -577,3 +577,23 @@ def test_keys_that_nobody_asked_the_issuer_for_do_not_answer_the_question(
     after = succeeded(state, POLICY, current, HARVEST._replace(is_shared=shared), jitter=0)
 
     assert ask(after, need, asked_after=0).action is action
+
+
+@pytest.mark.parametrize(
+    ("found_age", "kept_age", "age"),
+    [(700.0, None, 700.0), (700.0, 701.0, 700.0), (701.0, 700.0, 700.0)],
+    ids=["cold", "newer", "older"],
+)
+def test_a_failure_takes_keys_that_another_worker_had_fetched_where_they_are_newer(
+    found_age: float, kept_age: float | None, age: float
+) -> None:
+    """Keys within the cap serve everywhere, and the issuer is left alone for a while all the same."""
+    state, current = in_flight(cached(kept_age))
+    found = HARVEST._replace(content=b"other", is_shared=True, age_seconds=found_age)
+
+    after = failed(state, POLICY, current, cause="down", retry_after_seconds=0, at=AT, jitter=0, last_good=found)
+
+    assert after.snapshot is not None
+    assert after.snapshot.age_seconds(NOW, AT) == age
+    assert (after.flight, after.failures, after.cool_until) == (None, 1, AT + 1)
+    assert ask(after, Need.KEYS).action is Action.USE

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,12 +21,12 @@ from typing import Any, Protocol
 import pytest
 
 import aveverify
-from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _default
+from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _default, _fork
 from aveverify._flight import Landing
 from aveverify._fork import renew_after_fork
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.engine.gate import Gate
-from tests.engine.server import ScriptedServer, serve
+from tests.engine.server import ScriptedServer, serve, whole
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
 
@@ -332,3 +333,83 @@ def test_a_verifier_does_not_travel_and_says_what_to_do(issuer: FakeIssuer) -> N
     with pytest.raises(TypeError) as caught:
         pickle.dumps(issuer.verifier())
     assert str(caught.value) == "a Verifier cannot be pickled; make one in each process"
+
+
+IN_THE_MIDDLE_OF_AN_IMPORT = """
+import os, signal, sys
+from threading import Event, Thread
+
+from aveverify import Provider, Verifier
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "httpcore":
+            importing.set()
+
+importing = Event()
+sys.meta_path.insert(0, Finder())
+issuer, token = sys.argv[1:]
+verifier = Verifier(Provider(issuer=issuer, application_id="app_test"))
+fetching = Thread(target=verifier.warm_up)
+fetching.start()
+importing.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    os._exit(verifier.verify(token).subject != "user_ada")
+_, status = os.waitpid(child, 0)
+fetching.join()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_con_005_a_child_that_is_forked_while_its_parent_imports_for_a_first_fetch_can_fetch() -> None:
+    """The lock of a module that is half imported would be held in the child for ever, and each of its fetches hang."""
+    issuer = FakeIssuer(clock=aveverify.SystemClock())
+    with issuer.serve() as url:
+        command = [sys.executable, "-W", "ignore", "-c", IN_THE_MIDDLE_OF_AN_IMPORT, url, issuer.token()]
+        assert subprocess.run(command, check=False).returncode == 0
+
+
+FETCHES_WITH_A_CLIENT = """
+import subprocess
+import sys
+
+from aveverify import FetchRequest, HttpxFetcher
+
+fetcher = HttpxFetcher()
+fetcher._get_client()
+before = set(sys.modules)
+fetcher.fetch(FetchRequest(url=sys.argv[1], headers={}, deadline_seconds=30, max_body_bytes=1000))
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_con_005_once_there_is_a_client_a_fetch_imports_nothing() -> None:
+    """Forks wait until there is one, and not until an issuer answers."""
+    with serve(whole(b"{}")) as server:
+        command = [sys.executable, "-c", FETCHES_WITH_A_CLIENT, server.url]
+        assert subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout == "[]\n"
+
+
+def test_con_005_a_fork_waits_for_imports_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fork, "_PATIENCE_SECONDS", 0.01)
+    imports = _fork._Imports()
+    importing, may_end = Event(), Event()
+
+    def import_slowly() -> None:
+        with imports.lock:
+            importing.set()
+            may_end.wait()
+
+    thread = Thread(target=import_slowly)
+    thread.start()
+    importing.wait()
+    imports.wait()
+    imports.go_on()
+    may_end.set()
+    thread.join()
+    imports.wait()
+    imports.go_on()
+    assert imports.lock.acquire(blocking=False)
+    imports.lock.release()

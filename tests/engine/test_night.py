@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import socket
+import struct
 import threading
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -110,6 +111,14 @@ def many(issuer: FakeIssuer) -> bytes:
     return json.dumps({"keys": keys}).encode()
 
 
+def reset(connection: socket.socket, _stopped: Event) -> None:
+    """Send half a head, then break the connection off."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-")
+    # Linger for no time: closing sends RST, not FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 PORTAL = b"<!doctype html><title>Hotel Wi-Fi</title><form action=/accept><button>I agree</button></form>"
 FAULTS: dict[str, tuple[Callable[[FakeIssuer], Answer], str]] = {
     "NET-012 a captive portal": (
@@ -135,6 +144,7 @@ FAULTS: dict[str, tuple[Callable[[FakeIssuer], Answer], str]] = {
         "redirects",
     ),
     "NET-003 a compressed answer": (lambda _: whole(b"x", headers=("Content-Encoding: gzip",)), "content coding"),
+    "NET-014 a connection that is reset": (lambda _: reset, "exchange"),
     "a server error": (lambda _: whole(b"{}", status="500 Oops"), "status 500"),
 }
 

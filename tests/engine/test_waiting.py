@@ -412,3 +412,25 @@ def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issu
     provider, source = verifier._engine.providers[0]
     landing = Desk(verifier._engine).settle(Wait(provider, source, Need.KEYS, None))
     assert landing.has_landed
+
+
+def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
+    issuer: FakeIssuer, clock: FakeClock, gate: Gate
+) -> None:
+    """A refusal by keys that have been replaced meanwhile would blame a good token, and cost a refetch or a sign-in."""
+    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier.warm_up()
+    provider, source = verifier._engine.providers[0]
+    desk = Desk(verifier._engine)
+    assert desk.keys_of(source) is not None
+    issuer.rotate()
+    assert verifier.verify(issuer.token()).subject
+    asked = len(gate.requests)
+    refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
+    assert desk.settle(Wait(provider, source, Need.UNKNOWN_KEY, refusal)).has_landed
+    assert len(gate.requests) == asked
+    # Not for ever: whoever has looked often enough is refused by what there is.
+    desk.keys_of(source)
+    desk._patient = False
+    with pytest.raises(InvalidTokenError):
+        desk.settle(Wait(provider, source, Need.BAD_SIGNATURE, refusal))

@@ -199,6 +199,22 @@ def test_shared_keys_are_as_old_as_their_fetch_and_not_as_their_reading(
         assert second.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
 
 
+def test_a_worker_that_starts_cold_during_an_outage_takes_stale_keys_from_the_store(
+    issuer: SlowIssuer, server: RedisServer, clock: FakeClock
+) -> None:
+    """Up to the cap, like every worker that had them before."""
+    with run_fleet(issuer, server.url, size=1) as first, until_shared(issuer, server):
+        assert first.verify(issuer.token()) == ACCEPTED
+    issuer.go_down()
+    with run_fleet(issuer, server.url) as late:
+        late.tick(FRESH + STALE - 1)
+        clock.tick(seconds=FRESH + STALE - 1)
+        assert late.verify(issuer.token()) == ACCEPTED
+        late.tick(1)
+        clock.tick(seconds=1)
+        assert late.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
+
+
 # --- a store that fails -----------------------------------------------------------------------------------------------
 
 
@@ -367,6 +383,25 @@ def test_a_document_of_another_time_is_passed_over(issuer: SlowIssuer, server: R
     with run_fleet(issuer, server.url, size=1) as fleet:
         assert fleet.verify(token) == {"UNKNOWN_KEY"}
         assert fleet.verify(issuer.token()) == ACCEPTED
+
+
+def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
+    issuer: SlowIssuer, server: RedisServer, clock: FakeClock
+) -> None:
+    """Documents past their freshness count where the issuer is asked in vain; newer keys at hand count for more."""
+    old_token, old = issuer.token(), documents_of(issuer)
+    clock.tick(seconds=1)
+    issuer.rotate(keep_old=False)
+    with run_fleet(issuer, server.url, size=1) as fleet:
+        fleet.tick(1)
+        with until_shared(issuer, server):
+            assert fleet.verify(issuer.token()) == ACCEPTED
+        put_all(server, old, HMAC_KEY)
+        issuer.go_down()
+        fleet.tick(FRESH)
+        clock.tick(seconds=FRESH)
+        assert fleet.verify(issuer.token()) == ACCEPTED
+        assert fleet.verify(old_token) == {"KEYS_UNAVAILABLE"}
 
 
 def test_leases_that_nobody_gives_back_delay_a_fetch_and_prevent_none(

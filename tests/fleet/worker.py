@@ -14,7 +14,7 @@ from typing import Any
 # Loaded before the start, so that all workers of a fleet set off together.
 import httpx
 
-from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier, _courier
+from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier, _shelf
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock
 
@@ -26,7 +26,7 @@ def main() -> None:
     if clock is not None:
         # Where time stands still, nobody loses patience, however busy this machine is.
         policy = CachePolicy(waiter_seconds=60, flight_deadline_seconds=60)
-        vars(_courier)["_MAX_LOOKS"] = 1_000
+        vars(_shelf)["_MAX_LOOKS"] = 1_000
     hmac_key = settings["hmac_key"]
     store = RedisDocumentStore.from_url(
         settings["store"],

@@ -204,6 +204,12 @@ class KeyCacheMachine(RuleBasedStateMachine):
     def the_flight_fails(self, retry_after_seconds: float, jitter: float) -> None:
         self.fail(retry_after_seconds, jitter)
 
+    @precondition(lambda self: self.current is not None)
+    @rule(age_seconds=st.sampled_from([0.0, 60.0, 601.0, 3_601.0, 86_400.0]), jitter=JITTER)
+    def the_flight_fails_and_takes_what_another_worker_had(self, age_seconds: float, jitter: float) -> None:
+        """Keys past their freshness: the schedule is that of a failure, and older keys replace nothing."""
+        self.fail(0.0, jitter, self.harvest(self.published, 0.0, age_seconds))
+
     @precondition(lambda self: self.given_up)
     @rule(which=st.integers(0, 100), is_good=st.booleans(), jitter=JITTER)
     def a_flight_that_was_given_up_comes_back(self, which: int, *, is_good: bool, jitter: float) -> None:
@@ -321,7 +327,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         assert self.state.snapshot is before
         self.wake(aloft)
 
-    def fail(self, retry_after_seconds: float, jitter: float) -> None:
+    def fail(self, retry_after_seconds: float, jitter: float, last_good: Harvest | None = None) -> None:
         assert self.current is not None
         aloft, self.current = self.current, None
         before = self.state.snapshot
@@ -333,8 +339,13 @@ class KeyCacheMachine(RuleBasedStateMachine):
             retry_after_seconds=retry_after_seconds,
             at=self.at,
             jitter=jitter,
+            last_good=last_good,
         )
-        assert self.state.snapshot is before, "a failure never loses keys"
+        if last_good is None:
+            assert self.state.snapshot is before, "a failure never loses keys"
+        else:
+            assert self.state.snapshot is not None
+            assert self.state.failures > 0
         longest = max(self.policy.max_backoff_seconds * 1.5, self.policy.max_retry_after_seconds)
         assert self.at < self.state.cool_until <= self.at + longest
         self.wake(aloft)
