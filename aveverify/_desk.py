@@ -10,10 +10,9 @@ from aveverify._flight import LANDED, Landing
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
-    from aveverify._core.judge import Wait
+    from aveverify._core.judge import Entry, Wait
     from aveverify._core.selection import ProviderTable
     from aveverify._keys import KeyEngine, KeySource
-    from aveverify.provider import Provider
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3
@@ -33,19 +32,12 @@ class Desk:
 
     def __init__(self, engine: KeyEngine) -> None:
         self._engine = engine
+        # Which provider a token belongs to, and the providers in written order.
+        self.table: ProviderTable = engine.table
+        self.entries: tuple[Entry[KeySource], ...] = engine.entries
         # The clocks are read once for each look at the token (CLK-006).
         self.now, self.at = engine.read_clocks()
         self.patience_seconds = engine.policy.waiter_seconds
-
-    @property
-    def table(self) -> ProviderTable:
-        """Which provider a token belongs to."""
-        return self._engine.table
-
-    @property
-    def providers(self) -> tuple[tuple[Provider, KeySource], ...]:
-        """The providers in written order, each with its key source."""
-        return self._engine.providers
 
     def keys_of(self, source: KeySource) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""

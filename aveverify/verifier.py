@@ -169,13 +169,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        digest = self._tokens.digest(data)
-        known = self._tokens.recall(digest, self._clock)
+        known = self._tokens.recall(data, self._clock)
         if known is not None:
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, digest, desk)
+            outcome = self._look(data, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -197,13 +196,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        digest = self._tokens.digest(data)
-        known = self._tokens.recall(digest, self._clock)
+        known = self._tokens.recall(data, self._clock)
         if known is not None:
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, digest, desk)
+            outcome = self._look(data, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -307,15 +305,15 @@ class Verifier:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
         return Desk(self._engine)
 
-    def _look(self, token: bytes, digest: bytes, desk: Desk) -> Identity | Wait[KeySource]:
+    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
         """Look at the token once: in the cache (step 0), then with `judge`."""
-        known = self._tokens.find(digest, desk)
+        known = self._tokens.find(token, desk)
         if known is not None:
             return known
         outcome = judge(token, desk, desk.now)
         if isinstance(outcome, Wait):
             return outcome
-        self._tokens.put(digest, outcome, len(token))
+        self._tokens.put(token, outcome)
         return outcome.identity
 
     def _warn_of_blocked_loop(self, landing: Landing) -> None:

@@ -49,8 +49,21 @@ class VerifiedToken(NamedTuple):
         return "<VerifiedToken>"
 
 
+def check_segments(claims: UnverifiedClaims, kind: ProviderKind) -> None:
+    """Refuse a token that has not exactly three segments.
+
+    Raises:
+        InvalidTokenError: `MALFORMED_TOKEN`.
+
+    Source: RFC 7515 §7.1; OIDC-01; CJ-02.
+    """
+    if claims.payload_end < 0 or claims.token.rfind(b".") != claims.payload_end:
+        hint = hint_at_form(claims.token)
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
+
+
 def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
-    """Read the header segment of a token that has exactly three segments.
+    """Read the header segment of a token, once it has exactly three segments.
 
     Args:
         claims: The token, read by step 1.
@@ -64,9 +77,7 @@ def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
 
     Source: RFC 7515 §4; OIDC-01, OIDC-02; CJ-02, CJ-03; DV-08; DV-12.
     """
-    if claims.payload_end < 0 or claims.token.find(b".", claims.payload_end + 1) >= 0:
-        hint = hint_at_form(claims.token)
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
+    check_segments(claims, kind)
     try:
         return parse_json_object(decode_base64url(claims.token[: claims.header_end]))
     except EncodingError as error:

@@ -13,6 +13,7 @@ from aveverify._core.compact import (
     Header,
     UnverifiedToken,
     check_list_members,
+    check_segments,
     check_text_members,
     parse_header,
     parse_signature,
@@ -33,11 +34,12 @@ DEFAULT_LEEWAY_SECONDS: Final = 5.0
 ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "ES256"})
 
 
-def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
+def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> UnverifiedToken:
     """Read the whole token strictly: segments and header.
 
     Args:
         unverified: The token, read by step 1, of a customJwt provider.
+        header: What the same header segment says, where it is known already.
 
     Returns:
         The token, well formed but not verified.
@@ -47,7 +49,10 @@ def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
 
     Source: CJ-02 to CJ-04; DV-03; DV-08.
     """
-    header = _parse_header_members(parse_header(unverified, "customJwt"))
+    if header is None:
+        header = _parse_header_members(parse_header(unverified, "customJwt"))
+    else:
+        check_segments(unverified, "customJwt")
     signature = parse_signature(unverified, "customJwt")
     claims = unverified.claims
     return UnverifiedToken(unverified, claims, header, unverified.token[: unverified.payload_end], signature)
@@ -69,18 +74,21 @@ def _parse_header_members(header: JsonObject) -> Header:
     return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
 
 
-def check_without_keys(token: UnverifiedToken, algorithm: str | None) -> None:
+def check_without_keys(token: UnverifiedToken, algorithm: str | None, *, is_known_header: bool = False) -> None:
     """Refuse what no key could mend: critical extensions, no kid, another algorithm. Costs no network.
 
     Args:
         token: A well-formed token.
         algorithm: The configured algorithm.
+        is_known_header: Whether a token with this header has passed here before.
 
     Raises:
         InvalidTokenError: Always with the code `InvalidAuthHeader`.
 
     Source: CJ-04; CJ-06; DV-03.
     """
+    if is_known_header:
+        return
     header = token.header
     # DV-03; RFC 7515 §4.1.11
     if header.crit:

@@ -14,6 +14,7 @@ from aveverify._core.compact import (
     Header,
     UnverifiedToken,
     check_list_members,
+    check_segments,
     check_text_members,
     is_text_or_null,
     is_texts_or_null,
@@ -33,14 +34,16 @@ DEFAULT_LEEWAY_SECONDS: Final = 0.0
 ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "EdDSA"})
 _KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
 _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
+_HASH, _BACKSLASH = b"#\\"
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
 
-def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
+def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> UnverifiedToken:
     """Read the whole token strictly: segments, header, and the types of all standard claims.
 
     Args:
         unverified: The token, read by step 1, of an OIDC provider.
+        header: What the same header segment says, where it is known already.
 
     Returns:
         The token, well formed but not verified; its claims have no language tags.
@@ -55,11 +58,19 @@ def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
         raise InvalidTokenError(
             Reason.ISSUER_WITHOUT_SCHEME, rule="DV-11", kind="oidc", claim="iss", issuer=unverified.issuer
         )
-    header = parse_header(unverified, "oidc")
-    parsed = _parse_header_members(header)
+    if header is None:
+        header = _parse_header_members(parse_header(unverified, "oidc"))
+    else:
+        check_segments(unverified, "oidc")
     signature = parse_signature(unverified, "oidc")
-    claims = _parse_claims(unverified.claims)
-    return UnverifiedToken(unverified, claims, parsed, unverified.token[: unverified.payload_end], signature)
+    claims = unverified.claims
+    # CLM-05 to CLM-07: only where the text has a `#`, written as itself or as an escape, can a name have one.
+    if _HASH in unverified.payload or _BACKSLASH in unverified.payload:
+        claims = untag(claims)
+        if claims is not unverified.claims:
+            _check_language_tags(unverified.claims)
+    _check_claim_types(claims)
+    return UnverifiedToken(unverified, claims, header, unverified.token[: unverified.payload_end], signature)
 
 
 def _parse_header_members(header: JsonObject) -> Header:
@@ -73,23 +84,30 @@ def _parse_header_members(header: JsonObject) -> Header:
     return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
 
 
-def _parse_claims(claims: JsonObject) -> JsonObject:
-    plain = untag(claims)
-    if plain is not claims:
-        _check_language_tags(claims)
-    for name, value in plain.items():
-        check = _CHECKS.get(name)
-        # CLM-02, OIDC-24: null is absent.
-        if check is not None and value is not None:
-            check(name, value)
+def _check_claim_types(claims: JsonObject) -> None:
+    # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
+    types = [*map(type, claims.values())]
+    if [*map(_PLAIN_TYPES.get, claims, types)] != types:
+        for name, value in claims.items():
+            check = _CHECKS.get(name)
+            # CLM-02, OIDC-24: null is absent.
+            if check is not None and value is not None:
+                check(name, value)
+    elif "auth_time" in claims:
+        _check_auth_time("auth_time", claims["auth_time"])
+    get = claims.get
+    # OIDC-20, OIDC-21, OIDC-23; DV-06
+    if get("exp") is None or get("iat") is None or not get("sub"):
+        _refuse_missing(claims)
+
+
+def _refuse_missing(claims: JsonObject) -> NoReturn:
     # OIDC-20, OIDC-21, OIDC-23
     for name, rule in _REQUIRED_CLAIMS:
-        if plain.get(name) is None:
+        if claims.get(name) is None:
             raise InvalidTokenError(Reason.CLAIM_MISSING, rule=rule, kind="oidc", claim=name)
     # DV-06: all users with an empty subject would be one user.
-    if plain["sub"] == "":
-        raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
-    return plain
+    raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
 
 
 def _check_language_tags(claims: JsonObject) -> None:
@@ -138,6 +156,9 @@ def _check_updated_at(name: str, value: object) -> None:
 
 
 def _check_auth_time(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+    # The range of DV-01 lies within that of OIDC-24.
+    if type(value) is int and 0 <= value <= MAX_NUMERIC_DATE:
+        return
     # OIDC-24
     if format_timestamp(value) is None:
         _refuse_type(name, Hint.NOT_NUMBER, "OIDC-24")
@@ -164,21 +185,39 @@ _CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "auth_time": _check_auth_time,
     "amr": _check_texts,
 }
+# The type with which a claim needs no look at its value; `object` is the type of none.
+_PLAIN_TYPE: Final[dict[Callable[[str, Any], None], type]] = {
+    _check_text: str,
+    _check_boolean: bool,
+    _check_auth_time: int,
+}
+_PLAIN_TYPES: Final = {name: _PLAIN_TYPE.get(check, object) for name, check in _CHECKS.items()}
 
 
-def check_without_keys(token: UnverifiedToken, application_id: str | None) -> None:
+def check_without_keys(token: UnverifiedToken, application_id: str | None, *, is_known_header: bool = False) -> None:
     """Refuse what no key could mend: kind of token, algorithm, further audiences. Costs no network.
 
     Args:
         token: A well-formed token.
         application_id: The audience that is asked for.
+        is_known_header: Whether a token with this header has passed here before.
 
     Raises:
         InvalidTokenError: Always with the code `Unauthenticated`.
 
     Source: OIDC-03 to OIDC-06, OIDC-08, OIDC-10, OIDC-11.
     """
-    header = token.header
+    if not is_known_header:
+        _check_header(token.header)
+    # OIDC-08
+    for audience in token.unverified.audiences:
+        if audience != application_id:
+            raise InvalidTokenError(
+                Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer
+            )
+
+
+def _check_header(header: Header) -> None:
     # OIDC-03; RFC 8725 §3.11
     if header.typ is not None:
         typ = header.typ.lower()
@@ -195,9 +234,6 @@ def check_without_keys(token: UnverifiedToken, application_id: str | None) -> No
     if header.alg not in ALLOWED_ALGORITHMS:
         hint = Hint.ES256_NEEDS_CUSTOM_JWT if header.alg == "ES256" else None
         raise InvalidTokenError(Reason.ALGORITHM_NOT_ALLOWED, rule="OIDC-10", kind="oidc", alg=header.alg, hint=hint)
-    # OIDC-08
-    if any(audience != application_id for audience in token.unverified.audiences):
-        raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
 
 
 def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
@@ -262,4 +298,6 @@ def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int
 
     Source: OIDC-19; TOK-006.
     """
-    return 0, floor(claims["exp"] + leeway_seconds)
+    exp = claims["exp"]
+    # The very object of the claim where that is right already: the token cache keeps it.
+    return 0, exp if type(exp) is int and not leeway_seconds else floor(exp + leeway_seconds)

@@ -92,20 +92,26 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     if fault is not None:
         raise InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint_at_form(token))
     # PRE-03, PRE-05: also for claims that this provider will not use.
-    for name in _TEXT_CLAIMS:
-        if type(claims.get(name, "")) is not str and claims[name] is not None:
-            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
+    get = claims.get
+    issuer, audience = get("iss"), get("aud")
+    if type(issuer) is not str or type(get("sub", "")) is not str or type(get("jti", "")) is not str:
+        _check_text_claims(claims)
     for name in _DATE_CLAIMS:
-        value = claims.get(name)
-        if value is not None:
+        value = get(name)
+        if value is not None and (type(value) is not int or not 0 <= value <= MAX_NUMERIC_DATE):
             check_numeric_date(name, value)
     # PRE-06
-    issuer = claims.get("iss")
     if issuer is None:
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="PRE-06", claim="iss")
-    return UnverifiedClaims(
-        token, header_end, payload_end, payload, claims, issuer, _parse_audiences(claims.get("aud"))
-    )
+    audiences = (audience,) if type(audience) is str else _parse_audiences(audience)
+    return UnverifiedClaims(token, header_end, payload_end, payload, claims, issuer, audiences)
+
+
+def _check_text_claims(claims: JsonObject) -> None:
+    # PRE-03: null is absent.
+    for name in _TEXT_CLAIMS:
+        if claims.get(name) is not None and type(claims[name]) is not str:
+            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
 
 
 def check_numeric_date(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
@@ -141,8 +147,6 @@ def round_date(value: NumericDate) -> int:
 
 def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON value
     # PRE-03, SEL-01: no aud is no audiences.
-    if type(value) is str:
-        return (value,)
     if value is None:
         return ()
     if type(value) is list and all(type(entry) is str for entry in value):
@@ -159,6 +163,9 @@ def hint_at_form(token: bytes) -> Hint | None:
     Returns:
         The most likely mistake, if it can be told.
     """
+    # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
+    if token[:2] == b"ey" and token[-1] not in _WRAPPING:
+        return Hint.ENCRYPTED if token.count(b".") == _ENCRYPTED_DOTS else None if b"." in token else Hint.OPAQUE_TOKEN
     start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX
