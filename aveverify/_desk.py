@@ -25,13 +25,14 @@ class Desk:
         engine: The engine.
     """
 
-    # How many flights of the source had begun when this verification first looked at it.
-    _asked_after: int | None = None
-    _waits = 0
-    _patient = True
+    __slots__ = ("_asked_after", "_engine", "_patient", "_waits", "at", "entries", "now", "patience_seconds", "table")
 
     def __init__(self, engine: KeyEngine) -> None:
         self._engine = engine
+        # How many flights of the source had begun when this verification first looked at it.
+        self._asked_after: int | None = None
+        self._waits = 0
+        self._patient = True
         # Which provider a token belongs to, and the providers in written order.
         self.table: ProviderTable = engine.table
         self.entries: tuple[Entry[KeySource], ...] = engine.entries
@@ -83,7 +84,7 @@ class Desk:
             self._patient = False
         decision, landing = self._settle(wait.source, wait.need)
         if decision.action is Action.REFUSE and wait.refusal is not None:
-            raise wait.refusal
+            raise wait.refusal.twin()
         if decision.action is Action.UNAVAILABLE:
             raise KeysUnavailableError(
                 max(1, ceil(decision.retry_after_seconds)),

@@ -125,6 +125,8 @@ class InvalidTokenError(AveVerifyError):
     """
 
     http_status = 401
+    __slots__ = ("_hint", "_kind", "alg", "claim", "fault", "issuer", "kid", "reason", "rule")
+
     error_code = "invalid_token"
     description = "The access token is invalid, expired or not meant for this service"
 
@@ -179,6 +181,13 @@ class InvalidTokenError(AveVerifyError):
         shown = (("iss", self.issuer), ("alg", self.alg), ("kid", self.kid))
         facts += [f"{name} {quote(text)}" for name, text in shown if text is not None]
         return _sentence(self.reason, self.rule, ", ".join(facts), self.hint, self.step)
+
+    def twin(self) -> InvalidTokenError:
+        """Return an equal error that nobody has raised, for a frame that holds this one: to raise it makes a cycle."""
+        return InvalidTokenError(
+            self.reason, rule=self.rule, kind=self._kind, claim=self.claim, fault=self.fault, hint=self._hint,
+            issuer=self.issuer, kid=self.kid, alg=self.alg,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         """Show the sentence."""

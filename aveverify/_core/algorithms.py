@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url
@@ -35,6 +34,9 @@ P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC
 ED25519_KEY_BYTES: Final = 32
 ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _PAIR_BYTES: Final = 64
+_LARGEST_POSITIVE_BYTE: Final = 0x7F
+_ZERO_32: Final = bytes(32)
+_P256_ORDER_32: Final = P256_ORDER.to_bytes(32)
 
 # SIG-021: under a key of small order one signature fits every message. Such a key stays a candidate, so that it may
 # make a choice ambiguous as in Convex, but nothing verifies under it. These are the y coordinates of the eight points.
@@ -125,17 +127,25 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
         # CJ-11; RFC 7518 §3.4: r followed by s, never DER.
         if len(signature) != _PAIR_BYTES:
             return False
-        r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
-        # FIPS 186-5 §6.4.2 step 1; CVE-2022-21449 (SIG-006).
-        if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
+        r, s = signature[:32], signature[32:]
+        # FIPS 186-5 §6.4.2 step 1; CVE-2022-21449 (SIG-006). Of one length, bytes compare as the numbers do.
+        if not (_ZERO_32 < r < _P256_ORDER_32 and _ZERO_32 < s < _P256_ORDER_32):
             return False
         try:
-            verify_with(encode_dss_signature(r, s), signing_input, _ECDSA)
+            verify_with(_encode_der(r, s), signing_input, _ECDSA)
         except InvalidSignature:
             return False
         return True
 
     return verify, members
+
+
+def _encode_der(r: bytes, s: bytes) -> bytes:
+    # X.690 §8.3: no needless zero in front, and one where the first bit would be taken for a sign.
+    r, s = r.lstrip(b"\0"), s.lstrip(b"\0")
+    r = b"\0" + r if r[0] > _LARGEST_POSITIVE_BYTE else r
+    s = b"\0" + s if s[0] > _LARGEST_POSITIVE_BYTE else s
+    return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
 def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows

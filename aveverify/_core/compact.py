@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url, parse_json_object
+from aveverify._core.encoding import (
+    EncodingError,
+    JsonObject,
+    decode_base64url,
+    decode_segment,
+    parse_json_object,
+)
 from aveverify._core.registered import UnverifiedClaims, hint_at_form
 from aveverify.errors import Fault, InvalidTokenError, ProviderKind, Reason
 
@@ -101,12 +107,11 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
 
     Source: RFC 7515 §5.2 step 7; DV-02.
     """
-    try:
-        return decode_base64url(claims.token[claims.payload_end + 1 :])
-    except EncodingError as error:
-        fault = error.fault
-    hint = hint_at_form(claims.token)
-    raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
+    signature = decode_segment(claims.token[claims.payload_end + 1 :])
+    if signature is None:
+        hint, fault = hint_at_form(claims.token), Fault.NOT_BASE64URL
+        raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
+    return signature
 
 
 def check_text_members(header: JsonObject, names: tuple[str, ...], kind: ProviderKind, rule: str) -> None:

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, Final
 
 from aveverify._accelerators import ACCELERATORS
-from aveverify._core.quick import accelerated_base64, accelerated_json, decode_padded, read_object
+from aveverify._core import quick
 from aveverify.errors import Fault
 
 # PRE-02. The outermost container counts. Convex's parser stops at the same depth.
@@ -22,12 +22,16 @@ MAX_NESTED_CONTAINERS: Final = 127
 
 JsonObject = dict[str, Any]
 
-_PADDING: Final = (b"", b"", b"==", b"=")
-# Canonical: the unused low bits of the last character are zero (DV-02).
-_LAST_OF_TWO: Final = frozenset(b"AQgw")
-_LAST_OF_THREE: Final = frozenset(b"AEIMQUYcgkosw048")
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# Of the last character, by what the length leaves over four.
+_UNUSED_BITS: Final = (0, 0, 4, 2)
 # The closing quote is optional so that a string that never ends is passed over once, not once for each quote in it.
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+
+# One of two ways to the same values. `None` leaves everything to the strict reader, or is a refusal of base64url.
+decode_segment: Final = quick.decode_segment if ACCELERATORS is None else quick.accelerated_base64(ACCELERATORS)
+read_object: Final = quick.read_object if ACCELERATORS is None else quick.accelerated_json(ACCELERATORS)
 
 
 class EncodingError(ValueError):
@@ -65,16 +69,19 @@ def decode_base64url(text: bytes, *, unused_bits: bool = False) -> bytes:
 
     Source: RFC 7515 §2; RFC 4648 §3.2, §3.5; PRE-01.
     """
-    over = len(text) & 3
-    if over and (
-        over == 1 or (text[-1] not in (_LAST_OF_TWO if over == 2 else _LAST_OF_THREE) and not unused_bits)  # noqa: PLR2004
-    ):
+    data = decode_segment(_clear_unused_bits(text) if unused_bits else text)
+    if data is None:
         raise EncodingError(Fault.NOT_BASE64URL)
-    try:
-        return _decode_padded(text, _PADDING[over])
-    except ValueError:
-        pass
-    raise EncodingError(Fault.NOT_BASE64URL)
+    return data
+
+
+def _clear_unused_bits(text: bytes) -> bytes:
+    unused = _UNUSED_BITS[len(text) & 3]
+    place = _ALPHABET.find(text[-1:])
+    if not unused or place < 0:
+        return text
+    place &= -1 << unused
+    return text[:-1] + _ALPHABET[place : place + 1]
 
 
 def parse_json_object(data: bytes) -> JsonObject:
@@ -91,7 +98,7 @@ def parse_json_object(data: bytes) -> JsonObject:
 
     Source: RFC 8259; RFC 7493; RFC 7515 §4; PRE-02; DV-12.
     """
-    members = _read_object(data)
+    members = read_object(data)
     return parse_json_object_strictly(data) if members is None else members
 
 
@@ -219,8 +226,3 @@ def _decoder(make_object: Any) -> json.JSONDecoder:  # noqa: ANN401 - the hook's
 
 _UNIQUE: Final = _decoder(_unique_object)
 _REMEMBERING: Final = _decoder(_remembering_object)
-
-_decode_padded: Final = decode_padded if ACCELERATORS is None else accelerated_base64(ACCELERATORS.decode_base64)
-_read_object: Final = (
-    read_object if ACCELERATORS is None else accelerated_json(ACCELERATORS.decode_json, ACCELERATORS.encode_json)
-)

@@ -186,7 +186,8 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
         # 5 verify the signature.
         verified = verify_signature(parsed, key, provider.kind)
     except InvalidTokenError as error:
-        refusal = error
+        # Without the frames that it came through: they would refer to it, and it to them.
+        refusal = error.with_traceback(None)
     else:
         if known is None:
             headers.remember(header_segment, parsed.header, snapshot.key_set, key)
@@ -194,16 +195,18 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
         _check_claims(entry, verified.claims, now)
         identity = make_identity(provider, verified.payload, verified.claims)
         valid_from, valid_until = policy.decide_validity(verified.claims, leeway_seconds)
-        return Verdict(identity, source, snapshot.generation, valid_from, valid_until)
+        return _new(Verdict, (identity, source, snapshot.generation, valid_from, valid_until))
     need = _MENDABLE.get(refusal.reason)
     # A token that would be refused anyway never spends a forced refetch.
     if need is None or not _would_pass(entry, parsed, now):
-        raise refusal
+        raise refusal.twin()
     return Wait(provider, source, need, refusal)
 
 
 # DV-15: newer keys could turn these refusals into an acceptance.
 _MENDABLE: Final = {Reason.UNKNOWN_KEY: Need.UNKNOWN_KEY, Reason.BAD_SIGNATURE: Need.BAD_SIGNATURE}
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
 _WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 

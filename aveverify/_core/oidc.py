@@ -34,6 +34,8 @@ DEFAULT_LEEWAY_SECONDS: Final = 0.0
 ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "EdDSA"})
 _KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
 _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
 _HASH, _BACKSLASH = b"#\\"
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
@@ -70,7 +72,8 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
         if claims is not unverified.claims:
             _check_language_tags(unverified.claims)
     _check_claim_types(claims)
-    return UnverifiedToken(unverified, claims, header, unverified.token[: unverified.payload_end], signature)
+    signing_input = unverified.token[: unverified.payload_end]
+    return _new(UnverifiedToken, (unverified, claims, header, signing_input, signature))
 
 
 def _parse_header_members(header: JsonObject) -> Header:
