@@ -66,7 +66,7 @@ class TokenCache:
         """Return how many tokens are known."""
         return len(self._entries)
 
-    def recall(self, token: bytes, clock: Clock) -> Identity | None:
+    def recall(self, token: bytes, clock: Clock) -> Identity | Entry | None:
         """Return the identity of a token that would surely be accepted again, with nothing else to think about.
 
         The hot path: one look-up, one digest and comparisons. Whatever is not plain, a clock that gives no time
@@ -77,53 +77,50 @@ class TokenCache:
             clock: Where time comes from.
 
         Returns:
-            The identity, or None where the token has to be looked at.
+            The identity; what is remembered of the token, where that needs a second thought; None where it is unknown.
 
         Source: TOK-004; TOK-006 to TOK-008; TOK-016.
         """
         entry = self._entries.get(token[-_TAIL_CHARACTERS:])
-        if entry is None:
-            return None
-        digest, identity, source, generation, valid_from, valid_until, _ = entry
         # TOK-004
-        if digest != sha256(token).digest():
+        if entry is None or entry[0] != sha256(token).digest():
             return None
+        _, identity, source, generation, valid_from, valid_until, _ = entry
         try:
             now, at = clock.now(), clock.monotonic()
         except Exception:  # noqa: BLE001 - whatever a clock raises, the full look meets it again and refuses
-            return None
+            return entry
         snapshot = source.state.snapshot
         if (
             valid_from <= now < valid_until
             and snapshot is not None
             and snapshot.generation == generation
-            and at >= 0
-            and snapshot.is_quiet(now, at)
+            # What `is_quiet` asks, less a call.
+            and 0 <= at < snapshot.began_at + (due_seconds := snapshot.due_seconds)
+            and now - snapshot.began_now < due_seconds
         ):
             return identity
-        return None
+        return entry
 
-    def find(self, token: bytes, desk: Desk) -> Identity | None:
-        """Return the identity of a token that would be accepted again, also while its keys are being renewed or stale.
+    @staticmethod
+    def reconsider(entry: Entry, desk: Desk) -> Identity | None:
+        """Return the identity of a known token if it would be accepted again, while its keys are renewed or stale.
 
         Args:
-            token: The whole token.
+            entry: What is remembered of the token.
             desk: The clocks and the keys as they are now.
 
         Returns:
             The identity, or None where the token has to be looked at.
 
-        Source: TOK-004; TOK-006 to TOK-008; TOK-016.
+        Source: TOK-006 to TOK-008; TOK-016.
         """
-        entry = self._entries.get(token[-_TAIL_CHARACTERS:])
-        if entry is None or not entry.valid_from <= desk.now < entry.valid_until:
-            return None
-        # TOK-004
-        if entry.digest != sha256(token).digest():
-            return None
-        snapshot = desk.keys_of(entry.source)
-        # TOK-008: an entry dies with the content of its key source.
-        return entry.identity if snapshot is not None and snapshot.generation == entry.generation else None
+        if entry.valid_from <= desk.now < entry.valid_until:
+            snapshot = desk.keys_of(entry.source)
+            # TOK-008: an entry dies with the content of its key source.
+            if snapshot is not None and snapshot.generation == entry.generation:
+                return entry.identity
+        return None
 
     def put(self, token: bytes, verdict: Verdict[KeySource]) -> None:
         """Remember an accepted token.

@@ -22,12 +22,13 @@ from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
 from aveverify._keys import KeyEngine, KeySource
 from aveverify._report import describe_source
-from aveverify._token_cache import TokenCache
+from aveverify._token_cache import Entry, TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
 from aveverify.fetcher import Fetcher, HttpxFetcher
+from aveverify.identity import Identity
 from aveverify.provider import Provider
 from aveverify.status import VerifierStatus
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from aveverify._flight import Landing
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
-    from aveverify.identity import Identity
 
 log = logging.getLogger("aveverify")
 
@@ -170,11 +170,11 @@ class Verifier:
         """
         data = token_bytes(token, self._max_token_bytes)
         known = self._tokens.recall(data, self._clock)
-        if known is not None:
+        if isinstance(known, Identity):
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, desk)
+            outcome = self._look(data, known, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -197,11 +197,11 @@ class Verifier:
         """
         data = token_bytes(token, self._max_token_bytes)
         known = self._tokens.recall(data, self._clock)
-        if known is not None:
+        if isinstance(known, Identity):
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, desk)
+            outcome = self._look(data, known, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -305,11 +305,11 @@ class Verifier:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
         return Desk(self._engine)
 
-    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
-        """Look at the token once: in the cache (step 0), then with `judge`."""
-        known = self._tokens.find(token, desk)
-        if known is not None:
-            return known
+    def _look(self, token: bytes, known: Entry | None, desk: Desk) -> Identity | Wait[KeySource]:
+        """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
+        identity = None if known is None else self._tokens.reconsider(known, desk)
+        if identity is not None:
+            return identity
         outcome = judge(token, desk, desk.now)
         if isinstance(outcome, Wait):
             return outcome

@@ -247,7 +247,7 @@ POLICIES: Final[dict[ProviderKind, Policy]] = {
         check_without_keys=oidc.check_without_keys,
         check_document=_check_oidc_document,
         select_key=oidc.select_key,
-        check_claims=lambda claims, now, leeway_seconds: oidc.check_expiry(claims["exp"], now, leeway_seconds),
+        check_claims=oidc.check_claims,
         decide_validity=oidc.decide_validity,
     ),
     "customJwt": Policy(

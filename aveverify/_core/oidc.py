@@ -22,7 +22,7 @@ from aveverify._core.compact import (
     parse_signature,
 )
 from aveverify._core.encoding import JsonObject
-from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, Candidate, KeySet, PublicKey
+from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
 from aveverify._core.mapping import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
 from aveverify._core.registered import MAX_NUMERIC_DATE, NumericDate, UnverifiedClaims
 from aveverify._core.timestamps import format_timestamp
@@ -37,6 +37,7 @@ _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
 _HASH, _BACKSLASH = b"#\\"
+_USUAL_TYPE: Final = "JWT"
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
 
@@ -82,9 +83,12 @@ def _parse_header_members(header: JsonObject) -> Header:
     if type(alg) is not str or alg not in OIDC_ALGORITHM_NAMES:
         shown = alg if type(alg) is str else None
         raise InvalidTokenError(Reason.UNKNOWN_ALGORITHM, rule="OIDC-02", kind="oidc", alg=shown)
-    check_text_members(header, ("kid", "typ", "cty"), "oidc", "OIDC-02")
-    check_list_members(header, ("crit",), "oidc", "OIDC-02")
-    return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
+    kid, typ, cty, crit = header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit")
+    if not is_text_or_null(kid) or not is_text_or_null(typ) or not is_text_or_null(cty):
+        check_text_members(header, ("kid", "typ", "cty"), "oidc", "OIDC-02")
+    if crit is not None:
+        check_list_members(header, ("crit",), "oidc", "OIDC-02")
+    return _new(Header, (alg, kid, typ, cty, crit is not None))
 
 
 def _check_claim_types(claims: JsonObject) -> None:
@@ -222,7 +226,7 @@ def check_without_keys(token: UnverifiedToken, application_id: str | None, *, is
 
 def _check_header(header: Header) -> None:
     # OIDC-03; RFC 8725 §3.11
-    if header.typ is not None:
+    if header.typ is not None and header.typ != _USUAL_TYPE:
         typ = header.typ.lower()
         if (typ if "/" in typ else f"application/{typ}") not in _TYPES_OF_JWT:
             hint = Hint.ACCESS_TOKEN if "at+jwt" in typ else None
@@ -256,7 +260,9 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     """
     header = token.header
     candidates = keys.candidates if header.kid is None else keys.with_kid(header.kid)
-    eligible = [candidate for candidate in candidates if _is_eligible(candidate, header.alg)]
+    key_type, algs = _KEY_TYPE[header.alg], (None, header.alg)
+    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
+    eligible = [it for it in candidates if it.for_signatures and it.key_type == key_type and it.alg in algs]
     if len(eligible) == 1:
         key = eligible[0].key
         if key is not None and key.algorithm.name == header.alg:
@@ -268,11 +274,6 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     raise InvalidTokenError(
         reason, rule="OIDC-12", kind="oidc", issuer=token.unverified.issuer, kid=header.kid, alg=header.alg
     )
-
-
-def _is_eligible(candidate: Candidate, alg: str) -> bool:
-    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
-    return candidate.for_signatures and candidate.key_type == _KEY_TYPE[alg] and candidate.alg in (None, alg)
 
 
 def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
@@ -291,6 +292,11 @@ def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
     # OIDC-19: refused "on or after" exp; `now` in whole seconds, exp with its fraction.
     if floor(now) - exp >= leeway_seconds:
         raise InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp")
+
+
+def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Check what step 6 checks on this path: that the token has not expired; see `check_expiry`."""
+    check_expiry(claims["exp"], now, leeway_seconds)
 
 
 def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
