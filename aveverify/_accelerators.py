@@ -15,7 +15,6 @@ EncodeJson = Callable[[Any], bytes]
 DecodeBase64 = Callable[[bytes, bytes, bool], bytes]
 
 
-
 class Accelerators(NamedTuple):
     """The three functions that are used.
 

@@ -156,7 +156,7 @@ class InvalidTokenError(AveVerifyError):
         self._hint = hint
 
     @property
-    def hint(self) -> Hint | None:  # type: ignore[override] - read-only here
+    def hint(self) -> Hint | None:  # type: ignore[override]  # read-only here
         """What most likely went wrong, or None."""
         if self._hint is not None and not isinstance(self._hint, Hint):
             self._hint = self._hint()
@@ -168,7 +168,7 @@ class InvalidTokenError(AveVerifyError):
         return _step_of(self.reason, self._kind)
 
     @property
-    def convex_code(self) -> str | None:  # type: ignore[override] - read-only here
+    def convex_code(self) -> str | None:  # type: ignore[override]  # read-only here
         """Convex's name of the same refusal, or None where Convex has none."""
         row = TABLE[self.reason]
         return row.custom_jwt_code if self._kind == "customJwt" else row.oidc_code

@@ -82,8 +82,8 @@ class _Draft:
         payload: bytes,
         issuer: str,
         subject: str,
-        expires_at: int | float,
-        issued_at: int | float | None,
+        expires_at: float,
+        issued_at: float | None,
     ) -> None:
         self.provider = provider
         self.issuer = issuer

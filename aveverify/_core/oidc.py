@@ -219,9 +219,7 @@ def check_without_keys(token: UnverifiedToken, application_id: str | None, *, is
     # OIDC-08
     for audience in token.unverified.audiences:
         if audience != application_id:
-            raise InvalidTokenError(
-                Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer
-            )
+            raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
 
 
 def _check_header(header: Header) -> None:

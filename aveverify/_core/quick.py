@@ -59,7 +59,6 @@ def decode_segment(text: bytes) -> bytes | None:
 
 def accelerated_base64(accelerators: Accelerators) -> DecodeSegment:
     """Make the like of `decode_segment` from an accelerator that takes the standard alphabet and padding as well."""
-
     decode = accelerators.decode_base64
 
     def decode_segment_fast(text: bytes) -> bytes | None:
@@ -106,7 +105,6 @@ def read_object(data: bytes) -> JsonObject | None:
 
 def accelerated_json(accelerators: Accelerators) -> ReadObject:
     """Make the like of `read_object` from a decoder that is careless and an encoder that is exact."""
-
     decode, encode = accelerators.decode_json, accelerators.encode_json
 
     def read_object_fast(data: bytes) -> JsonObject | None:
@@ -153,4 +151,4 @@ def _doubt(_text: str) -> Any:  # noqa: ANN401 - never returns
     raise ValueError
 
 
-_scan: Final = json.JSONDecoder(parse_float=_finite_float, parse_constant=_doubt).scan_once
+_scan: Final = json.JSONDecoder(parse_float=_finite_float, parse_constant=_doubt).scan_once  # type: ignore[attr-defined]  # in every version, and what `raw_decode` calls

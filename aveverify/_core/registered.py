@@ -27,6 +27,7 @@ _DATE_CLAIMS: Final = ("exp", "nbf", "iat")
 _ENCRYPTED_DOTS: Final = 4
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
+_HINT_OF_SEGMENTS: Final = {1: Hint.OPAQUE_TOKEN, _ENCRYPTED_DOTS + 1: Hint.ENCRYPTED}
 _WRAPPING: Final = b"\"' \t\r\n"
 
 
@@ -200,7 +201,7 @@ def hint_at_form(token: bytes) -> Hint | None:
     """
     # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
     if token[:2] == b"ey" and token[-1] not in _WRAPPING:
-        return Hint.ENCRYPTED if token.count(b".") == _ENCRYPTED_DOTS else None if b"." in token else Hint.OPAQUE_TOKEN
+        return _HINT_OF_SEGMENTS.get(len(token.split(b".", _ENCRYPTED_DOTS + 1)))
     start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX
