@@ -120,7 +120,8 @@ def accelerated_json(accelerators: Accelerators) -> ReadObject:
                 return members
         except Exception:  # noqa: BLE001 - whatever it raises, the strict reader finds the fault
             return None
-        return None
+        # Blanks or escapes, perhaps.
+        return read_object(data)
 
     return read_object_fast
 
