@@ -76,7 +76,7 @@ class _Draft:
 
     __slots__ = ("_attributes", "_payload", "expires_at", "issued_at", "issuer", "provider", "subject")
 
-    def __init__(  # noqa: PLR0913 - the fields
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields; names would cost every token
         self,
         provider: Provider,
         payload: bytes,

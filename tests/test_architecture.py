@@ -329,7 +329,7 @@ def run(*arguments: str) -> str:
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
     heavy = (
         "httpx", "httpcore", "starlette", "flask", "werkzeug", "jwt", "asyncio", "ssl", "http.client", "uvicorn",
-        "redis", "opentelemetry",
+        "redis", "opentelemetry", "cryptography",
     )  # fmt: skip
     loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
 

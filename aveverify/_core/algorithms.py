@@ -11,10 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url
 
 if TYPE_CHECKING:
@@ -43,10 +39,6 @@ _P256_ORDER_32: Final = P256_ORDER.to_bytes(32)
 _ED25519_PRIME: Final = 2**255 - 19
 _ORDER_EIGHT_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER_Y: Final = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_EIGHT_Y, _ED25519_PRIME - _ORDER_EIGHT_Y})
-
-_PKCS1: Final = padding.PKCS1v15()
-_SHA256: Final = SHA256()
-_ECDSA: Final = ec.ECDSA(_SHA256)
 
 
 class UnsuitableKeyError(ValueError):
@@ -81,13 +73,17 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMember
         raise UnsuitableKeyError
     if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
         raise UnsuitableKeyError
-    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    # Heavy, so only where a key is parsed; here and below.
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
 
     members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
     key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
         raise UnsuitableKeyError
-    verify_with = key.verify
+    verify_with, scheme, digest = key.verify, padding.PKCS1v15(), SHA256()
     signature_bytes = (modulus.bit_length() + 7) // 8
 
     def verify(signature: bytes, signing_input: bytes) -> bool:
@@ -95,7 +91,7 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMember
         if len(signature) != signature_bytes:
             return False
         try:
-            verify_with(signature, signing_input, _PKCS1, _SHA256)
+            verify_with(signature, signing_input, scheme, digest)
         except InvalidSignature:
             return False
         return True
@@ -111,7 +107,10 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
     y = _decode_member(jwk, "y", unused_bits=unused_bits)
     if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
-    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
 
     members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
@@ -121,7 +120,7 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise UnsuitableKeyError
-    verify_with = key.verify
+    verify_with, scheme = key.verify, ec.ECDSA(SHA256())
 
     def verify(signature: bytes, signing_input: bytes) -> bool:
         # CJ-11; RFC 7518 §3.4: r followed by s, never DER.
@@ -132,7 +131,7 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
         if not (_ZERO_32 < r < _P256_ORDER_32 and _ZERO_32 < s < _P256_ORDER_32):
             return False
         try:
-            verify_with(_encode_der(r, s), signing_input, _ECDSA)
+            verify_with(_encode_der(r, s), signing_input, scheme)
         except InvalidSignature:
             return False
         return True
@@ -155,7 +154,9 @@ def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMe
     x = _decode_member(jwk, "x", unused_bits=unused_bits)
     if len(x) != ED25519_KEY_BYTES:
         raise UnsuitableKeyError
-    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415
 
     members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
     key = OKPAlgorithm.from_jwk(_for_pyjwt(members))

@@ -110,7 +110,7 @@ def test_a_known_header_has_three_segments_on_custom_jwt_too() -> None:
 
 
 def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
-    """ROT-003: the memo is asked for the header, the present key set for the key."""
+    """The memo is asked for the header, the present key set for the key."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
     with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -63,6 +64,14 @@ def strictly(data: bytes) -> dict[str, Any] | None:
         return None
 
 
+def answer(parse: Callable[[bytes], dict[str, Any]], data: bytes) -> object:
+    """The value, or the fault."""
+    try:
+        return exact(parse(data))
+    except EncodingError as error:
+        return error.fault
+
+
 # --- JSON
 
 # Pieces that come together as near misses: repeated names, blanks before colons, colons and brackets in strings,
@@ -70,9 +79,9 @@ def strictly(data: bytes) -> dict[str, Any] | None:
 PIECES = [
     b"{", b"}", b"[", b"]", b":", b",", b'"', b" ", b"\n", b"\t", b'"a"', b'"b"', b'"a":', b'"a" :', b'"":', b'":"',
     b'":a"', b'"\\u0061"', b"\\", b'"\\"":', b"1", b"-0", b"0", b"-0.0", b"1.0", b"1.50", b"1e2", b"1E400", b"-1e400",
-    b"1e-400", b"18446744073709551616", b"-9223372036854775809", b"9" * 308, b"9" * 309, b"9" * 400, b"NaN", b"Infinity",
-    b"true", b"null", b'"\xff"', b'"\xc3\xa9"', b'"\xed\xa0\x80"', b'"\\ud800"', b'"\x00"', b'"\x1f"', b'"\x7f"',
-    b"\xef\xbb\xbf", b'{"a":1}', b'{"a":1,"a":2}', b'"\xe2\x80\xa8"',
+    b"1e-400", b"18446744073709551616", b"-9223372036854775809", b"9" * 308, b"9" * 309, b"9" * 400, b"NaN",
+    b"Infinity", b"true", b"null", b'"\xff"', b'"\xc3\xa9"', b'"\xed\xa0\x80"', b'"\\ud800"', b'"\x00"', b'"\x1f"',
+    b'"\x7f"', b"\xef\xbb\xbf", b'{"a":1}', b'{"a":1,"a":2}', b'"\xe2\x80\xa8"',
 ]  # fmt: skip
 noise = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)
 # Objects that are nearly always well formed, with few names, so that names repeat.
@@ -116,19 +125,12 @@ def test_a_quick_reader_gives_the_strict_value_or_none(lane: str, data: bytes) -
 @given(data=noise | objects | st.binary(max_size=40))
 def test_what_is_read_does_not_depend_on_the_lane(data: bytes) -> None:
     """And the fault is always the one that the strict reader names."""
-    try:
-        expected: object = exact(parse_json_object_strictly(data))
-    except EncodingError as error:
-        expected = error.fault
+    expected = answer(parse_json_object_strictly, data)
+
+    assert answer(parse_json_object, data) == expected
     for read in read_objects().values():
         found = read(data)
-        if found is None:
-            continue
-        assert exact(found) == expected
-    try:
-        assert exact(parse_json_object(data)) == expected
-    except EncodingError as error:
-        assert error.fault is expected
+        assert found is None or exact(found) == expected
 
 
 ORDINARY = {

@@ -45,9 +45,7 @@ async def answers_of_verify_async(world: World, token: str | bytes) -> dict[str,
         return {f"verify_async, {state}": await ask_async(verifier.verify_async, token) for state in ROUNDS}
 
 
-def answers_with_known_headers(
-    world: World, token: str | bytes, primers: tuple[str | bytes, ...]
-) -> dict[str, Any]:
+def answers_with_known_headers(world: World, token: str | bytes, primers: tuple[str | bytes, ...]) -> dict[str, Any]:
     """Ask a verifier that remembers headers and no tokens, twice."""
     with closing(world.verifier(token_cache_size=0)) as verifier:
         for primer in primers:
