@@ -24,7 +24,7 @@ from aveverify._core.compact import (
 from aveverify._core.encoding import JsonObject
 from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
 from aveverify._core.mapping import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
-from aveverify._core.registered import MAX_NUMERIC_DATE, NumericDate, UnverifiedClaims
+from aveverify._core.registered import MAX_NUMERIC_DATE, UnverifiedClaims
 from aveverify._core.timestamps import format_timestamp
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
@@ -100,7 +100,7 @@ def _check_claim_types(claims: JsonObject) -> None:
             # CLM-02, OIDC-24: null is absent.
             if check is not None and value is not None:
                 check(name, value)
-    elif "auth_time" in claims:
+    elif not 0 <= claims.get("auth_time", 0) <= MAX_NUMERIC_DATE:
         _check_auth_time("auth_time", claims["auth_time"])
     get = claims.get
     # OIDC-20, OIDC-21, OIDC-23; DV-06
@@ -163,9 +163,6 @@ def _check_updated_at(name: str, value: object) -> None:
 
 
 def _check_auth_time(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
-    # The range of DV-01 lies within that of OIDC-24.
-    if type(value) is int and 0 <= value <= MAX_NUMERIC_DATE:
-        return
     # OIDC-24
     if format_timestamp(value) is None:
         _refuse_type(name, Hint.NOT_NUMBER, "OIDC-24")
@@ -274,11 +271,11 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     )
 
 
-def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
-    """Refuse a token at or after its expiration time.
+def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Refuse a token at or after its expiration time; nothing else is left to check on this path.
 
     Args:
-        exp: The `exp` claim as written, already known to be a date.
+        claims: The claims; `exp` is known to be a date.
         now: The instant of this verification, in seconds since the epoch.
         leeway_seconds: Clock skew to forgive; Convex forgives none here.
 
@@ -288,17 +285,12 @@ def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
     Source: RFC 7519 §4.1.4; OIDC-19.
     """
     # OIDC-19: refused "on or after" exp; `now` in whole seconds, exp with its fraction.
-    if floor(now) - exp >= leeway_seconds:
+    if floor(now) - claims["exp"] >= leeway_seconds:
         raise InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp")
 
 
-def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
-    """Check what step 6 checks on this path: that the token has not expired; see `check_expiry`."""
-    check_expiry(claims["exp"], now, leeway_seconds)
-
-
 def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
-    """Decide between which whole seconds `check_expiry` surely passes. Rounded to the cautious side.
+    """Decide between which whole seconds `check_claims` surely passes. Rounded to the cautious side.
 
     Returns:
         First second, first second no more.
