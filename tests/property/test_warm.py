@@ -66,7 +66,10 @@ def verdict(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
 @settings(max_examples=40)
 @given(walk=steps)
 def test_what_was_asked_before_does_not_matter(make: Make, size: int, walk: Steps) -> None:
-    """TOK-001 to TOK-007; TOK-016: nor the header that is known by now. `seconds` may be negative, for a wall clock that is set back."""
+    """TOK-001 to TOK-007; TOK-016: nor does the header that is known by now.
+
+    `seconds` may be negative, for a wall clock that is set back.
+    """
     clock = TestClock()
     with make(clock, size) as warm:
         for index, seconds in walk:
