@@ -13,7 +13,7 @@ RUN := .venv/bin/python
 # `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format types bench bench-full bench-smoke drill drill-smoke vectors real-issuer oldest lanes build locks clean always
+.PHONY: help demo test check lint format types bench bench-full bench-smoke drill drill-smoke vectors real-issuer oldest lane-plain lanes build locks clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,7 +24,7 @@ demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is a
 test: .venv ## the whole test suite; branch coverage of the package must be 100 %
 	@$(RUN) -m pytest --cov
 
-check: lint types bench-smoke drill-smoke lanes oldest real-issuer test ## everything that must hold before a change goes in
+check: lint types bench-smoke drill-smoke lane-plain lanes oldest real-issuer test ## everything that must hold before a change goes in
 
 lint: .venv ## ruff, rules and format
 	@$(RUN) -m ruff check .
@@ -60,6 +60,9 @@ real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 
 oldest: .venv-oldest ## the whole test suite on the oldest dependencies that pyproject.toml allows
 	@.venv-oldest/bin/python -m pytest
+
+lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
+	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(LANE_TESTS) tests/property tests/test_call_counts.py
 
 lanes: $(LANES:%=lane-%) ## vectors and core on every other Python that is found here
 

@@ -10,10 +10,9 @@ from aveverify._flight import LANDED, Landing
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
-    from aveverify._core.judge import Wait
+    from aveverify._core.judge import Entry, Wait
     from aveverify._core.selection import ProviderTable
     from aveverify._keys import KeyEngine, KeySource
-    from aveverify.provider import Provider
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3
@@ -26,28 +25,24 @@ class Desk:
         engine: The engine.
     """
 
-    # How many flights of the source had begun when this verification first looked at it.
-    _asked_after: int | None = None
-    # What it saw there when it last looked.
-    _seen: Snapshot | None = None
-    _waits = 0
-    _patient = True
+    __slots__ = (
+        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "entries", "now", "patience_seconds", "table",
+    )  # fmt: skip
 
     def __init__(self, engine: KeyEngine) -> None:
         self._engine = engine
+        # How many flights of the source had begun when this verification first looked at it.
+        self._asked_after: int | None = None
+        # What it saw there when it last looked.
+        self._seen: Snapshot | None = None
+        self._waits = 0
+        self._patient = True
+        # Which provider a token belongs to, and the providers in written order.
+        self.table: ProviderTable = engine.table
+        self.entries: tuple[Entry[KeySource], ...] = engine.entries
         # The clocks are read once for each look at the token (CLK-006).
         self.now, self.at = engine.read_clocks()
         self.patience_seconds = engine.policy.waiter_seconds
-
-    @property
-    def table(self) -> ProviderTable:
-        """Which provider a token belongs to."""
-        return self._engine.table
-
-    @property
-    def providers(self) -> tuple[tuple[Provider, KeySource], ...]:
-        """The providers in written order, each with its key source."""
-        return self._engine.providers
 
     def keys_of(self, source: KeySource) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
@@ -93,7 +88,7 @@ class Desk:
             self._patient = False
         decision, landing = self._settle(wait.source, wait.need)
         if decision.action is Action.REFUSE and wait.refusal is not None:
-            raise wait.refusal
+            raise wait.refusal.twin()
         if decision.action is Action.UNAVAILABLE:
             raise KeysUnavailableError(
                 max(1, ceil(decision.retry_after_seconds)),

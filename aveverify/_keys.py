@@ -14,6 +14,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final, Literal
 
 from aveverify._core.addresses import decode_data_url, is_data_url
+from aveverify._core.judge import make_entry
 from aveverify._core.jwk import parse_key_set
 from aveverify._core.key_cache import (
     EMPTY,
@@ -278,6 +279,7 @@ class KeyEngine:
         sources = {address: self._make_source(address, tuple(shared)) for address, shared in issuers.items()}
         self.sources = tuple(sources.values())
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
+        self.entries = tuple(make_entry(provider, source) for provider, source in self.providers)
 
     def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
         store = self._document_store

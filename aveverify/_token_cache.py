@@ -1,4 +1,4 @@
-"""Step 0: tokens that were accepted before, by the SHA-256 of the whole token.
+"""Step 0: tokens that were accepted before, told apart by the SHA-256 of the whole token.
 
 Only successes enter, no token is kept, and a hit is as strict as a fresh look: the entry lives between two seconds of
 the wall clock and dies with the content of the keys that vouched for it. Bounded in entries and in bytes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aveverify._fork import renew_after_fork
 
@@ -25,8 +25,25 @@ _ENTRY_BYTES: Final = 1_024
 MAX_CACHE_BYTES: Final = 32 * 1024 * 1024
 
 
+# Where to look an entry up: the end of its signature. No two tokens of an issuer share it, and a stranger's token is
+# told apart before anything is hashed. It opens nothing: the digest of the whole token decides.
+_TAIL_CHARACTERS: Final = 24
+
+
+class Entry(NamedTuple):
+    """What is remembered of one token."""
+
+    digest: bytes
+    identity: Identity
+    source: KeySource
+    generation: int
+    valid_from: int
+    valid_until: int
+    cost_bytes: int
+
+
 class TokenCache:
-    """Verdicts by the digest of their token. Reads take no lock; the oldest entry goes first.
+    """Verdicts on tokens. Reads take no lock; the oldest entry goes first.
 
     Args:
         max_entries: How many tokens; 0 keeps none.
@@ -36,7 +53,7 @@ class TokenCache:
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
-        self._entries: dict[bytes, tuple[Verdict[KeySource], int]] = {}
+        self._entries: dict[bytes, Entry] = {}
         self._bytes = 0
         self._lock = Lock()
         renew_after_fork(self)
@@ -49,50 +66,48 @@ class TokenCache:
         """Return how many tokens are known."""
         return len(self._entries)
 
-    @staticmethod
-    def digest(token: bytes) -> bytes:
-        """Return the key of a token: the full SHA-256 of all its bytes (TOK-004)."""
-        return sha256(token).digest()
-
-    def recall(self, digest: bytes, clock: Clock) -> Identity | None:
+    def recall(self, token: bytes, clock: Clock) -> Identity | Entry | None:
         """Return the identity of a token that would surely be accepted again, with nothing else to think about.
 
-        The hot path: one look-up and comparisons. Whatever is not plain, a clock that gives no time included, is left
-        to the full look.
+        The hot path: one look-up, one digest and comparisons. Whatever is not plain, a clock that gives no time
+        included, is left to the full look.
 
         Args:
-            digest: The key of the token.
+            token: The whole token.
             clock: Where time comes from.
 
         Returns:
-            The identity, or None where the token has to be looked at.
+            The identity; what is remembered of the token, where that needs a second thought; None where it is unknown.
 
-        Source: TOK-006 to TOK-008; TOK-016.
+        Source: TOK-004; TOK-006 to TOK-008; TOK-016.
         """
-        entry = self._entries.get(digest)
-        if entry is None:
+        entry = self._entries.get(token[-_TAIL_CHARACTERS:])
+        # TOK-004
+        if entry is None or entry[0] != sha256(token).digest():
             return None
-        verdict = entry[0]
+        _, identity, source, generation, valid_from, valid_until, _ = entry
         try:
             now, at = clock.now(), clock.monotonic()
         except Exception:  # noqa: BLE001 - whatever a clock raises, the full look meets it again and refuses
-            return None
-        snapshot = verdict.source.state.snapshot
+            return entry
+        snapshot = source.state.snapshot
         if (
-            verdict.valid_from <= now < verdict.valid_until
+            valid_from <= now < valid_until
             and snapshot is not None
-            and snapshot.generation == verdict.generation
-            and at >= 0
-            and snapshot.is_quiet(now, at)
+            and snapshot.generation == generation
+            # What `is_quiet` asks, less a call.
+            and 0 <= at < snapshot.began_at + (due_seconds := snapshot.due_seconds)
+            and now - snapshot.began_now < due_seconds
         ):
-            return verdict.identity
-        return None
+            return identity
+        return entry
 
-    def find(self, digest: bytes, desk: Desk) -> Identity | None:
-        """Return the identity of a token that would be accepted again, also while its keys are being renewed or stale.
+    @staticmethod
+    def reconsider(entry: Entry, desk: Desk) -> Identity | None:
+        """Return the identity of a known token if it would be accepted again, while its keys are renewed or stale.
 
         Args:
-            digest: The key of the token.
+            entry: What is remembered of the token.
             desk: The clocks and the keys as they are now.
 
         Returns:
@@ -100,34 +115,30 @@ class TokenCache:
 
         Source: TOK-006 to TOK-008; TOK-016.
         """
-        entry = self._entries.get(digest)
-        if entry is None:
-            return None
-        verdict = entry[0]
-        if verdict.valid_from <= desk.now < verdict.valid_until:
-            snapshot = desk.keys_of(verdict.source)
+        if entry.valid_from <= desk.now < entry.valid_until:
+            snapshot = desk.keys_of(entry.source)
             # TOK-008: an entry dies with the content of its key source.
-            if snapshot is not None and snapshot.generation == verdict.generation:
-                return verdict.identity
+            if snapshot is not None and snapshot.generation == entry.generation:
+                return entry.identity
         return None
 
-    def put(self, digest: bytes, verdict: Verdict[KeySource], token_bytes: int) -> None:
+    def put(self, token: bytes, verdict: Verdict[KeySource]) -> None:
         """Remember an accepted token.
 
         Args:
-            digest: The key of the token.
+            token: The whole token.
             verdict: The verdict on it.
-            token_bytes: The length of the token.
         """
-        cost = _ENTRY_BYTES + token_bytes
-        if self._max_entries == 0 or cost > MAX_CACHE_BYTES:
+        cost_bytes = _ENTRY_BYTES + len(token)
+        if self._max_entries == 0 or cost_bytes > MAX_CACHE_BYTES:
             return
+        tail, entry = token[-_TAIL_CHARACTERS:], Entry(sha256(token).digest(), *verdict, cost_bytes)
         with self._lock:
-            self._remove(digest)
-            while len(self._entries) >= self._max_entries or self._bytes + cost > MAX_CACHE_BYTES:
+            self._remove(tail)
+            while len(self._entries) >= self._max_entries or self._bytes + cost_bytes > MAX_CACHE_BYTES:
                 self._remove(next(iter(self._entries)))
-            self._entries[digest] = (verdict, cost)
-            self._bytes += cost
+            self._entries[tail] = entry
+            self._bytes += cost_bytes
 
     def clear(self) -> None:
         """Forget all tokens."""
@@ -135,7 +146,7 @@ class TokenCache:
             self._entries.clear()
             self._bytes = 0
 
-    def _remove(self, digest: bytes) -> None:
-        entry = self._entries.pop(digest, None)
+    def _remove(self, tail: bytes) -> None:
+        entry = self._entries.pop(tail, None)
         if entry is not None:
-            self._bytes -= entry[1]
+            self._bytes -= entry.cost_bytes

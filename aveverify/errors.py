@@ -115,7 +115,7 @@ class InvalidTokenError(AveVerifyError):
         kind: The kind of the chosen provider; None while none is chosen.
         claim: The name of the claim or header member that is at fault, from our own list of names.
         fault: What is wrong with a text that could not be read.
-        hint: What most likely went wrong.
+        hint: What most likely went wrong, or who can tell, once somebody asks.
         issuer: The token's `iss`, if it may be shown.
         kid: The token's `kid`.
         alg: The token's `alg`.
@@ -126,6 +126,8 @@ class InvalidTokenError(AveVerifyError):
     """
 
     http_status = 401
+    __slots__ = ("_hint", "_kind", "alg", "claim", "fault", "issuer", "kid", "reason", "refusal", "rule")
+
     error_code = "invalid_token"
     description = "The access token is invalid, expired or not meant for this service"
 
@@ -137,37 +139,66 @@ class InvalidTokenError(AveVerifyError):
         kind: ProviderKind | None = None,
         claim: str | None = None,
         fault: Fault | None = None,
-        hint: Hint | None = None,
+        hint: Hint | Callable[[], Hint | None] | None = None,
         issuer: str | None = None,
         kid: str | None = None,
         alg: str | None = None,
         refusal: str | None = None,
     ) -> None:
-        facts = [f"in {claim}"] if claim else []
-        if fault:
-            facts.append(fault.value)
-        facts += [
-            f"{name} {quote(text)}"
-            for name, text in (("iss", issuer), ("alg", alg), ("kid", kid), ("because", refusal))
-            if text is not None
-        ]
-        super().__init__(
-            _sentence(reason, rule, ", ".join(facts), hint, _step_of(reason, kind)),
-            reason=reason, rule=rule, kind=kind, claim=claim, fault=fault, hint=hint, issuer=issuer, kid=kid, alg=alg,
-            refusal=refusal,
-        )  # fmt: skip
+        # Facts alone: a flood of bad tokens must cost little, and most refusals are never read. The sentence comes
+        # when somebody asks for it.
         self.reason = reason
         self.rule = rule
-        self.hint = hint
         self.claim = claim
         self.fault = fault
         self.issuer = issuer
         self.kid = kid
         self.alg = alg
         self.refusal = refusal
-        row = TABLE[reason]
-        self.step = _step_of(reason, kind)
-        self.convex_code = row.custom_jwt_code if kind == "customJwt" else row.oidc_code
+        self._kind = kind
+        self._hint = hint
+
+    @property
+    def hint(self) -> Hint | None:  # type: ignore[override]  # read-only here
+        """What most likely went wrong, or None."""
+        if self._hint is not None and not isinstance(self._hint, Hint):
+            self._hint = self._hint()
+        return self._hint
+
+    @property
+    def step(self) -> Step | None:
+        """At which step of the verification."""
+        return _step_of(self.reason, self._kind)
+
+    @property
+    def convex_code(self) -> str | None:  # type: ignore[override]  # read-only here
+        """Convex's name of the same refusal, or None where Convex has none."""
+        row = TABLE[self.reason]
+        return row.custom_jwt_code if self._kind == "customJwt" else row.oidc_code
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        facts = [f"in {self.claim}"] if self.claim else []
+        if self.fault:
+            facts.append(self.fault.value)
+        shown = (("iss", self.issuer), ("alg", self.alg), ("kid", self.kid), ("because", self.refusal))
+        facts += [f"{name} {quote(text)}" for name, text in shown if text is not None]
+        return _sentence(self.reason, self.rule, ", ".join(facts), self.hint, self.step)
+
+    def twin(self) -> InvalidTokenError:
+        """Return an equal error that nobody has raised, for a frame that holds this one: to raise it makes a cycle."""
+        return InvalidTokenError(
+            self.reason, rule=self.rule, kind=self._kind, claim=self.claim, fault=self.fault, hint=self._hint,
+            issuer=self.issuer, kid=self.kid, alg=self.alg, refusal=self.refusal,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        """Show the sentence."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("reason", "rule", "claim", "fault", "hint", "issuer", "kid", "alg", "refusal")
+        return _rebuild, (type(self), {"kind": self._kind} | {name: getattr(self, name) for name in names})
 
 
 class KeysUnavailableError(AveVerifyError):

@@ -65,13 +65,38 @@ class _Attribute(Generic[T]):
     def __get__(self, identity: Identity, owner: type) -> T | None: ...
 
     def __get__(self, identity: Identity | None, owner: type) -> Self | T | None:
-        return self if identity is None else identity._attributes.get(self._member)  # noqa: SLF001 - its own class
+        return self if identity is None else _attributes_of(identity).get(self._member)
 
 
 _IMMUTABLE: Final = "an Identity cannot be changed"
 
 
-class Identity:
+class _Draft:
+    """An identity while it is made: the one time that its fields may be set."""
+
+    __slots__ = ("_attributes", "_payload", "expires_at", "issued_at", "issuer", "provider", "subject")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields; names would cost every token
+        self,
+        provider: Provider,
+        payload: bytes,
+        issuer: str,
+        subject: str,
+        expires_at: float,
+        issued_at: float | None,
+    ) -> None:
+        self.provider = provider
+        self.issuer = issuer
+        self.subject = subject
+        self.expires_at = expires_at
+        self.issued_at = issued_at
+        # As bytes, so that nobody can change it.
+        self._payload = payload
+        # Convex's names -> values, of the attributes that are present, once somebody has asked; never handed out.
+        self._attributes: JsonObject | None = None
+
+
+class Identity(_Draft):
     """A verified user. `aveverify` makes these; there is no other way to get one.
 
     Attributes:
@@ -85,17 +110,7 @@ class Identity:
     Source: ID-01 to ID-10.
     """
 
-    __slots__ = ("_attributes", "_payload", "expires_at", "issued_at", "issuer", "provider", "subject")
-
-    issuer: str
-    subject: str
-    provider: Provider
-    expires_at: int | float
-    issued_at: int | float | None
-    # Convex's names -> values, of the attributes that are present; never handed out.
-    _attributes: JsonObject
-    # As bytes, so that nobody can change it.
-    _payload: bytes
+    __slots__ = ()
 
     name = _Attribute[str]("name")
     nickname = _Attribute[str]("nickname")
@@ -163,7 +178,7 @@ class Identity:
             "tokenIdentifier": self.token_identifier,
             "issuer": self.issuer,
             "subject": self.subject,
-            **self._attributes,
+            **_attributes_of(self),
             **self._custom(),
         }
         return cast("ConvexIdentity", members)
@@ -224,31 +239,42 @@ def make_identity(provider: Provider, payload: bytes, claims: JsonObject) -> Ide
     Args:
         provider: The provider that accepted it.
         payload: The verified payload, as bytes.
-        claims: The same payload, parsed.
+        claims: The same payload, parsed; on OIDC without language tags.
 
     Returns:
         The identity.
 
     Source: ID-01 to ID-05; CLM-01; CJ-27; CJ-28.
     """
-    identity = object.__new__(Identity)
-    _set(identity, "provider", provider)
-    _set(identity, "_payload", payload)
-    # CJ-27: a customJwt token sets no attributes.
-    attributes: JsonObject = {}
-    if provider.kind == "oidc":
-        claims = untag(claims)
-        attributes = oidc_attributes(claims)
-    _set(identity, "issuer", claims["iss"])
-    _set(identity, "subject", claims["sub"])
-    _set(identity, "expires_at", claims["exp"])
-    _set(identity, "issued_at", claims.get("iat"))
-    _set(identity, "_attributes", attributes)
-    return identity
+    issuer = claims["iss"]
+    # One text for all identities of a provider.
+    draft = _Draft(
+        provider,
+        payload,
+        provider.issuer if issuer == provider.issuer else issuer,
+        claims["sub"],
+        claims["exp"],
+        claims.get("iat"),
+    )
+    draft.__class__ = Identity
+    return cast("Identity", draft)
+
+
+def _attributes_of(identity: Identity) -> JsonObject:
+    attributes = identity._attributes  # noqa: SLF001 - its own module
+    if attributes is None:
+        # CJ-27: a customJwt token sets no attributes.
+        attributes = {}
+        if identity.provider.kind == "oidc":
+            attributes = oidc_attributes(untag(parse_json_object(identity._payload)))  # noqa: SLF001 - its own module
+        # Two threads may both come here: they set equal values.
+        _set(identity, "_attributes", attributes)
+    return attributes
 
 
 def _rebuild(provider: Provider, payload: bytes) -> Identity:
-    return make_identity(provider, payload, parse_json_object(payload))
+    claims = parse_json_object(payload)
+    return make_identity(provider, payload, untag(claims) if provider.kind == "oidc" else claims)
 
 
 def _canonical(payload: bytes) -> str:

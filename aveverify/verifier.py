@@ -22,12 +22,13 @@ from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
 from aveverify._keys import KeyEngine, KeySource
 from aveverify._report import describe_source
-from aveverify._token_cache import TokenCache
+from aveverify._token_cache import Entry, TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
 from aveverify.fetcher import Fetcher, HttpxFetcher
+from aveverify.identity import Identity
 from aveverify.provider import Provider
 from aveverify.status import VerifierStatus
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from aveverify._flight import Landing
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
-    from aveverify.identity import Identity
 
 log = logging.getLogger("aveverify")
 
@@ -174,13 +174,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        digest = self._tokens.digest(data)
-        known = self._tokens.recall(digest, self._clock)
-        if known is not None:
+        known = self._tokens.recall(data, self._clock)
+        if isinstance(known, Identity):
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, digest, desk)
+            outcome = self._look(data, known, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -202,13 +201,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        digest = self._tokens.digest(data)
-        known = self._tokens.recall(digest, self._clock)
-        if known is not None:
+        known = self._tokens.recall(data, self._clock)
+        if isinstance(known, Identity):
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, digest, desk)
+            outcome = self._look(data, known, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -312,15 +310,15 @@ class Verifier:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
         return Desk(self._engine)
 
-    def _look(self, token: bytes, digest: bytes, desk: Desk) -> Identity | Wait[KeySource]:
-        """Look at the token once: in the cache (step 0), then with `judge`."""
-        known = self._tokens.find(digest, desk)
-        if known is not None:
-            return known
+    def _look(self, token: bytes, known: Entry | None, desk: Desk) -> Identity | Wait[KeySource]:
+        """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
+        identity = None if known is None else self._tokens.reconsider(known, desk)
+        if identity is not None:
+            return identity
         outcome = judge(token, desk, desk.now)
         if isinstance(outcome, Wait):
             return outcome
-        self._tokens.put(digest, outcome, len(token))
+        self._tokens.put(token, outcome)
         return outcome.identity
 
     def _warn_of_blocked_loop(self, landing: Landing) -> None:

@@ -56,7 +56,8 @@ ROOMS = {
     ),
     "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
     "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
-    "core": Room(("_core", "_core.*"), ("words", "algorithms"), (), ("cachetools",), PURE),
+    "accelerators": Room(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
+    "core": Room(("_core", "_core.*"), ("words", "accelerators", "algorithms"), (), ("cachetools",), PURE),
     "values": Room(("provider", "identity"), ("words", "core"), standard=PURE),
     "auth config": Room(("auth_config",), ("words", "values")),
     "fetcher": Room(("fetcher",), ("words", "fork"), (), ("httpx",)),
@@ -247,6 +248,8 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("starlette", {"starlette", "cli"}, id="starlette"),
         pytest.param("flask", {"flask"}, id="flask"),
         pytest.param("uvicorn", {"cli"}, id="uvicorn"),
+        pytest.param("msgspec", {"_accelerators"}, id="msgspec"),
+        pytest.param("pybase64", {"_accelerators"}, id="pybase64"),
         pytest.param("redis", {"redis"}, id="redis"),
         pytest.param("opentelemetry", {"otel"}, id="opentelemetry"),
         pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing room"),
@@ -329,7 +332,7 @@ def run(*arguments: str) -> str:
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
     heavy = (
         "httpx", "httpcore", "starlette", "flask", "werkzeug", "jwt", "asyncio", "ssl", "http.client", "uvicorn",
-        "redis", "opentelemetry",
+        "redis", "opentelemetry", "cryptography",
     )  # fmt: skip
     loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import pickle
 
 import pytest
@@ -17,7 +19,7 @@ from aveverify import (
     Reason,
 )
 from aveverify.errors import Fault, Hint, Problem, ProviderKind, Step, quote
-from tests.core.making import NOW, custom_jwt_verifier, good_claims, rs256
+from tests.core.making import NOW, custom_jwt_verifier, good_claims, oidc_verifier, rs256
 
 IAH, UNA, NAP, DISC = "InvalidAuthHeader", "Unauthenticated", "NoAuthProvider", "AuthProviderDiscoveryFailed"
 
@@ -378,3 +380,57 @@ def test_nothing_of_a_token_hangs_on_its_refusal(token: str) -> None:
     for shown in (str(error), repr(error), str(vars(error)), repr(pickle.dumps(error))):
         assert "s3cret" not in shown
         assert token not in shown
+
+
+def test_a_hint_that_takes_thought_is_thought_of_when_somebody_asks() -> None:
+    asked = []
+
+    def think() -> Hint:
+        asked.append(1)
+        return Hint.SIMILAR_ISSUER
+
+    error = InvalidTokenError(Reason.UNKNOWN_ISSUER, rule="SEL-04", issuer="https://a.example", hint=think)
+
+    assert asked == []
+    assert (error.hint, error.hint) == (Hint.SIMILAR_ISSUER, Hint.SIMILAR_ISSUER)
+    assert asked == [1]
+    assert Hint.SIMILAR_ISSUER.value in str(error)
+    assert pickle.loads(pickle.dumps(error)).hint is Hint.SIMILAR_ISSUER  # noqa: S301 - our own bytes
+
+
+def test_a_twin_is_equal_in_every_fact_and_was_never_raised() -> None:
+    error = raised_once()
+    twin = error.twin()
+
+    assert error.__traceback__ is not None
+    assert twin.__traceback__ is None
+    assert (str(twin), repr(twin)) == (str(error), repr(error))
+    assert twin.__reduce__() == error.__reduce__()
+
+
+def raised_once() -> InvalidTokenError:
+    with pytest.raises(InvalidTokenError) as caught:
+        raise InvalidTokenError(
+            Reason.BAD_SIGNATURE, rule="R", kind="oidc", claim="c", fault=Fault.SEGMENTS, hint=Hint.QUOTED,
+            issuer="i", kid="k", alg="a",
+        )  # fmt: skip
+    return caught.value
+
+
+def test_a_refusal_leaves_no_cycle_behind() -> None:
+    """A flood of bad tokens must not make work for the garbage collector."""
+    with oidc_verifier(rs256().jwk) as verifier:
+        good = rs256().token()
+        bad = [f"{good[:-4]}AAAA", "no.token", rs256().token(kid="other"), rs256().token(good_claims(exp=1))]
+        for token in bad * 3:
+            with contextlib.suppress(InvalidTokenError):
+                verifier.verify(token)
+        gc.collect()
+        gc.disable()
+        try:
+            for token in bad:
+                with contextlib.suppress(InvalidTokenError):
+                    verifier.verify(token)
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

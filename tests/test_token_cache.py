@@ -109,9 +109,32 @@ def test_a_token_that_differs_anywhere_is_another_token(index: int) -> None:
             verifier.verify(other_spellings(good)[index])
 
 
-def test_the_key_is_the_full_sha256_of_the_token() -> None:
-    """TOK-004; TOK-014: and nothing of the token is kept."""
-    assert TokenCache.digest(b"a.b.c") == sha256(b"a.b.c").digest()
+def test_the_full_sha256_decides_and_nothing_but_the_end_of_the_signature_is_kept() -> None:
+    """TOK-004; TOK-014."""
+    text = token().encode()
+    with oidc_verifier(eddsa().jwk) as verifier:
+        known = verifier.verify(text)
+        ((tail, entry),) = verifier._tokens._entries.items()
+
+    assert entry.digest == sha256(text).digest()
+    assert tail == text[-24:]
+    assert entry.identity is known
+    assert len(tail) < len(text.rpartition(b".")[2]) / 2
+
+
+def test_another_token_with_the_same_end_is_not_taken_for_a_known_one() -> None:
+    """TOK-002; TOK-003: before the keys are due, and while they are being renewed behind the request."""
+    clock = TestClock()
+    good = token()
+    header, _, signature = good.split(".")
+    other = f"{header}.{encode(json.dumps(good_claims(sub='admin')).encode())}.{signature}"
+    with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
+        verifier.verify(good)
+        for seconds in (0, 500):
+            clock.tick(seconds)
+
+            assert refused(lambda: verifier.verify(other)).reason is Reason.BAD_SIGNATURE
+            assert verifier.verify(good).subject == "u1"
 
 
 def test_two_verifiers_share_nothing() -> None:
@@ -309,11 +332,16 @@ def verdict(identity: Identity) -> Verdict[KeySource]:
     return Verdict(identity, source, 0, 0, NOW)
 
 
+def text_of(index: int, size: int) -> bytes:
+    """Another text of about this size for each index."""
+    return str(index).encode().rjust(size, b".")
+
+
 def filled(*sizes: int, max_entries: int = 100) -> TokenCache:
-    """A cache into which tokens of these sizes were put, each under its own digest."""
+    """A cache into which tokens of these sizes were put, each another one."""
     cache, one = TokenCache(max_entries), verdict(oidc_identity())
     for index, size in enumerate(sizes):
-        cache.put(TokenCache.digest(str(index).encode()), one, size)
+        cache.put(text_of(index, size), one)
     return cache
 
 
@@ -349,11 +377,11 @@ def test_the_cache_is_bounded_in_entries(entries: int, kept: int) -> None:
 def test_a_token_that_is_put_again_counts_once() -> None:
     cache, one = TokenCache(10), verdict(oidc_identity())
     for _ in range(100):
-        cache.put(TokenCache.digest(b"x"), one, MEBIBYTE)
+        cache.put(text_of(-1, MEBIBYTE), one)
 
     assert len(cache) == 1
     for index in range(30):
-        cache.put(TokenCache.digest(str(index).encode()), one, 1)
+        cache.put(text_of(index, 1), one)
     assert len(cache) == 10
 
 
@@ -368,7 +396,7 @@ def test_clearing_forgets_entries_and_bytes() -> None:
 
     one = verdict(oidc_identity())
     for index in range(31):
-        cache.put(str(index).encode(), one, MEBIBYTE)
+        cache.put(text_of(index, MEBIBYTE), one)
     assert len(cache) == 31
 
 
@@ -393,10 +421,11 @@ def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *,
     text = custom_token(good_claims(nbf=NOW, iat=NOW, exp=NOW + 95)).encode()
     with custom_verifier(clock) as verifier:
         known = verifier.verify(text)
-        found = verifier._tokens.recall(TokenCache.digest(text), TestClock(wall=wall, elapsed=elapsed))
+        found = verifier._tokens.recall(text, TestClock(wall=wall, elapsed=elapsed))
 
-        assert found is (known if plain else None)
-        assert verifier._tokens.recall(TokenCache.digest(b"x"), clock) is None
+        assert (found is known) is plain
+        assert found is not None
+        assert verifier._tokens.recall(b"x", clock) is None
 
 
 def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
@@ -404,10 +433,10 @@ def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
     text = token().encode()
     with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
         verifier.verify(text)
-        assert verifier._tokens.recall(TokenCache.digest(text), clock) is not None
+        assert isinstance(verifier._tokens.recall(text, clock), Identity)
         clock.tick(600)
 
-        assert verifier._tokens.recall(TokenCache.digest(text), clock) is None
+        assert not isinstance(verifier._tokens.recall(text, clock), Identity)
 
 
 def test_a_closed_verifier_remembers_nothing() -> None:

@@ -11,11 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url
 
 if TYPE_CHECKING:
@@ -35,16 +30,15 @@ P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC
 ED25519_KEY_BYTES: Final = 32
 ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _PAIR_BYTES: Final = 64
+_LARGEST_POSITIVE_BYTE: Final = 0x7F
+_ZERO_32: Final = bytes(32)
+_P256_ORDER_32: Final = P256_ORDER.to_bytes(32)
 
 # SIG-021: under a key of small order one signature fits every message. Such a key stays a candidate, so that it may
 # make a choice ambiguous as in Convex, but nothing verifies under it. These are the y coordinates of the eight points.
 _ED25519_PRIME: Final = 2**255 - 19
 _ORDER_EIGHT_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER_Y: Final = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_EIGHT_Y, _ED25519_PRIME - _ORDER_EIGHT_Y})
-
-_PKCS1: Final = padding.PKCS1v15()
-_SHA256: Final = SHA256()
-_ECDSA: Final = ec.ECDSA(_SHA256)
 
 
 class UnsuitableKeyError(ValueError):
@@ -79,13 +73,17 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMember
         raise UnsuitableKeyError
     if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
         raise UnsuitableKeyError
-    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    # Heavy, so only where a key is parsed; here and below.
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
 
     members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
     key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
         raise UnsuitableKeyError
-    verify_with = key.verify
+    verify_with, scheme, digest = key.verify, padding.PKCS1v15(), SHA256()
     signature_bytes = (modulus.bit_length() + 7) // 8
 
     def verify(signature: bytes, signing_input: bytes) -> bool:
@@ -93,7 +91,7 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMember
         if len(signature) != signature_bytes:
             return False
         try:
-            verify_with(signature, signing_input, _PKCS1, _SHA256)
+            verify_with(signature, signing_input, scheme, digest)
         except InvalidSignature:
             return False
         return True
@@ -109,7 +107,10 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
     y = _decode_member(jwk, "y", unused_bits=unused_bits)
     if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
-    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
 
     members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
@@ -119,23 +120,31 @@ def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembe
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise UnsuitableKeyError
-    verify_with = key.verify
+    verify_with, scheme = key.verify, ec.ECDSA(SHA256())
 
     def verify(signature: bytes, signing_input: bytes) -> bool:
         # CJ-11; RFC 7518 §3.4: r followed by s, never DER.
         if len(signature) != _PAIR_BYTES:
             return False
-        r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
-        # FIPS 186-5 §6.4.2 step 1; CVE-2022-21449 (SIG-006).
-        if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
+        r, s = signature[:32], signature[32:]
+        # FIPS 186-5 §6.4.2 step 1; CVE-2022-21449 (SIG-006). Of one length, bytes compare as the numbers do.
+        if not (_ZERO_32 < r < _P256_ORDER_32 and _ZERO_32 < s < _P256_ORDER_32):
             return False
         try:
-            verify_with(encode_dss_signature(r, s), signing_input, _ECDSA)
+            verify_with(_encode_der(r, s), signing_input, scheme)
         except InvalidSignature:
             return False
         return True
 
     return verify, members
+
+
+def _encode_der(r: bytes, s: bytes) -> bytes:
+    # X.690 §8.3: no needless zero in front, and one where the first bit would be taken for a sign.
+    r, s = r.lstrip(b"\0"), s.lstrip(b"\0")
+    r = b"\0" + r if r[0] > _LARGEST_POSITIVE_BYTE else r
+    s = b"\0" + s if s[0] > _LARGEST_POSITIVE_BYTE else s
+    return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
 def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
@@ -145,7 +154,9 @@ def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMe
     x = _decode_member(jwk, "x", unused_bits=unused_bits)
     if len(x) != ED25519_KEY_BYTES:
         raise UnsuitableKeyError
-    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415 - heavy, so only where a key is parsed
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415
 
     members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
     key = OKPAlgorithm.from_jwk(_for_pyjwt(members))

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url, parse_json_object
+from aveverify._core.encoding import (
+    EncodingError,
+    JsonObject,
+    decode_base64url,
+    decode_segment,
+    parse_json_object,
+)
 from aveverify._core.registered import UnverifiedClaims, hint_at_form
 from aveverify.errors import Fault, InvalidTokenError, ProviderKind, Reason
 
@@ -49,8 +55,21 @@ class VerifiedToken(NamedTuple):
         return "<VerifiedToken>"
 
 
+def check_segments(claims: UnverifiedClaims, kind: ProviderKind) -> None:
+    """Refuse a token that has not exactly three segments.
+
+    Raises:
+        InvalidTokenError: `MALFORMED_TOKEN`.
+
+    Source: RFC 7515 §7.1; OIDC-01; CJ-02.
+    """
+    if claims.payload_end < 0 or claims.token.rfind(b".") != claims.payload_end:
+        hint = hint_at_form(claims.token)
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
+
+
 def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
-    """Read the header segment of a token that has exactly three segments.
+    """Read the header segment of a token, once it has exactly three segments.
 
     Args:
         claims: The token, read by step 1.
@@ -64,9 +83,7 @@ def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
 
     Source: RFC 7515 §4; OIDC-01, OIDC-02; CJ-02, CJ-03; DV-08; DV-12.
     """
-    if claims.payload_end < 0 or claims.token.find(b".", claims.payload_end + 1) >= 0:
-        hint = hint_at_form(claims.token)
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
+    check_segments(claims, kind)
     try:
         return parse_json_object(decode_base64url(claims.token[: claims.header_end]))
     except EncodingError as error:
@@ -90,12 +107,11 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
 
     Source: RFC 7515 §5.2 step 7; DV-02.
     """
-    try:
-        return decode_base64url(claims.token[claims.payload_end + 1 :])
-    except EncodingError as error:
-        fault = error.fault
-    hint = hint_at_form(claims.token)
-    raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
+    signature = decode_segment(claims.token[claims.payload_end + 1 :])
+    if signature is None:
+        hint, fault = hint_at_form(claims.token), Fault.NOT_BASE64URL
+        raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
+    return signature
 
 
 def check_text_members(header: JsonObject, names: tuple[str, ...], kind: ProviderKind, rule: str) -> None:

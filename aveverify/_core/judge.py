@@ -13,9 +13,10 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from aveverify._core import custom_jwt, oidc
 from aveverify._core.ave import check_id_token
-from aveverify._core.compact import UnverifiedToken
+from aveverify._core.compact import Header, UnverifiedToken
 from aveverify._core.discovery import speaks_for
 from aveverify._core.encoding import JsonObject
+from aveverify._core.header_memo import HeaderMemo
 from aveverify._core.jwk import KeySet, PublicKey
 from aveverify._core.key_cache import Need, Snapshot
 from aveverify._core.registered import UnverifiedClaims, read_claims
@@ -32,18 +33,68 @@ from aveverify.identity import Identity, make_identity
 from aveverify.provider import Provider
 
 
+class CheckWithoutKeys(Protocol):
+    """A check that needs the token and one word of the configuration."""
+
+    def __call__(self, token: UnverifiedToken, demand: str | None, /, *, is_known_header: bool) -> None:
+        """Refuse what no key could mend."""
+
+
 class Policy(NamedTuple):
     """What the two paths do differently: one row each."""
 
-    parse_token: Callable[[UnverifiedClaims], UnverifiedToken]
-    check_without_keys: Callable[[UnverifiedToken, Provider], None]
+    parse_token: Callable[[UnverifiedClaims, Header | None], UnverifiedToken]
+    check_without_keys: CheckWithoutKeys
     check_document: Callable[[UnverifiedClaims, Provider, str | None], None]
     select_key: Callable[[KeySet, UnverifiedToken], PublicKey]
-    check_claims: Callable[[JsonObject, Provider, float], None]
-    decide_validity: Callable[[JsonObject, Provider], tuple[int, int]]
+    check_claims: Callable[[JsonObject, float, float], None]
+    decide_validity: Callable[[JsonObject, float], tuple[int, int]]
 
 
 SourceT = TypeVar("SourceT")
+
+
+class Entry(NamedTuple, Generic[SourceT]):
+    """One provider, made ready for its tokens.
+
+    Attributes:
+        provider: The configuration.
+        source: Where its keys come from.
+        policy: The row of its kind.
+        demand: What `check_without_keys` asks for: the audience of OIDC, the algorithm of customJwt.
+        leeway_seconds: Clock skew to forgive.
+        ave_client_id: The client whose id_tokens alone are accepted; None without that preset.
+        headers: The headers of tokens that it accepted.
+    """
+
+    provider: Provider
+    source: SourceT
+    policy: Policy
+    demand: str | None
+    leeway_seconds: float
+    ave_client_id: str | None
+    headers: HeaderMemo
+
+
+def make_entry(provider: Provider, source: SourceT) -> Entry[SourceT]:
+    """Make a provider ready for its tokens.
+
+    Args:
+        provider: The configuration.
+        source: Where its keys come from.
+
+    Returns:
+        The entry, which has seen no token yet.
+    """
+    return Entry(
+        provider,
+        source,
+        POLICIES[provider.kind],
+        provider.application_id if provider.kind == "oidc" else provider.algorithm,
+        provider.effective_leeway_seconds,
+        provider.application_id if provider.preset == "ave" else None,
+        HeaderMemo(),
+    )
 
 
 class Wait(NamedTuple, Generic[SourceT]):
@@ -88,8 +139,8 @@ class Sources(Protocol[SourceT]):
         """Which provider a token belongs to."""
 
     @property
-    def providers(self) -> Sequence[tuple[Provider, SourceT]]:
-        """The providers in written order, each with its key source."""
+    def entries(self) -> Sequence[Entry[SourceT]]:
+        """The providers in written order."""
 
     def keys_of(self, source: SourceT) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
@@ -115,42 +166,59 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
     # 1 read: nothing is believed yet.
     unverified = read_claims(token)
     # 2 select the provider; there is no second try (SEL-03).
-    provider, source = sources.providers[sources.table.select(unverified)]
-    policy = POLICIES[provider.kind]
+    entry = sources.entries[sources.table.select(unverified)]
+    provider, source, policy, demand, leeway_seconds, _, headers = entry
     # 3 parse everything, strictly. What no key could mend is refused before anybody asks the network.
-    parsed = policy.parse_token(unverified)
-    policy.check_without_keys(parsed, provider)
+    header_segment = token[: unverified.header_end]
+    known = headers.find(header_segment)
+    parsed = policy.parse_token(unverified, None if known is None else known.header)
+    policy.check_without_keys(parsed, demand, is_known_header=known is not None)
     # 4 find the key.
     snapshot = sources.keys_of(source)
     if snapshot is None:
         return Wait(provider, source, Need.KEYS, None)
     policy.check_document(unverified, provider, snapshot.document_issuer)
     try:
-        key = policy.select_key(snapshot.key_set, parsed)
+        if known is not None and known.key_set is snapshot.key_set:
+            key = known.key
+        else:
+            key, known = policy.select_key(snapshot.key_set, parsed), None
         # 5 verify the signature.
         verified = verify_signature(parsed, key, provider.kind)
     except InvalidTokenError as error:
-        refusal = error
+        # Without the frames that it came through: they would refer to it, and it to them.
+        refusal = error.with_traceback(None)
     else:
+        if known is None:
+            headers.remember(header_segment, parsed.header, snapshot.key_set, key)
         # 6 check and map.
-        policy.check_claims(verified.claims, provider, now)
+        _check_claims(entry, verified.claims, now)
         identity = make_identity(provider, verified.payload, verified.claims)
-        return Verdict(identity, source, snapshot.generation, *policy.decide_validity(verified.claims, provider))
+        valid_from, valid_until = policy.decide_validity(verified.claims, leeway_seconds)
+        return _new(Verdict, (identity, source, snapshot.generation, valid_from, valid_until))
     need = _MENDABLE.get(refusal.reason)
     # A token that would be refused anyway never spends a forced refetch.
-    if need is None or not _would_pass(policy, parsed, provider, now):
-        raise refusal
+    if need is None or not _would_pass(entry, parsed, now):
+        raise refusal.twin()
     return Wait(provider, source, need, refusal)
 
 
 # DV-15: newer keys could turn these refusals into an acceptance.
 _MENDABLE: Final = {Reason.UNKNOWN_KEY: Need.UNKNOWN_KEY, Reason.BAD_SIGNATURE: Need.BAD_SIGNATURE}
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
 _WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 
-def _would_pass(policy: Policy, parsed: UnverifiedToken, provider: Provider, now: float) -> bool:
+def _check_claims(entry: Entry[SourceT], claims: JsonObject, now: float) -> None:
+    entry.policy.check_claims(claims, now, entry.leeway_seconds)
+    if entry.ave_client_id is not None:
+        check_id_token(claims, entry.ave_client_id)
+
+
+def _would_pass(entry: Entry[SourceT], parsed: UnverifiedToken, now: float) -> bool:
     try:
-        policy.check_claims(parsed.claims, provider, now)
+        _check_claims(entry, parsed.claims, now)
     except InvalidTokenError:
         return False
     return True
@@ -173,30 +241,22 @@ def _check_oidc_document(unverified: UnverifiedClaims, provider: Provider, docum
     )
 
 
-def _check_oidc_claims(claims: JsonObject, provider: Provider, now: float) -> None:
-    oidc.check_expiry(claims["exp"], now, provider.effective_leeway_seconds)
-    if provider.preset == "ave":
-        check_id_token(claims, provider.application_id)
-
-
 POLICIES: Final[dict[ProviderKind, Policy]] = {
     "oidc": Policy(
         parse_token=oidc.parse_token,
-        check_without_keys=lambda token, provider: oidc.check_without_keys(token, provider.application_id),
+        check_without_keys=oidc.check_without_keys,
         check_document=_check_oidc_document,
         select_key=oidc.select_key,
-        check_claims=_check_oidc_claims,
-        decide_validity=lambda claims, provider: oidc.decide_validity(claims, provider.effective_leeway_seconds),
+        check_claims=oidc.check_claims,
+        decide_validity=oidc.decide_validity,
     ),
     "customJwt": Policy(
         parse_token=custom_jwt.parse_token,
-        check_without_keys=lambda token, provider: custom_jwt.check_without_keys(token, provider.algorithm),
+        check_without_keys=custom_jwt.check_without_keys,
         # CJ-14: SEL has settled the issuer.
         check_document=lambda _unverified, _provider, _document_issuer: None,
         select_key=custom_jwt.select_key,
-        check_claims=lambda claims, provider, now: custom_jwt.check_claims(
-            claims, now, provider.effective_leeway_seconds
-        ),
-        decide_validity=lambda claims, provider: custom_jwt.decide_validity(claims, provider.effective_leeway_seconds),
+        check_claims=custom_jwt.check_claims,
+        decide_validity=custom_jwt.decide_validity,
     ),
 }

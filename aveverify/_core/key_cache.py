@@ -36,6 +36,9 @@ class Need(Enum):
     UNKNOWN_KEY = "unknown key"
     BAD_SIGNATURE = "bad signature"
 
+    # By identity: members are single. Enum's own is a function of Python, and every refusal would call it.
+    __hash__ = object.__hash__
+
 
 class Action(Enum):
     """What a verification does next."""

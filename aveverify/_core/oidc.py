@@ -14,6 +14,7 @@ from aveverify._core.compact import (
     Header,
     UnverifiedToken,
     check_list_members,
+    check_segments,
     check_text_members,
     is_text_or_null,
     is_texts_or_null,
@@ -21,9 +22,9 @@ from aveverify._core.compact import (
     parse_signature,
 )
 from aveverify._core.encoding import JsonObject
-from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, Candidate, KeySet, PublicKey
+from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
 from aveverify._core.mapping import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
-from aveverify._core.registered import MAX_NUMERIC_DATE, NumericDate, UnverifiedClaims
+from aveverify._core.registered import MAX_NUMERIC_DATE, UnverifiedClaims
 from aveverify._core.timestamps import format_timestamp
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
@@ -33,14 +34,19 @@ DEFAULT_LEEWAY_SECONDS: Final = 0.0
 ALLOWED_ALGORITHMS: Final = frozenset({"RS256", "EdDSA"})
 _KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
 _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
+_HASH, _BACKSLASH = b"#\\"
+_USUAL_TYPE: Final = "JWT"
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
 
-def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
+def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> UnverifiedToken:
     """Read the whole token strictly: segments, header, and the types of all standard claims.
 
     Args:
         unverified: The token, read by step 1, of an OIDC provider.
+        header: What the same header segment says, where it is known already.
 
     Returns:
         The token, well formed but not verified; its claims have no language tags.
@@ -55,11 +61,20 @@ def parse_token(unverified: UnverifiedClaims) -> UnverifiedToken:
         raise InvalidTokenError(
             Reason.ISSUER_WITHOUT_SCHEME, rule="DV-11", kind="oidc", claim="iss", issuer=unverified.issuer
         )
-    header = parse_header(unverified, "oidc")
-    parsed = _parse_header_members(header)
+    if header is None:
+        header = _parse_header_members(parse_header(unverified, "oidc"))
+    else:
+        check_segments(unverified, "oidc")
     signature = parse_signature(unverified, "oidc")
-    claims = _parse_claims(unverified.claims)
-    return UnverifiedToken(unverified, claims, parsed, unverified.token[: unverified.payload_end], signature)
+    claims = unverified.claims
+    # CLM-05 to CLM-07: only where the text has a `#`, written as itself or as an escape, can a name have one.
+    if _HASH in unverified.payload or _BACKSLASH in unverified.payload:
+        claims = untag(claims)
+        if claims is not unverified.claims:
+            _check_language_tags(unverified.claims)
+    _check_claim_types(claims)
+    signing_input = unverified.token[: unverified.payload_end]
+    return _new(UnverifiedToken, (unverified, claims, header, signing_input, signature))
 
 
 def _parse_header_members(header: JsonObject) -> Header:
@@ -68,28 +83,38 @@ def _parse_header_members(header: JsonObject) -> Header:
     if type(alg) is not str or alg not in OIDC_ALGORITHM_NAMES:
         shown = alg if type(alg) is str else None
         raise InvalidTokenError(Reason.UNKNOWN_ALGORITHM, rule="OIDC-02", kind="oidc", alg=shown)
-    check_text_members(header, ("kid", "typ", "cty"), "oidc", "OIDC-02")
-    check_list_members(header, ("crit",), "oidc", "OIDC-02")
-    return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
+    kid, typ, cty, crit = header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit")
+    if not is_text_or_null(kid) or not is_text_or_null(typ) or not is_text_or_null(cty):
+        check_text_members(header, ("kid", "typ", "cty"), "oidc", "OIDC-02")
+    if crit is not None:
+        check_list_members(header, ("crit",), "oidc", "OIDC-02")
+    return _new(Header, (alg, kid, typ, cty, crit is not None))
 
 
-def _parse_claims(claims: JsonObject) -> JsonObject:
-    plain = untag(claims)
-    if plain is not claims:
-        _check_language_tags(claims)
-    for name, value in plain.items():
-        check = _CHECKS.get(name)
-        # CLM-02, OIDC-24: null is absent.
-        if check is not None and value is not None:
-            check(name, value)
+def _check_claim_types(claims: JsonObject) -> None:
+    # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
+    types = [*map(type, claims.values())]
+    if [*map(_PLAIN_TYPES.get, claims, types)] != types:
+        for name, value in claims.items():
+            check = _CHECKS.get(name)
+            # CLM-02, OIDC-24: null is absent.
+            if check is not None and value is not None:
+                check(name, value)
+    elif not 0 <= claims.get("auth_time", 0) <= MAX_NUMERIC_DATE:
+        _check_auth_time("auth_time", claims["auth_time"])
+    get = claims.get
+    # OIDC-20, OIDC-21, OIDC-23; DV-06
+    if get("exp") is None or get("iat") is None or not get("sub"):
+        _refuse_missing(claims)
+
+
+def _refuse_missing(claims: JsonObject) -> NoReturn:
     # OIDC-20, OIDC-21, OIDC-23
     for name, rule in _REQUIRED_CLAIMS:
-        if plain.get(name) is None:
+        if claims.get(name) is None:
             raise InvalidTokenError(Reason.CLAIM_MISSING, rule=rule, kind="oidc", claim=name)
     # DV-06: all users with an empty subject would be one user.
-    if plain["sub"] == "":
-        raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
-    return plain
+    raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
 
 
 def _check_language_tags(claims: JsonObject) -> None:
@@ -164,23 +189,39 @@ _CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "auth_time": _check_auth_time,
     "amr": _check_texts,
 }
+# The type with which a claim needs no look at its value; `object` is the type of none.
+_PLAIN_TYPE: Final[dict[Callable[[str, Any], None], type]] = {
+    _check_text: str,
+    _check_boolean: bool,
+    _check_auth_time: int,
+}
+_PLAIN_TYPES: Final = {name: _PLAIN_TYPE.get(check, object) for name, check in _CHECKS.items()}
 
 
-def check_without_keys(token: UnverifiedToken, application_id: str | None) -> None:
+def check_without_keys(token: UnverifiedToken, application_id: str | None, *, is_known_header: bool = False) -> None:
     """Refuse what no key could mend: kind of token, algorithm, further audiences. Costs no network.
 
     Args:
         token: A well-formed token.
         application_id: The audience that is asked for.
+        is_known_header: Whether a token with this header has passed here before.
 
     Raises:
         InvalidTokenError: Always with the code `Unauthenticated`.
 
     Source: OIDC-03 to OIDC-06, OIDC-08, OIDC-10, OIDC-11.
     """
-    header = token.header
+    if not is_known_header:
+        _check_header(token.header)
+    # OIDC-08
+    for audience in token.unverified.audiences:
+        if audience != application_id:
+            raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
+
+
+def _check_header(header: Header) -> None:
     # OIDC-03; RFC 8725 §3.11
-    if header.typ is not None:
+    if header.typ is not None and header.typ != _USUAL_TYPE:
         typ = header.typ.lower()
         if (typ if "/" in typ else f"application/{typ}") not in _TYPES_OF_JWT:
             hint = Hint.ACCESS_TOKEN if "at+jwt" in typ else None
@@ -195,9 +236,6 @@ def check_without_keys(token: UnverifiedToken, application_id: str | None) -> No
     if header.alg not in ALLOWED_ALGORITHMS:
         hint = Hint.ES256_NEEDS_CUSTOM_JWT if header.alg == "ES256" else None
         raise InvalidTokenError(Reason.ALGORITHM_NOT_ALLOWED, rule="OIDC-10", kind="oidc", alg=header.alg, hint=hint)
-    # OIDC-08
-    if any(audience != application_id for audience in token.unverified.audiences):
-        raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
 
 
 def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
@@ -217,7 +255,9 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     """
     header = token.header
     candidates = keys.candidates if header.kid is None else keys.with_kid(header.kid)
-    eligible = [candidate for candidate in candidates if _is_eligible(candidate, header.alg)]
+    key_type, algs = _KEY_TYPE[header.alg], (None, header.alg)
+    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
+    eligible = [it for it in candidates if it.for_signatures and it.key_type == key_type and it.alg in algs]
     if len(eligible) == 1:
         key = eligible[0].key
         if key is not None and key.algorithm.name == header.alg:
@@ -231,16 +271,11 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     )
 
 
-def _is_eligible(candidate: Candidate, alg: str) -> bool:
-    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
-    return candidate.for_signatures and candidate.key_type == _KEY_TYPE[alg] and candidate.alg in (None, alg)
-
-
-def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
-    """Refuse a token at or after its expiration time.
+def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Refuse a token at or after its expiration time; nothing else is left to check on this path.
 
     Args:
-        exp: The `exp` claim as written, already known to be a date.
+        claims: The claims; `exp` is known to be a date.
         now: The instant of this verification, in seconds since the epoch.
         leeway_seconds: Clock skew to forgive; Convex forgives none here.
 
@@ -250,16 +285,18 @@ def check_expiry(exp: NumericDate, now: float, leeway_seconds: float) -> None:
     Source: RFC 7519 §4.1.4; OIDC-19.
     """
     # OIDC-19: refused "on or after" exp; `now` in whole seconds, exp with its fraction.
-    if floor(now) - exp >= leeway_seconds:
+    if floor(now) - claims["exp"] >= leeway_seconds:
         raise InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp")
 
 
 def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
-    """Decide between which whole seconds `check_expiry` surely passes. Rounded to the cautious side.
+    """Decide between which whole seconds `check_claims` surely passes. Rounded to the cautious side.
 
     Returns:
         First second, first second no more.
 
     Source: OIDC-19; TOK-006.
     """
-    return 0, floor(claims["exp"] + leeway_seconds)
+    exp = claims["exp"]
+    # The very object of the claim where that is right already: the token cache keeps it.
+    return 0, exp if type(exp) is int and not leeway_seconds else floor(exp + leeway_seconds)

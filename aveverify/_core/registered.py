@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url, parse_json_object
+from aveverify._core.encoding import (
+    EncodingError,
+    JsonObject,
+    decode_segment,
+    parse_json_object_strictly,
+    read_object,
+)
 from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
 
 NumericDate = int | float
@@ -19,6 +25,9 @@ _MILLISECONDS_OF_2001: Final = 1_000_000_000_000
 _TEXT_CLAIMS: Final = ("iss", "sub", "jti")
 _DATE_CLAIMS: Final = ("exp", "nbf", "iat")
 _ENCRYPTED_DOTS: Final = 4
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
+_HINT_OF_SEGMENTS: Final = {1: Hint.OPAQUE_TOKEN, _ENCRYPTED_DOTS + 1: Hint.ENCRYPTED}
 _WRAPPING: Final = b"\"' \t\r\n"
 
 
@@ -54,6 +63,9 @@ def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
 
     Source: PRE-01; ENC-043; ENC-047.
     """
+    # What nearly every token is; the questions below are those of all others.
+    if type(token) is str and len(token) <= max_token_bytes and token.isascii():
+        return token.encode()
     if not isinstance(token, (str, bytes)):
         message = f"a token is str or bytes, not {type(token).__name__}"
         raise TypeError(message)
@@ -83,29 +95,57 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     payload_end = token.find(b".", header_end + 1)
     if header_end < 0:
         raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint_at_form(token))
-    fault = None
-    try:
-        payload = decode_base64url(token[header_end + 1 : payload_end if payload_end >= 0 else None])
-        claims = parse_json_object(payload)
-    except EncodingError as error:
-        fault = error.fault
-    if fault is not None:
-        raise InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint_at_form(token))
+    payload = decode_segment(token[header_end + 1 : payload_end if payload_end >= 0 else None])
+    if payload is None:
+        raise _malformed_payload(token, Fault.NOT_BASE64URL)
+    claims = read_object(payload)
+    if claims is None:
+        claims = _read_strictly(token, payload)
     # PRE-03, PRE-05: also for claims that this provider will not use.
-    for name in _TEXT_CLAIMS:
-        if type(claims.get(name, "")) is not str and claims[name] is not None:
-            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
-    for name in _DATE_CLAIMS:
-        value = claims.get(name)
-        if value is not None:
-            check_numeric_date(name, value)
+    get = claims.get
+    issuer, audience = get("iss"), get("aud")
+    if type(issuer) is not str or type(get("sub", "")) is not str or type(get("jti", "")) is not str:
+        _check_text_claims(claims)
+    exp, iat = get("exp"), get("iat")
+    if (
+        type(exp) is not int
+        or type(iat) is not int
+        or not 0 <= exp <= MAX_NUMERIC_DATE
+        or not 0 <= iat <= MAX_NUMERIC_DATE
+        or "nbf" in claims
+    ):
+        _check_dates(claims)
     # PRE-06
-    issuer = claims.get("iss")
     if issuer is None:
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="PRE-06", claim="iss")
-    return UnverifiedClaims(
-        token, header_end, payload_end, payload, claims, issuer, _parse_audiences(claims.get("aud"))
-    )
+    audiences = (audience,) if type(audience) is str else _parse_audiences(audience)
+    return _new(UnverifiedClaims, (token, header_end, payload_end, payload, claims, issuer, audiences))
+
+
+def _malformed_payload(token: bytes, fault: Fault) -> InvalidTokenError:
+    return InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint_at_form(token))
+
+
+def _read_strictly(token: bytes, payload: bytes) -> JsonObject:
+    try:
+        return parse_json_object_strictly(payload)
+    except EncodingError as error:
+        fault = error.fault
+    raise _malformed_payload(token, fault)
+
+
+def _check_dates(claims: JsonObject) -> None:
+    # PRE-03, PRE-05: null is absent.
+    for name in _DATE_CLAIMS:
+        if claims.get(name) is not None:
+            check_numeric_date(name, claims[name])
+
+
+def _check_text_claims(claims: JsonObject) -> None:
+    # PRE-03: null is absent.
+    for name in _TEXT_CLAIMS:
+        if claims.get(name) is not None and type(claims[name]) is not str:
+            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
 
 
 def check_numeric_date(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
@@ -135,14 +175,14 @@ def round_date(value: NumericDate) -> int:
 
     Source: PRE-05.
     """
+    if type(value) is int:
+        return value
     whole = int(value)
     return whole + 1 if value - whole >= 0.5 else whole  # noqa: PLR2004 - the half
 
 
 def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON value
     # PRE-03, SEL-01: no aud is no audiences.
-    if type(value) is str:
-        return (value,)
     if value is None:
         return ()
     if type(value) is list and all(type(entry) is str for entry in value):
@@ -159,6 +199,9 @@ def hint_at_form(token: bytes) -> Hint | None:
     Returns:
         The most likely mistake, if it can be told.
     """
+    # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
+    if token[:2] == b"ey" and token[-1] not in _WRAPPING:
+        return _HINT_OF_SEGMENTS.get(len(token.split(b".", _ENCRYPTED_DOTS + 1)))
     start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX

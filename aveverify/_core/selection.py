@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from aveverify._core.registered import UnverifiedClaims
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
+_SCHEMES: Final = ("https://", "http://")
 _SIMILAR: Final = re.compile(r"^(?:\w+://)?(?:api\.|www\.)?([^/:]*)(?::\d+)?(.*?)/*$")
 
 
@@ -41,7 +42,7 @@ class _Routes:
 class ProviderTable:
     """The providers of a verifier, by issuer and audience."""
 
-    __slots__ = ("_by_issuer", "_similar")
+    __slots__ = ("_as_written", "_by_issuer", "_similar")
 
     def __init__(self, providers: Sequence[Configured]) -> None:
         self._by_issuer: dict[str, _Routes] = {}
@@ -52,6 +53,12 @@ class ProviderTable:
                 routes.by_audience.setdefault(provider.application_id, index)
             elif routes.any_audience is None:
                 routes.any_audience = index
+        # What most tokens say, to the letter.
+        self._as_written = {
+            provider.issuer: self._by_issuer[provider.issuer.rstrip("/")]
+            for provider in providers
+            if provider.issuer.startswith(_SCHEMES)
+        }
         self._similar = frozenset(map(_simplify, self._by_issuer))
 
     def select(self, claims: UnverifiedClaims) -> int:
@@ -68,21 +75,32 @@ class ProviderTable:
 
         Source: SEL-01 to SEL-05.
         """
-        # SEL-02: no other normalisation; case, ports, blanks and dot segments all count.
-        issuer = claims.issuer if claims.issuer.startswith(("https://", "http://")) else f"https://{claims.issuer}"
-        routes = self._by_issuer.get(issuer.rstrip("/"))
-        if routes is None:
-            hint = Hint.SIMILAR_ISSUER if _simplify(issuer) in self._similar else None
-            raise InvalidTokenError(Reason.UNKNOWN_ISSUER, rule="SEL-04", issuer=claims.issuer, hint=hint)
-        # SEL-01
-        found = [index for text in claims.audiences if (index := routes.by_audience.get(text)) is not None]
-        if routes.any_audience is not None:
-            found.append(routes.any_audience)
-        if not found:
+        routes = self._as_written.get(claims.issuer) or self._find_routes(claims.issuer)
+        # SEL-01; SEL-03: the lowest index wins.
+        found = routes.any_audience
+        for text in claims.audiences:
+            index = routes.by_audience.get(text)
+            if index is not None and (found is None or index < found):
+                found = index
+        if found is None:
             raise InvalidTokenError(
                 Reason.AUDIENCE_MISMATCH, rule="SEL-01", issuer=claims.issuer, hint=_hint_at_audience(claims, routes)
             )
-        return min(found)
+        return found
+
+    def _find_routes(self, text: str) -> _Routes:
+        # SEL-02: no other normalisation; case, ports, blanks and dot segments all count.
+        issuer = text if text.startswith(_SCHEMES) else f"https://{text}"
+        routes = self._by_issuer.get(issuer.rstrip("/"))
+        if routes is None:
+            similar = self._similar
+            raise InvalidTokenError(
+                Reason.UNKNOWN_ISSUER,
+                rule="SEL-04",
+                issuer=text,
+                hint=lambda: Hint.SIMILAR_ISSUER if _simplify(issuer) in similar else None,
+            )
+        return routes
 
 
 def _simplify(issuer: str) -> str:

@@ -5,9 +5,14 @@ The key brings its algorithm; the token's `alg` was compared with it before and 
 
 from __future__ import annotations
 
+from typing import Final
+
 from aveverify._core.compact import UnverifiedToken, VerifiedToken
 from aveverify._core.jwk import PublicKey
 from aveverify.errors import InvalidTokenError, ProviderKind, Reason
+
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
 
 
 def verify_signature(token: UnverifiedToken, key: PublicKey, kind: ProviderKind) -> VerifiedToken:
@@ -36,4 +41,4 @@ def verify_signature(token: UnverifiedToken, key: PublicKey, kind: ProviderKind)
             kid=header.kid,
             alg=header.alg,
         )
-    return VerifiedToken(token.claims, token.unverified.issuer, token.unverified.payload)
+    return _new(VerifiedToken, (token.claims, token.unverified.issuer, token.unverified.payload))

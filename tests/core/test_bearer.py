@@ -165,8 +165,7 @@ NOTHING = ChallengeParameters()
         pytest.param(
             MALFORMED,
             NOTHING,
-            'Bearer error="invalid_request", error_description="The Authorization header is malformed or occurs more'
-            ' than once"',
+            'Bearer error="invalid_request", error_description="The credentials are malformed or occur more than once"',
             id="malformed header",
         ),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from aveverify import KeysUnavailableError, Provider
 from aveverify._core.custom_jwt import check_times
-from aveverify._core.judge import Verdict, Wait, judge
+from aveverify._core.judge import Entry, Verdict, Wait, judge, make_entry
 from aveverify._core.jwk import KeySet
 from aveverify._core.key_cache import Need, Snapshot
 from aveverify._core.selection import ProviderTable
@@ -60,8 +60,8 @@ class Bench:
         return ProviderTable([provider for provider, _ in self.layout])
 
     @property
-    def providers(self) -> Sequence[tuple[Provider, int]]:
-        return [(provider, index) for index, (provider, _) in enumerate(self.layout)]
+    def entries(self) -> Sequence[Entry[int]]:
+        return [make_entry(provider, index) for index, (provider, _) in enumerate(self.layout)]
 
     def keys_of(self, source: int) -> Snapshot | None:
         self.asked.append(source)

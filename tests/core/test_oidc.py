@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aveverify._core.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
-from aveverify._core.oidc import check_expiry, check_without_keys, decide_validity, parse_token, select_key
+from aveverify._core.oidc import check_claims, check_without_keys, decide_validity, parse_token, select_key
 from aveverify._core.registered import MAX_NUMERIC_DATE
 from aveverify.errors import Fault, Hint, Reason, Step
 from tests.core.making import (
@@ -534,9 +534,9 @@ def test_the_one_eligible_key_may_be_unfit(bad: Json, alg: str) -> None:
 def test_a_token_expires_at_its_exp(exp: float, now: float, leeway_seconds: float, *, good: bool) -> None:
     """OIDC-19; design §4: refused where floor(now) - exp >= leeway."""
     if good:
-        check_expiry(exp, now, leeway_seconds)
+        check_claims({"exp": exp}, now, leeway_seconds)
     else:
-        error = refused(lambda: check_expiry(exp, now, leeway_seconds))
+        error = refused(lambda: check_claims({"exp": exp}, now, leeway_seconds))
         assert (error.reason, error.rule, error.claim) == (Reason.EXPIRED, "OIDC-19", "exp")
         assert (error.step, error.convex_code) == (Step.CHECK, "Unauthenticated")
 

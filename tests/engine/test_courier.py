@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event as ThreadEvent
 from threading import Semaphore
-from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -25,6 +24,7 @@ from aveverify import (
 from aveverify.document_store import StoredDocument
 from aveverify.events import Event, FetchFailed, ProviderDown, ServedStale
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.engine.flights import join_flights
 
 FRESH = CachePolicy().fresh_seconds
 STALE = CachePolicy().stale_if_error_seconds
@@ -70,9 +70,7 @@ class MemoryStore:
 def _flights_end_with_their_test() -> Iterator[None]:
     """What a flight logs when nobody waits for it any more is not for the next test to read."""
     yield
-    for thread in enumerate_threads():
-        if thread.name == "aveverify-keys":
-            thread.join(30)
+    join_flights()
 
 
 @pytest.fixture

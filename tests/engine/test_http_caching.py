@@ -23,6 +23,7 @@ from aveverify.events import Event, KeysFetched, KeysRotated
 from aveverify.status import ProviderStatus
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
+from tests.engine.flights import join_flights
 
 DISCOVERY = "/.well-known/openid-configuration"
 POLICY = CachePolicy()
@@ -133,6 +134,7 @@ class TestValidators:
         assert verify_any(verifier, token) is known
         status = status_of(verifier)
         assert (status.state, status.age_seconds, status.failures) == ("fresh", 0, 0)
+        join_flights()
         assert [event.changed for event in told if isinstance(event, KeysFetched)] == [True, False]
         assert not any(isinstance(event, KeysRotated) for event in told)
         assert len(origin.key_requests) == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 from threading import Thread
 from typing import Any
 
@@ -36,6 +35,7 @@ from aveverify.events import (
 )
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
+from tests.engine.flights import join_flights
 from tests.engine.gate import Gate
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -497,9 +497,7 @@ class TestEvents:
 
 def settle(verifier: Verifier) -> None:
     """Wait until no flight is under way, not even one that nobody waits for."""
-    for thread in threading.enumerate():
-        if thread.name == "aveverify-keys":
-            thread.join(30)
+    join_flights()
     assert not verifier.status().providers[0].is_fetching
 
 

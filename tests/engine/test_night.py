@@ -39,6 +39,7 @@ from aveverify._flight import Landing
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.core.making import key_set, rsa_jwk
+from tests.engine.flights import flights, join_flights
 from tests.engine.gate import Gate
 from tests.engine.server import Answer, ScriptedServer, drip, raw, serve, whole
 
@@ -220,12 +221,6 @@ def test_hdr_030_a_night_of_random_kids_costs_the_issuer_two_requests_in_half_a_
         night.clock.tick(seconds=30)
         assert night.verifier.verify(night.issuer.token()).subject
     assert night.count(path) == 1 + 2 * 10
-
-
-def join_flights() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "aveverify-keys":
-            thread.join(30)
 
 
 class TestIsolation:
@@ -550,7 +545,7 @@ class TestLateAnswers:
         with pytest.raises(KeysUnavailableError):
             verifier.verify(stolen)
         assert moving.holds.wait(30)
-        late = [thread for thread in threading.enumerate() if thread.name == "aveverify-keys"]
+        late = flights()
         # The key is stolen: the issuer makes a new one, and publishes it elsewhere.
         issuer.rotate(keep_old=False)
         moving.has_moved = True

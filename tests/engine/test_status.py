@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +35,7 @@ from aveverify.events import (
 )
 from aveverify.status import ProviderStatus, State
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.engine.flights import flights, join_flights
 from tests.engine.gate import Gate
 
 POLICY = CachePolicy()
@@ -54,17 +54,6 @@ def gate(issuer: FakeIssuer) -> Iterator[Gate]:
 def one(verifier: Verifier) -> ProviderStatus:
     """The status of the first provider."""
     return verifier.status().providers[0]
-
-
-def flights() -> list[threading.Thread]:
-    """The threads that fetch keys."""
-    return [thread for thread in threading.enumerate() if thread.name == "aveverify-keys"]
-
-
-def settle() -> None:
-    """Wait for every flight, also for those that nobody waits for."""
-    for thread in flights():
-        thread.join(30)
 
 
 def document_of(issuer: FakeIssuer) -> bytes:
@@ -158,13 +147,13 @@ class TestStatus:
         for failures in (1, 2, 3):
             clock.tick(seconds=FRESH)
             verifier.verify(issuer.token())
-            settle()
+            join_flights()
             found = one(verifier)
             assert (found.state, found.failures, found.last_error is None) == ("stale", failures, False)
         issuer.come_up()
         clock.tick(seconds=60)
         verifier.verify(issuer.token())
-        settle()
+        join_flights()
         assert (one(verifier).state, one(verifier).failures, one(verifier).last_error) == ("fresh", 0, None)
 
     def test_keys_of_the_configuration_have_no_age(self, clock: FakeClock) -> None:
@@ -190,7 +179,7 @@ class TestStatus:
         assert gate.arrived.wait(30)
         assert one(verifier).is_fetching
         gate.open()
-        settle()
+        join_flights()
         assert not one(verifier).is_fetching
 
     def test_refusals_are_counted_by_the_budget_that_was_spent(self, verifier: Verifier, issuer: FakeIssuer) -> None:
@@ -342,7 +331,7 @@ class TestEvents:
         with caplog.at_level(logging.INFO, "aveverify"):
             for number in range(2000):
                 verifier.verify(tokens[number % len(tokens)])
-                settle()
+                join_flights()
                 clock.tick(seconds=0.1)
         attempts = one(verifier).failures
         assert 200 / 33 <= attempts <= 200 / 27 + 6
@@ -355,6 +344,7 @@ class TestEvents:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY, on_event=told.append)
         verifier.warm_up()
+        join_flights()
         gate.shut()
         clock.tick(seconds=FRESH * 0.95)
         verifier.verify(issuer.token())
@@ -368,7 +358,7 @@ class TestEvents:
         issuer.go_down()
         clock.tick(seconds=2)
         verifier.verify(issuer.token())
-        settle()
+        join_flights()
         assert sum(isinstance(event, ServedStale) for event in told) == 1
 
 
@@ -391,13 +381,14 @@ class TestLeftoverThreads:
         assert one(verifier).last_error == "earlier fetches have not come back"
         # As soon as they come back, keys are fetched again.
         gate.open()
-        settle()
+        join_flights()
         clock.tick(seconds=40)
         assert verifier.verify(issuer.token()).subject
 
     def test_net_007_with_keys_at_hand_nobody_notices(self, issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
         verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
         verifier.warm_up()
+        join_flights()
         gate.shut()
         clock.tick(seconds=FRESH)
         for _ in range(50):
@@ -460,7 +451,7 @@ class TestRevocation:
             except InvalidTokenError:
                 break
             # The refresh ahead has all the time it needs.
-            settle()
+            join_flights()
             clock.tick(seconds=5)
         worst = POLICY.worst_case_trust_seconds(max_age_seconds=max_age_seconds)
         assert clock.now() - removed_at <= worst

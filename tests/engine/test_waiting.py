@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 
@@ -27,6 +27,7 @@ from aveverify._desk import Desk
 from aveverify._flight import Landing
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
+from tests.engine.flights import flights, join_flights
 from tests.engine.gate import Gate
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -365,13 +366,9 @@ def test_clk_001_a_wall_clock_that_steps_back_makes_keys_neither_older_nor_young
 
 
 def test_no_thread_of_ours_outlives_its_flight(gated: Verifier, issuer: FakeIssuer) -> None:
-    import threading  # noqa: PLC0415 - only this test counts threads
-
     gated.verify(issuer.token())
-    for thread in threading.enumerate():
-        if thread.name == "aveverify-keys":
-            Thread.join(thread, 30)
-    assert not any(thread.name == "aveverify-keys" for thread in threading.enumerate())
+    join_flights()
+    assert flights() == []
 
 
 class JumpingClock:

@@ -36,6 +36,32 @@ class ConfigVector:
     expect: dict[str, Any] = field(repr=False)
 
 
+def header_of(token: str | bytes) -> str:
+    """The first segment of a token."""
+    text = token.decode("latin-1") if isinstance(token, bytes) else token
+    return text.partition(".")[0]
+
+
+class Primers:
+    """For each vector, tokens that are accepted in the same world under the same header."""
+
+    def __init__(self, vectors: list[TokenVector]) -> None:
+        self.vectors = vectors
+        self._by_place: dict[tuple[str, str], list[str | bytes]] = {}
+        for vector in vectors:
+            if vector.expect["verdict"] == "accept":
+                self._by_place.setdefault(self._place(vector), []).append(vector.presentations[0])
+
+    def of(self, vector: TokenVector) -> tuple[str | bytes, ...]:
+        """A few tokens, other than the vector's own."""
+        found = self._by_place.get(self._place(vector), [])
+        return tuple(token for token in found[:3] if token not in vector.presentations)
+
+    @staticmethod
+    def _place(vector: TokenVector) -> tuple[str, str]:
+        return json.dumps([vector.providers, vector.http]), header_of(vector.presentations[0])
+
+
 def committed() -> list[Path]:
     """The compressed copies, in a stable order."""
     files = [path for folder in FOLDERS for path in sorted((HERE / folder).glob("*.jsonl.gz"))]

@@ -96,12 +96,13 @@ class World:
         self._vector = vector
         self.endpoints = Endpoints(vector.http, configured_addresses(vector.providers))
 
-    def verifier(self) -> Verifier:
-        """A verifier with the vector's providers, all options at their defaults, that has seen nothing yet."""
+    def verifier(self, **options: Any) -> Verifier:  # noqa: ANN401 - those of the constructor
+        """A verifier with the vector's providers, options at their defaults unless given, that has seen nothing yet."""
         return Verifier(
             *parse_auth_config({"providers": self._vector.providers}),
             clock=StandingClock(self._vector.now),
             fetcher=self.endpoints,
+            **options,
         )
 
 

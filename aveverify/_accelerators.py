@@ -1,0 +1,43 @@
+"""The extra `fast`: decoders in C that are used where they are installed. They decide nothing.
+
+Whatever they cannot vouch for goes to the strict readers of `aveverify._core.encoding`, so a verdict never depends on
+them. `AVEVERIFY_FAST=0` in the environment, read once, leaves them unused: tests compare both ways so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+DecodeJson = Callable[[bytes], Any]
+EncodeJson = Callable[[Any], bytes]
+DecodeBase64 = Callable[[bytes, bytes, bool], bytes]
+
+
+class Accelerators(NamedTuple):
+    """The three functions that are used.
+
+    Attributes:
+        decode_json: From JSON to values; does not see repeated names.
+        encode_json: From values to JSON without white space.
+        decode_base64: Takes the text with its padding, the last two characters of the alphabet, and whether to refuse
+            all others.
+    """
+
+    decode_json: DecodeJson
+    encode_json: EncodeJson
+    decode_base64: DecodeBase64
+
+
+def load() -> Accelerators | None:
+    """Import the decoders; None where one of the two packages is not installed."""
+    try:
+        import msgspec  # noqa: PLC0415 - optional
+        import pybase64  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return Accelerators(msgspec.json.Decoder().decode, msgspec.json.Encoder().encode, pybase64.b64decode)
+
+
+ACCELERATORS: Final = load() if os.environ.get("AVEVERIFY_FAST") != "0" else None

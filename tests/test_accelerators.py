@@ -1,0 +1,30 @@
+"""The extra `fast`: used where it is installed, not missed where it is not, and left out by a switch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from aveverify import _accelerators
+
+
+@pytest.mark.parametrize("package", ["msgspec", "pybase64"])
+def test_one_missing_package_leaves_both_unused(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+
+    assert _accelerators.load() is None
+
+
+@pytest.mark.parametrize(("switch", "used"), [("0", "False"), ("1", "True"), ("", "True")], ids=["off", "on", "empty"])
+def test_the_switch_is_read_once_at_the_start(switch: str, used: str) -> None:
+    if _accelerators.load() is None:
+        pytest.skip("the extra `fast` is not installed")
+    code = "from aveverify import _accelerators as it; print(it.ACCELERATORS is not None)"
+    completed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, timeout=50, env={"AVEVERIFY_FAST": switch},
+    )  # fmt: skip
+
+    assert completed.stdout.strip() == used

@@ -1,0 +1,105 @@
+"""How many functions one verification calls: counted, not timed, so that a step more does not slip in unnoticed.
+
+A number that grew needs a reason; one that shrank is to be written here, so that it stays. Counted on one version of
+Python only, each lane for itself: other versions compile the same source to other calls.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from aveverify import Verifier
+from aveverify._accelerators import ACCELERATORS
+from tests.core.making import TestClock, custom_jwt_verifier, es256, good_claims, oidc_verifier, rs256
+
+COUNTED_ON = (3, 11)
+LANE = "plain" if ACCELERATORS is None else "fast"
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != COUNTED_ON or sys.implementation.name != "cpython",
+    reason=f"calls are counted on CPython {COUNTED_ON[0]}.{COUNTED_ON[1]} only",
+)
+
+CLAIMS = {"name": "Ada", "email": "a@mail.example", "email_verified": True, "nonce": "n", "auth_time": 1, "plan": "pro"}
+# Without blanks, as issuers write it.
+PAYLOADS = [json.dumps(good_claims(sub=f"u{index}", **CLAIMS), separators=(",", ":")).encode() for index in range(4)]
+OIDC = [rs256().token(payload) for payload in PAYLOADS]
+CUSTOM = [es256().token(payload) for payload in PAYLOADS]
+
+
+def oidc(size: int) -> Verifier:
+    return oidc_verifier(rs256().jwk, clock=TestClock(), token_cache_size=size)
+
+
+def custom(size: int) -> Verifier:
+    return custom_jwt_verifier(es256().jwk, algorithm="ES256", clock=TestClock(), token_cache_size=size)
+
+
+def count_calls(call: Callable[[], object]) -> int:
+    """How many functions, of Python and of C, are called below one call."""
+    calls = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    # A collection in between would count the finalizers of others.
+    gc.disable()
+    before = sys.getprofile()
+    try:
+        sys.setprofile(note)
+        call()
+        sys.setprofile(before)
+    finally:
+        sys.setprofile(before)
+        gc.enable()
+    # Less the call that ends the counting.
+    return calls - 1
+
+
+def sync_calls(verifier: Verifier, token: str) -> int:
+    return count_calls(lambda: verifier.verify(token))
+
+
+def async_calls(verifier: Verifier, token: str) -> int:
+    def call() -> None:
+        try:
+            verifier.verify_async(token).send(None)
+        except StopIteration:
+            return
+
+    return count_calls(call)
+
+
+EXPECTED = {
+    ("oidc", "cold", "sync"): {"plain": 91, "fast": 85},
+    ("oidc", "cold", "async"): {"plain": 92, "fast": 86},
+    ("oidc", "warm", "sync"): {"plain": 13, "fast": 13},
+    ("oidc", "warm", "async"): {"plain": 14, "fast": 14},
+    ("customJwt", "cold", "sync"): {"plain": 105, "fast": 99},
+    ("customJwt", "cold", "async"): {"plain": 106, "fast": 100},
+    ("customJwt", "warm", "sync"): {"plain": 13, "fast": 13},
+    ("customJwt", "warm", "async"): {"plain": 14, "fast": 14},
+}
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("state", ["cold", "warm"])
+@pytest.mark.parametrize("kind", ["oidc", "customJwt"])
+def test_one_verification_calls_no_more_and_no_fewer_functions(kind: str, state: str, way: str) -> None:
+    make, tokens = (oidc, OIDC) if kind == "oidc" else (custom, CUSTOM)
+    with make(0 if state == "cold" else 10) as verifier:
+        # Keys are fetched, the header is known, and Python has specialised what it specialises.
+        for token in tokens * 20:
+            verifier.verify(token)
+            async_calls(verifier, token)
+        counted = {(sync_calls if way == "sync" else async_calls)(verifier, token) for token in tokens}
+
+    expected = EXPECTED[kind, state, way][LANE]
+    assert counted == {expected}, "more: justify it, or undo it; fewer: write the lower number into EXPECTED"
