@@ -80,6 +80,9 @@ def _choose_verifier(settings: Mapping[str, Any], label: Label) -> Verifier | No
             return Verifier.from_auth_config(value)
     if "APPLICATION_ID" not in settings:
         raise ConfigurationError(Problem.MISSING, label("APPLICATION_ID"))
+    if settings["APPLICATION_ID"] == "":
+        # CFG-17: legal in Convex, where it refuses every token; here it is a variable that nobody has set.
+        raise ConfigurationError(Problem.EMPTY, label("APPLICATION_ID"))
     with _named(lambda field: label(field.upper())):
         return Verifier(Provider(issuer=value, application_id=settings["APPLICATION_ID"]))
 

@@ -11,7 +11,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Response, current_app, has_request_context, request
+from flask import Response, current_app, request
 from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
@@ -191,13 +191,15 @@ def _installed() -> _Installed:
 
 def _visit() -> Visit:
     """Return the visit of this request; the first to ask makes it."""
+    # First, because it raises Flask's own error where there is no request.
+    environ = request.environ
     members = request.__dict__
     visit = members.get(_VISIT)
     if not isinstance(visit, Visit):
         gate = _installed().gate
-        visit = members[_VISIT] = Visit(gate, request.environ, full_path(request.environ) if gate.exempt else "")
+        visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
         # HTP-010: whatever stood there, this request's identity replaces it.
-        request.environ[IDENTITY_KEY] = Pending(visit.ask)
+        environ[IDENTITY_KEY] = Pending(visit.ask)
     return visit
 
 
@@ -233,8 +235,6 @@ def _response(answer: Answer) -> Response:
 
 
 def _identity() -> Identity | None:
-    if not has_request_context():
-        raise ConfigurationError(Problem.NO_MIDDLEWARE, "current_identity", "there is no request here")
     return _visit().ask()
 
 

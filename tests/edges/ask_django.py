@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
 
 from aveverify import Verifier, asgi
 from aveverify.django import ave_optional, ave_required
-from tests.edges import django_settings
+from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.world import Client, Edge, LeftOut, Reply, Request, Server, View, http_scope, wsgi_environ
-
-# Imported for what it does: Django has to be configured before it is used.
-assert django_settings
 
 MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 
@@ -28,10 +29,30 @@ def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:  # noqa: A
     return {"VERIFIER": verifier, **{name.upper(): value for name, value in options.items()}}
 
 
+@contextmanager
+def exceptions_pass() -> Iterator[None]:
+    """Raise what a view raised, in the place of the 500 that Django makes of it; as Django's test client does."""
+    raised: list[BaseException] = []
+
+    def keep(**_signal: object) -> None:
+        error = sys.exception()
+        assert error is not None
+        raised.append(error)
+
+    got_request_exception.connect(keep)
+    try:
+        yield
+    finally:
+        got_request_exception.disconnect(keep)
+    if raised:
+        raise raised[0]
+
+
 def ask_wsgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of an environ
     """Send a request through Django's handler for WSGI."""
     server = Server()
-    server.call(WSGIHandler(), wsgi_environ(request, **members))
+    with exceptions_pass():
+        server.call(WSGIHandler(), wsgi_environ(request, **members))
     return Reply(
         server.reply.status, {name.lower(): text for name, text in server.reply.headers.items()}, b"".join(server.sent)
     )
@@ -50,7 +71,8 @@ class PatientClient(Client):
 def ask_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of a scope
     """Send a request through Django's handler for ASGI."""
     client = PatientClient({"type": "http.request", "body": request.body, "more_body": False})
-    client.call(ASGIHandler(), http_scope(request, **members))
+    with exceptions_pass():
+        client.call(cast("asgi.ASGIApp", ASGIHandler()), http_scope(request, **members))
     reply = client.reply
     return reply._replace(headers={name.lower(): text for name, text in reply.headers.items()})
 

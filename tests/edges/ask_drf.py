@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.test import override_settings
 from django.urls import path
-from rest_framework.request import Request as DrfRequest
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -14,6 +13,9 @@ from aveverify import Verifier
 from aveverify.drf import AveAuthentication, exception_handler
 from tests.edges.ask_django import ask_wsgi_handler, configured
 from tests.edges.world import Edge, LeftOut, Reply, Request, View
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request as DrfRequest
 
 
 def make_view(view: View) -> type[APIView]:
@@ -42,7 +44,7 @@ def ask_api_view(verifier: Verifier, view: View, request: Request, **options: An
         reply = ask_wsgi_handler(request)
     # Every response of REST framework says what its view allows.
     reply.headers.pop("allow")
-    return reply if reply.status != 200 else reply._replace(body=reply.body.strip(b'"'))  # noqa: PLR2004
+    return reply if reply.status != 200 else reply._replace(body=reply.body.strip(b'"'))
 
 
 EDGES: dict[str, Edge] = {"drf": ask_api_view}

@@ -46,7 +46,7 @@ def verifier(issuer: FakeIssuer) -> Iterator[Verifier]:
 
 @pytest.fixture(params=list(EDGES))
 def edge(request: pytest.FixtureRequest) -> Edge:
-    """Each way to ask: what the contract says holds for all of them, but for the rows that are left out with a reason."""
+    """Each way to ask: what the contract says holds for all of them, but where a row says it is left out."""
     parameters = request.node.callspec.params.items()
     for row in LEFT_OUT:
         if (row.edge, row.test) == (request.param, request.node.originalname) and row.parameters.items() <= parameters:

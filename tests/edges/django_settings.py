@@ -8,8 +8,6 @@ from django.conf import settings
 if not settings.configured:
     settings.configure(
         ALLOWED_HOSTS=["*"],
-        # Django answers 500 to any exception of a view by itself, unless told to let it pass.
-        DEBUG_PROPAGATE_EXCEPTIONS=True,
         INSTALLED_APPS=[
             "django.contrib.contenttypes",
             "django.contrib.auth",
