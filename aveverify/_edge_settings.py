@@ -16,7 +16,6 @@ from aveverify.verifier import Verifier
 
 Label = Callable[[str], str]
 
-# Each says by itself whose tokens are accepted, so only one of them may stand there.
 _CHOICES: Final = ("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER")
 _OPTIONS: Final = ("REQUIRED", *(name.upper() for name in EdgeOptions.__annotations__))
 NAMES: Final = frozenset((*_CHOICES, "APPLICATION_ID", *_OPTIONS))
@@ -60,31 +59,52 @@ def _choose_verifier(settings: Mapping[str, Any], label: Label) -> Verifier | No
     named = [name for name in _CHOICES if name in settings]
     if len(named) > 1:
         raise ConfigurationError(Problem.OUT_OF_RANGE, label(named[1]), f"{label(named[0])} says already who decides")
-    choice = named[0] if named else None
-    if "APPLICATION_ID" in settings and choice != "ISSUER":
+    if "APPLICATION_ID" in settings and named != ["ISSUER"]:
         raise ConfigurationError(Problem.MISSING, label("ISSUER"), "APPLICATION_ID alone says nothing")
-    if choice is None:
-        return None
-    value = settings[choice]
-    if choice == "VERIFIER":
-        if not isinstance(value, Verifier):
-            raise ConfigurationError(Problem.OUT_OF_RANGE, label(choice), "a Verifier")
-        return value
-    if choice == "PROVIDERS":
-        if not isinstance(value, (list, tuple)) or not value:
-            raise ConfigurationError(Problem.OUT_OF_RANGE, label(choice), "a list of Provider")
-        with _named(lambda field: label(choice) + field.removeprefix("providers")):
-            return Verifier(*value)
-    if choice == "AUTH_CONFIG":
-        with _named(lambda field: label(choice) if field == "the auth config" else f"{label(choice)}.{field}"):
-            return Verifier.from_auth_config(value)
-    if "APPLICATION_ID" not in settings:
+    for name in named:
+        return _MAKERS[name](settings, label)
+    return None
+
+
+def _take_verifier(settings: Mapping[str, Any], label: Label) -> Verifier:
+    verifier = settings["VERIFIER"]
+    if not isinstance(verifier, Verifier):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, label("VERIFIER"), "a Verifier")
+    return verifier
+
+
+def _of_providers(settings: Mapping[str, Any], label: Label) -> Verifier:
+    providers, name = settings["PROVIDERS"], label("PROVIDERS")
+    if not isinstance(providers, (list, tuple)) or not providers:
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, "a list of Provider")
+    with _named(lambda field: name + field.removeprefix("providers")):
+        return Verifier(*providers)
+
+
+def _of_auth_config(settings: Mapping[str, Any], label: Label) -> Verifier:
+    name = label("AUTH_CONFIG")
+    with _named(lambda field: f"{name}.{field}" if field.startswith("providers") else name):
+        return Verifier.from_auth_config(settings["AUTH_CONFIG"])
+
+
+def _of_issuer(settings: Mapping[str, Any], label: Label) -> Verifier:
+    application_id = settings.get("APPLICATION_ID")
+    if application_id is None:
         raise ConfigurationError(Problem.MISSING, label("APPLICATION_ID"))
-    if settings["APPLICATION_ID"] == "":
+    if application_id == "":
         # CFG-17: legal in Convex, where it refuses every token; here it is a variable that nobody has set.
         raise ConfigurationError(Problem.EMPTY, label("APPLICATION_ID"))
     with _named(lambda field: label(field.upper())):
-        return Verifier(Provider(issuer=value, application_id=settings["APPLICATION_ID"]))
+        return Verifier(Provider(issuer=settings["ISSUER"], application_id=application_id))
+
+
+# Each says by itself whose tokens are accepted, so only one of them may stand there.
+_MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any], Label], Verifier]]] = {
+    "VERIFIER": _take_verifier,
+    "PROVIDERS": _of_providers,
+    "AUTH_CONFIG": _of_auth_config,
+    "ISSUER": _of_issuer,
+}
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -36,6 +36,10 @@ from aveverify.testing import FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.ask_django import MIDDLEWARE, ask_asgi_handler, ask_wsgi_handler
 from tests.edges.world import Observer, Request, bearer
+
+AnyView = Callable[..., Any]
+Get = Callable[..., HttpResponse]
+Serve = Callable[..., AbstractContextManager[None]]
 
 DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
 SOURCES = [AuthorizationHeader(), Cookie("session", allowed_origins=["https://app.test"])]
@@ -83,7 +87,7 @@ def _forget_loaded() -> None:
 
 
 @pytest.fixture
-def serve(shared_verifier: Verifier) -> Callable[..., Any]:
+def serve(shared_verifier: Verifier) -> Serve:
     """Serve one view behind the middleware, or behind other ones."""
 
     @contextmanager
@@ -97,18 +101,20 @@ def serve(shared_verifier: Verifier) -> Callable[..., Any]:
 
 def get(token: str | None = None) -> HttpResponse:
     """Ask through Django's test client."""
-    response: Any = Client(headers=dict(bearer(token)) if token else None).get("/")
+    response: HttpResponse = cast("Any", Client(headers=dict(bearer(token)) if token else None)).get("/")
     return response
 
 
 def get_async(token: str | None = None) -> HttpResponse:
     """Ask through Django's asynchronous test client."""
 
-    async def ask() -> Any:  # noqa: ANN401 - a test response
-        return await AsyncClient().get("/", headers=dict(bearer(token)) if token else None)
+    async def ask() -> HttpResponse:
+        response: HttpResponse = await cast("Any", AsyncClient()).get(
+            "/", headers=dict(bearer(token)) if token else None
+        )
+        return response
 
-    response: HttpResponse = asyncio.run(ask())
-    return response
+    return asyncio.run(ask())
 
 
 def who(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
@@ -128,7 +134,7 @@ both_worlds = pytest.mark.parametrize(("get", "who"), [(get, who), (get_async, w
 
 
 @both_worlds
-def test_the_request_has_the_identity(serve: Any, get: Any, who: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_the_request_has_the_identity(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
     with serve(who):
         assert [get(token).content for token in (tokens["good"], None, tokens["other"])] == [b"ada", b"None", b"grace"]
         assert get(tokens["expired"]).status_code == 401
@@ -136,10 +142,10 @@ def test_the_request_has_the_identity(serve: Any, get: Any, who: Any, tokens: di
 
 @both_worlds
 def test_a_request_is_verified_once_by_middleware_and_decorator(
-    serve: Any,
-    get: Any,
-    who: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     checked: list[Identity] = []
 
@@ -150,7 +156,7 @@ def test_a_request_is_verified_once_by_middleware_and_decorator(
 
 
 @pytest.mark.parametrize("world", ["wsgi", "asgi"])
-def test_an_identity_that_stood_there_before_is_overwritten(serve: Any, world: str, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_an_identity_that_stood_there_before_is_overwritten(serve: Serve, world: str, tokens: dict[str, str]) -> None:
     """HTP-010; and in both worlds `get_user_identity` takes the request itself."""
     observer = Observer()
     ask = ask_wsgi_handler if world == "wsgi" else ask_asgi_handler
@@ -162,7 +168,7 @@ def test_an_identity_that_stood_there_before_is_overwritten(serve: Any, world: s
     assert observer.seen == [None, "ada"]
 
 
-def test_the_scope_of_the_server_is_not_changed(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_the_scope_of_the_server_is_not_changed(serve: Serve, tokens: dict[str, str]) -> None:
     planted = object()
     seen: list[Any] = []
 
@@ -180,10 +186,10 @@ def test_the_scope_of_the_server_is_not_changed(serve: Any, tokens: dict[str, st
 
 @both_worlds
 def test_the_context_knows_the_identity_while_the_view_runs(
-    serve: Any,
-    get: Any,
-    who: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         identity = current_identity.get()
@@ -198,10 +204,10 @@ def test_the_context_knows_the_identity_while_the_view_runs(
 
 @both_worlds
 def test_whoever_looks_at_a_deferred_refusal_meets_it(
-    serve: Any,
-    get: Any,
-    who: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     """HTTP-09: `request.ave_identity` is neither an identity nor nobody."""
     seen: list[bool] = []
@@ -228,9 +234,9 @@ def test_a_bare_request_of_a_unit_test_is_verified_by_the_decorator(
 
 @pytest.mark.parametrize("factory", [RequestFactory, AsyncRequestFactory])
 def test_the_requests_of_djangos_factories_will_do(
-    factory: Any,
+    factory: type[RequestFactory | AsyncRequestFactory],
     shared_verifier: Verifier,
-    tokens: dict[str, str],  # noqa: ANN401
+    tokens: dict[str, str],
 ) -> None:
     request = factory().get("/", headers=dict(bearer(tokens["good"])))
 
@@ -247,10 +253,10 @@ def test_the_requests_of_djangos_factories_will_do(
 
 @both_worlds
 def test_the_scopes_of_a_view_add_to_those_of_the_settings(
-    serve: Any,
-    get: Any,
-    who: Any,
-    shared_issuer: FakeIssuer,  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    shared_issuer: FakeIssuer,
 ) -> None:
     def ask(scope: str) -> Any:  # noqa: ANN401 - a response
         return get(shared_issuer.token(sub="ada", scope=scope))
@@ -264,17 +270,17 @@ def test_the_scopes_of_a_view_add_to_those_of_the_settings(
 
 @both_worlds
 def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
-    serve: Any,
-    get: Any,
-    who: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     """HTP-036: the view relies on the decorator and does not ask."""
     with serve(ave_required(who), ON_INVALID="defer"):
         assert [get(tokens[kind]).status_code for kind in ("good", "expired")] == [200, 401]
 
 
-def test_views_of_classes_by_method_or_as_a_whole(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_views_of_classes_by_method_or_as_a_whole(serve: Serve, tokens: dict[str, str]) -> None:
     class ByMethod(View):
         @method_decorator(ave_required)
         def get(self, request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
@@ -299,10 +305,10 @@ def test_scopes_are_checked_where_they_are_written() -> None:
 
 @both_worlds
 @pytest.mark.parametrize("behind", ["middleware", "decorator"])
-def test_only_refusals_of_this_request_become_answers(
-    serve: Any,  # noqa: ANN401
-    get: Any,  # noqa: ANN401
-    who: Any,  # noqa: ANN401
+def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917 - fixtures
+    serve: Serve,
+    get: Get,
+    who: AnyView,
     behind: str,
     shared_verifier: Verifier,
     tokens: dict[str, str],
@@ -329,7 +335,7 @@ def test_only_refusals_of_this_request_become_answers(
     assert caught.value.reason is Reason.BAD_SIGNATURE
 
 
-def test_exempt_paths_are_read_by_nobody(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -> None:
     """HTP-026: the path counts with its prefix."""
     with serve(who, REQUIRED=True, EXEMPT=["/api/"]):
         assert ask_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
@@ -347,18 +353,18 @@ def named(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
 
 async def named_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
     """The same."""
-    users = [await request.auser(), await request.auser()]
+    users = [await request.auser(), request.user]
     return HttpResponse(" ".join(user.name for user in users) if users[0].is_authenticated else "nobody")
 
 
 @pytest.mark.parametrize("loader", ["load_user", "load_user_async"])
 @pytest.mark.parametrize(("get", "view"), [(get, named), (get_async, named_async)], ids=["sync", "async"])
 def test_the_user_is_loaded_once_when_somebody_asks(
-    serve: Any,
+    serve: Serve,
     loader: str,
-    get: Any,
-    view: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    get: Get,
+    view: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     with serve(ave_required(view), USER_LOADER=f"tests.edges.test_django.{loader}"):
         assert get(tokens["good"]).content == b"Ada Ada"
@@ -368,17 +374,17 @@ def test_the_user_is_loaded_once_when_somebody_asks(
 
 @both_worlds
 def test_a_user_that_nobody_asks_for_is_not_loaded(
-    serve: Any,
-    get: Any,
-    who: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
 ) -> None:
     with serve(who, USER_LOADER=load_user):
         assert get(tokens["good"]).content == b"ada"
     assert LOADED == []
 
 
-def test_without_djangos_users_an_unknown_user_is_none(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_without_djangos_users_an_unknown_user_is_none(serve: Serve, tokens: dict[str, str]) -> None:
     def view(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
         return HttpResponse(str(bool(request.user)))
 
@@ -386,7 +392,7 @@ def test_without_djangos_users_an_unknown_user_is_none(serve: Any, tokens: dict[
         assert get(tokens["other"]).content == b"False"
 
 
-def test_the_user_of_an_anonymous_request_is_left_alone(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: dict[str, str]) -> None:
     def set_user(get_response: Any) -> Any:  # noqa: ANN401 - a middleware
         def middleware(request: Any) -> Any:  # noqa: ANN401 - a middleware
             request.user = AnonymousUser()
@@ -399,15 +405,15 @@ def test_the_user_of_an_anonymous_request_is_left_alone(serve: Any, tokens: dict
         assert [get(token).content for token in (None, tokens["good"])] == [b"nobody", b"Ada Ada"]
 
 
-def test_the_user_of_a_refused_token_cannot_be_had(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_the_user_of_a_refused_token_cannot_be_had(serve: Serve, tokens: dict[str, str]) -> None:
     with serve(named, ON_INVALID="defer", USER_LOADER=load_user):
         assert get(tokens["expired"]).status_code == 401
     assert LOADED == []
 
 
 def test_a_check_may_be_a_coroutine_function_where_the_edge_is_asynchronous(
-    serve: Any,
-    tokens: dict[str, str],  # noqa: ANN401
+    serve: Serve,
+    tokens: dict[str, str],
 ) -> None:
     with serve(who_async, CHECK="tests.edges.test_django.check_async"):
         assert [get_async(tokens[kind]).status_code for kind in ("good", "other")] == [200, 401]
@@ -419,7 +425,7 @@ def test_a_check_may_be_a_coroutine_function_where_the_edge_is_asynchronous(
 
 
 @pytest.mark.parametrize("first", ["csrf", "ave"])
-def test_csrf_is_checked_unless_the_token_comes_in_a_header(serve: Any, first: str, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_csrf_is_checked_unless_the_token_comes_in_a_header(serve: Serve, first: str, tokens: dict[str, str]) -> None:
     """No other site can make a browser send an Authorization header; a cookie it can (HTP-031)."""
     order = ["django.middleware.csrf.CsrfViewMiddleware", *MIDDLEWARE]
     origin = {"origin": "https://app.test"}
@@ -492,7 +498,7 @@ def test_a_server_that_is_configured_wrongly_does_not_start(settings: object, fi
     assert caught.value.field == field
 
 
-def test_sources_may_be_dotted_paths(serve: Any, tokens: dict[str, str]) -> None:  # noqa: ANN401
+def test_sources_may_be_dotted_paths(serve: Serve, tokens: dict[str, str]) -> None:
     for sources in ("tests.edges.test_django.SOURCES", [SOURCES[0], "tests.edges.test_django.COOKIE"]):
         with serve(who, TOKEN_SOURCES=sources):
             client = Client(headers={"origin": "https://app.test"})

@@ -236,7 +236,7 @@ def test_async_views(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
 
 def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     class View(MethodView):
-        decorators = (ave.required,)
+        decorators = [ave.required]  # noqa: RUF012 - as Flask has it
 
         def get(self, word: str) -> str:
             return f"{word} {current_identity.subject}"
@@ -344,7 +344,7 @@ def test_a_loader_may_be_a_coroutine_function(
     async def view() -> str:
         return str(current_user)
 
-    app.add_url_rule("/", "user", ave.required(view if is_async else lambda: str(current_user)))
+    app.add_url_rule("/", "user", ave.required(view) if is_async else ave.required(lambda: str(current_user)))
 
     assert get(app, tokens["good"]).text == "ADA"
 
