@@ -16,9 +16,8 @@ from aveverify.verifier import Verifier
 
 Label = Callable[[str], str]
 
-_CHOICES: Final = ("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER")
 _OPTIONS: Final = ("REQUIRED", *(name.upper() for name in EdgeOptions.__annotations__))
-NAMES: Final = frozenset((*_CHOICES, "APPLICATION_ID", *_OPTIONS))
+NAMES: Final = frozenset(("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", *_OPTIONS))
 
 
 def make_gate_from(
@@ -31,8 +30,8 @@ def make_gate_from(
     """Make the rules of an edge from settings.
 
     Args:
-        settings: `VERIFIER`, `PROVIDERS`, `AUTH_CONFIG`, or `ISSUER` with `APPLICATION_ID`; and what `EdgeOptions`
-            describes, in capitals.
+        settings: `VERIFIER`, or one of `PROVIDERS`, `AUTH_CONFIG`, and `ISSUER` with `APPLICATION_ID`; and what
+            `EdgeOptions` describes, in capitals.
         label: How a setting is called where it stands.
         verifier: What counts where the settings name none.
         options: Arguments of `make_gate` that count where the settings say nothing; `required` is False by default.
@@ -56,7 +55,10 @@ def make_gate_from(
 
 
 def _choose_verifier(settings: Mapping[str, Any], label: Label) -> Verifier | None:
-    named = [name for name in _CHOICES if name in settings]
+    if "VERIFIER" in settings:
+        # Whoever has made one means it, above all a test that keeps the rest of the settings.
+        return _take_verifier(settings, label)
+    named = [name for name in _MAKERS if name in settings]
     if len(named) > 1:
         raise ConfigurationError(Problem.OUT_OF_RANGE, label(named[1]), f"{label(named[0])} says already who decides")
     if "APPLICATION_ID" in settings and named != ["ISSUER"]:
@@ -100,7 +102,6 @@ def _of_issuer(settings: Mapping[str, Any], label: Label) -> Verifier:
 
 # Each says by itself whose tokens are accepted, so only one of them may stand there.
 _MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any], Label], Verifier]]] = {
-    "VERIFIER": _take_verifier,
     "PROVIDERS": _of_providers,
     "AUTH_CONFIG": _of_auth_config,
     "ISSUER": _of_issuer,

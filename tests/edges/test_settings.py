@@ -50,6 +50,11 @@ def place(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - how to read,
             id="auth config",
         ),
         pytest.param({"VERIFIER": Verifier(PROVIDER)}, (PROVIDER,), id="verifier"),
+        pytest.param(
+            {"VERIFIER": Verifier(PROVIDER), "ISSUER": "https://other.example", "APPLICATION_ID": "other"},
+            (PROVIDER,),
+            id="verifier of a test, before everything else",
+        ),
     ],
 )
 def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str, Any], providers: object) -> None:  # noqa: ANN401
