@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from threading import get_ident
 from typing import Any, cast
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse
@@ -545,3 +546,28 @@ def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str
         found = [message.id for message in run_checks(tags=["security"]) if str(message.id).startswith("aveverify")]
 
     assert found == ids
+
+
+# --- two worlds -----------------------------------------------------------------------------------------------------
+
+
+def test_the_middleware_belongs_to_the_world_of_what_stands_behind_it(shared_verifier: Verifier) -> None:
+    """Or Django would put a thread between them."""
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
+        assert iscoroutinefunction(AveAuthMiddleware(who_async))
+        assert not iscoroutinefunction(AveAuthMiddleware(who))
+
+
+@both_worlds
+def test_a_request_is_verified_on_the_thread_that_serves_it(
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    tokens: dict[str, str],
+) -> None:
+    threads: list[int] = []
+
+    with serve(who, CHECK=lambda _: threads.append(get_ident())):
+        get(tokens["good"])
+
+    assert threads == [get_ident()]
