@@ -354,8 +354,8 @@ def named(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
 
 async def named_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
     """The same."""
-    users = [await request.auser(), request.user]
-    return HttpResponse(" ".join(user.name for user in users) if users[0].is_authenticated else "nobody")
+    users = [await request.auser(), await request.auser(), request.user]
+    return HttpResponse(" ".join(user.name for user in users[1:]) if users[0].is_authenticated else "nobody")
 
 
 @pytest.mark.parametrize("loader", ["load_user", "load_user_async"])

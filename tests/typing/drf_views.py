@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type, TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_type
 
 from rest_framework.decorators import permission_classes
 from rest_framework.permissions import BasePermission, IsAuthenticated
