@@ -162,7 +162,7 @@ class AveAuth:
                 _admit(scopes, required=required)
                 if is_async and iscoroutinefunction(self._load_user):
                     _user()
-                return current_app.ensure_sync(view)(*args, **kwargs)
+                return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
 
             return checked
 
@@ -191,12 +191,12 @@ def _installed() -> _Installed:
 
 def _visit() -> Visit:
     """Return the visit of this request; the first to ask makes it."""
-    # First, because it raises Flask's own error where there is no request.
-    environ = request.environ
+    # Through the proxy once; it raises Flask's own error where there is no request.
     members = request.__dict__
     visit = members.get(_VISIT)
     if not isinstance(visit, Visit):
         gate = _installed().gate
+        environ = members["environ"]
         visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
         # HTP-010: whatever stood there, this request's identity replaces it.
         environ[IDENTITY_KEY] = Pending(visit.ask)
