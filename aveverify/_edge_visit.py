@@ -1,4 +1,4 @@
-"""One request as the synchronous frameworks see it: its credentials are read and verified once, by whoever asks first.
+"""One request as Flask and Django see it: its credentials are read and verified once, by whoever asks first.
 
 Middleware, decorator and view of one request share one `Visit`. It knows a WSGI environ, or what looks like one.
 """
