@@ -82,6 +82,12 @@ class Deferred(NamedTuple):
     error: AveVerifyError
 
 
+class Pending(NamedTuple):
+    """An identity that is looked for when somebody first asks for it, by the edges that verify lazily."""
+
+    ask: Callable[[], Identity | None]
+
+
 class LiveIdentity:
     """Whose WebSocket it is at this moment: a new token may change that after it was accepted."""
 
@@ -142,6 +148,13 @@ class Gate(NamedTuple):
             verdict = self.check(identity)
             _heed(await verdict if inspect.isawaitable(verdict) else verdict, identity)
         return identity
+
+    def demanding(self, scopes: Sequence[str]) -> Gate:
+        """Return the same rules with further scopes, those of one view."""
+        if not scopes:
+            return self
+        demanded = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
+        return self._replace(parameters=self.parameters._replace(scopes=demanded))
 
     def refuse(self, error: AveVerifyError | None) -> Answer:
         """Log a refusal and write its answer.
@@ -314,6 +327,8 @@ def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a requ
     if isinstance(found, Deferred):
         # Whoever asks twice must not get a longer traceback each time.
         raise found.error.with_traceback(None)
+    if isinstance(found, Pending):
+        return found.ask()
     raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aveverify._core.bearer import parse_authorization
 from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
+
+# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
+_PREFLIGHT: Final = frozenset({"HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD"})
 
 
 def read_environ(environ: WSGIEnvironment, sources: Sequence[TokenSource]) -> bytes | None:
@@ -42,3 +45,11 @@ def full_path(environ: WSGIEnvironment) -> str:
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     # PEP 3333: the bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def is_preflight(environ: WSGIEnvironment) -> bool:
+    """Tell whether a request is a CORS preflight, which never carries credentials.
+
+    Source: HTP-027: exactly this method, with both of Fetch's headers.
+    """
+    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.keys() >= _PREFLIGHT

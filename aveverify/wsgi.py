@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
-from aveverify._edge_wsgi import full_path, read_environ
+from aveverify._edge_wsgi import full_path, is_preflight, read_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
     Headers = list[tuple[str, str]]
     Write = Callable[[bytes], object]
-
-# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
-_PREFLIGHT: Final = frozenset({"HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD"})
 
 
 class AveAuthMiddleware:
@@ -69,7 +66,7 @@ class AveAuthMiddleware:
                 token = read_environ(environ, gate.sources)
                 if token is not None:
                     found = gate.admit(token)
-                elif gate.required and not _is_preflight(environ):
+                elif gate.required and not is_preflight(environ):
                     found = gate.refuse(None)
         except REFUSALS as error:
             found = gate.refuse_or_defer(error)
@@ -176,11 +173,6 @@ class _ChunksInContext:
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(chunks, wrapper)
-
-
-def _is_preflight(environ: WSGIEnvironment) -> bool:
-    # HTP-027: exactly this method, with both of Fetch's headers.
-    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.keys() >= _PREFLIGHT
 
 
 def _head(answer: Answer) -> tuple[str, Headers]:

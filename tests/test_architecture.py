@@ -76,6 +76,19 @@ ROOMS = {
         ("cachetools",),
     ),
     "otel": Room(("otel",), ("words",), ("verifier",), ("opentelemetry",)),
+    "edge settings": Room(("_edge_settings",), ("words", "values", "verifier", "edges")),
+    "flask": Room(
+        ("flask",), ("words", "core", "values", "edges", "edge settings"), ("verifier",), ("flask", "werkzeug")
+    ),
+    "django": Room(
+        ("django", "django.*"), ("words", "core", "values", "edges", "edge settings"), (), ("asgiref", "django")
+    ),
+    "drf": Room(
+        ("drf", "_drf_schema"),
+        ("words", "core", "values", "edges", "django"),
+        (),
+        ("django", "drf_spectacular", "rest_framework"),
+    ),
     "edges": Room(("_edge", "_edge_*", "sources", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
     "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
@@ -205,6 +218,9 @@ def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
         pytest.param("_keys", "httpx", id="the engine fetches through the seam"),
         pytest.param("verifier", "aveverify.testing", id="nobody needs the testing room"),
         pytest.param("asgi", "starlette.types", id="the bare middleware needs no framework"),
+        pytest.param("flask", "aveverify.django", id="no framework's edge needs another"),
+        pytest.param("django._requests", "rest_framework.request", id="Django does not know what is built on it"),
+        pytest.param("_edge_settings", "flask", id="what edges share knows no framework"),
         pytest.param("provider", "aveverify", id="no room goes through the front door"),
     ],
 )
@@ -247,6 +263,9 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
         pytest.param("starlette", {"starlette", "cli"}, id="starlette"),
         pytest.param("flask", {"flask"}, id="flask"),
+        pytest.param("django", {"django", "drf", "_drf_schema"}, id="django"),
+        pytest.param("rest_framework", {"drf"}, id="rest_framework"),
+        pytest.param("drf_spectacular", {"_drf_schema"}, id="drf_spectacular"),
         pytest.param("uvicorn", {"cli"}, id="uvicorn"),
         pytest.param("msgspec", {"_accelerators"}, id="msgspec"),
         pytest.param("pybase64", {"_accelerators"}, id="pybase64"),
@@ -331,8 +350,8 @@ def run(*arguments: str) -> str:
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
     heavy = (
-        "httpx", "httpcore", "starlette", "flask", "werkzeug", "jwt", "asyncio", "ssl", "http.client", "uvicorn",
-        "redis", "opentelemetry", "cryptography",
+        "httpx", "httpcore", "starlette", "flask", "werkzeug", "django", "asgiref", "rest_framework", "jwt", "asyncio",
+        "ssl", "http.client", "uvicorn", "redis", "opentelemetry", "cryptography",
     )  # fmt: skip
     loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
 
@@ -342,7 +361,11 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
 def test_testing_and_the_command_are_not_loaded_with_the_package() -> None:
     loaded = run("-c", "import sys, aveverify; print([n for n in sys.modules if n.startswith('aveverify.')])")
 
-    assert not {name for name in ast.literal_eval(loaded) if name.split(".")[1] in ("testing", "cli", "asgi", "wsgi")}
+    assert not {
+        name
+        for name in ast.literal_eval(loaded)
+        if name.split(".")[1] in ("testing", "cli", "asgi", "wsgi", "flask", "django", "drf")
+    }
 
 
 @pytest.mark.parametrize("switches", [[], ["-O"], ["-OO"]], ids=["as always", "-O", "-OO"])

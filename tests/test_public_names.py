@@ -31,6 +31,7 @@ from aveverify import (
 from aveverify import errors as errors_module
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.wsgi import AveAuthMiddleware as WsgiMiddleware
+from tests.edges import django_settings  # noqa: F401 - REST framework needs a Django that is configured
 
 # Design §3, with the typed dictionary of `to_convex()` and the version.
 NAMES = {
@@ -39,7 +40,16 @@ NAMES = {
     "KeysUnavailableError", "ConfigurationError", "Clock", "SystemClock", "Fetcher", "FetchRequest", "FetchResponse",
     "FetchError", "HttpxFetcher", "__version__", "current_identity",
 }  # fmt: skip
-MODULES = ["aveverify", "aveverify.asgi", "aveverify.wsgi", "aveverify.sources", "aveverify.testing"]
+MODULES = [
+    "aveverify",
+    "aveverify.asgi",
+    "aveverify.wsgi",
+    "aveverify.sources",
+    "aveverify.testing",
+    "aveverify.flask",
+    "aveverify.django",
+    "aveverify.drf",
+]
 EMPTY = inspect.Parameter.empty
 
 

@@ -79,6 +79,15 @@ class Observer:
 Edge = Callable[..., Reply]
 
 
+class LeftOut(NamedTuple):
+    """A row that does not fit an edge: the edge, the test, the parameters that name the row, and why."""
+
+    edge: str
+    test: str
+    parameters: dict[str, object]
+    reason: str
+
+
 @dataclass(frozen=True)
 class Scene:
     """One way to ask, and whom to ask: what a row of the contract needs."""

@@ -1,0 +1,148 @@
+"""One request as Flask and Django see it: its credentials are read and verified once, by whoever asks first.
+
+Middleware, decorator and view of one request share one `Visit`. It knows a WSGI environ, or what looks like one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aveverify._core.bearer import Answer, make_answer
+from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
+from aveverify._edge_wsgi import is_preflight, read_environ
+from aveverify.errors import AveVerifyError, InsufficientScopeError
+from aveverify.identity import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from wsgiref.types import WSGIEnvironment
+
+
+class Visit:
+    """What one request has shown so far.
+
+    Args:
+        gate: The rules.
+        environ: The request.
+        path: Its whole decoded path; it decides whether the request is exempt.
+
+    Attributes:
+        gate: The rules.
+        error: Why the credentials were refused; None where they were not, or where nobody has looked.
+    """
+
+    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "gate")
+
+    def __init__(self, gate: Gate, environ: WSGIEnvironment, path: str) -> None:
+        self.gate = gate
+        self.error: AveVerifyError | None = None
+        self._environ = environ
+        self._path = path
+        self._outcome: Identity | Deferred | Answer | None = None
+        self._is_settled = False
+
+    @property
+    def is_exempt(self) -> bool:
+        """Whether the path needs no credentials, so that nothing is read."""
+        return self._path in self.gate.exempt
+
+    def find_token(self) -> bytes | None:
+        """Return the token; None where there is none or the path is exempt.
+
+        Raises:
+            InvalidRequestError: It is malformed, or there are several.
+        """
+        return None if self.is_exempt else read_environ(self._environ, self.gate.sources)
+
+    @property
+    def is_ambient(self) -> bool:
+        """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""
+        sources = self.gate.sources
+        if not any(source.is_ambient for source in sources):
+            return False
+        return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
+
+    def settle(self) -> Identity | Deferred | Answer | None:
+        """Read and verify the credentials, unless that is done.
+
+        Returns:
+            The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
+        """
+        if not self._is_settled:
+            try:
+                token = self.find_token()
+                self._outcome = None if token is None else self.gate.admit(token)
+            except REFUSALS as error:
+                self._refuse(error)
+            self._is_settled = True
+        return self._outcome
+
+    async def settle_async(self) -> Identity | Deferred | Answer | None:
+        """Read and verify the credentials without blocking the event loop; see `settle`."""
+        if not self._is_settled:
+            try:
+                token = self.find_token()
+                self._outcome = None if token is None else await self.gate.admit_async(token)
+            except REFUSALS as error:
+                self._refuse(error)
+            self._is_settled = True
+        return self._outcome
+
+    def _refuse(self, error: AveVerifyError) -> None:
+        # Without the frames of the verification, where a crash report would find the token among the locals.
+        self.error = error.with_traceback(None)
+        self._outcome = self.gate.refuse_or_defer(error)
+
+    def ask(self) -> Identity | None:
+        """Return the identity; None for nobody.
+
+        Raises:
+            InvalidRequestError: The credentials are malformed.
+            InvalidTokenError: The token is refused.
+            InsufficientScopeError: The token lacks a scope that all requests need.
+            KeysUnavailableError: The keys cannot be had.
+        """
+        outcome = self.settle()
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return outcome if isinstance(outcome, Identity) else None
+
+    def judge(self, scopes: Sequence[str], *, required: bool, asks: bool = False) -> AveVerifyError | Answer | None:
+        """Decide whether the request may reach a view, once it is settled.
+
+        Args:
+            scopes: What the view demands of a token beside what all requests need.
+            required: Whether the view needs somebody.
+            asks: Whether the view relies on the answer, so that no refusal is deferred.
+
+        Returns:
+            None lets it pass. An error is the refusal of what the request has shown; an answer that of a request that
+            has shown nothing.
+        """
+        outcome = self._outcome
+        if isinstance(outcome, Answer) or (asks and self.error is not None):
+            return self.error
+        gate = self.gate.demanding(scopes)
+        if isinstance(outcome, Identity):
+            try:
+                check_scopes(outcome, gate.parameters.scopes)
+            except InsufficientScopeError as error:
+                gate.refuse(error)
+                return error.with_traceback(None)
+        elif outcome is None and required and not is_preflight(self._environ):
+            return gate.refuse(None)
+        return None
+
+    def owns(self, error: AveVerifyError) -> bool:
+        """Tell whether an error that a view let through is about this client.
+
+        The refusal of some other token, which the application verified by itself, is not. Scopes always are.
+        """
+        return error is self.error or isinstance(error, InsufficientScopeError)
+
+    def write(self, error: AveVerifyError) -> Answer:
+        """Write the answer to an error that this request owns."""
+        parameters = self.gate.parameters
+        if isinstance(error, InsufficientScopeError):
+            parameters = parameters._replace(scopes=error.required)
+        return make_answer(error, parameters)

@@ -1,0 +1,62 @@
+"""System checks: what `manage.py check` says about the settings, without asking any issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+
+from aveverify.django._settings import SETTING, kept
+from aveverify.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from django.apps import AppConfig
+
+_OURS: Final = "aveverify.django.AveAuthMiddleware"
+_DJANGOS: Final = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
+    """Report what is wrong with `AVEVERIFY`.
+
+    Args:
+        app_configs: The applications that are checked; settings belong to none of them.
+        _options: What Django passes beside it.
+
+    Returns:
+        E001: the setting is missing, or no verifier is named. E002: a name or a value is wrong.
+    """
+    del app_configs
+    try:
+        kept.get()
+    except ConfigurationError as error:
+        number = "E001" if error.problem is Problem.MISSING else "E002"
+        return [Error(str(error), id=f"aveverify.{number}")]
+    return []
+
+
+def check_middleware_order(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
+    """Report a middleware of Django's that would replace the user whom `USER_LOADER` has found.
+
+    Args:
+        app_configs: As in `check_settings`.
+        _options: As there.
+
+    Returns:
+        W001: `AuthenticationMiddleware` stands behind `AveAuthMiddleware`.
+    """
+    del app_configs
+    order = list(settings.MIDDLEWARE)
+    configured = getattr(settings, SETTING, None)
+    has_loader = isinstance(configured, Mapping) and "USER_LOADER" in configured
+    if has_loader and {_OURS, _DJANGOS} <= set(order) and order.index(_DJANGOS) > order.index(_OURS):
+        return [
+            Warning(
+                "AuthenticationMiddleware replaces the user that USER_LOADER has found",
+                hint="Put AveAuthMiddleware behind it in MIDDLEWARE.",
+                id="aveverify.W001",
+            )
+        ]
+    return []

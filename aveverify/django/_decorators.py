@@ -1,0 +1,116 @@
+"""The decorators of views: with the middleware they read what it has found, without it they verify by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponse
+
+from aveverify._edge import check_scope_list
+from aveverify._edge_visit import Visit
+from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
+from aveverify.errors import AveVerifyError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# What a view is in urls.py, and what it may expect of its request behind the decorator.
+View = Callable[Concatenate[HttpRequest, P], R]
+Required = Callable[Concatenate[AveRequest, P], R]
+Optional = Callable[Concatenate[AveOptionalRequest, P], R]
+Admit = Callable[[HttpRequest, Visit], HttpResponse | None]
+
+
+@overload
+def ave_required(view: Required[P, R], /) -> View[P, R]: ...
+
+
+@overload
+def ave_required(*, scopes: Sequence[str] = ()) -> Callable[[Required[P, R]], View[P, R]]: ...
+
+
+def ave_required(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+    """Let only requests with a good token reach a view: `@ave_required`, or with scopes.
+
+    It relies on the answer, so it refuses at once, also where `ON_INVALID` defers refusals.
+
+    Args:
+        view: The view, synchronous or not; of a class, by `method_decorator` or around `as_view()`.
+        scopes: What the token must hold beside `SCOPES` of the settings.
+
+    Returns:
+        The view behind the check; without a view, the decorator.
+
+    Raises:
+        ConfigurationError: The scopes are not a list of scope tokens.
+    """
+    return _decorate(view, scopes, required=True)
+
+
+@overload
+def ave_optional(view: Optional[P, R], /) -> View[P, R]: ...
+
+
+@overload
+def ave_optional(*, scopes: Sequence[str] = ()) -> Callable[[Optional[P, R]], View[P, R]]: ...
+
+
+def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+    """Let requests without a token reach a view, too; a bad one is refused (HTP-036). See `ave_required`."""
+    return _decorate(view, scopes, required=False)
+
+
+def _decorate(view: Callable[..., Any] | None, scopes: Sequence[str], *, required: bool) -> Any:  # noqa: ANN401 - as above
+    check_scope_list(scopes)
+
+    def admit(request: HttpRequest, visit: Visit) -> HttpResponse | None:
+        verdict = visit.judge(scopes, required=required, asks=required)
+        if verdict is not None:
+            return respond(request, visit, verdict)
+        show(request, visit)
+        return None
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        return _check_async(view, admit) if iscoroutinefunction(view) else _check(view, admit)
+
+    return decorate if view is None else decorate(view)
+
+
+def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
+        visit = visit_of(request)
+        visit.settle()
+        refusal = admit(request, visit)
+        if refusal is not None:
+            return refusal
+        try:
+            return view(request, *args, **kwargs)
+        except AveVerifyError as error:
+            return _answer(request, visit, error)
+
+    return checked
+
+
+def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
+    @wraps(view)
+    async def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
+        visit = visit_of(request)
+        await visit.settle_async()
+        refusal = admit(request, visit)
+        if refusal is not None:
+            return refusal
+        try:
+            return await view(request, *args, **kwargs)
+        except AveVerifyError as error:
+            return _answer(request, visit, error)
+
+    return checked
+
+
+def _answer(request: HttpRequest, visit: Visit, error: AveVerifyError) -> HttpResponse:
+    if not visit.owns(error):
+        raise error
+    return respond(request, visit, error)

@@ -1,0 +1,104 @@
+"""The middleware: every request is verified before any view, without a thread of its own in either world."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from aveverify._edge import current_identity
+from aveverify._edge_visit import Visit
+from aveverify.django._requests import respond, show, visit_of
+from aveverify.django._settings import kept
+from aveverify.errors import AveVerifyError
+from aveverify.identity import Identity
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+
+class AveAuthMiddleware:
+    """Verifies the bearer token of every request; `request.ave_identity` and `get_user_identity` give the result.
+
+    A request whose token does not come from a cookie is not checked for CSRF: no other site can make a browser send an
+    Authorization header. Put it behind Django's `AuthenticationMiddleware`, whose user it replaces.
+
+    Args:
+        get_response: What comes behind it.
+
+    Raises:
+        ConfigurationError: `AVEVERIFY` in the settings is wrong.
+    """
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+        # A server that is configured wrongly must not start.
+        kept.get()
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request.
+
+        Args:
+            request: The request; gets the identity.
+
+        Returns:
+            The response of whatever comes behind, or a refusal.
+        """
+        if self._is_async:
+            return self._serve_async(request)
+        visit = visit_of(request)
+        visit.settle()
+        refusal = _admit(request, visit)
+        if refusal is not None:
+            return refusal
+        token = current_identity.enter(request)
+        try:
+            return self._get_response(request)
+        finally:
+            current_identity.leave(token)
+
+    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
+        visit = visit_of(request)
+        await visit.settle_async()
+        refusal = _admit(request, visit)
+        if refusal is not None:
+            return refusal
+        token = current_identity.enter(request)
+        try:
+            return await cast("Awaitable[HttpResponseBase]", self._get_response(request))
+        finally:
+            current_identity.leave(token)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Answer a refusal that a view let through.
+
+        Args:
+            request: The request.
+            exception: Whatever the view raised.
+
+        Returns:
+            The answer; None where the exception is none of ours.
+        """
+        visit = visit_of(request)
+        if isinstance(exception, AveVerifyError) and visit.owns(exception):
+            return respond(request, visit, exception)
+        return None
+
+
+def _admit(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
+    verdict = visit.judge((), required=visit.gate.required and not visit.is_exempt)
+    if verdict is not None:
+        return respond(request, visit, verdict)
+    if isinstance(visit.settle(), Identity) and not visit.is_ambient:
+        # What Django's own test client says of its requests; read by CsrfViewMiddleware.
+        request.__dict__["_dont_enforce_csrf_checks"] = True
+    show(request, visit)
+    return None

@@ -1,0 +1,210 @@
+"""Django REST framework: an authentication class and permissions, configured by `AVEVERIFY` in Django's settings.
+
+A refusal carries the status, headers and body of the contract by itself; `exception_handler` does the same for what a
+view lets through, and for REST framework's own 401. design §6; REST framework's documentation of authentication.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from django.utils.functional import SimpleLazyObject
+from rest_framework import views
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.permissions import BasePermission
+
+from aveverify._core.bearer import Answer, make_challenge
+from aveverify._edge import Deferred, check_scope_list, granted_scopes
+from aveverify.django._requests import respond, show, visit_of
+from aveverify.django._settings import kept
+from aveverify.errors import AveVerifyError, InsufficientScopeError
+from aveverify.identity import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpRequest, HttpResponse
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+    from aveverify._edge_visit import Visit
+
+__all__ = ["AveAuthentication", "HasScope", "HasScopes", "exception_handler"]
+
+
+class Refusal(APIException):
+    """An answer of the contract as REST framework's exception: the same status, challenge and body.
+
+    It is no `AuthenticationFailed`, which becomes a 403 wherever another authentication class stands first.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(json.loads(answer.body))
+        self.answer = answer
+        self.status_code = answer.status
+        headers = dict(answer.headers)
+        self.auth_header = headers.get("www-authenticate")
+        self.wait = int(headers["retry-after"]) if "retry-after" in headers else None
+
+
+class AveAuthentication(BaseAuthentication):
+    """Authenticates by a bearer token: `request.auth` is the identity, `request.user` too, or `USER_LOADER`'s user.
+
+    A request without a token is left to the next authentication class, unless `REQUIRED` says otherwise. A bad token
+    is refused at once (HTP-036), and with `ON_INVALID` set to `"defer"` when the view looks at user or identity.
+    """
+
+    def __init__(self) -> None:
+        # Its generator makes one of these for each view; whoever does without drf-spectacular never loads it.
+        if "drf_spectacular.extensions" in sys.modules:
+            import_module("aveverify._drf_schema")
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Verify the token of a request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The user and the identity; None for nobody.
+
+        Raises:
+            Refusal: The request is refused: 400, 401, 403 or 503.
+            PermissionDenied: The token came in a cookie, and the CSRF check failed.
+        """
+        inner = _inner(request)
+        visit = visit_of(inner)
+        outcome = visit.settle()
+        verdict = visit.judge((), required=visit.gate.required and not visit.is_exempt)
+        if verdict is not None:
+            raise _refusal(request, visit, verdict)
+        show(inner, visit)
+        if isinstance(outcome, Deferred):
+            raiser = _Raiser(request, visit)
+            return SimpleLazyObject(raiser), SimpleLazyObject(raiser)
+        if not isinstance(outcome, Identity):
+            return None
+        if visit.is_ambient:
+            # Views of REST framework are exempt from Django's own check.
+            SessionAuthentication().enforce_csrf(request)
+        return (outcome if kept.get().load_user is None else inner.user), outcome
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge of REST framework's own 401."""
+        visit = visit_of(_inner(request))
+        return make_challenge(visit.error, visit.gate.parameters)
+
+
+class _Raiser:
+    """Raises the deferred refusal of a request, as REST framework's exception."""
+
+    def __init__(self, request: Request, visit: Visit) -> None:
+        self._request = request
+        self._visit = visit
+
+    def __call__(self) -> object:
+        try:
+            return self._visit.ask()
+        except AveVerifyError as error:
+            refusal = _refusal(self._request, self._visit, error)
+        raise refusal
+
+
+class _ScopePermission(BasePermission):
+    """A token with all of these scopes; made by `HasScopes`."""
+
+    scopes: tuple[str, ...] = ()
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the identity of the request has all scopes.
+
+        Args:
+            request: The request.
+            view: The view. Where the permission stands in its list by itself, a refusal is raised with its challenge;
+                in a combination the others have their say first.
+
+        Returns:
+            Whether they are granted.
+
+        Raises:
+            Refusal: 403, or 401 for nobody.
+        """
+        # A deferred refusal is raised here, when its stand-in is looked at.
+        identity = request.auth if isinstance(request.auth, Identity) else None
+        if identity is not None and set(self.scopes) <= set(granted_scopes(identity)):
+            return True
+        if type(self) in view.permission_classes:
+            visit = visit_of(_inner(request))
+            gate = visit.gate.demanding(self.scopes)
+            error = None if identity is None else InsufficientScopeError(gate.parameters.scopes)
+            raise _refusal(request, visit, gate.refuse(error))
+        return False
+
+
+def HasScopes(*scopes: str) -> type[BasePermission]:  # noqa: N802 - a class to whoever lists it
+    """Make a permission that demands all of these scopes; combine it with `&`, `|` and `~` like any other.
+
+    Args:
+        scopes: The scopes.
+
+    Returns:
+        A permission class.
+
+    Raises:
+        ConfigurationError: One is no scope token of RFC 6749 §3.3.
+    """
+    check_scope_list(scopes)
+    return type("HasScopes", (_ScopePermission,), {"scopes": scopes, "__doc__": f"Demands {' '.join(scopes)}."})
+
+
+def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802 - as above
+    """Make a permission that demands a scope; see `HasScopes`."""
+    return HasScopes(scope)
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """Answer every refusal to the letter of the contract: `REST_FRAMEWORK = {"EXCEPTION_HANDLER": …}`.
+
+    Args:
+        exc: What the view raised.
+        context: What REST framework knows of the request.
+
+    Returns:
+        The answer to a refusal, to an error of `get_user_identity`, or to missing credentials; for everything else
+        what REST framework's own handler says.
+    """
+    request: Request = context["request"]
+    inner = _inner(request)
+    verdict: AveVerifyError | Answer | None = None
+    if isinstance(exc, Refusal):
+        verdict = exc.answer
+    elif isinstance(exc, AveVerifyError):
+        verdict = exc if visit_of(inner).owns(exc) else None
+    elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
+        visit = visit_of(inner)
+        verdict = visit.error or visit.gate.refuse(None)
+    if verdict is None:
+        return views.exception_handler(exc, context)
+    views.set_rollback()
+    return respond(inner, visit_of(inner), verdict)
+
+
+def _first(authenticators: Sequence[object] | None) -> object:
+    return authenticators[0] if authenticators else None
+
+
+def _inner(request: Request) -> HttpRequest:
+    return request._request  # noqa: SLF001 - REST framework's own name for the request of Django
+
+
+def _refusal(request: Request, visit: Visit, verdict: AveVerifyError | Answer) -> Refusal:
+    # REST framework's exceptions carry no further headers; a view does.
+    view = request.parser_context.get("view")
+    if view is not None:
+        vary = view.headers.get("Vary")
+        view.headers |= {"Cache-Control": "no-store", "Vary": f"{vary}, Authorization" if vary else "Authorization"}
+    return Refusal(verdict if isinstance(verdict, Answer) else visit.write(verdict))

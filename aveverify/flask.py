@@ -1,0 +1,254 @@
+"""Flask: an extension that verifies the bearer token of a request when somebody first asks for its user.
+
+Refusals are raised, so that error handlers see them; those of this extension write what RFC 6750 asks for. Nothing is
+kept from one request to the next. Flask's own documentation of extensions; design §6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
+
+from flask import Response, current_app, request
+from werkzeug.exceptions import Unauthorized
+from werkzeug.local import LocalProxy
+
+from aveverify._core.bearer import Answer
+from aveverify._edge import IDENTITY_KEY, EdgeOptions, Gate, Pending, check_scope_list
+from aveverify._edge_settings import make_gate_from
+from aveverify._edge_visit import Visit
+from aveverify._edge_wsgi import full_path
+from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.identity import Identity
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.sansio.scaffold import Scaffold
+
+    from aveverify.verifier import Verifier
+
+__all__ = ["AveAuth", "FlaskOptions", "current_identity", "current_user"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Scaffold")
+LoadUser = Callable[[Identity], object | Awaitable[object]]
+L = TypeVar("L", bound=LoadUser)
+
+_EXTENSION: Final = "aveverify"
+_PREFIX: Final = "AVEVERIFY_"
+# Where a request object holds its visit and its user: not in `g`, which a test may keep for several requests.
+_VISIT: Final = "_aveverify_visit"
+_USER: Final = "_aveverify_user"
+
+
+class FlaskOptions(EdgeOptions, total=False):
+    """What the extension can be told; `AVEVERIFY_*` in the application's config counts more.
+
+    Attributes:
+        required: Whether every request needs credentials, but those to exempt paths; False by default.
+    """
+
+    required: bool
+
+
+class AveAuth:
+    """Verifies bearer tokens for a Flask application.
+
+    Args:
+        app: The application; or call `init_app` later, once for each application.
+        verifier: Decides about tokens, where the application's config names no issuer.
+        options: Everything else that an edge can be told: `FlaskOptions`.
+
+    Raises:
+        ConfigurationError: Names what is missing or wrong.
+    """
+
+    def __init__(
+        self, app: Flask | None = None, verifier: Verifier | None = None, **options: Unpack[FlaskOptions]
+    ) -> None:
+        self._verifier = verifier
+        self._options = options
+        self._load_user: LoadUser | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Install the extension in an application.
+
+        Args:
+            app: The application; its config may hold `AVEVERIFY_ISSUER` and the like.
+
+        Raises:
+            ConfigurationError: Names the config that is missing, unknown or wrong.
+        """
+        if _EXTENSION in app.extensions:
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "app", "it has an AveAuth already")
+        settings = {name.removeprefix(_PREFIX): app.config[name] for name in app.config if name.startswith(_PREFIX)}
+        gate = make_gate_from(settings, _PREFIX.__add__, verifier=self._verifier, options=self._options)
+        app.extensions[_EXTENSION] = _Installed(self, gate)
+        app.before_request(_begin)
+        # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
+        if AveVerifyError not in app.error_handler_spec[None][None]:
+            app.register_error_handler(AveVerifyError, _answer)
+
+    @overload
+    def required(self, view: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def required(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def required(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+        """Let only requests with a good token reach a view: `@ave.required`, or with scopes.
+
+        It relies on the answer, so it refuses at once, also where the extension defers refusals.
+
+        Args:
+            view: The view, synchronous or not.
+            scopes: What the token must hold beside what all requests need.
+
+        Returns:
+            The view behind the check; without a view, the decorator.
+
+        Raises:
+            ConfigurationError: The scopes are not a list of scope tokens.
+        """
+        return self._decorate(view, scopes, required=True)
+
+    @overload
+    def optional(self, view: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def optional(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def optional(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+        """Let requests without a token reach a view, too; a bad one is refused (HTP-036). See `required`."""
+        return self._decorate(view, scopes, required=False)
+
+    def protect(self, blueprint: S, /, *, scopes: Sequence[str] = (), required: bool = True) -> S:
+        """Do for all views of a blueprint what `required` or `optional` does for one.
+
+        Args:
+            blueprint: The blueprint, before it is registered.
+            scopes: What a token must hold.
+            required: Whether there must be one.
+
+        Returns:
+            The blueprint.
+        """
+        check_scope_list(scopes)
+        cast("Any", blueprint).before_request(lambda: _admit(scopes, required=required))
+        return blueprint
+
+    def load_user(self, loader: L, /) -> L:
+        """Register the function that finds the application's own user of an identity, for `current_user`.
+
+        It runs once for each request, when somebody asks. A coroutine function runs before the decorated views that
+        are coroutine functions, because nothing in these could wait for it.
+        """
+        self._load_user = loader
+        return loader
+
+    def _decorate(self, view: Callable[..., Any] | None, scopes: Sequence[str], *, required: bool) -> Any:  # noqa: ANN401 - as above
+        check_scope_list(scopes)
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            is_async = iscoroutinefunction(view)
+
+            @wraps(view)
+            def checked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
+                _admit(scopes, required=required)
+                if is_async and iscoroutinefunction(self._load_user):
+                    _user()
+                return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
+
+            return checked
+
+        return decorate if view is None else decorate(view)
+
+    def _user_of(self, identity: Identity) -> object:
+        if self._load_user is None:
+            raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
+        return current_app.ensure_sync(self._load_user)(identity)
+
+
+class _Installed:
+    """The extension in one application."""
+
+    def __init__(self, extension: AveAuth, gate: Gate) -> None:
+        self.extension = extension
+        self.gate = gate
+
+
+def _installed() -> _Installed:
+    found = current_app.extensions.get(_EXTENSION)
+    if not isinstance(found, _Installed):
+        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
+    return found
+
+
+def _visit() -> Visit:
+    """Return the visit of this request; the first to ask makes it."""
+    # Through the proxy once; it raises Flask's own error where there is no request.
+    members = request.__dict__
+    visit = members.get(_VISIT)
+    if not isinstance(visit, Visit):
+        gate = _installed().gate
+        environ = members["environ"]
+        visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
+        # HTP-010: whatever stood there, this request's identity replaces it.
+        environ[IDENTITY_KEY] = Pending(visit.ask)
+    return visit
+
+
+def _begin() -> None:
+    visit = _visit()
+    if visit.gate.required:
+        visit.settle()
+        _raise(visit.judge((), required=not visit.is_exempt))
+
+
+def _admit(scopes: Sequence[str], *, required: bool) -> None:
+    visit = _visit()
+    visit.settle()
+    _raise(visit.judge(scopes, required=required, asks=required))
+
+
+def _raise(verdict: AveVerifyError | Answer | None) -> None:
+    if isinstance(verdict, Answer):
+        raise Unauthorized(response=_response(verdict))
+    if verdict is not None:
+        raise verdict
+
+
+def _answer(error: AveVerifyError) -> Response:
+    visit = _visit()
+    if not visit.owns(error):
+        raise error
+    return _response(visit.write(error))
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, list(answer.headers))
+
+
+def _identity() -> Identity | None:
+    return _visit().ask()
+
+
+def _user() -> object:
+    identity = _identity()
+    if identity is None:
+        return None
+    members = request.__dict__
+    if _USER not in members:
+        members[_USER] = _installed().extension._user_of(identity)  # noqa: SLF001 - one room
+    return members[_USER]
+
+
+# Typed as what they stand for, like Flask's own proxies. For a request that may be anonymous, ask
+# `get_user_identity(request)`, whose type says so; the proxy of nobody is false.
+current_identity: Identity = cast("Identity", LocalProxy(_identity))
+current_user: Any = LocalProxy(_user)

@@ -1,0 +1,78 @@
+"""Two ways to ask the extension of Flask: by its decorators, and by its config for the whole application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from flask import request as flask_request
+
+from aveverify import Verifier
+from aveverify.flask import AveAuth
+from tests.edges.world import METHODS, Edge, LeftOut, Reply, Request, View
+
+
+def new_app(**config: object) -> Flask:
+    """An application that lets the exceptions of its views pass."""
+    app = Flask("tests.edges")
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.config.update(config)
+    return app
+
+
+def open_app(app: Flask, request: Request) -> Reply:
+    """Send a request through Flask's test client."""
+    answer = app.test_client().open(
+        "/", method=request.method, headers=request.headers, query_string=request.query, data=request.body
+    )
+    return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
+
+
+def ask_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask a view behind `@ave.required(scopes=…)` or `@ave.optional(scopes=…)`."""
+    app = new_app()
+    required, scopes = options.pop("required"), options.pop("scopes", ())
+    ave = AveAuth(app, verifier, **options)
+    decorate = ave.required(scopes=scopes) if required else ave.optional(scopes=scopes)
+    app.add_url_rule(
+        "/", "view", decorate(lambda: view(flask_request)), methods=list(METHODS), provide_automatic_options=False
+    )
+    return open_app(app, request)
+
+
+def ask_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask a bare view of an application whose config says everything; without `required`, behind `@ave.optional`."""
+    app = new_app(
+        AVEVERIFY_VERIFIER=verifier, **{f"AVEVERIFY_{name.upper()}": value for name, value in options.items()}
+    )
+    ave = AveAuth()
+    ave.init_app(app)
+
+    def ask() -> str:
+        return view(flask_request)
+
+    app.add_url_rule(
+        "/",
+        "view",
+        ask if options["required"] else ave.optional(ask),
+        methods=list(METHODS),
+        provide_automatic_options=False,
+    )
+    return open_app(app, request)
+
+
+EDGES: dict[str, Edge] = {"flask_decorators": ask_decorators, "flask_config": ask_config}
+LEFT_OUT = [
+    LeftOut(
+        "flask_decorators",
+        "test_an_exception_of_the_application_is_its_own",
+        {"kind": "expired", "on_invalid": "defer"},
+        "@ave.required relies on the answer, so it defers nothing",
+    ),
+    LeftOut(
+        "flask_decorators",
+        "test_a_view_may_answer_a_deferred_refusal_by_itself",
+        {"kind": "reader"},
+        "the scopes of a decorator are those of its view, which is not run without them",
+    ),
+]

@@ -1,0 +1,1 @@
+"""Checked by mypy, never executed: the types that reach a view."""

@@ -1,0 +1,72 @@
+"""What a view of Django knows of its user."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
+
+from aveverify import Identity, get_user_identity
+from aveverify.django import AveOptionalRequest, AveRequest, ave_optional, ave_required
+
+
+@ave_required
+def bare(request: AveRequest, number: int) -> JsonResponse:
+    """Behind `ave_required` there is an identity."""
+    assert_type(request.ave_identity, Identity)
+    assert_type(get_user_identity(request), Identity | None)
+    return JsonResponse({"number": number})
+
+
+@ave_required(scopes=["read"])
+async def with_scopes(request: AveRequest) -> HttpResponse:
+    """A coroutine function stays one."""
+    return HttpResponse(request.ave_identity.subject)
+
+
+@ave_optional
+def optional(request: AveOptionalRequest) -> HttpResponse:
+    """Behind `ave_optional` there may be none."""
+    assert_type(request.ave_identity, Identity | None)
+    return HttpResponse(request.ave_identity.subject)  # type: ignore[union-attr]
+
+
+@ave_optional
+def plain(request: HttpRequest) -> HttpResponse:
+    """A view may leave the type of its request as it is."""
+    return HttpResponse(request.path)
+
+
+@ave_optional  # type: ignore[arg-type]
+def too_trusting(request: AveRequest) -> HttpResponse:
+    """A view that needs somebody cannot be optional."""
+    return HttpResponse(request.ave_identity.subject)
+
+
+class Page(View):
+    """A view of a class."""
+
+    @method_decorator(ave_required)
+    def get(self, request: AveRequest) -> HttpResponse:
+        """Its request is typed, too."""
+        return HttpResponse(request.ave_identity.subject)
+
+
+urlpatterns = [
+    path("<int:number>", bare),
+    path("scopes", with_scopes),
+    path("optional", optional),
+    path("plain", plain),
+    path("page", Page.as_view()),
+]
+
+
+async def check(request: HttpRequest) -> None:
+    """The types that come out."""
+    assert_type(bare(request, 7), JsonResponse)
+    assert_type(await with_scopes(request), HttpResponse)
+    bare(request, "seven")  # type: ignore[arg-type]
+    ave_required(scope="read")  # type: ignore[call-overload]
