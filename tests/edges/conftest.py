@@ -8,7 +8,10 @@ import pytest
 
 from aveverify import Verifier
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.edges.world import EDGES, Edge, Observer, Scene, make_tokens
+from tests.edges import ask_fastapi, ask_litestar, ask_starlette, world
+from tests.edges.world import Edge, Observer, Scene, make_tokens
+
+EDGES = world.EDGES | ask_starlette.EDGES | ask_fastapi.EDGES | ask_litestar.EDGES
 
 
 @pytest.fixture(scope="session")
