@@ -11,8 +11,8 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
 from fastapi import HTTPException, Security, WebSocketException
-from fastapi.openapi.models import HTTPBearer, OpenIdConnect
-from fastapi.security import SecurityScopes
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security import OpenIdConnect, SecurityScopes
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
@@ -71,14 +71,10 @@ class RefusedError(HTTPException):
         self.answer = answer
 
 
-class _Scheme(SecurityBase):
+class _Scheme(OpenIdConnect):
     """A security scheme that is only documented: another way to say how clients come by a token."""
 
-    def __init__(self, name: str, url: str) -> None:
-        self.model = OpenIdConnect(openIdConnectUrl=url)
-        self.scheme_name = name
-
-    async def __call__(self) -> None:
+    async def __call__(self) -> None:  # type: ignore[override]
         """Do nothing; `AveAuth` verifies."""
 
 
@@ -130,7 +126,9 @@ class AveAuth(SecurityBase):
         self.model = HTTPBearer(bearerFormat="JWT", description=description)
         self.scheme_name = scheme_name
         # FastAPI reads what a dependency needs from its signature: here also schemes that depend on the verifier.
-        schemes = [_Scheme(name, url) for name, url in discovery_urls(verifier.providers).items()]
+        schemes = [
+            _Scheme(openIdConnectUrl=url, scheme_name=name) for name, url in discovery_urls(verifier.providers).items()
+        ]
         self.__signature__ = _sign(**{scheme.scheme_name: Security(scheme) for scheme in schemes})
         self.optional = OptionalAveAuth(self)
 

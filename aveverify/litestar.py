@@ -6,14 +6,13 @@ is the set of the token's scopes. What comes in, and what a refusal says, is dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 
-from litestar import Response
+from litestar import Response, di
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, WebSocketException
-from litestar.middleware.base import DefineMiddleware
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPluginProtocol
 
@@ -44,19 +43,28 @@ if TYPE_CHECKING:
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection, Request
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Send
 
     from aveverify.verifier import Verifier
 
 __all__ = [
     "AveAuthMiddleware",
     "AveAuthPlugin",
+    "CurrentIdentity",
+    "OptionalIdentity",
     "RefusedError",
     "exception_handlers",
     "provide_identity",
+    "provide_optional_identity",
     "requires_authenticated",
     "requires_scopes",
 ]
+
+# How a handler names its dependencies: `identity: CurrentIdentity`, `optional_identity: OptionalIdentity`.
+# Litestar has marked dependencies since 2.23, and will ask for it; before, it goes by the name alone.
+_MARK: Final = di.Dependency(kind="named") if hasattr(di, "Dependency") else None
+CurrentIdentity = Annotated[Identity, _MARK]
+OptionalIdentity = Annotated[Identity | None, _MARK]
 
 # Litestar's own authentication calls it so.
 EXCLUDE_OPT_KEY: Final = "exclude_from_auth"
@@ -68,7 +76,7 @@ class AveAuthMiddleware:
     """Verifies the token of every request and WebSocket, and fills `connection.user` and `connection.auth`.
 
     All that `aveverify.asgi.AveAuthMiddleware` does, for Litestar, on any of its layers:
-    `DefineMiddleware(AveAuthMiddleware, verifier=verifier, required=True)`. Litestar answers exceptions inside its
+    `middleware=[AveAuthMiddleware.define(verifier, required=True)]`. Litestar answers exceptions inside its
     middleware, so `on_invalid="defer"` needs `exception_handlers`, too; `AveAuthPlugin` installs both. A handler with
     `exclude_from_auth=True` needs no credentials, and whoever asks there is anonymous.
 
@@ -101,6 +109,37 @@ class AveAuthMiddleware:
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         self._open_edge = asgi.AveAuthMiddleware(self._serve, verifier, required=False, exempt=["/*"])
+
+    @classmethod
+    def define(
+        cls,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> Callable[[ASGIApp], AveAuthMiddleware]:
+        """Define the middleware for a layer.
+
+        Litestar copies what stands in a `DefineMiddleware` for each handler of a router, in depth. A verifier is one
+        for all, so it stands in a function, which is never copied.
+
+        Args:
+            verifier: As for the class, like everything below.
+            required: See there.
+            close_expired: See there.
+            load_user: See there.
+            options: See there.
+
+        Returns:
+            What belongs in the `middleware` of an application, router, controller or handler.
+        """
+
+        def make(app: ASGIApp) -> AveAuthMiddleware:
+            return cls(app, verifier, required=required, close_expired=close_expired, load_user=load_user, **options)
+
+        return make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -140,8 +179,8 @@ async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any]
 class AveAuthPlugin(InitPluginProtocol):
     """Protects a whole application: `Litestar(plugins=[AveAuthPlugin(verifier, required=True)])`.
 
-    Installs the middleware in front of all others, the exception handlers, the dependency `identity`, and the security
-    schemes of OpenAPI.
+    Installs the middleware in front of all others, the exception handlers, the dependencies `identity` and
+    `optional_identity`, and the security schemes of OpenAPI.
 
     Args:
         verifier: Decides about tokens.
@@ -161,13 +200,8 @@ class AveAuthPlugin(InitPluginProtocol):
         **options: Unpack[EdgeOptions],
     ) -> None:
         self._verifier = verifier
-        self._middleware = DefineMiddleware(
-            AveAuthMiddleware,
-            verifier=verifier,
-            required=required,
-            close_expired=close_expired,
-            load_user=load_user,
-            **options,
+        self._middleware = AveAuthMiddleware.define(
+            verifier, required=required, close_expired=close_expired, load_user=load_user, **options
         )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -182,7 +216,8 @@ class AveAuthPlugin(InitPluginProtocol):
         app_config.middleware.insert(0, self._middleware)
         # What the application says of its own errors and dependencies stands.
         app_config.exception_handlers = {**exception_handlers, **app_config.exception_handlers}
-        app_config.dependencies.setdefault("identity", Provide(provide_identity, sync_to_thread=False))
+        for name, provider in (("identity", provide_identity), ("optional_identity", provide_optional_identity)):
+            app_config.dependencies.setdefault(name, Provide(provider, sync_to_thread=False))
         if app_config.openapi_config is not None:
             openapi = copy(app_config.openapi_config)
             schemes, security = self._describe()
@@ -230,7 +265,7 @@ def requires_authenticated(connection: ASGIConnection[Any, Any, Any, Any], _hand
         ConfigurationError: No middleware ran.
     """
     if get_user_identity(connection) is None:
-        raise _refuse(connection, None)
+        raise _refuse(connection.scope, None)
 
 
 def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
@@ -250,17 +285,31 @@ def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         identity = get_user_identity(connection)
         if identity is None:
-            raise _refuse(connection, None, scopes)
+            raise _refuse(connection.scope, None, scopes)
         try:
             check_scopes(identity, scopes)
         except InsufficientScopeError as error:
-            raise _refuse(connection, error, scopes) from None
+            raise _refuse(connection.scope, error, scopes) from None
 
     return guard
 
 
-def provide_identity(scope: Scope) -> Identity | None:
-    """Provide the identity of a request or WebSocket, as a dependency.
+def provide_identity(scope: Scope) -> Identity:
+    """Provide whoever makes a request or opens a WebSocket: the dependency `identity`.
+
+    Raises:
+        HTTPException: Nobody is signed in: 401.
+        WebSocketException: As above, for a WebSocket: closed with code 1008.
+        AveVerifyError: As `get_user_identity`.
+    """
+    identity = get_user_identity(scope)
+    if identity is None:
+        raise _refuse(scope, None)
+    return identity
+
+
+def provide_optional_identity(scope: Scope) -> Identity | None:
+    """Provide whoever makes a request or opens a WebSocket, or None: the dependency `optional_identity`.
 
     Raises:
         AveVerifyError: As `get_user_identity`.
@@ -268,11 +317,8 @@ def provide_identity(scope: Scope) -> Identity | None:
     return get_user_identity(scope)
 
 
-def _refuse(
-    connection: ASGIConnection[Any, Any, Any, Any], error: AveVerifyError | None, scopes: tuple[str, ...] = ()
-) -> Exception:
+def _refuse(scope: Any, error: AveVerifyError | None, scopes: tuple[str, ...] = ()) -> Exception:  # noqa: ANN401 - Litestar's scope is a typed dictionary without our members
     """Log a refusal and make it an exception."""
-    scope: asgi.Scope = connection.scope  # type: ignore[assignment] # as above
     gate: Gate = scope[GATE_KEY]
     answer = gate._replace(parameters=gate.parameters._replace(scopes=scopes or gate.parameters.scopes)).refuse(error)
     description = "Credentials are required" if error is None else error.description
@@ -299,7 +345,7 @@ def _respond(answer: Answer) -> Response[bytes]:
 
 # For `Litestar(exception_handlers=exception_handlers)`: answers refusals of guards, and deferred refusals that escape
 # a handler, by the contract.
-exception_handlers: Final[Mapping[Any, Callable[[Any, Any], Response[bytes]]]] = {
+exception_handlers: Final[ExceptionHandlersMap] = {
     RefusedError: _answer_refused,
     **dict.fromkeys(REFUSALS, _answer_escaped),
 }

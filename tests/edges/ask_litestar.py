@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 import pytest
 from litestar import HttpMethod, Litestar, Response, route
 from litestar import Request as LitestarRequest
-from litestar.middleware.base import DefineMiddleware
 from litestar.testing import TestClient
 
 from aveverify import Verifier, get_user_identity
@@ -52,7 +51,7 @@ def ask_middleware(verifier: Verifier, view: View, request: Request, **options: 
     return ask(
         view,
         request,
-        middleware=[DefineMiddleware(AveAuthMiddleware, verifier=verifier, **options)],
+        middleware=[AveAuthMiddleware.define(verifier, **options)],
         exception_handlers=exception_handlers,
     )
 

@@ -256,7 +256,8 @@ def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
     }
     for path, scopes in (("/me", []), ("/somebody", []), ("/readers", ["read"]), ("/user", [])):
         operation = document["paths"][path]["get"]
-        assert operation["security"] == [{"aveBearer": scopes}, {"aveOpenId": scopes}]
+        # OpenAPI 3.0 has no scopes for plain bearer tokens, so older versions of FastAPI name none.
+        assert operation["security"] in ([{"aveBearer": listed}, {"aveOpenId": scopes}] for listed in (scopes, []))
         assert "parameters" not in operation
 
 
