@@ -186,27 +186,29 @@ class AveAuth(SecurityBase):
         scope = connection.scope
         found, decided = scope.get(IDENTITY_KEY), scope.get(GATE_KEY)
         gate = self._demanding(scopes)
+        is_known = isinstance(decided, Gate) and decided.verifier is gate.verifier
         try:
-            if decided is self._gate:
+            if decided is self._gate and (found is None or isinstance(found, Identity)):
                 # Another dependency of this request has asked already, perhaps with other scopes.
                 if found is not None:
                     check_scopes(found, gate.parameters.scopes)
-                return cast("Identity | None", found)
-            if isinstance(decided, Gate) and decided.verifier is gate.verifier and found is not None:
-                # A middleware in front has verified the token by the same verifier; the rules may differ.
-                if isinstance(found, Deferred):
-                    raise found.error.with_traceback(None)
+                return found
+            if is_known and isinstance(found, Deferred):
+                raise found.error.with_traceback(None)
+            if is_known and isinstance(found, Identity):
+                # A middleware in front has verified the token by the same verifier; its rules may differ.
                 await gate.vet_async(found)
+                identity: Identity | None = found
             else:
                 token = read_scope_token(gate, scope)
-                found = None if token is None else await gate.admit_async(token)
+                identity = None if token is None else await gate.admit_async(token)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        scope[IDENTITY_KEY], scope[GATE_KEY] = found, self._gate
-        return cast("Identity | None", found)
+        scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        return identity
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -64,9 +65,14 @@ class Page:
 
 @pytest.fixture
 def page(request: pytest.FixtureRequest, ave: FakeIssuer) -> Iterator[Page]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     page = Page(request.param, ave)
     yield page
     del sys.modules[page.module.__name__]
+    # Litestar's applications set up logging for the whole process.
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def on(name: str) -> pytest.MarkDecorator:

@@ -408,6 +408,18 @@ def test_an_identity_that_stood_in_the_scope_is_overwritten(gate: object) -> Non
     assert TestClient(app).get("/somebody", headers=token()).json() == "ada"
 
 
+def test_what_the_application_put_in_the_place_of_the_identity_is_none() -> None:
+    """HTP-010: only what a verifier made is an identity, also behind our middleware."""
+    inner = make_app()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner({**scope, IDENTITY_KEY: "mallory"}, receive, send)
+
+    client = TestClient(AveAuthMiddleware(app, VERIFIER, required=False))
+    assert client.get("/me").status_code == 401
+    assert client.get("/me", headers=token()).json() == "ada"
+
+
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 

@@ -373,7 +373,9 @@ def test_openapi_names_both_ways_to_come_by_a_token(shared_issuer: FakeIssuer, s
     own = Components(security_schemes={"own": SecurityScheme(type="http", scheme="basic")})
     for components in (own, [own]):
         config = OpenAPIConfig(title="t", version="1", components=components, security=[{"own": []}])
-        app = Litestar([me], plugins=[AveAuthPlugin(shared_verifier, required=True)], openapi_config=config)
+        app = Litestar(
+            [me], plugins=[AveAuthPlugin(shared_verifier, required=True)], openapi_config=config, logging_config=None
+        )
         document = app.openapi_schema.to_schema()
 
         schemes = document["components"]["securitySchemes"]
@@ -390,7 +392,9 @@ def test_openapi_names_both_ways_to_come_by_a_token(shared_issuer: FakeIssuer, s
 
 
 def test_an_application_without_openapi_is_protected_too(shared_verifier: Verifier) -> None:
-    app = Litestar([me], plugins=[AveAuthPlugin(shared_verifier, required=True)], openapi_config=None)
+    app = Litestar(
+        [me], plugins=[AveAuthPlugin(shared_verifier, required=True)], openapi_config=None, logging_config=None
+    )
 
     assert TestClient(app).get("/me").status_code == 401
 
@@ -400,7 +404,7 @@ def test_a_custom_jwt_provider_has_no_discovery_document() -> None:
         issuer="https://idp.test", jwks="https://idp.test/k", algorithm="ES256", application_id="a"
     )
     with Verifier(provider) as verifier:
-        app = Litestar([me], plugins=[AveAuthPlugin(verifier, required=True)])
+        app = Litestar([me], plugins=[AveAuthPlugin(verifier, required=True)], logging_config=None)
 
     assert set(app.openapi_schema.to_schema()["components"]["securitySchemes"]) == {"aveBearer"}
 
