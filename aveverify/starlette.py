@@ -7,6 +7,7 @@ the token, as `requires` asks for them. What comes in, and what a refusal says, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, Unpack, cast, overload
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
@@ -206,6 +207,17 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         return None if isinstance(user, UnauthenticatedUser) else cast("UserT", user)
 
 
+class _Credentials(AuthCredentials):
+    """What somebody may do: read from the token's claims when it is asked for, not at every request."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    @cached_property
+    def scopes(self) -> list[str]:  # type: ignore[override]
+        return [AUTHENTICATED, *granted_scopes(self._identity)]
+
+
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
     """Return what becomes `request.auth` and `request.user`."""
     if found is None:
@@ -214,7 +226,7 @@ async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any]
         refused = RefusedUser(found)
         return refused, refused
     user = found if load_user is None else await find_user(load_user, found)
-    return AuthCredentials([AUTHENTICATED, *granted_scopes(found)]), user
+    return _Credentials(found), user
 
 
 async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:
