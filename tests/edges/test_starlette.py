@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 from aveverify import Identity, InvalidTokenError, Reason, Verifier, current_identity, get_user_identity
 from aveverify._edge import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, RefusedUser
+from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
 from tests.edges.world import Client, Request, bearer, http_scope, subject_of
 
@@ -288,6 +289,25 @@ def test_a_websocket_has_a_user(
 
     with websocket_client(install(shared_verifier, required=False)).websocket_connect("/", headers=headers) as session:
         assert session.receive_text() == text
+
+
+def test_a_token_in_the_query_of_a_websocket_counts_by_choice_and_is_taken_out(
+    install: Install, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-029, HTP-033: neither the application nor the server's log sees it."""
+    seen: list[bytes] = []
+
+    async def endpoint(websocket: WebSocket) -> None:
+        seen.append(websocket.scope["query_string"])
+        await greet(websocket)
+
+    middleware = install(shared_verifier, required=True, token_sources=[AuthorizationHeader(), QueryParameter()])
+    client = client_of(middleware, routes=[WebSocketRoute("/", endpoint), Route("/", who)])
+
+    with client.websocket_connect(f"/?a=b&access_token={tokens['good']}&c=d") as session:
+        assert session.receive_text() == "True ada"
+    assert seen == [b"a=b&c=d"]
+    assert client.get(f"/?access_token={tokens['good']}").status_code == 401
 
 
 @pytest.mark.parametrize("kind", ["expired", "other", None], ids=["refused", "unknown user", "anonymous"])
