@@ -37,6 +37,8 @@ Check = Callable[[Identity], str | Awaitable[str | None] | None]
 
 # The one place in a scope or environ that counts; overwritten at every request (HTP-010).
 IDENTITY_KEY: Final = "aveverify.identity"
+# Where a scope holds the `Gate` that has decided, for what an edge hands out to be used behind it.
+GATE_KEY: Final = "aveverify.gate"
 # Where the scope of an accepted WebSocket holds its `LiveConnection`.
 LIVE_KEY: Final = "aveverify.live"
 # What becomes an answer. A ConfigurationError is the programmer's and passes as an exception.
@@ -143,11 +145,23 @@ class Gate(NamedTuple):
     async def admit_async(self, token: str | bytes) -> Identity:
         """Decide whether a token may come in without blocking the event loop; see `admit`."""
         identity = await self.verifier.verify_async(token)
+        await self.vet_async(identity)
+        return identity
+
+    async def vet_async(self, identity: Identity) -> None:
+        """Decide whether somebody whose token is good may come in: the scopes, and the application's `check`.
+
+        Args:
+            identity: Whoever the token vouches for.
+
+        Raises:
+            InvalidTokenError: `check` refuses it.
+            InsufficientScopeError: A scope is missing.
+        """
         check_scopes(identity, self.parameters.scopes)
         if self.check is not None:
             verdict = self.check(identity)
             _heed(await verdict if inspect.isawaitable(verdict) else verdict, identity)
-        return identity
 
     def demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the same rules with further scopes, those of one view."""

@@ -6,40 +6,38 @@ WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0; d
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import IDENTITY_KEY, LIVE_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
-from aveverify._edge_live import LiveConnection, get_live_connection
-from aveverify.sources import (
-    BEARER_PROTOCOL,
-    DEFAULT_SOURCES,
-    QueryParameter,
-    RequestHead,
-    WebSocketProtocol,
-    read_token,
-    single,
-    split_protocols,
+from aveverify._core.bearer import Answer, make_answer
+from aveverify._edge import (
+    GATE_KEY,
+    IDENTITY_KEY,
+    LIVE_KEY,
+    REFUSALS,
+    Deferred,
+    EdgeOptions,
+    current_identity,
+    make_gate,
 )
+from aveverify._edge_asgi import ASGIApp, Message, Receive, Scope, Send, decide, send_answer
+from aveverify._edge_live import LiveConnection, get_live_connection
+from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
 
 if TYPE_CHECKING:
     from aveverify.identity import Identity
     from aveverify.verifier import Verifier
 
-__all__ = ["AveAuthMiddleware", "LiveConnection", "get_live_connection"]
+__all__ = [
+    "ASGIApp",
+    "AveAuthMiddleware",
+    "LiveConnection",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "get_live_connection",
+]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# RFC 6455 §7.4.1: the endpoint received something that violates its policy.
-_POLICY_VIOLATION: Final = 1008
-_DENIAL: Final = "websocket.http.response"
-# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
-_PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
 _OFFERED: Final = b"sec-websocket-protocol"
 
 
@@ -72,7 +70,6 @@ class AveAuthMiddleware:
         self._app = app
         self._gate = make_gate(verifier, required=required, **options)
         self._close_expired = close_expired
-        self._has_default_sources = self._gate.sources == DEFAULT_SOURCES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -89,19 +86,9 @@ class AveAuthMiddleware:
                 scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
             await self._app(scope, receive, send)
             return
-        gate = self._gate
-        found: Identity | Deferred | Answer | None = None
-        try:
-            if not (gate.exempt and scope["path"] in gate.exempt):
-                token = self._read_token(scope)
-                if token is not None:
-                    found = await gate.admit_async(token)
-                elif gate.required and not _is_preflight(scope):
-                    found = gate.refuse(None)
-        except REFUSALS as error:
-            found = gate.refuse_or_defer(error) if kind == "http" else gate.refuse(error)
+        found = await decide(self._gate, scope)
         if isinstance(found, Answer):
-            await _send_answer(found, scope, receive, send)
+            await send_answer(found, scope, receive, send)
         elif isinstance(found, Deferred):
             await self._serve_deferred(found, scope, receive, send)
         elif kind == "http":
@@ -109,28 +96,12 @@ class AveAuthMiddleware:
         else:
             await self._serve_live(found, scope, receive, send)
 
-    def _read_token(self, scope: Scope) -> bytes | None:
-        headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-        kind = scope["type"]
-        if kind == "http" and self._has_default_sources:
-            # Servers send lower-case names; a test client or a gateway may not.
-            return parse_authorization(single([value for name, value in headers if name.lower() == b"authorization"]))
-        sources = self._gate.sources
-        head = RequestHead(kind, scope.get("method", "GET"), headers, scope["query_string"])
-        try:
-            return read_token(head, sources)
-        finally:
-            for source in sources:
-                if kind == "websocket" and isinstance(source, QueryParameter):
-                    # The server's own scope, because that is what its access log reads.
-                    scope["query_string"] = source.redact(scope["query_string"])
-
     async def _serve(
         self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send, **extra: object
     ) -> None:
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         state = {**(scope.get("state") or {}), "identity": found}
-        scope = {**scope, IDENTITY_KEY: found, "state": state, **extra}
+        scope = {**scope, IDENTITY_KEY: found, GATE_KEY: self._gate, "state": state, **extra}
         if isinstance(found, Deferred):
             del state["identity"]
         token = current_identity.enter(scope)
@@ -165,14 +136,7 @@ class AveAuthMiddleware:
         except REFUSALS as error:
             if began or error is not deferred.error:
                 raise
-            await _send_answer(make_answer(error, self._gate.parameters), scope, receive, send)
-
-
-def _is_preflight(scope: Scope) -> bool:
-    # HTP-027: exactly this method, with both of Fetch's headers.
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
-        return False
-    return _PREFLIGHT.issubset(name.lower() for name, _ in scope["headers"])
+            await send_answer(make_answer(error, self._gate.parameters), scope, receive, send)
 
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
@@ -186,18 +150,3 @@ def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
     if rest:
         headers.append((_OFFERED, b", ".join(rest)))
     return BEARER_PROTOCOL.decode(), {"headers": headers, "subprotocols": [text.decode("latin-1") for text in rest]}
-
-
-async def _send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-    if scope["type"] == "http":
-        body = b"" if scope["method"] == "HEAD" else answer.body
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return
-    await receive()  # websocket.connect, which every answer must follow
-    if _DENIAL in (scope.get("extensions") or {}):
-        await send({"type": f"{_DENIAL}.start", "status": answer.status, "headers": headers})
-        await send({"type": f"{_DENIAL}.body", "body": answer.body})
-    else:
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})

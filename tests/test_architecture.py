@@ -89,7 +89,15 @@ ROOMS = {
         (),
         ("django", "drf_spectacular", "rest_framework"),
     ),
-    "edges": Room(("_edge", "_edge_*", "sources", "asgi", "wsgi"), ("words", "core", "values"), ("verifier",)),
+    "edges": Room(("_edge", "_edge_*", "sources"), ("words", "core", "values"), ("verifier",)),
+    "middlewares": Room(("asgi", "wsgi"), ("words", "core", "values", "edges"), ("verifier",)),
+    "starlette": Room(
+        ("starlette",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)
+    ),
+    "fastapi": Room(
+        ("fastapi",), ("words", "core", "values", "edges"), ("verifier",), ("fastapi", "pydantic", "starlette")
+    ),
+    "litestar": Room(("litestar",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("litestar",)),
     "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
         ("testing", "testing.*"),
@@ -99,7 +107,19 @@ ROOMS = {
     ),
     "cli": Room(
         ("__main__", "cli", "cli.*"),
-        ("words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package", "testing"),
+        (
+            "words",
+            "clock",
+            "core",
+            "values",
+            "auth config",
+            "fetcher",
+            "verifier",
+            "edges",
+            "middlewares",
+            "package",
+            "testing",
+        ),
         (),
         ("httpx", "starlette", "uvicorn"),
     ),
@@ -222,6 +242,10 @@ def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
         pytest.param("django._requests", "rest_framework.request", id="Django does not know what is built on it"),
         pytest.param("_edge_settings", "flask", id="what edges share knows no framework"),
         pytest.param("provider", "aveverify", id="no room goes through the front door"),
+        pytest.param("fastapi", "aveverify.asgi", id="a dependency is no middleware"),
+        pytest.param("fastapi", "aveverify.starlette", id="no framework's edge knows another"),
+        pytest.param("litestar", "aveverify.starlette", id="nor does this one"),
+        pytest.param("starlette", "fastapi", id="Starlette's edge needs Starlette alone"),
     ],
 )
 def test_the_table_refuses(importer: str, imported: str) -> None:
@@ -261,7 +285,10 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("cryptography", {"_core.algorithms", "testing"}, id="cryptography"),
         pytest.param("jwt", {"_core.algorithms", "testing"}, id="PyJWT"),
         pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
-        pytest.param("starlette", {"starlette", "cli"}, id="starlette"),
+        pytest.param("starlette", {"starlette", "fastapi", "cli"}, id="starlette"),
+        pytest.param("fastapi", {"fastapi"}, id="fastapi"),
+        pytest.param("pydantic", {"fastapi"}, id="pydantic"),
+        pytest.param("litestar", {"litestar"}, id="litestar"),
         pytest.param("flask", {"flask"}, id="flask"),
         pytest.param("django", {"django", "drf", "_drf_schema"}, id="django"),
         pytest.param("rest_framework", {"drf"}, id="rest_framework"),
@@ -350,8 +377,8 @@ def run(*arguments: str) -> str:
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
     heavy = (
-        "httpx", "httpcore", "starlette", "flask", "werkzeug", "django", "asgiref", "rest_framework", "jwt", "asyncio",
-        "ssl", "http.client", "uvicorn", "redis", "opentelemetry", "cryptography",
+        "httpx", "httpcore", "starlette", "fastapi", "litestar", "pydantic", "flask", "werkzeug", "django", "asgiref",
+        "rest_framework", "jwt", "asyncio", "ssl", "http.client", "uvicorn", "redis", "opentelemetry", "cryptography",
     )  # fmt: skip
     loaded = run("-c", f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
 

@@ -41,15 +41,9 @@ NAMES = {
     "FetchError", "HttpxFetcher", "__version__", "current_identity",
 }  # fmt: skip
 MODULES = [
-    "aveverify",
-    "aveverify.asgi",
-    "aveverify.wsgi",
-    "aveverify.sources",
-    "aveverify.testing",
-    "aveverify.flask",
-    "aveverify.django",
-    "aveverify.drf",
-]
+    "aveverify", "aveverify.asgi", "aveverify.django", "aveverify.drf", "aveverify.fastapi", "aveverify.flask",
+    "aveverify.litestar", "aveverify.sources", "aveverify.starlette", "aveverify.testing", "aveverify.wsgi",
+]  # fmt: skip
 EMPTY = inspect.Parameter.empty
 
 
@@ -296,6 +290,8 @@ def test_no_option_switches_a_check_off() -> None:
     suspicious = re.compile(r"verify|skip|disable|unsafe|insecure|ignore|allow|any_|options$|no_|check")
 
     assert {word for word in words if suspicious.search(word)} <= {
+        # One more check, of the application.
+        "check",
         "insecure_http",
         "any_audience",
         "allow_other_user",

@@ -8,11 +8,41 @@ import pytest
 
 from aveverify import Verifier
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.edges import ask_django, ask_drf, ask_flask
-from tests.edges.world import EDGES, Edge, Observer, Scene, make_tokens
+from tests.edges import ask_django, ask_drf, ask_fastapi, ask_flask, ask_litestar, ask_starlette, world
+from tests.edges.world import Edge, LeftOut, Observer, Scene, make_tokens
 
-EDGES.update(ask_flask.EDGES | ask_django.EDGES | ask_drf.EDGES)
-LEFT_OUT = [*ask_flask.LEFT_OUT, *ask_django.LEFT_OUT, *ask_drf.LEFT_OUT]
+EDGES = (
+    world.EDGES
+    | ask_starlette.EDGES
+    | ask_fastapi.EDGES
+    | ask_litestar.EDGES
+    | ask_flask.EDGES
+    | ask_django.EDGES
+    | ask_drf.EDGES
+)
+# What serves a view and not the whole request cannot set its context.
+WITHOUT_CONTEXT = (
+    "starlette-backend",
+    "fastapi-dependency",
+    "flask_decorators",
+    "flask_config",
+    "django_decorators",
+    "django_decorators_async",
+    "drf",
+)
+LEFT_OUT = [
+    *ask_flask.LEFT_OUT,
+    *ask_django.LEFT_OUT,
+    *ask_drf.LEFT_OUT,
+    *(
+        LeftOut(edge, test, {}, "no middleware around the request, which alone sets `current_identity`")
+        for edge in WITHOUT_CONTEXT
+        for test in (
+            "test_the_current_identity_is_that_of_the_request",
+            "test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity",
+        )
+    ),
+]
 
 
 @pytest.fixture(scope="session")

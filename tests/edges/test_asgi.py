@@ -23,7 +23,7 @@ from aveverify import (
     Verifier,
     get_user_identity,
 )
-from aveverify._edge import IDENTITY_KEY, OnInvalid
+from aveverify._edge import GATE_KEY, IDENTITY_KEY, OnInvalid
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer
@@ -74,7 +74,7 @@ def test_the_scope_of_the_server_is_never_changed(
 
     [(seen, _, _)] = recorder.calls
     assert scope == before
-    assert {name: value for name, value in seen.items() if name not in (IDENTITY_KEY, "state")} == {
+    assert {name: value for name, value in seen.items() if name not in (IDENTITY_KEY, GATE_KEY, "state")} == {
         name: value for name, value in before.items() if name != "state"
     }
     assert seen["state"] is not scope["state"]

@@ -47,7 +47,7 @@ def test_the_application_may_refuse_a_user(scene: Scene, caplog: pytest.LogCaptu
     assert ada.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
     assert scene.observer.seen == ["grace", None]
     # ERR-003: in the application's own words, quoted, on one line, and only in the log.
-    [record] = caplog.records
+    [record] = [record for record in caplog.records if record.name == "aveverify.http"]
     assert Reason.REFUSED_BY_CHECK in record.getMessage()
     assert r"'banned since \r\n yesterday'" in record.getMessage()
     assert b"banned" not in ada.body

@@ -1,4 +1,4 @@
-"""The arguments of both middlewares: checked when they are built, and never able to break out of a header."""
+"""The arguments of the middlewares: checked when they are built, and never able to break out of a header."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
-from aveverify import ConfigurationError, Verifier, asgi, wsgi
+from aveverify import ConfigurationError, Verifier, asgi, litestar, starlette, wsgi
 from aveverify.errors import Problem
 
-MIDDLEWARES = {"asgi": asgi.AveAuthMiddleware, "wsgi": wsgi.AveAuthMiddleware}
+MIDDLEWARES: dict[str, Any] = {
+    "asgi": asgi.AveAuthMiddleware,
+    "wsgi": wsgi.AveAuthMiddleware,
+    "starlette": starlette.AveAuthMiddleware,
+    "starlette-backend": lambda _app, *arguments, **options: starlette.AveAuthBackend(*arguments, **options),
+    "litestar": litestar.AveAuthMiddleware,
+}
 
 
 @pytest.fixture(params=list(MIDDLEWARES.values()), ids=list(MIDDLEWARES))
-def middleware(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - one of two classes
+def middleware(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - one of the classes
     return request.param
 
 

@@ -1,6 +1,7 @@
 """The HTTP contract (design §6): one table of requests, asked at every edge, with and without `required`.
 
-The raw edges have no framework that could help them; Starlette and Flask show that nothing is lost on the way.
+The raw edges have no framework that could help them; the others show that nothing is lost on the way. A row that does
+not fit an edge is skipped by the way to ask it, with the reason (`LEFT OUT`).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Checked by mypy, never executed: the types that reach a view."""
+"""Never executed: mypy reads these files, and fails where a type is not what a user would see."""

@@ -1,0 +1,125 @@
+"""One ASGI connection before its application runs: where its token is, what is decided, and how a refusal is sent.
+
+Knows scopes and messages, no application and no framework. ASGI 3.0; design §6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+
+from aveverify._core.bearer import Answer, make_answer, parse_authorization
+from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, Gate
+from aveverify.errors import AveVerifyError
+from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
+
+if TYPE_CHECKING:
+    from aveverify.identity import Identity
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# RFC 6455 §7.4.1: the endpoint received something that violates its policy.
+POLICY_VIOLATION: Final = 1008
+_DENIAL: Final = "websocket.http.response"
+# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
+_PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
+
+
+async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | None:
+    """Decide about an HTTP request or a WebSocket.
+
+    Args:
+        gate: The rules.
+        scope: The connection; changed in one case only: a token in the query of a WebSocket is taken out.
+
+    Returns:
+        The identity, None for an anonymous request, what stands for a deferred refusal, or the answer of a refusal.
+    """
+    is_http = scope["type"] == "http"
+    try:
+        if not (gate.exempt and scope["path"] in gate.exempt):
+            token = read_scope_token(gate, scope)
+            if token is not None:
+                return await gate.admit_async(token)
+            if gate.required and not _is_preflight(scope):
+                return gate.refuse(None)
+    except REFUSALS as error:
+        return gate.refuse_or_defer(error) if is_http else gate.refuse(error)
+    return None
+
+
+def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
+    """Return the one token of a connection.
+
+    Args:
+        gate: Knows where to look.
+        scope: The connection; a token in the query of a WebSocket is taken out.
+
+    Returns:
+        The token; None where there is none.
+
+    Raises:
+        InvalidRequestError: A token is malformed, or there are several.
+    """
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    kind = scope["type"]
+    if kind == "http" and gate.sources is DEFAULT_SOURCES:
+        # Servers send lower-case names; a test client or a gateway may not.
+        return parse_authorization(single([value for name, value in headers if name.lower() == b"authorization"]))
+    head = RequestHead(kind, scope.get("method", "GET"), headers, scope["query_string"])
+    try:
+        return read_token(head, gate.sources)
+    finally:
+        for source in gate.sources:
+            if kind == "websocket" and isinstance(source, QueryParameter):
+                # The server's own scope, because that is what its access log reads.
+                scope["query_string"] = source.redact(scope["query_string"])
+
+
+async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a refusal: to a WebSocket as a denial where the server can, else by closing it before it is accepted."""
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+    if scope["type"] == "http":
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await receive()  # websocket.connect, which every answer must follow
+    if can_deny(scope):
+        await send({"type": f"{_DENIAL}.start", "status": answer.status, "headers": headers})
+        await send({"type": f"{_DENIAL}.body", "body": answer.body})
+    else:
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+def can_deny(scope: Scope) -> bool:
+    """Tell whether the server can refuse this WebSocket with an HTTP answer."""
+    return _DENIAL in (scope.get("extensions") or {})
+
+
+def answer_deferred(scope: Scope, error: Exception) -> Answer | None:
+    """Write the answer of a deferred refusal that escaped a view, for the exception handlers of frameworks.
+
+    Args:
+        scope: The connection.
+        error: What escaped.
+
+    Returns:
+        The answer; None where it is not the deferred refusal of this very connection: the refusal of some other
+        token, which the application verified by itself, is not this client's.
+    """
+    found = scope.get(IDENTITY_KEY)
+    if not isinstance(error, AveVerifyError) or not isinstance(found, Deferred) or found.error is not error:
+        return None
+    return make_answer(error, scope[GATE_KEY].parameters)
+
+
+def _is_preflight(scope: Scope) -> bool:
+    # HTP-027: exactly this method, with both of Fetch's headers.
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    return _PREFLIGHT.issubset(name.lower() for name, _ in scope["headers"])

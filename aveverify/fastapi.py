@@ -1,0 +1,309 @@
+"""FastAPI: the identity as a dependency, with scopes, OpenAPI and documented refusals.
+
+`Annotated[Identity, Security(ave)]` demands credentials, `Security(ave.optional)` does not. A token is verified once
+in a request, also behind a middleware with the same verifier. What a refusal says is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
+
+from fastapi import HTTPException, Security, WebSocketException
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security import OpenIdConnect, SecurityScopes
+from fastapi.security.base import SecurityBase
+from pydantic import BaseModel, Field
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from aveverify._core.bearer import Answer, make_answer
+from aveverify._edge import (
+    GATE_KEY,
+    IDENTITY_KEY,
+    REFUSALS,
+    Check,
+    Deferred,
+    Gate,
+    check_scope_list,
+    check_scopes,
+    make_gate,
+)
+from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token
+from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
+from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
+from aveverify.identity import Identity
+from aveverify.sources import DEFAULT_SOURCES, TokenSource
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from aveverify.errors import AveVerifyError
+    from aveverify.verifier import Verifier
+
+__all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDependency"]
+
+# What an answer says of its own body: only for that body.
+_OF_THE_BODY: Final = ("content-type", "content-length")
+
+
+class Refusal(BaseModel):
+    """The body of every refusal."""
+
+    error: str = Field(description="A code of RFC 6750, `unauthorized` or `temporarily_unavailable`")
+    error_description: str = Field(description="A fixed sentence")
+
+
+class RefusedError(HTTPException):
+    """A refusal on its way to the client.
+
+    FastAPI answers it with the right status and headers and a body of its own, `{"detail": …}`; after
+    `AveAuth.install` the whole answer is that of the contract.
+
+    Attributes:
+        answer: The answer of the contract.
+    """
+
+    def __init__(self, answer: Answer, description: str) -> None:
+        headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
+        super().__init__(answer.status, description, headers)
+        self.answer = answer
+
+
+class _Scheme(OpenIdConnect):
+    """A security scheme that is only documented: another way to say how clients come by a token."""
+
+    async def __call__(self) -> None:  # type: ignore[override]
+        """Do nothing; `AveAuth` verifies."""
+
+
+class AveAuth(SecurityBase):
+    """Who makes the request, as a dependency: `Annotated[Identity, Security(ave)]`.
+
+    Works for routes, routers and applications, for HTTP and WebSockets (refused before they are accepted), and adds the
+    scopes of `Security(ave, scopes=[…])`, those of parent dependencies too. In tests, `app.dependency_overrides[ave]`
+    replaces it.
+
+    Args:
+        verifier: Decides about tokens.
+        scopes: What every token's `scope` claim must hold.
+        realm: The realm named in challenges.
+        resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
+        token_sources: Where to look for a token, from `aveverify.sources`.
+        check: Asked about every identity; a text that it returns refuses the token. May be a coroutine function.
+        scheme_name: What OpenAPI calls the bearer token.
+        description: What OpenAPI says of it.
+
+    Attributes:
+        optional: The same, without demanding credentials: `Annotated[Identity | None, Security(ave.optional)]`.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
+    """
+
+    def __init__(  # noqa: PLR0913 - options, by keyword
+        self,
+        verifier: Verifier,
+        *,
+        scopes: Sequence[str] = (),
+        realm: str | None = None,
+        resource_metadata: str | None = None,
+        token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
+        check: Check | None = None,
+        scheme_name: str = BEARER_SCHEME,
+        description: str = BEARER_DESCRIPTION,
+    ) -> None:
+        self._gate = make_gate(
+            verifier,
+            required=True,
+            scopes=scopes,
+            realm=realm,
+            resource_metadata=resource_metadata,
+            token_sources=token_sources,
+            check=check,
+        )
+        self.model = HTTPBearer(bearerFormat="JWT", description=description)
+        self.scheme_name = scheme_name
+        # FastAPI reads what a dependency needs from its signature: here also schemes that depend on the verifier.
+        schemes = [
+            _Scheme(openIdConnectUrl=url, scheme_name=name) for name, url in discovery_urls(verifier.providers).items()
+        ]
+        self.__signature__ = _sign(**{scheme.scheme_name: Security(scheme) for scheme in schemes})
+        self.optional = OptionalAveAuth(self)
+
+    async def __call__(
+        self, connection: HTTPConnection, security_scopes: SecurityScopes, **_documented: None
+    ) -> Identity:
+        """Return who makes the request; FastAPI calls this.
+
+        Raises:
+            HTTPException: It is refused, or has no credentials.
+            WebSocketException: As above, where the server cannot answer a WebSocket.
+        """
+        identity = await self._find(connection, security_scopes.scopes)
+        if identity is None:
+            raise self._refuse(connection, None, security_scopes.scopes)
+        return identity
+
+    @overload
+    def user(self, load_user: LoadUserAsync[UserT]) -> UserDependency[UserT]: ...
+
+    @overload
+    def user(self, load_user: LoadUserSync[UserT]) -> UserDependency[UserT]: ...
+
+    def user(self, load_user: LoadUser[Any]) -> UserDependency[Any]:
+        """Make a dependency on the application's own user: `Annotated[User, Security(ave.user(load_user))]`.
+
+        Args:
+            load_user: Makes the user of an identity; a coroutine function is awaited. None refuses the request.
+
+        Returns:
+            The dependency.
+        """
+        return UserDependency(self, self, load_user)
+
+    @property
+    def responses(self) -> dict[int | str, dict[str, Any]]:
+        """The refusals, for `APIRouter(responses=ave.responses)`; their bodies are those after `install`."""
+        challenge = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750 §3"}}
+        retry = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+        return {
+            status: {"model": Refusal, "description": text, "headers": retry if status == 503 else challenge}  # noqa: PLR2004 - Service Unavailable
+            for status, text in REFUSED_STATUSES.items()
+        }
+
+    def install(self, app: FastAPI) -> None:
+        """Let an application answer refusals exactly by the contract; again does no harm.
+
+        Args:
+            app: The application.
+        """
+        app.add_exception_handler(RefusedError, _answer_refused)
+
+    async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
+        """Return the identity; None where there are no credentials."""
+        scope = connection.scope
+        found, decided = scope.get(IDENTITY_KEY), scope.get(GATE_KEY)
+        gate = self._demanding(scopes)
+        is_known = isinstance(decided, Gate) and decided.verifier is gate.verifier
+        try:
+            if decided is self._gate and (found is None or isinstance(found, Identity)):
+                # Another dependency of this request has asked already, perhaps with other scopes.
+                if found is not None:
+                    check_scopes(found, gate.parameters.scopes)
+                return found
+            if is_known and isinstance(found, Deferred):
+                raise found.error.with_traceback(None)
+            if is_known and isinstance(found, Identity):
+                # A middleware in front has verified the token by the same verifier; its rules may differ.
+                await gate.vet_async(found)
+                identity: Identity | None = found
+            else:
+                token = read_scope_token(gate, scope)
+                identity = None if token is None else await gate.admit_async(token)
+        except REFUSALS as error:
+            # What is deferred has been logged already.
+            is_logged = isinstance(found, Deferred) and error is found.error
+            raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
+        scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        return identity
+
+    def _demanding(self, scopes: Sequence[str]) -> Gate:
+        """Return the rules with further scopes."""
+        if not scopes:
+            return self._gate
+        check_scope_list(list(scopes))
+        parameters = self._gate.parameters
+        demanded = tuple(dict.fromkeys((*parameters.scopes, *scopes)))
+        return self._gate._replace(parameters=parameters._replace(scopes=demanded))
+
+    def _refuse(
+        self,
+        connection: HTTPConnection,
+        error: AveVerifyError | None,
+        scopes: Sequence[str],
+        *,
+        is_logged: bool = False,
+    ) -> Exception:
+        gate = self._demanding(scopes)
+        answer = make_answer(error, gate.parameters) if is_logged else gate.refuse(error)
+        if connection.scope["type"] == "websocket" and not can_deny(connection.scope):
+            return WebSocketException(POLICY_VIOLATION)
+        return RefusedError(answer, "Credentials are required" if error is None else error.description)
+
+
+class OptionalAveAuth(SecurityBase):
+    """Who makes the request, if anybody says so: `Annotated[Identity | None, Security(ave.optional)]`.
+
+    Without credentials the identity is None; a bad token is refused all the same. Made by `AveAuth`.
+    """
+
+    def __init__(self, auth: AveAuth) -> None:
+        self._auth = auth
+        self.model = auth.model
+        self.scheme_name = auth.scheme_name
+        self.__signature__ = auth.__signature__
+
+    async def __call__(
+        self, connection: HTTPConnection, security_scopes: SecurityScopes, **_documented: None
+    ) -> Identity | None:
+        """Return who makes the request, or None; FastAPI calls this.
+
+        Raises:
+            HTTPException: It is refused.
+            WebSocketException: As above, where the server cannot answer a WebSocket.
+        """
+        return await self._auth._find(connection, security_scopes.scopes)  # noqa: SLF001 - its other half
+
+    @overload
+    def user(self, load_user: LoadUserAsync[UserT]) -> UserDependency[UserT | None]: ...
+
+    @overload
+    def user(self, load_user: LoadUserSync[UserT]) -> UserDependency[UserT | None]: ...
+
+    def user(self, load_user: LoadUser[Any]) -> UserDependency[Any]:
+        """Make a dependency on the application's own user, None for an anonymous request; see `AveAuth.user`."""
+        return UserDependency(self._auth, self, load_user)
+
+
+class UserDependency(Generic[UserT]):
+    """The application's own user, as a dependency. Made by `AveAuth.user`."""
+
+    def __init__(self, auth: AveAuth, source: AveAuth | OptionalAveAuth, load_user: LoadUser[Any]) -> None:
+        self._auth = auth
+        self._load_user = load_user
+        self.__signature__ = _sign(identity=Security(source))
+
+    async def __call__(
+        self, connection: HTTPConnection, security_scopes: SecurityScopes, identity: Identity | None
+    ) -> UserT:
+        """Return the user; FastAPI calls this.
+
+        Raises:
+            HTTPException: There is no such user.
+            WebSocketException: As above, where the server cannot answer a WebSocket.
+        """
+        if identity is None:
+            # Only where credentials are optional, and then UserT says so.
+            return cast("UserT", None)
+        try:
+            return cast("UserT", await find_user(self._load_user, identity))
+        except REFUSALS as error:
+            raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
+
+
+def _sign(**dependencies: object) -> Signature:
+    """Write the signature of a dependency that looks at the connection, its scopes, and other dependencies."""
+    own = {"connection": HTTPConnection, "security_scopes": SecurityScopes}
+    kind = Parameter.KEYWORD_ONLY
+    return Signature(
+        [Parameter(name, kind, annotation=annotation) for name, annotation in own.items()]
+        + [Parameter(name, kind, default=dependency, annotation=Any) for name, dependency in dependencies.items()]
+    )
+
+
+async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:
+    answer = cast("RefusedError", error).answer
+    return Response(answer.body, answer.status, dict(answer.headers))

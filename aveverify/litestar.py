@@ -1,0 +1,351 @@
+"""Litestar: a plugin that installs everything, the middleware alone, guards, and what OpenAPI says.
+
+`connection.user` is the identity, or what `load_user` makes of it, and None for an anonymous visitor; `connection.auth`
+is the set of the token's scopes. What comes in, and what a refusal says, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
+
+from litestar import Response, di
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, WebSocketException
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import InitPluginProtocol
+
+# Litestar reads the annotations of guards and providers when it starts.
+from litestar.types import Scope  # noqa: TC002
+
+from aveverify import asgi
+from aveverify._core.bearer import Answer
+from aveverify._edge import (
+    GATE_KEY,
+    IDENTITY_KEY,
+    REFUSALS,
+    Deferred,
+    EdgeOptions,
+    Gate,
+    check_scope_list,
+    check_scopes,
+    get_user_identity,
+    granted_scopes,
+)
+from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
+from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
+from aveverify._edge_user import LoadUser, RefusedUser, find_user
+from aveverify.errors import AveVerifyError, InsufficientScopeError
+from aveverify.identity import Identity
+
+if TYPE_CHECKING:
+    from litestar.config.app import AppConfig
+    from litestar.connection import ASGIConnection, Request
+    from litestar.handlers import BaseRouteHandler
+    from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Send
+
+    from aveverify.verifier import Verifier
+
+__all__ = [
+    "AveAuthMiddleware",
+    "AveAuthPlugin",
+    "CurrentIdentity",
+    "OptionalIdentity",
+    "RefusedError",
+    "exception_handlers",
+    "provide_identity",
+    "provide_optional_identity",
+    "requires_authenticated",
+    "requires_scopes",
+]
+
+# How a handler names its dependencies: `identity: CurrentIdentity`, `optional_identity: OptionalIdentity`.
+# Litestar has marked dependencies since 2.23, and will ask for it; before, it goes by the name alone.
+_MARK: Final = di.Dependency(kind="named") if hasattr(di, "Dependency") else None
+CurrentIdentity = Annotated[Identity, _MARK]
+OptionalIdentity = Annotated[Identity | None, _MARK]
+
+# Litestar's own authentication calls it so.
+EXCLUDE_OPT_KEY: Final = "exclude_from_auth"
+# What an answer says of its own body: only for that body.
+_OF_THE_BODY: Final = ("content-type", "content-length")
+
+
+class AveAuthMiddleware:
+    """Verifies the token of every request and WebSocket, and fills `connection.user` and `connection.auth`.
+
+    All that `aveverify.asgi.AveAuthMiddleware` does, for Litestar, on any of its layers:
+    `middleware=[AveAuthMiddleware.define(verifier, required=True)]`. Litestar answers exceptions inside its
+    middleware, so `on_invalid="defer"` needs `exception_handlers`, too; `AveAuthPlugin` installs both. A handler with
+    `exclude_from_auth=True` needs no credentials, and whoever asks there is anonymous.
+
+    Args:
+        app: The application behind it.
+        verifier: Decides about tokens.
+        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        close_expired: Whether a WebSocket is closed (code 3000) when its token expires.
+        load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
+            becomes `connection.user`; with None the request is refused at once.
+        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> None:
+        self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
+        self._load_user = load_user
+        self._edge = asgi.AveAuthMiddleware(
+            self._serve, verifier, required=required, close_expired=close_expired, **options
+        )
+        self._open_edge = asgi.AveAuthMiddleware(self._serve, verifier, required=False, exempt=["/*"])
+
+    @classmethod
+    def define(
+        cls,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> Callable[[ASGIApp], AveAuthMiddleware]:
+        """Define the middleware for a layer.
+
+        Litestar copies what stands in a `DefineMiddleware` for each handler of a router, in depth. A verifier is one
+        for all, so it stands in a function, which is never copied.
+
+        Args:
+            verifier: As for the class, like everything below.
+            required: See there.
+            close_expired: See there.
+            load_user: See there.
+            options: See there.
+
+        Returns:
+            What belongs in the `middleware` of an application, router, controller or handler.
+        """
+
+        def make(app: ASGIApp) -> AveAuthMiddleware:
+            return cls(app, verifier, required=required, close_expired=close_expired, load_user=load_user, **options)
+
+        return make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection.
+
+        Args:
+            scope: The connection.
+            receive: Gives the client's messages.
+            send: Takes the answer's messages.
+        """
+        handler = scope.get("route_handler")
+        is_open = handler is not None and handler.opt.get(EXCLUDE_OPT_KEY) is True
+        edge = self._open_edge if is_open else self._edge
+        await edge(scope, receive, send)  # type: ignore[arg-type] # as above
+
+    async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        found: Identity | Deferred | None = scope[IDENTITY_KEY]
+        try:
+            # The scope is this connection's own copy.
+            scope["auth"], scope["user"] = await _make_user(found, self._load_user)
+        except REFUSALS as error:
+            await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
+    """Return what becomes `connection.auth` and `connection.user`."""
+    if found is None:
+        return frozenset(), None
+    if isinstance(found, Deferred):
+        refused = RefusedUser(found)
+        return refused, refused
+    user = found if load_user is None else await find_user(load_user, found)
+    return frozenset(granted_scopes(found)), user
+
+
+class AveAuthPlugin(InitPluginProtocol):
+    """Protects a whole application: `Litestar(plugins=[AveAuthPlugin(verifier, required=True)])`.
+
+    Installs the middleware in front of all others, the exception handlers, the dependencies `identity` and
+    `optional_identity`, and the security schemes of OpenAPI.
+
+    Args:
+        verifier: Decides about tokens.
+        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        close_expired: As for `AveAuthMiddleware`.
+        load_user: As for `AveAuthMiddleware`.
+        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> None:
+        self._verifier = verifier
+        self._middleware = AveAuthMiddleware.define(
+            verifier, required=required, close_expired=close_expired, load_user=load_user, **options
+        )
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Install everything; Litestar calls this.
+
+        Args:
+            app_config: The configuration of the application.
+
+        Returns:
+            The same configuration.
+        """
+        app_config.middleware.insert(0, self._middleware)
+        # What the application says of its own errors and dependencies stands.
+        app_config.exception_handlers = {**exception_handlers, **app_config.exception_handlers}
+        for name, provider in (("identity", provide_identity), ("optional_identity", provide_optional_identity)):
+            app_config.dependencies.setdefault(name, Provide(provider, sync_to_thread=False))
+        if app_config.openapi_config is not None:
+            openapi = copy(app_config.openapi_config)
+            schemes, security = self._describe()
+            known = openapi.components if isinstance(openapi.components, list) else [openapi.components]
+            openapi.components = [*known, schemes]
+            openapi.security = [*(openapi.security or []), *security]
+            app_config.openapi_config = openapi
+        return app_config
+
+    def _describe(self) -> tuple[Components, list[dict[str, list[str]]]]:
+        schemes: dict[str, SecurityScheme] = {
+            BEARER_SCHEME: SecurityScheme(
+                type="http", scheme="bearer", bearer_format="JWT", description=BEARER_DESCRIPTION
+            )
+        }
+        for name, url in discovery_urls(self._verifier.providers).items():
+            schemes[name] = SecurityScheme(type="openIdConnect", open_id_connect_url=url)
+        return Components(security_schemes={**schemes}), [{name: []} for name in schemes]
+
+
+class RefusedError(HTTPException):
+    """A refusal of a guard on its way to the client.
+
+    Litestar answers it with the right status and headers and a body of its own; with `exception_handlers` the whole
+    answer is that of the contract.
+
+    Attributes:
+        answer: The answer of the contract.
+    """
+
+    answer: Answer
+
+    def __init__(self, answer: Answer, description: str) -> None:
+        headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
+        super().__init__(detail=description, status_code=answer.status, headers=headers)
+        self.answer = answer
+
+
+def requires_authenticated(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """Guard a handler, controller, router or application against anonymous visitors: `guards=[requires_authenticated]`.
+
+    Raises:
+        HTTPException: Nobody is signed in: 401.
+        WebSocketException: As above, for a WebSocket: closed with code 1008.
+        ConfigurationError: No middleware ran.
+    """
+    if get_user_identity(connection) is None:
+        raise _refuse(connection.scope, None)
+
+
+def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """Make a guard that asks for scopes: `guards=[requires_scopes("read")]`.
+
+    Args:
+        scopes: What the token's `scope` claim must hold.
+
+    Returns:
+        The guard. Anonymous visitors are refused with 401, tokens without a scope with 403.
+
+    Raises:
+        ConfigurationError: There is no scope, or it is none of RFC 6749 §3.3.
+    """
+    check_scope_list(scopes)
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+        identity = get_user_identity(connection)
+        if identity is None:
+            raise _refuse(connection.scope, None, scopes)
+        try:
+            check_scopes(identity, scopes)
+        except InsufficientScopeError as error:
+            raise _refuse(connection.scope, error, scopes) from None
+
+    return guard
+
+
+def provide_identity(scope: Scope) -> Identity:
+    """Provide whoever makes a request or opens a WebSocket: the dependency `identity`.
+
+    Raises:
+        HTTPException: Nobody is signed in: 401.
+        WebSocketException: As above, for a WebSocket: closed with code 1008.
+        AveVerifyError: As `get_user_identity`.
+    """
+    identity = get_user_identity(scope)
+    if identity is None:
+        raise _refuse(scope, None)
+    return identity
+
+
+def provide_optional_identity(scope: Scope) -> Identity | None:
+    """Provide whoever makes a request or opens a WebSocket, or None: the dependency `optional_identity`.
+
+    Raises:
+        AveVerifyError: As `get_user_identity`.
+    """
+    return get_user_identity(scope)
+
+
+def _refuse(scope: Any, error: AveVerifyError | None, scopes: tuple[str, ...] = ()) -> Exception:  # noqa: ANN401 - Litestar's scope is a typed dictionary without our members
+    """Log a refusal and make it an exception."""
+    gate: Gate = scope[GATE_KEY]
+    answer = gate._replace(parameters=gate.parameters._replace(scopes=scopes or gate.parameters.scopes)).refuse(error)
+    description = "Credentials are required" if error is None else error.description
+    if scope["type"] == "websocket":
+        return WebSocketException(detail=description, code=POLICY_VIOLATION)
+    return RefusedError(answer, description)
+
+
+def _answer_refused(_request: Request[Any, Any, Any], error: RefusedError) -> Response[bytes]:
+    return _respond(error.answer)
+
+
+def _answer_escaped(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    answer = answer_deferred(request.scope, error)  # type: ignore[arg-type] # as above
+    if answer is None:
+        raise error
+    return _respond(answer)
+
+
+def _respond(answer: Answer) -> Response[bytes]:
+    headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
+
+
+# For `Litestar(exception_handlers=exception_handlers)`: answers refusals of guards, and deferred refusals that escape
+# a handler, by the contract.
+exception_handlers: Final[ExceptionHandlersMap] = {
+    RefusedError: _answer_refused,
+    **dict.fromkeys(REFUSALS, _answer_escaped),
+}

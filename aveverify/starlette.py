@@ -1,0 +1,246 @@
+"""Starlette: the middleware with `request.user` and `request.auth`, and a backend for Starlette's own middleware.
+
+`request.user` is the identity, or what `load_user` makes of it; `request.auth` holds "authenticated" and the scopes of
+the token, as `requires` asks for them. What comes in, and what a refusal says, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, Unpack, cast, overload
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
+from starlette.responses import Response
+
+from aveverify import asgi
+from aveverify._core.bearer import Answer
+from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, granted_scopes, make_gate
+from aveverify._edge_asgi import answer_deferred, decide, send_answer
+from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify.identity import Identity
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from aveverify.verifier import Verifier
+
+__all__ = ["AUTHENTICATED", "AveAuthBackend", "AveAuthMiddleware", "exception_handlers"]
+
+# The scope that `requires("authenticated")` asks for. A token that names it in its `scope` claim gains nothing.
+AUTHENTICATED: Final = "authenticated"
+
+
+class AveAuthMiddleware:
+    """Verifies the token of every request and WebSocket, and fills `request.user` and `request.auth`.
+
+    All that `aveverify.asgi.AveAuthMiddleware` does, for Starlette and what is built on it:
+    `Middleware(AveAuthMiddleware, verifier=verifier, required=True)`. An anonymous request has Starlette's
+    `UnauthenticatedUser`. While a refusal is deferred, reading anything of `request.user` or `request.auth` raises it.
+
+    Args:
+        app: The application behind it.
+        verifier: Decides about tokens.
+        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        close_expired: Whether a WebSocket is closed (code 3000) when its token expires.
+        load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
+            becomes `request.user`; with None the request is refused at once.
+        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> None:
+        self._app = app
+        self._load_user = load_user
+        self._edge = asgi.AveAuthMiddleware(
+            self._serve, verifier, required=required, close_expired=close_expired, **options
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection.
+
+        Args:
+            scope: The connection.
+            receive: Gives the client's messages.
+            send: Takes the answer's messages.
+        """
+        await self._edge(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            # The scope is this connection's own copy.
+            try:
+                scope["auth"], scope["user"] = await _make_user(scope[IDENTITY_KEY], self._load_user)
+            except REFUSALS as error:
+                await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class _RefusedError(AuthenticationError):
+    """What Starlette's middleware hands to `on_error`."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("refused")
+        self.answer = answer
+
+
+class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
+    """Lets Starlette's own `AuthenticationMiddleware` verify tokens.
+
+    `Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)`. Without `on_error` Starlette
+    answers 400 to every refusal. Starlette's middleware closes a refused WebSocket (code 1000) and knows nothing of
+    what comes later: where WebSockets matter, or `current_identity`, install `AveAuthMiddleware` instead.
+
+    Args:
+        verifier: Decides about tokens.
+        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        load_user: As for `AveAuthMiddleware`.
+        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
+    """
+
+    @overload
+    def __init__(
+        self: AveAuthBackend[Identity],
+        verifier: Verifier,
+        *,
+        required: bool,
+        load_user: None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        required: bool,
+        load_user: LoadUserAsync[UserT],
+        **options: Unpack[EdgeOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        required: bool,
+        load_user: LoadUserSync[UserT],
+        **options: Unpack[EdgeOptions],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        required: bool,
+        load_user: LoadUser[Any] | None = None,
+        **options: Unpack[EdgeOptions],
+    ) -> None:
+        self._gate = make_gate(verifier, required=required, **options)
+        self._load_user = load_user
+
+    # Starlette's own views never look for more than the members that an Identity has, and a user of the application
+    # need not have: the annotation of the base class is narrower than what Starlette does.
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, UserT] | None:  # type: ignore[override]
+        """Decide who makes a request; for Starlette's middleware.
+
+        Args:
+            conn: The request or WebSocket. `get_user_identity` finds the identity there afterwards.
+
+        Returns:
+            What it may do and who it is; None for an anonymous request.
+
+        Raises:
+            AuthenticationError: It is refused; `on_error` has the answer.
+        """
+        found = await decide(self._gate, conn.scope)
+        if isinstance(found, Answer):
+            raise _RefusedError(found)
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
+        conn.scope[IDENTITY_KEY], conn.scope[GATE_KEY] = found, self._gate
+        try:
+            auth, user = await _make_user(found, self._load_user)
+        except REFUSALS as error:
+            raise _RefusedError(self._gate.refuse(error)) from None
+        return None if found is None else (auth, cast("UserT", user))
+
+    def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
+        """Answer a refusal by the contract; for Starlette's middleware.
+
+        Args:
+            conn: The request.
+            error: What `authenticate` raised.
+
+        Returns:
+            The answer.
+        """
+        if not isinstance(error, _RefusedError):
+            raise error
+        return _respond(error.answer)
+
+    def get_user(self, conn: HTTPConnection) -> UserT | None:
+        """Return `request.user` with its type.
+
+        Args:
+            conn: A request that this backend has seen.
+
+        Returns:
+            The user; None for an anonymous request.
+        """
+        user = conn.user
+        return None if isinstance(user, UnauthenticatedUser) else cast("UserT", user)
+
+
+class _Credentials(AuthCredentials):
+    """What somebody may do: read from the token's claims when it is asked for, not at every request."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    @cached_property
+    def scopes(self) -> list[str]:  # type: ignore[override]
+        return [AUTHENTICATED, *granted_scopes(self._identity)]
+
+
+async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
+    """Return what becomes `request.auth` and `request.user`."""
+    if found is None:
+        return AuthCredentials(), UnauthenticatedUser()
+    if isinstance(found, Deferred):
+        refused = RefusedUser(found)
+        return refused, refused
+    user = found if load_user is None else await find_user(load_user, found)
+    return _Credentials(found), user
+
+
+async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:
+    answer = answer_deferred(conn.scope, error)
+    if answer is None:
+        raise error
+    return _respond(answer)
+
+
+def _respond(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, dict(answer.headers))
+
+
+# For `Starlette(exception_handlers=exception_handlers)`: answers deferred refusals that escape a view by the contract.
+# Behind `AveAuthBackend` nothing else does; behind `AveAuthMiddleware` it is needed only where other middleware in
+# between would make something of exceptions.
+exception_handlers: Final[Mapping[Any, Callable[[Any, Exception], Any]]] = dict.fromkeys(REFUSALS, _answer_escaped)

@@ -1,0 +1,64 @@
+"""Ways to ask a FastAPI application: by the dependency, with and without `required`, and behind the middleware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Security
+from fastapi import Request as FastAPIRequest
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from aveverify import Identity, Verifier, get_user_identity
+from aveverify.fastapi import AveAuth
+from aveverify.starlette import AveAuthMiddleware
+from tests.edges.ask_starlette import ask_through_test_client
+from tests.edges.world import METHODS, Edge, Reply, Request, View
+
+
+def ask_dependency(
+    verifier: Verifier,
+    view: View,
+    request: Request,
+    *,
+    required: bool,
+    on_invalid: str = "reject",
+    **options: Any,  # noqa: ANN401
+) -> Reply:
+    """Ask an application whose view depends on the identity."""
+    if on_invalid == "defer":
+        pytest.skip("LEFT OUT: a dependency asks for the identity itself, so there is nothing to defer")
+    names = {name for name, _ in request.headers}
+    is_preflight = request.method == "OPTIONS" and {"Origin", "Access-Control-Request-Method"} <= names
+    if required and is_preflight and "Authorization" not in names:
+        pytest.skip("LEFT OUT: a view that depends on an identity cannot run without; CORSMiddleware answers first")
+    ave = AveAuth(verifier, **options)
+    app = FastAPI()
+    ave.install(app)
+
+    whoever = Security(ave if required else ave.optional)
+
+    async def endpoint(request: FastAPIRequest, identity: Identity | None = whoever) -> PlainTextResponse:
+        assert identity is get_user_identity(request)
+        return PlainTextResponse(view(request))
+
+    app.add_api_route("/", endpoint, methods=list(METHODS))
+    return ask_through_test_client(app, request)
+
+
+def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask an application behind the middleware; the dependency takes what the middleware has found."""
+    ave = AveAuth(verifier)
+    app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
+
+    async def endpoint(request: FastAPIRequest) -> PlainTextResponse:
+        return PlainTextResponse(view(request))
+
+    # A dependency would raise what is deferred before the view runs.
+    dependencies = [] if options.get("on_invalid") == "defer" else [Security(ave.optional)]
+    app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
+    return ask_through_test_client(app, request)
+
+
+EDGES: dict[str, Edge] = {"fastapi-dependency": ask_dependency, "fastapi-behind-middleware": ask_behind_middleware}

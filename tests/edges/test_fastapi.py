@@ -1,0 +1,525 @@
+"""What only FastAPI has: dependencies, scopes of dependencies, OpenAPI, overrides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
+from fastapi import Request as FastAPIRequest
+from fastapi.testclient import TestClient
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.testclient import WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from aveverify import ConfigurationError, Identity, Provider, Verifier, get_user_identity
+from aveverify._edge import GATE_KEY, IDENTITY_KEY
+from aveverify.errors import Problem
+from aveverify.fastapi import AveAuth, Refusal
+from aveverify.sources import AuthorizationHeader, RequestHead
+from aveverify.starlette import AveAuthMiddleware
+from aveverify.testing import FakeIssuer
+from tests.edges.world import bearer
+
+if TYPE_CHECKING:
+    import logging
+
+    from starlette.types import Receive, Scope, Send
+
+# Dependencies of a route are looked up in the module when annotations are text, so they stand here.
+ISSUER = FakeIssuer()
+VERIFIER = ISSUER.verifier()
+ave = AveAuth(VERIFIER)
+NOW_GOOD = ISSUER.token(sub="ada", scope="openid read")
+
+
+class User(NamedTuple):
+    """A user of the application."""
+
+    name: str
+
+
+def load(identity: Identity) -> User | None:
+    return User(identity.subject) if identity.subject == "ada" else None
+
+
+async def load_later(identity: Identity) -> User | None:
+    return load(identity)
+
+
+Me = Annotated[Identity, Security(ave)]
+Somebody = Annotated[Identity | None, Security(ave.optional)]
+Reader = Annotated[Identity, Security(ave, scopes=["read"])]
+CurrentUser = Annotated[User, Security(ave.user(load))]
+MaybeUser = Annotated[User | None, Security(ave.optional.user(load_later))]
+
+
+def read_document(identity: Reader) -> str:
+    return f"document of {identity.subject}"
+
+
+def make_app(**settings: Any) -> FastAPI:  # noqa: ANN401
+    app = FastAPI(**settings)
+
+    @app.get("/me")
+    def me(identity: Me) -> str:
+        return identity.subject
+
+    @app.get("/somebody")
+    async def somebody(identity: Somebody) -> str | None:
+        return identity.subject if identity else None
+
+    @app.get("/readers")
+    def readers(identity: Reader) -> str:
+        return identity.subject
+
+    @app.get("/document")
+    def document(text: Annotated[str, Security(read_document, scopes=["open"])]) -> str:
+        return text
+
+    @app.get("/user")
+    def user(user: CurrentUser) -> str:
+        return user.name
+
+    @app.get("/maybe")
+    def maybe(user: MaybeUser) -> str | None:
+        return user.name if user else None
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket, identity: Reader) -> None:
+        await websocket.accept()
+        await websocket.send_text(identity.subject)
+        await websocket.close()
+
+    return app
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = make_app()
+    ave.install(app)
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app)
+
+
+def token(**claims: Any) -> dict[str, str]:  # noqa: ANN401
+    return dict(bearer(ISSUER.token(**({"sub": "ada"} | claims))))
+
+
+EXPIRED = dict(bearer(ISSUER.forge("expired")))
+
+
+# --- identities and scopes ------------------------------------------------------------------------------------------
+
+
+def test_a_view_gets_the_identity(client: TestClient) -> None:
+    assert client.get("/me", headers=token()).json() == "ada"
+    assert client.get("/somebody", headers=token()).json() == "ada"
+    assert client.get("/somebody").json() is None
+    assert client.get("/somebody", headers=EXPIRED).status_code == 401
+
+
+def test_scopes_of_a_dependency_are_demanded(client: TestClient) -> None:
+    assert client.get("/readers", headers=token(scope="openid read")).json() == "ada"
+    refused = client.get("/readers", headers=token(scope="openid"))
+    assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
+    assert refused.headers["www-authenticate"].endswith(', scope="read"')
+
+
+def test_scopes_of_parent_dependencies_are_demanded_too(client: TestClient) -> None:
+    assert client.get("/document", headers=token(scope="read open")).json() == "document of ada"
+    for scope in ("read", "open"):
+        assert client.get("/document", headers=token(scope=scope)).status_code == 403
+    assert client.get("/document").headers["www-authenticate"] == 'Bearer scope="open read"'
+
+
+def test_what_is_no_scope_is_the_programmers_error(app: FastAPI) -> None:
+    @app.get("/wrong", dependencies=[Security(ave, scopes=["two words"])])
+    def wrong() -> None:
+        raise NotImplementedError
+
+    with pytest.raises(ConfigurationError) as caught:
+        TestClient(app).get("/wrong", headers=token())
+    assert caught.value.field == "scopes"
+
+
+@pytest.mark.parametrize("place", ["router", "application"])
+def test_a_whole_router_or_application_is_protected(place: str) -> None:
+    on_router, on_app = ([Security(ave)], []) if place == "router" else ([], [Security(ave)])
+    router = APIRouter(dependencies=on_router, responses=ave.responses)
+
+    @router.get("/")
+    def endpoint(request: FastAPIRequest) -> str:
+        identity = get_user_identity(request)
+        assert identity is not None
+        return identity.subject
+
+    app = FastAPI(dependencies=on_app)
+    app.include_router(router)
+
+    assert TestClient(app).get("/", headers=token()).json() == "ada"
+    assert TestClient(app).get("/").status_code == 401
+
+
+# --- the user of the application ------------------------------------------------------------------------------------
+
+
+def test_a_view_gets_the_user_of_the_application(client: TestClient) -> None:
+    assert client.get("/user", headers=token()).json() == "ada"
+    assert client.get("/maybe", headers=token()).json() == "ada"
+    assert client.get("/maybe").json() is None
+    assert client.get("/user").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/user", "/maybe"])
+def test_a_good_token_of_nobody_is_refused(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers=token(sub="grace"))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+
+
+# --- what a refusal says --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        pytest.param("/me", {}, id="no credentials"),
+        pytest.param("/me", EXPIRED, id="refused"),
+        pytest.param("/me", {"Authorization": "Bearer"}, id="malformed"),
+        pytest.param("/readers", token(), id="scope missing"),
+        pytest.param("/user", token(sub="grace"), id="unknown user"),
+    ],
+)
+def test_without_install_only_the_body_is_fastapis(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    """HTP-034."""
+    installed = client.get(path, headers=headers)
+    bare = TestClient(make_app()).get(path, headers=headers)
+
+    assert bare.json() == {"detail": installed.json()["error_description"]}
+    assert bare.status_code == installed.status_code
+    assert {name: value for name, value in bare.headers.items() if name != "content-length"} == {
+        name: value for name, value in installed.headers.items() if name != "content-length"
+    }
+
+
+def test_install_again_does_no_harm(app: FastAPI) -> None:
+    handlers = dict(app.exception_handlers)
+    ave.install(app)
+    AveAuth(VERIFIER).install(app)
+    assert app.exception_handlers == handlers
+
+
+def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
+    issuer = FakeIssuer()
+    with issuer.verifier() as verifier:
+        cold = AveAuth(verifier)
+        app.add_api_route("/cold", lambda: None, dependencies=[Security(cold)])
+        issuer.go_down()
+        client = TestClient(app)
+        replies = [
+            client.get("/me", headers={"Authorization": "Bearer"}),
+            client.get("/me"),
+            client.get("/readers", headers=token()),
+            client.get("/cold", headers=dict(bearer(issuer.token()))),
+        ]
+
+    assert [reply.status_code for reply in replies] == [400, 401, 403, 503]
+    assert set(ave.responses) == {400, 401, 403, 503}
+    for reply in replies:
+        documented = ave.responses[reply.status_code]
+        assert set(documented["headers"]) <= {name.title().replace("Www", "WWW") for name in reply.headers}
+        assert Refusal.model_validate(reply.json(), strict=True, extra="forbid").error
+
+
+# --- OpenAPI --------------------------------------------------------------------------------------------------------
+
+
+def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+
+    assert document["components"]["securitySchemes"] == {
+        "aveBearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The id_token of a signed-in user: `Authorization: Bearer <token>`.",
+        },
+        "aveOpenId": {
+            "type": "openIdConnect",
+            "openIdConnectUrl": f"{ISSUER.issuer}/.well-known/openid-configuration",
+        },
+    }
+    for path, scopes in (("/me", []), ("/somebody", []), ("/readers", ["read"]), ("/user", [])):
+        operation = document["paths"][path]["get"]
+        # OpenAPI 3.0 has no scopes for plain bearer tokens, so older versions of FastAPI name none.
+        assert operation["security"] in ([{"aveBearer": listed}, {"aveOpenId": scopes}] for listed in (scopes, []))
+        assert "parameters" not in operation
+
+
+@pytest.mark.parametrize(
+    ("providers", "urls"),
+    [
+        pytest.param(
+            [Provider.ave("app_1"), Provider.ave("app_2"), Provider(issuer="https://idp.test/", application_id="a")],
+            [
+                "https://aveid.net/.well-known/openid-configuration",
+                "https://idp.test/.well-known/openid-configuration",
+            ],
+            id="two issuers, three clients",
+        ),
+        pytest.param(
+            [Provider(issuer="https://idp.test", application_id="a", jwks_uri="https://idp.test/keys")],
+            [],
+            id="no discovery document",
+        ),
+        pytest.param(
+            [
+                Provider.custom_jwt(
+                    issuer="https://idp.test", jwks="https://idp.test/k", algorithm="ES256", application_id="a"
+                )
+            ],
+            [],
+            id="customJwt",
+        ),
+    ],
+)
+def test_openapi_names_every_issuer_that_clients_can_discover(providers: list[Provider], urls: list[str]) -> None:
+    app = FastAPI(dependencies=[Security(AveAuth(Verifier(*providers), scheme_name="idToken"))])
+    app.add_api_route("/", lambda: None)
+
+    schemes = app.openapi()["components"]["securitySchemes"]
+
+    assert schemes.pop("idToken")["type"] == "http"
+    assert [scheme["openIdConnectUrl"] for scheme in schemes.values()] == urls
+
+
+# --- once in a request ----------------------------------------------------------------------------------------------
+
+
+class CountingHeader(AuthorizationHeader):
+    """The Authorization header, which counts how often it was read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self, head: RequestHead) -> bytes | None:
+        self.reads += 1
+        return super().read(head)
+
+
+def test_a_token_is_verified_once_in_a_request() -> None:
+    header, checked = CountingHeader(), list[str]()
+    counted = AveAuth(VERIFIER, token_sources=[header], check=lambda identity: checked.append(identity.subject))
+    app = FastAPI(dependencies=[Security(counted.optional)])
+
+    def endpoint(
+        one: Any = Security(counted),  # noqa: ANN401, B008
+        two: Any = Security(counted, scopes=["read"]),  # noqa: ANN401, B008
+        three: Any = Security(counted.user(load)),  # noqa: ANN401, B008
+    ) -> str:
+        assert one is two
+        return f"{three.name}"
+
+    app.add_api_route("/", endpoint)
+    client = TestClient(app)
+
+    assert client.get("/", headers=token(scope="read")).json() == "ada"
+    assert (header.reads, checked) == (1, ["ada"])
+    assert client.get("/", headers=token(scope="write")).status_code == 403
+    assert client.get("/").status_code == 401
+    assert (header.reads, checked) == (3, ["ada", "ada"])
+
+
+def behind_middleware(auth: AveAuth, verifier: Verifier = VERIFIER, **options: Any) -> TestClient:  # noqa: ANN401
+    app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **({"required": False} | options))])
+    auth.install(app)
+
+    def endpoint(identity: Any = Security(auth, scopes=["read"])) -> str:  # noqa: ANN401, B008
+        return str(identity.subject)
+
+    app.add_api_route("/", endpoint)
+    return TestClient(app)
+
+
+def test_behind_a_middleware_with_the_same_verifier_nothing_is_read_again() -> None:
+    header = CountingHeader()
+    client = behind_middleware(AveAuth(VERIFIER, token_sources=[header]))
+
+    assert client.get("/", headers=token(scope="read")).json() == "ada"
+    assert header.reads == 0
+    assert client.get("/").status_code == 401
+
+
+def test_behind_a_middleware_the_dependencys_own_rules_hold() -> None:
+    def check(identity: Identity) -> str | None:
+        return "banned" if identity.subject == "grace" else None
+
+    client = behind_middleware(AveAuth(VERIFIER, check=check))
+
+    assert client.get("/", headers=token(scope="read", sub="grace")).status_code == 401
+    assert client.get("/", headers=token(scope="write")).status_code == 403
+
+
+def test_behind_a_middleware_with_another_verifier_the_own_verifier_decides() -> None:
+    """HTP-010: whoever another verifier lets in is nobody here."""
+    stranger = FakeIssuer("https://other.test")
+    with stranger.verifier() as other:
+        client = behind_middleware(AveAuth(VERIFIER), other, on_invalid="defer")
+        assert client.get("/", headers=dict(bearer(stranger.token(scope="read")))).status_code == 401
+        assert client.get("/", headers=token(scope="read")).json() == "ada"
+
+
+def test_where_the_middleware_is_exempt_the_dependency_is_not() -> None:
+    client = behind_middleware(AveAuth(VERIFIER), exempt=["/"])
+
+    assert client.get("/").status_code == 401
+    assert client.get("/", headers=token(scope="read")).json() == "ada"
+
+
+def test_a_deferred_refusal_is_raised_by_the_dependency_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """HTP-036: whoever asks learns of it."""
+    caplog.set_level("INFO", "aveverify.http")
+    client = behind_middleware(AveAuth(VERIFIER, realm="here"), on_invalid="defer")
+
+    answer = client.get("/", headers=EXPIRED)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith('Bearer realm="here", error="invalid_token"')
+    records: list[logging.LogRecord] = [one for one in caplog.records if one.name == "aveverify.http"]
+    assert len(records) == 1
+
+
+@pytest.mark.parametrize("gate", [None, "gate", object()], ids=["no gate", "text", "object"])
+def test_an_identity_that_stood_in_the_scope_is_overwritten(gate: object) -> None:
+    """HTP-010: it counts only where a middleware of ours has put it."""
+    inner = make_app()
+    planted = VERIFIER.verify(ISSUER.token(sub="mallory", scope="read"))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner({**scope, IDENTITY_KEY: planted, GATE_KEY: gate}, receive, send)
+
+    assert TestClient(app).get("/me").status_code == 401
+    assert TestClient(app).get("/somebody").json() is None
+    assert TestClient(app).get("/somebody", headers=token()).json() == "ada"
+
+
+def test_what_the_application_put_in_the_place_of_the_identity_is_none() -> None:
+    """HTP-010: only what a verifier made is an identity, also behind our middleware."""
+    inner = make_app()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner({**scope, IDENTITY_KEY: "mallory"}, receive, send)
+
+    client = TestClient(AveAuthMiddleware(app, VERIFIER, required=False))
+    assert client.get("/me").status_code == 401
+    assert client.get("/me", headers=token()).json() == "ada"
+
+
+# --- WebSockets -----------------------------------------------------------------------------------------------------
+
+
+def test_a_websocket_gets_the_identity(client: TestClient) -> None:
+    with client.websocket_connect("/socket", headers=token(scope="read")) as session:
+        assert session.receive_text() == "ada"
+
+
+def test_a_browser_may_offer_its_token_as_a_protocol(client: TestClient) -> None:
+    """HTP-029."""
+    offered = ["bearer", ISSUER.token(sub="ada", scope="read")]
+    with client.websocket_connect("/socket", subprotocols=offered) as session:
+        assert session.receive_text() == "ada"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({}, 401, id="no credentials"),
+        pytest.param(EXPIRED, 401, id="refused"),
+        pytest.param(token(), 403, id="scope missing"),
+    ],
+)
+def test_a_websocket_is_denied_before_it_is_accepted(client: TestClient, headers: dict[str, str], status: int) -> None:
+    """HTP-029: with the whole answer of the contract."""
+    with pytest.raises(WebSocketDenialResponse) as caught, client.websocket_connect("/socket", headers=headers):
+        raise NotImplementedError
+
+    assert caught.value.status_code == status
+    assert caught.value.headers["cache-control"] == "no-store"
+    assert set(caught.value.json()) == {"error", "error_description"}
+
+
+def test_where_the_server_cannot_deny_a_websocket_is_closed(app: FastAPI) -> None:
+    """HTP-029: code 1008."""
+
+    async def without_extension(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "extensions": {}}, receive, send)
+
+    with (
+        pytest.raises(WebSocketDisconnect) as caught,
+        TestClient(without_extension).websocket_connect("/socket", headers=EXPIRED),
+    ):
+        raise NotImplementedError
+
+    assert caught.value.code == 1008
+
+
+# --- in tests, and in front -----------------------------------------------------------------------------------------
+
+
+def test_a_test_may_override_the_dependency(app: FastAPI) -> None:
+    app.dependency_overrides[ave] = lambda: VERIFIER.verify(NOW_GOOD)
+    client = TestClient(app)
+
+    assert client.get("/me").json() == "ada"
+    assert client.get("/user").json() == "ada"
+    assert client.get("/readers").json() == "ada"
+
+    app.dependency_overrides.clear()
+    assert client.get("/me").status_code == 401
+
+
+def test_a_preflight_is_answered_in_front_of_the_dependency(app: FastAPI) -> None:
+    """HTP-027, HTP-028."""
+    app.add_middleware(CORSMiddleware, allow_origins=["https://app.test"], allow_headers=["Authorization"])
+    origin = {"Origin": "https://app.test"}
+    client = TestClient(app)
+
+    preflight = client.options("/me", headers=origin | {"Access-Control-Request-Method": "GET"})
+    refusal = client.get("/me", headers=origin)
+
+    assert preflight.status_code == 200
+    assert refusal.status_code == 401
+    assert refusal.headers["access-control-allow-origin"] == "https://app.test"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("scopes", "read"), ("realm", 'a"b'), ("resource_metadata", "a b"), ("token_sources", []), ("check", "no")],
+    ids=["scopes", "realm", "resource_metadata", "token_sources", "check"],
+)
+def test_an_argument_that_is_wrong_is_refused_by_name(option: str, value: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigurationError) as caught:
+        AveAuth(VERIFIER, **{option: value})
+
+    assert (caught.value.problem, caught.value.field) == (Problem.OUT_OF_RANGE, option)
+
+
+@pytest.mark.parametrize("option", ["required", "on_invalid", "exempt"])
+def test_what_makes_no_sense_for_a_dependency_is_no_option(option: str) -> None:
+    """Whoever must be signed in is said at each view; a dependency that may give nobody would lie about its type."""
+    options: dict[str, Any] = {option: None}
+    with pytest.raises(TypeError):
+        AveAuth(VERIFIER, **options)
+
+
+def test_a_plain_dependency_works_like_a_security_dependency(app: FastAPI) -> None:
+    def endpoint(identity: Any = Depends(ave)) -> str:  # noqa: ANN401, B008
+        return str(identity.subject)
+
+    app.add_api_route("/plain", endpoint)
+    assert TestClient(app).get("/plain", headers=token()).json() == "ada"

@@ -1,0 +1,230 @@
+"""The pages on Starlette, FastAPI and Litestar: every example runs as it is printed, and does what the page says."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient as LitestarClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from aveverify._edge import EdgeOptions
+from aveverify.asgi import AveAuthMiddleware
+from aveverify.fastapi import AveAuth
+from aveverify.testing import FakeClock, FakeIssuer
+
+FOLDER = Path(__file__).parent.parent / "docs" / "frameworks"
+PAGES = ["starlette", "fastapi", "litestar"]
+VERIFIER = 'Verifier(Provider.ave("app_123"))'
+
+
+@pytest.fixture
+def ave(clock: FakeClock) -> FakeIssuer:
+    return FakeIssuer("https://aveid.net", application_id="app_123", clock=clock)
+
+
+class Page:
+    """A page, whose examples run one after the other in one module, as a reader would type them."""
+
+    def __init__(self, name: str, issuer: FakeIssuer) -> None:
+        self.text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        self.issuer = issuer
+        # A real module: frameworks look annotations up there.
+        self.module = ModuleType(f"page_{name}")
+        self.apps: list[Any] = []
+        sys.modules[self.module.__name__] = self.module
+        vars(self.module)["_issuer"] = issuer
+        for number, example in enumerate(re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)):
+            connected = example.replace(VERIFIER, VERIFIER[:-1] + ", fetcher=_issuer, clock=_issuer.clock)")
+            exec(compile(connected, f"{name}.md, example {number + 1}", "exec"), vars(self.module))  # noqa: S102 - our own page
+            self.apps.append(vars(self.module).get("app"))
+
+    def client(self, number: int) -> Any:  # noqa: ANN401 - a test client
+        """A client of the application as it is after so many examples."""
+        app = self.apps[number]
+        return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)
+
+    def bearer(self, subject: str = "ada", **claims: Any) -> dict[str, str]:  # noqa: ANN401
+        return {"Authorization": f"Bearer {self.issuer.token(sub=subject, azp='app_123', **claims)}"}
+
+    def hears(self, number: int, path: str) -> str:
+        """The first text that a WebSocket sends to a browser."""
+        token = self.bearer()["Authorization"].removeprefix("Bearer ")
+        with self.client(number).websocket_connect(path, subprotocols=["bearer", token]) as session:
+            assert session.accepted_subprotocol == "bearer"
+            return str(session.receive_text())
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, ave: FakeIssuer) -> Iterator[Page]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    page = Page(request.param, ave)
+    yield page
+    del sys.modules[page.module.__name__]
+    # Litestar's applications set up logging for the whole process.
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def on(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", [name], indirect=True)
+
+
+each = pytest.mark.parametrize("page", PAGES, indirect=True)
+
+
+@each
+def test_the_first_example_protects_an_application(page: Page) -> None:
+    client = page.client(0)
+    answer = client.get("/me", headers=page.bearer())
+
+    assert (answer.status_code, answer.json()["tokenIdentifier"]) == (200, "https://aveid.net|ada")
+    assert (client.get("/me").status_code, client.get("/me").json()["error"]) == (401, "unauthorized")
+
+
+@each
+def test_the_lines_that_protect_are_few(page: Page) -> None:
+    """Without blank lines, and without the imports of the framework that any application has."""
+    first = page.text.split("```python\n", 1)[1].split("```", 1)[0]
+    lines = [line for line in first.splitlines() if line and not line.startswith(("from starlette", "from typing"))]
+
+    assert len(lines) < 15
+
+
+@each
+def test_the_tests_of_a_page_pass(page: Page) -> None:
+    tests = [value for name, value in vars(page.module).items() if name.startswith("test_")]
+
+    assert tests
+    for test in tests:
+        test()
+
+
+@each
+def test_every_option_is_explained(page: Page) -> None:
+    table = set(re.findall(r"^\| (`.*?) \|", page.text, re.MULTILINE))
+    named = {name for cell in table for name in re.findall(r"`(\w+)`", cell)} - {"AveAuth"}
+    if page.module.__name__ == "page_fastapi":
+        assert named == set(inspect.signature(AveAuth).parameters) - {"verifier"}
+    else:
+        own = set(inspect.signature(AveAuthMiddleware).parameters) - {"app", "verifier", "options"}
+        assert named == {*get_type_hints(EdgeOptions), *own, "load_user"}
+
+
+# --- Starlette ------------------------------------------------------------------------------------------------------
+
+
+@on("starlette")
+def test_starlette_optional_and_scopes(page: Page) -> None:
+    client = page.client(1)
+
+    assert client.get("/hello").json() == {"hello": "stranger"}
+    assert client.get("/hello", headers=page.bearer(name="Ada")).json() == {"hello": "Ada"}
+    assert client.get("/documents", headers=page.bearer()).status_code == 403
+    assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == {"documents of": "ada"}
+
+
+@on("starlette")
+def test_starlette_websockets(page: Page) -> None:
+    token = page.bearer()["Authorization"].removeprefix("Bearer ")
+    with page.client(2).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
+        assert session.receive_text() == "hello ada"
+        session.send_text(token)
+        assert session.receive()["code"] == 1000
+    with pytest.raises(WebSocketDenialResponse), page.client(2).websocket_connect("/chat"):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("page", "number"), [("starlette", 3), ("litestar", 4)], indirect=["page"], ids=["starlette", "litestar"]
+)
+def test_ones_own_user(page: Page, number: int) -> None:
+    found = [page.client(number).get("/name", headers=page.bearer(who)) for who in ("ada", "grace", "eve")]
+
+    assert found[0].text.strip('"') == "Ada"
+    assert [answer.status_code for answer in found] == [200, 401, 401]
+
+
+@on("starlette")
+def test_starlettes_own_middleware_and_deferred_refusals(page: Page) -> None:
+    for number in (4, 5):
+        client = page.client(number)
+        assert client.get("/me", headers=page.bearer()).json()["subject"] == "ada"
+        refused = client.get("/me", headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
+
+
+# --- FastAPI --------------------------------------------------------------------------------------------------------
+
+
+@on("fastapi")
+def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
+    client = page.client(2)
+
+    assert client.get("/hello").json() == "hello stranger"
+    assert client.get("/hello", headers=page.bearer()).json() == "hello ada"
+    assert client.get("/documents", headers=page.bearer()).status_code == 403
+    assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == "documents of ada"
+    assert client.get("/api/ping").status_code == 401
+    assert client.get("/api/ping", headers=page.bearer()).json() == "pong"
+
+
+@on("fastapi")
+@pytest.mark.parametrize(("number", "path", "text"), [(3, "/chat", "hello ada"), (4, "/news", "news for ada")])
+def test_fastapi_websockets(page: Page, number: int, path: str, text: str) -> None:
+    assert page.hears(number, path) == text
+    with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect(path):
+        raise NotImplementedError
+
+
+@on("fastapi")
+def test_fastapi_own_user(page: Page) -> None:
+    assert page.client(5).get("/name", headers=page.bearer()).json() == "Ada"
+    assert page.client(5).get("/name", headers=page.bearer("eve")).status_code == 401
+
+
+# --- Litestar -------------------------------------------------------------------------------------------------------
+
+
+@on("litestar")
+def test_litestar_optional_and_scopes(page: Page) -> None:
+    client = page.client(1)
+
+    assert client.get("/hello").text == "hello stranger"
+    assert client.get("/hello", headers=page.bearer()).text == "hello ada"
+    assert [client.get(path).status_code for path in ("/profile", "/documents", "/me")] == [401] * 3
+    assert client.get("/profile", headers=page.bearer()).text == "profile of ada"
+    assert client.get("/documents", headers=page.bearer()).status_code == 403
+    assert client.get("/documents", headers=page.bearer(scope="documents:read")).text == "documents of ada"
+
+
+@on("litestar")
+def test_litestar_handlers_and_documents_may_be_open(page: Page) -> None:
+    client = page.client(2)
+
+    assert client.get("/healthz").text == "ok"
+    assert client.get("/schema/openapi.json").status_code == 200
+    assert client.get("/me").status_code == 401
+
+
+@on("litestar")
+def test_litestar_websockets(page: Page) -> None:
+    assert page.hears(3, "/chat") == "hello ada"
+
+
+@on("litestar")
+def test_litestar_one_router_alone(page: Page) -> None:
+    client = page.client(5)
+
+    assert client.get("/healthz").text == "ok"
+    assert client.get("/api/name").status_code == 401
+    assert client.get("/api/name", headers=page.bearer()).text == "ada"

@@ -1,0 +1,48 @@
+"""FastAPI: what a dependency is typed as, and which options there are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated, assert_type
+
+from fastapi import APIRouter, FastAPI, Security
+
+from aveverify import Identity, Verifier
+from aveverify.fastapi import AveAuth, OptionalAveAuth, UserDependency
+
+if TYPE_CHECKING:
+    from fastapi.security import SecurityScopes
+    from starlette.requests import HTTPConnection
+
+
+class User:
+    """A user of an application."""
+
+
+def find(_identity: Identity) -> User | None:
+    return None
+
+
+async def find_later(_identity: Identity) -> User | None:
+    return None
+
+
+def check(verifier: Verifier, connection: HTTPConnection, scopes: SecurityScopes) -> None:
+    ave = AveAuth(verifier, scopes=["read"], realm="here", check=lambda identity: identity.email)
+    assert_type(ave.optional, OptionalAveAuth)
+    assert_type(ave.user(find), UserDependency[User])
+    assert_type(ave.user(find_later), UserDependency[User])
+    assert_type(ave.optional.user(find), UserDependency[User | None])
+    assert_type(ave.optional.user(find_later), UserDependency[User | None])
+    awaited: Awaitable[Identity] = ave(connection, scopes)
+    wrong: Awaitable[Identity] = ave.optional(connection, scopes)  # type: ignore[assignment]
+    AveAuth(verifier, required=True)  # type: ignore[call-arg]
+    app = FastAPI(dependencies=[Security(ave)])
+    ave.install(app)
+    router = APIRouter(responses=ave.responses)
+
+    @router.get("/")
+    def endpoint(
+        identity: Annotated[Identity, Security(ave)], user: Annotated[User, Security(ave.user(find))]
+    ) -> tuple[str | None, User, object]:
+        return identity.email, user, (awaited, wrong)
