@@ -1,0 +1,84 @@
+"""Programs that a test starts: on ports of this machine alone, ended by the process that was started."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_PATIENCE_SECONDS = 30
+_PAUSE_SECONDS = 0.02
+
+
+def free_port() -> int:
+    """Find a port of this machine on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Program:
+    """A program that runs, and what it has written to its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def output(self) -> str:
+        """Everything that it has printed so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for_port(self, port: int) -> None:
+        """Wait until it listens."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_SECONDS).close()
+            except ConnectionError:
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+        raise AssertionError(f"it does not listen: {self.output}")
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until it has printed a text."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while text not in self.output:
+            assert time.monotonic() < end, self.output
+            assert self.process.poll() is None, self.output
+            time.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Run a program for the length of a `with` block; its output goes into a file."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        yield Program(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def python(*arguments: str) -> list[str]:
+    """The command that runs a module with this Python."""
+    return [sys.executable, "-m", *arguments]
