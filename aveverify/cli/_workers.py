@@ -83,8 +83,8 @@ def run_workers(serve: Serve, sockets: Sequence[socket.socket], count: int, stop
             for worker in [worker for worker in workers if not worker.is_alive()]:
                 log.error("a worker ended by itself (code %s) and is replaced", worker.exitcode)
                 workers.remove(worker)
-            if stopped.poll(_PAUSE_SECONDS):
-                return
+            # A pause that a signal ends.
+            stopped.poll(_PAUSE_SECONDS)
     finally:
         _end(workers)
 

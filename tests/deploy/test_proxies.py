@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -12,6 +13,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from tests.deploy.stage import RunProxy, Stage, open_stage, run_caddy, run_nginx
+from tests.deploy.upstream import serve_upstream
+from tests.processes import free_port
 from tests.raw_http import Answer, ask, bearer, exchange, request
 
 PROXIES = {"nginx": run_nginx, "caddy": run_caddy}
@@ -30,7 +33,7 @@ SPOOFS = [
 ]
 
 
-@pytest.fixture(scope="module", params=PROXIES.values(), ids=PROXIES)
+@pytest.fixture(scope="module", params=list(PROXIES.values()), ids=list(PROXIES))
 def run_proxy(request: pytest.FixtureRequest) -> RunProxy:
     chosen: RunProxy = request.param
     return chosen
@@ -194,6 +197,27 @@ def test_a_body_reaches_the_service_and_nobody_else(stage: Stage) -> None:
         assert json.loads(answer.body)["body"] == body.decode()
 
     assert stage.serve.output.count("Invalid HTTP request") == asked_before
+
+
+@pytest.mark.parametrize(
+    "upgrade", [(), (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x")], ids=["POST", "upgrade"]
+)
+def test_the_question_is_a_get_without_body_and_upgrade(
+    run_proxy: RunProxy, tmp_path: Path, upgrade: tuple[bytes, ...]
+) -> None:
+    """HTP-039, HTP-040: asked of a service that says what it was asked."""
+    with serve_upstream() as asked, serve_upstream() as upstream:
+        port = free_port()
+        with run_proxy(port, asked.port, upstream.port, tmp_path):
+            lines = (b"Authorization: Bearer token", b"Content-Length: 5", *upgrade)
+            exchange(port, request(*lines, method=b"POST", target=b"/x?access_token=y") + b"12345")
+
+    (question,) = [{name.lower(): value for name, value in pairs} for pairs in asked.received]
+    assert asked.targets == ["GET /auth"]
+    assert question["authorization"] == "Bearer token"
+    assert question.get("content-length", "0") == "0"
+    assert not {"transfer-encoding", "upgrade", "expect"} & question.keys()
+    assert len(upstream.received) == 1
 
 
 def test_a_header_of_20_kib_is_refused(stage: Stage) -> None:

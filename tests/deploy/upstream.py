@@ -23,10 +23,12 @@ class Upstream:
     Attributes:
         port: Where it listens.
         received: The header pairs of each request.
+        targets: The method and target of each request.
     """
 
     port: int = 0
     received: list[list[tuple[str, str]]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def serve_upstream() -> Iterator[Upstream]:
         def do_GET(self) -> None:
             pairs = list(self.headers.items())
             upstream.received.append(pairs)
+            upstream.targets.append(f"{self.command} {self.path}")
             if self.headers.get("Upgrade", "").lower() == "websocket":
                 self._upgrade()
                 return
@@ -52,7 +55,7 @@ def serve_upstream() -> Iterator[Upstream]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_OPTIONS = do_GET
+        do_POST = do_OPTIONS = do_GET  # noqa: N815 - the base class looks for these
 
         def _upgrade(self) -> None:
             key = self.headers["Sec-WebSocket-Key"] + _GUID
