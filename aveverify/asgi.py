@@ -116,6 +116,8 @@ class AveAuthMiddleware:
             # Servers send lower-case names; a test client or a gateway may not.
             return parse_authorization(single([value for name, value in headers if name.lower() == b"authorization"]))
         sources = self._gate.sources
+        if kind == "websocket":
+            headers = _handshake_headers(scope)
         head = RequestHead(kind, scope.get("method", "GET"), headers, scope["query_string"])
         try:
             return read_token(head, sources)
@@ -175,9 +177,18 @@ def _is_preflight(scope: Scope) -> bool:
     return _PREFLIGHT.issubset(name.lower() for name, _ in scope["headers"])
 
 
+def _handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a WebSocket with the offer of protocols, which wsproto shows only in `subprotocols`."""
+    headers = list(scope["headers"])
+    offered = scope.get("subprotocols")
+    if offered and not any(name.lower() == _OFFERED for name, _ in headers):
+        headers.append((_OFFERED, ", ".join(offered).encode("latin-1", "replace")))
+    return headers
+
+
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
     """Return what to answer to an offer of `bearer`, and the members of the scope without it and its token."""
-    offered = split_protocols(value for name, value in scope["headers"] if name.lower() == _OFFERED)
+    offered = split_protocols(value for name, value in _handshake_headers(scope) if name.lower() == _OFFERED)
     if BEARER_PROTOCOL not in offered:
         return None, {}
     place = offered.index(BEARER_PROTOCOL)

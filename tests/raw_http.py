@@ -51,7 +51,12 @@ def ask(port: int, *lines: bytes, **parts: Any) -> Answer:  # noqa: ANN401 - tho
 
 def _exchange(connection: socket.socket, data: bytes) -> Answer:
     connection.sendall(data)
-    response = HTTPResponse(connection, method=data.partition(b" ")[0].decode("latin-1"))
+    return receive(connection, data.partition(b" ")[0].decode("latin-1"))
+
+
+def receive(connection: socket.socket, method: str) -> Answer:
+    """Read the answer to a request that was sent with this method."""
+    response = HTTPResponse(connection, method=method)
     try:
         response.begin()
         body = response.read()

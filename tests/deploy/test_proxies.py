@@ -1,4 +1,4 @@
-"""The real nginx and the real Caddy with the files of deploy/, `aveverify serve`, and a service that says what it got."""
+"""The real nginx and Caddy with the files of deploy/, `aveverify serve`, and a service that says what it got."""
 
 from __future__ import annotations
 
