@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.deploy.stage import RunProxy, Stage, open_stage, run_caddy, run_nginx
@@ -270,20 +272,27 @@ def test_what_only_looks_like_a_preflight_needs_a_token(stage: Stage, method: by
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 
+def open_socket(stage: Stage, **options: Any) -> ClientConnection:  # noqa: ANN401 - connect's
+    # A connection of our own: no proxy of this machine's environment comes between.
+    connection = socket.create_connection(("127.0.0.1", stage.port))
+    opened: ClientConnection = connect(f"ws://127.0.0.1:{stage.port}/", sock=connection, **options)
+    return opened
+
+
 def test_a_websocket_is_opened_with_a_token_in_its_header(stage: Stage) -> None:
     headers = {"Authorization": f"Bearer {stage.issuer.token(sub='ada')}", "X-Ave-Subject": "mallory"}
 
-    with connect(f"ws://127.0.0.1:{stage.port}/", additional_headers=headers, proxy=None) as socket:
-        assert socket.recv() == "hello ada"
+    with open_socket(stage, additional_headers=headers) as websocket:
+        assert websocket.recv() == "hello ada"
 
 
 def test_a_websocket_is_opened_with_a_token_among_its_protocols(stage: Stage) -> None:
     """HTP-029."""
     offered = [Subprotocol("bearer"), Subprotocol(stage.issuer.token(sub="ada"))]
 
-    with connect(f"ws://127.0.0.1:{stage.port}/", subprotocols=offered, proxy=None) as socket:
-        assert socket.recv() == "hello ada"
-        assert socket.subprotocol == "bearer"
+    with open_socket(stage, subprotocols=offered) as websocket:
+        assert websocket.recv() == "hello ada"
+        assert websocket.subprotocol == "bearer"
 
 
 @pytest.mark.parametrize("flaw", [None, "expired"], ids=["no token", "expired"])
@@ -292,7 +301,7 @@ def test_a_websocket_is_refused_before_it_is_opened(stage: Stage, flaw: str | No
     offered = [Subprotocol("bearer"), Subprotocol(stage.issuer.forge(flaw))] if flaw else None
 
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"ws://127.0.0.1:{stage.port}/", subprotocols=offered, proxy=None)
+        open_socket(stage, subprotocols=offered)
 
     assert refused.value.response.status_code == 401
     assert refused.value.response.headers["WWW-Authenticate"].startswith("Bearer")

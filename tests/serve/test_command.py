@@ -12,6 +12,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from aveverify.cli._workers import run_workers, until_stopped
 from aveverify.cli.serve import _read_environment
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.fleet.servers import run_redis
 from tests.processes import free_port, python, running
 
 TRUST = ("--issuer", "https://issuer.test", "--application-id", "app_test")
@@ -330,7 +332,7 @@ def test_health_may_be_nowhere(live_issuer: FakeIssuer, capsys: Output, caplog: 
 
 
 def test_workers_serve_one_port_and_count_together(live_issuer: FakeIssuer, tmp_path: Path) -> None:
-    """ERR-005, CON-005: each has keys of its own, and `/metrics` sums up whom they served."""
+    """ERR-005: each has keys of its own, and `/metrics` sums up whom they served."""
     port, admin = free_port(), free_port()
     options = ["--bind", f"127.0.0.1:{port}", "--admin-port", str(admin), "--workers", "2", "--warm-up"]
     command = python("aveverify", "serve", *trust(live_issuer), *options)
@@ -345,6 +347,22 @@ def test_workers_serve_one_port_and_count_together(live_issuer: FakeIssuer, tmp_
 
     assert live_issuer.jwks_requests == 3
     assert "Traceback" not in serve.output
+
+
+def test_services_of_a_fleet_make_one_fetch_together(live_issuer: FakeIssuer, tmp_path: Path) -> None:
+    """Through a real Redis, sealed with a key of all."""
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    with run_redis() as redis, ExitStack() as stack:
+        for number in range(3):
+            port = free_port()
+            options = ["--bind", f"127.0.0.1:{port}", "--admin-port", "off"]
+            options += ["--redis-url", redis.url, "--redis-hmac-key", str(key)]
+            command = python("aveverify", "serve", *trust(live_issuer), *options)
+            stack.enter_context(running(command, tmp_path / str(number))).wait_for_port(port)
+            assert get(port, "/auth", live_issuer.token()).status_code == 200
+
+    assert (live_issuer.discovery_requests, live_issuer.jwks_requests) == (1, 1)
 
 
 def test_workers_are_started_and_ended_from_here(live_issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ _MODULE = "tests.servers.apps"
 _ASGI, _WSGI, _WEBSOCKET = (f"{_MODULE}:{name}_application" for name in ("asgi", "wsgi", "websocket"))
 _UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}")
 _HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "-")
-_GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--worker-class")
+# Later versions leave a socket for an operator behind, unless told not to; 23 knows no such option.
+_NO_SOCKET = () if version("gunicorn").startswith("23.") else ("--no-control-socket",)
+_GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", *_NO_SOCKET, "--worker-class")
 
 
 class Server(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +29,9 @@ def running(
 
 
 def open_socket(running: Running, query: str = "", **options: Any) -> ClientConnection:  # noqa: ANN401 - connect's
-    opened: ClientConnection = connect(f"ws://127.0.0.1:{running.port}/live{query}", proxy=None, **options)
+    # A connection of our own: no proxy of this machine's environment comes between.
+    connection = socket.create_connection(("127.0.0.1", running.port))
+    opened: ClientConnection = connect(f"ws://127.0.0.1:{running.port}/live{query}", sock=connection, **options)
     return opened
 
 
