@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _PATIENCE_SECONDS = 30
+_GRACE_SECONDS = 10
 _PAUSE_SECONDS = 0.02
 
 
@@ -67,15 +69,17 @@ def running(command: Sequence[str], log: Path, environment: Mapping[str, str] | 
             stderr=subprocess.STDOUT,
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
+            # A group of its own, so that nothing that it started outlives it.
+            start_new_session=True,
         )
     try:
         yield Program(process, log)
     finally:
         process.terminate()
         try:
-            process.wait(_PATIENCE_SECONDS)
+            process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -18,15 +18,19 @@ from tests.servers.servers import HTTP_SERVERS, Running, run_server
 
 # The server has hung up, or says what is wrong with the request.
 BY_SERVER = {0, 400, 431}
+MISSING = {"uvicorn-httptools"} if find_spec("httptools") is None else set[str]()
 
 
-@pytest.fixture(scope="module", params=list(HTTP_SERVERS))
+@pytest.mark.skipif(not MISSING, reason="every server is tried below")
+def test_a_server_that_is_not_tried_is_named() -> None:
+    pytest.skip(f"not tried: {', '.join(MISSING)}, because httptools is not installed")
+
+
+@pytest.fixture(scope="module", params=[name for name in HTTP_SERVERS if name not in MISSING])
 def running(
     request: pytest.FixtureRequest, live_issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     name: str = request.param
-    if name == "uvicorn-httptools" and find_spec("httptools") is None:
-        pytest.skip("httptools is not installed")
     with run_server(name, HTTP_SERVERS[name], live_issuer.issuer, tmp_path_factory.mktemp(name)) as running:
         yield running
 
