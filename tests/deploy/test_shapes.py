@@ -72,7 +72,8 @@ def test_traefik_asks_at_auth_and_believes_no_client(traefik: Any) -> None:  # n
     forward = traefik["middlewares"]["ave-auth"]["forwardAuth"]
 
     assert forward["address"].endswith(":4180/auth")
-    assert (forward["trustForwardHeader"], forward["forwardBody"]) == (False, False)
+    assert not {"trustForwardHeader", "forwardBody"} & forward.keys()
+    assert forward["authRequestHeaders"] == ["Authorization", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"]
     assert set(forward["authResponseHeaders"]) == set(IDENTITY_HEADERS)
 
 
@@ -127,6 +128,8 @@ def test_envoy_fails_closed_and_sends_no_body(envoy_filters: dict[str, Any]) -> 
 
     assert ext_authz["failure_mode_allow"] is False
     assert "with_request_body" not in ext_authz
+    asked = {pattern["exact"] for pattern in ext_authz["allowed_headers"]["patterns"]}
+    assert asked == {"sec-websocket-key", "sec-websocket-protocol"}
     assert ext_authz["http_service"]["path_prefix"] == "/auth"
 
 
