@@ -49,10 +49,10 @@ class Program:
                 return
         raise AssertionError(f"it does not listen: {self.output}")
 
-    def wait_for_text(self, text: str) -> None:
-        """Wait until it has printed a text."""
+    def wait_for_text(self, text: str, times: int = 1) -> None:
+        """Wait until it has printed a text, so many times."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while text not in self.output:
+        while self.output.count(text) < times:
             assert time.monotonic() < end, self.output
             assert self.process.poll() is None, self.output
             time.sleep(_PAUSE_SECONDS)

@@ -277,10 +277,12 @@ def serve_while(options: list[str], visit: Callable[[], None]) -> int:
 def get(port: int, path: str, token: str | None = None) -> httpx.Response:
     """Ask, as soon as somebody listens."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    end = time.monotonic() + 30
     while True:
         try:
             return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False, timeout=20)
         except httpx.ConnectError:
+            assert time.monotonic() < end, "nobody listens"
             time.sleep(0.02)
 
 
@@ -338,7 +340,7 @@ def test_workers_serve_one_port_and_count_together(live_issuer: FakeIssuer, tmp_
     command = python("aveverify", "serve", *trust(live_issuer), *options)
 
     with running(command, tmp_path / "log") as serve:
-        serve.wait_for_port(port)
+        serve.wait_for_text("Application startup complete", times=2)
         for _ in range(12):
             assert get(port, "/auth", live_issuer.token()).status_code == 200
         assert 'outcome="accepted",status="200"} 12.0' in get(admin, "/metrics").text
