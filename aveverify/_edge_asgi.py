@@ -24,6 +24,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
+OFFERED_PROTOCOLS: Final = b"sec-websocket-protocol"
 _DENIAL: Final = "websocket.http.response"
 # Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
 _PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
@@ -70,6 +71,8 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
     if kind == "http" and gate.sources is DEFAULT_SOURCES:
         # Servers send lower-case names; a test client or a gateway may not.
         return parse_authorization(single([value for name, value in headers if name.lower() == b"authorization"]))
+    if kind == "websocket":
+        headers = handshake_headers(scope)
     head = RequestHead(kind, scope.get("method", "GET"), headers, scope["query_string"])
     try:
         return read_token(head, gate.sources)
@@ -78,6 +81,15 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
             if kind == "websocket" and isinstance(source, QueryParameter):
                 # The server's own scope, because that is what its access log reads.
                 scope["query_string"] = source.redact(scope["query_string"])
+
+
+def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a WebSocket with the offer of protocols, which wsproto shows only in `subprotocols`."""
+    headers = list(scope["headers"])
+    offered = scope.get("subprotocols")
+    if offered and not any(name.lower() == OFFERED_PROTOCOLS for name, _ in headers):
+        headers.append((OFFERED_PROTOCOLS, ", ".join(offered).encode("latin-1", "replace")))
+    return headers
 
 
 async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:

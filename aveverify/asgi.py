@@ -6,7 +6,7 @@ WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0; d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import (
@@ -19,7 +19,17 @@ from aveverify._edge import (
     current_identity,
     make_gate,
 )
-from aveverify._edge_asgi import ASGIApp, Message, Receive, Scope, Send, decide, send_answer
+from aveverify._edge_asgi import (
+    OFFERED_PROTOCOLS,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    decide,
+    handshake_headers,
+    send_answer,
+)
 from aveverify._edge_live import LiveConnection, get_live_connection
 from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
 
@@ -37,8 +47,6 @@ __all__ = [
     "Send",
     "get_live_connection",
 ]
-
-_OFFERED: Final = b"sec-websocket-protocol"
 
 
 class AveAuthMiddleware:
@@ -141,12 +149,12 @@ class AveAuthMiddleware:
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
     """Return what to answer to an offer of `bearer`, and the members of the scope without it and its token."""
-    offered = split_protocols(value for name, value in scope["headers"] if name.lower() == _OFFERED)
+    offered = split_protocols(value for name, value in handshake_headers(scope) if name.lower() == OFFERED_PROTOCOLS)
     if BEARER_PROTOCOL not in offered:
         return None, {}
     place = offered.index(BEARER_PROTOCOL)
     rest = offered[:place] + offered[place + 2 :]
-    headers = [(name, value) for name, value in scope["headers"] if name.lower() != _OFFERED]
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() != OFFERED_PROTOCOLS]
     if rest:
-        headers.append((_OFFERED, b", ".join(rest)))
+        headers.append((OFFERED_PROTOCOLS, b", ".join(rest)))
     return BEARER_PROTOCOL.decode(), {"headers": headers, "subprotocols": [text.decode("latin-1") for text in rest]}

@@ -98,12 +98,24 @@ ROOMS = {
         ("fastapi",), ("words", "core", "values", "edges"), ("verifier",), ("fastapi", "pydantic", "starlette")
     ),
     "litestar": Room(("litestar",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("litestar",)),
+    # The only HMAC beside the store's, and never for a token of an issuer.
+    "identity header": Room(("identity_header",), ("words", "clock"), ("values",), ("jwt",)),
+    "forward auth": Room(
+        ("forward_auth",), ("words", "core", "edges", "identity header"), ("values", "verifier"), standard=PURE
+    ),
+    "prometheus": Room(("prometheus",), ("words",), ("verifier",), ("prometheus_client",)),
     "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
         ("testing", "testing.*"),
         ("words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package"),
         (),
         ("cryptography", "jwt", "pytest"),
+    ),
+    "serve": Room(
+        ("cli._service", "cli._serving", "cli._workers", "cli._settings"),
+        ("words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
+        ("verifier", "edges", "middlewares"),
+        ("uvicorn",),
     ),
     "cli": Room(
         ("__main__", "cli", "cli.*"),
@@ -119,6 +131,7 @@ ROOMS = {
             "middlewares",
             "package",
             "testing",
+            "serve",
         ),
         (),
         ("httpx", "starlette", "uvicorn"),
@@ -283,7 +296,7 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
     ("package", "importers"),
     [
         pytest.param("cryptography", {"_core.algorithms", "testing"}, id="cryptography"),
-        pytest.param("jwt", {"_core.algorithms", "testing"}, id="PyJWT"),
+        pytest.param("jwt", {"_core.algorithms", "testing", "identity_header"}, id="PyJWT"),
         pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
         pytest.param("starlette", {"starlette", "fastapi", "cli"}, id="starlette"),
         pytest.param("fastapi", {"fastapi"}, id="fastapi"),
@@ -298,6 +311,7 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("pybase64", {"_accelerators"}, id="pybase64"),
         pytest.param("redis", {"redis"}, id="redis"),
         pytest.param("opentelemetry", {"otel"}, id="opentelemetry"),
+        pytest.param("prometheus_client", {"prometheus"}, id="prometheus_client"),
         pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing room"),
         pytest.param("aveverify.cli", {"__main__", "cli"}, id="our command"),
     ],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from aveverify import __version__
-from aveverify.cli import demo, verify
+from aveverify.cli import demo, serve, verify
 from aveverify.cli._terminal import ExitCode, UsageError, hide_tokens
 from aveverify.errors import ConfigurationError
 
@@ -67,4 +67,5 @@ def _make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     verify.add_command(commands)
     demo.add_command(commands)
+    serve.add_command(commands)
     return parser

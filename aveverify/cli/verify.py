@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from aveverify import Identity, InvalidTokenError, KeysUnavailableError, Provider, Verifier
+from aveverify import Identity, InvalidTokenError, KeysUnavailableError
 from aveverify.cli._terminal import Colour, ExitCode, UsageError, paint, print_rows
+from aveverify.cli._trust import add_trust_options, make_verifier
 from aveverify.errors import Step
 
 _DESCRIPTION: Final = "Verify one token and show the identity that getUserIdentity() gives, or why it is refused."
@@ -44,18 +45,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "token", nargs="?", default="-", metavar="TOKEN", help="the token; - or nothing: standard input"
     )
     source.add_argument("--file", type=Path, metavar="PATH", help="read the token from a file")
-    trust = parser.add_argument_group("whom to trust")
-    trust.add_argument("--issuer", metavar="URL", help="the issuer of an OIDC provider")
-    trust.add_argument("--application-id", metavar="ID", help="the client id that aud must name; with --issuer")
-    trust.add_argument(
-        "--leeway-seconds", type=float, metavar="N", help="clock skew to forgive, 0 to 300; with --issuer"
-    )
-    trust.add_argument(
-        "--insecure-http", action="store_true", help="allow plain http beyond this machine; with --issuer"
-    )
-    trust.add_argument(
-        "--auth-config", metavar="CONFIG", help="what a Convex auth.config exports: JSON text, or the path of a file"
-    )
+    add_trust_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -75,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # The verdict says what the log would say.
     logging.getLogger("aveverify").addHandler(_SILENT)
-    with _make_verifier(arguments) as verifier:
+    with make_verifier(arguments) as verifier:
         token = _read_token(arguments)
         try:
             identity = verifier.verify(token)
@@ -87,28 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
             return ExitCode.UNAVAILABLE
     _print_identity(identity, as_json=arguments.json)
     return ExitCode.GOOD
-
-
-def _make_verifier(arguments: argparse.Namespace) -> Verifier:
-    issuer, application_id, config = arguments.issuer, arguments.application_id, arguments.auth_config
-    if config is not None and (issuer is not None or application_id is not None):
-        raise UsageError("--auth-config says whom to trust; leave --issuer and --application-id out")
-    if (issuer is None) != (application_id is None):
-        raise UsageError("--issuer and --application-id go together")
-    if issuer is not None:
-        provider = Provider(
-            issuer=issuer,
-            application_id=application_id,
-            leeway_seconds=arguments.leeway_seconds,
-            insecure_http=arguments.insecure_http,
-        )
-        return Verifier(provider)
-    if arguments.leeway_seconds is not None or arguments.insecure_http:
-        raise UsageError("--leeway-seconds and --insecure-http go with --issuer")
-    if config is not None:
-        # JSON is not the name of a file, and the name of a file may end in anything.
-        return Verifier.from_auth_config(config if config.lstrip().startswith("{") else Path(config))
-    return Verifier.from_env()
 
 
 def _read_token(arguments: argparse.Namespace) -> str | bytes:

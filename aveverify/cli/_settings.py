@@ -1,0 +1,116 @@
+"""The settings of `aveverify serve`: plain data, out of options that somebody typed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from aveverify.cli._terminal import UsageError
+from aveverify.identity_header import DEFAULT_AUDIENCE
+
+DEFAULT_BIND: Final = "127.0.0.1:4180"
+DEFAULT_ADMIN_PORT: Final = 4181
+_LARGEST_PORT: Final = 65535
+_MAX_WORKERS: Final = 256
+
+AdminPort = int | Literal["same", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a worker needs to serve; plain data, so that it can be handed to another process.
+
+    Attributes:
+        trust: Whom to trust, as the options say it.
+        host: Where to listen.
+        port: Where the proxy asks; 0 chooses a free port.
+        admin_port: Where the operator asks.
+        workers: How many processes serve.
+        required: Whether credentials are required.
+        scopes: What every token must carry.
+        realm: The realm of challenges.
+        resource_metadata: The URL in challenges.
+        writes_identity: Whether `X-Ave-Identity` is filled with plain JSON.
+        sign_key: The key that signs what it is filled with; None signs nothing.
+        sign_audience: For whom it is signed.
+        warm_up: Whether keys are fetched before the first request.
+        fail_closed: Whether that must succeed.
+        redis_url: Where documents are shared; None shares none.
+        redis_hmac_key: The key that seals them.
+        access_log: Whether every outcome is logged.
+    """
+
+    trust: argparse.Namespace = field(repr=False)
+    host: str
+    port: int
+    admin_port: AdminPort
+    workers: int
+    required: bool
+    scopes: tuple[str, ...]
+    realm: str | None
+    resource_metadata: str | None
+    writes_identity: bool
+    sign_key: bytes | None = field(repr=False)
+    sign_audience: str
+    warm_up: bool
+    fail_closed: bool
+    redis_url: str | None = field(repr=False)
+    redis_hmac_key: bytes | None = field(repr=False)
+    access_log: bool
+
+
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Check what the options say.
+
+    Raises:
+        UsageError: It cannot be read, or contradicts itself.
+    """
+    if arguments.identity and arguments.sign_key:
+        raise UsageError("--identity and --sign-key fill the same header; give one of them")
+    if arguments.redis_hmac_key and not arguments.redis_url:
+        raise UsageError("--redis-hmac-key goes with --redis-url")
+    host, _, port = (arguments.bind or DEFAULT_BIND).rpartition(":")
+    admin_port = arguments.admin_port or DEFAULT_ADMIN_PORT
+    if admin_port not in ("same", "off"):
+        admin_port = _number("--admin-port", admin_port, 0, _LARGEST_PORT)
+    return Settings(
+        trust=arguments,
+        host=host.strip("[]") or "127.0.0.1",
+        port=_number("--bind", port, 0, _LARGEST_PORT),
+        admin_port=admin_port,
+        workers=_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
+        required=not arguments.optional,
+        scopes=tuple(arguments.scope or ()),
+        realm=arguments.realm,
+        resource_metadata=arguments.resource_metadata,
+        writes_identity=arguments.identity,
+        sign_key=_read_key("--sign-key", arguments.sign_key),
+        sign_audience=arguments.sign_audience or DEFAULT_AUDIENCE,
+        warm_up=arguments.warm_up or arguments.fail_closed,
+        fail_closed=arguments.fail_closed,
+        redis_url=arguments.redis_url,
+        redis_hmac_key=_read_key("--redis-hmac-key", arguments.redis_hmac_key),
+        access_log=arguments.access_log,
+    )
+
+
+def _number(option: str, text: str | int, low: int, high: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise UsageError(f"{option} needs a number from {low} to {high}")
+    return number
+
+
+def _read_key(option: str, path: str | None) -> bytes | None:
+    if not path:
+        return None
+    try:
+        # Editors and `openssl rand -base64 48 >` end a file with a line break.
+        return Path(path).read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"the file of {option} cannot be read: {error.strerror}") from None

@@ -1,0 +1,202 @@
+"""Forward authentication: the ASGI application that a proxy asks about every request before it passes it on.
+
+nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, Envoy HTTP ext_authz. It looks at credentials only:
+never at the method, path or host of the original request, which the client could choose. It never reads a body.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aveverify._core.bearer import Answer
+from aveverify._edge import REFUSALS, make_gate
+from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send
+from aveverify.errors import AveVerifyError
+from aveverify.identity_header import encode_text
+from aveverify.sources import RequestHead, read_token
+
+if TYPE_CHECKING:
+    from aveverify._edge import Check, Gate
+    from aveverify.identity import Identity
+    from aveverify.verifier import Verifier
+
+__all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]
+
+# What becomes of a request: `accepted`, `anonymous`, `no_credentials`, or the name of a `Reason`; a closed list.
+Outcome = str
+Write = Callable[["Identity"], str]
+OnOutcome = Callable[[Outcome, int], None]
+Headers = list[tuple[bytes, bytes]]
+
+ACCEPTED: Final = "accepted"
+ANONYMOUS: Final = "anonymous"
+NO_CREDENTIALS: Final = "no_credentials"
+
+# Everything that speaks of a user; whoever is behind the proxy must never get one of these from a client.
+IDENTITY_HEADERS: Final = ("X-Ave-Subject", "X-Ave-Token-Identifier", "X-Ave-Identity")
+_SUBJECT, _TOKEN_IDENTIFIER, _IDENTITY = (name.lower().encode() for name in IDENTITY_HEADERS)
+_PATH: Final = "/auth"
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_EMPTY: Final = (b"content-length", b"0")
+_JSON: Final = b"application/json"
+_TEXT: Final = b"text/plain; charset=utf-8"
+# Present and empty: a proxy that copies them overwrites what the client sent (HTP-009).
+_ANONYMOUS_HEADERS: Final = [_NO_STORE, _EMPTY, (_SUBJECT, b""), (_TOKEN_IDENTIFIER, b""), (_IDENTITY, b"")]
+# RFC 6455 §4.1: what every opening handshake carries, and what proxies leave in it when they ask about it.
+_HANDSHAKE: Final = b"sec-websocket-key"
+
+
+class Page(NamedTuple):
+    """What the admin application answers."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+
+
+def make_app(  # noqa: PLR0913 - options, all by keyword
+    verifier: Verifier,
+    *,
+    required: bool = True,
+    scopes: Sequence[str] = (),
+    realm: str | None = None,
+    resource_metadata: str | None = None,
+    check: Check | None = None,
+    write_identity: Write | None = None,
+    on_outcome: OnOutcome | None = None,
+) -> ASGIApp:
+    """Make the application that a proxy asks, at `/auth` and everything below; whatever else is asked for is no answer.
+
+    Args:
+        verifier: Decides about tokens.
+        required: Whether a request without credentials is refused.
+        scopes: What the token's `scope` claim must hold, if there is a token.
+        realm: The realm named in challenges.
+        resource_metadata: The URL of the service's metadata, named in challenges (RFC 9728).
+        check: Asked about every identity; a text that it returns refuses the token.
+        write_identity: Makes the value of `X-Ave-Identity`: `encode_identity`, or an `IdentitySigner`. The header is
+            empty without it.
+        on_outcome: Told what became of each request, and the status of its answer.
+
+    Returns:
+        The application. Accepted: 200 with the identity headers; anonymous: 200 with all of them empty; refused: the
+        answer of the contract.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
+
+    Source: RFC 6750; HTP-009; HTP-034 to HTP-036.
+    """
+    gate = make_gate(
+        verifier, required=required, scopes=scopes, realm=realm, resource_metadata=resource_metadata, check=check
+    )
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        _check_http(scope)
+        if not is_auth_path(scope["path"]):
+            # Never 200: with a prefix forgotten in the proxy, a client's own path would arrive here.
+            await _send(send, 404, [_NO_STORE, _EMPTY], b"")
+            return
+        outcome, found = await _decide(gate, scope["headers"])
+        if isinstance(found, Answer):
+            status, body = found.status, b"" if scope["method"] == "HEAD" else found.body
+            headers = [(name.encode(), value.encode()) for name, value in found.headers]
+        else:
+            status, body = 200, b""
+            headers = _ANONYMOUS_HEADERS if found is None else _identity_headers(found, write_identity)
+        if on_outcome is not None:
+            on_outcome(outcome, status)
+        await _send(send, status, headers, body)
+
+    return app
+
+
+def is_auth_path(path: str) -> bool:
+    """Tell whether a path belongs to the application that a proxy asks."""
+    return path == _PATH or path.startswith(f"{_PATH}/")
+
+
+async def _decide(gate: Gate, headers: Headers) -> tuple[Outcome, Identity | Answer | None]:
+    is_handshake = any(name.lower() == _HANDSHAKE for name, _ in headers)
+    # The method is the proxy's, and only cookies, which are no source here, depend on it.
+    head = RequestHead("websocket" if is_handshake else "http", "GET", headers, b"")
+    try:
+        token = read_token(head, gate.sources)
+        if token is not None:
+            return ACCEPTED, await gate.admit_async(token)
+    except REFUSALS as error:
+        return error.reason.value, gate.refuse(error)
+    if gate.required:
+        return NO_CREDENTIALS, gate.refuse(None)
+    return ANONYMOUS, None
+
+
+def _identity_headers(identity: Identity, write: Write | None) -> Headers:
+    return [
+        _NO_STORE,
+        _EMPTY,
+        (_SUBJECT, encode_text(identity.subject).encode()),
+        (_TOKEN_IDENTIFIER, encode_text(identity.token_identifier).encode()),
+        (_IDENTITY, b"" if write is None else write(identity).encode()),
+    ]
+
+
+def make_admin_app(verifier: Verifier, render_metrics: Callable[[], tuple[str, bytes]] | None = None) -> ASGIApp:
+    """Make the application for whoever operates the service; no proxy should show it to the world.
+
+    `/healthz` answers 200 while the process serves. `/readyz` answers 200 when keys of every provider are usable, else
+    503, and says what it knows of them as JSON. `/metrics` is for Prometheus, and 404 without `render_metrics`.
+
+    Args:
+        verifier: The verifier of the other application.
+        render_metrics: Gives content type and text of the metrics.
+
+    Returns:
+        The application.
+    """
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        _check_http(scope)
+        page = _admin_page(scope, verifier, render_metrics)
+        length = (b"content-length", str(len(page.body)).encode())
+        headers = [_NO_STORE, (b"content-type", page.content_type), length]
+        await _send(send, page.status, headers, b"" if scope["method"] == "HEAD" else page.body)
+
+    return app
+
+
+def _admin_page(scope: Scope, verifier: Verifier, render_metrics: Callable[[], tuple[str, bytes]] | None) -> Page:
+    if scope["method"] not in ("GET", "HEAD"):
+        return Page(405, _TEXT, b"only GET and HEAD\n")
+    match scope["path"]:
+        case "/healthz":
+            return Page(200, _TEXT, b"ok\n")
+        case "/readyz":
+            return _readiness(verifier)
+        case "/metrics" if render_metrics is not None:
+            content_type, body = render_metrics()
+            return Page(200, content_type.encode(), body)
+        case _:
+            return Page(404, _TEXT, b"/healthz, /readyz or /metrics\n")
+
+
+def _readiness(verifier: Verifier) -> Page:
+    try:
+        status = verifier.status()
+    except AveVerifyError as error:
+        # Closed, or its clock gives no time.
+        return Page(503, _JSON, json.dumps({"is_ready": False, "reason": error.reason.value}).encode())
+    return Page(200 if status.is_ready else 503, _JSON, json.dumps(status.as_dict()).encode())
+
+
+def _check_http(scope: Scope) -> None:
+    # ASGI: an exception is how an application says that it does not know a protocol; a WebSocket is refused by it.
+    if scope["type"] != "http":
+        raise NotImplementedError("only HTTP requests are answered")
+
+
+async def _send(send: Send, status: int, headers: Any, body: bytes) -> None:  # noqa: ANN401 - ASGI's pairs
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,106 @@
+"""What the servers serve: it says who asks, and which path it was asked for. Loaded in their processes by name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aveverify import AveVerifyError, Identity, Provider, Verifier, asgi, get_user_identity, wsgi
+from aveverify.sources import AuthorizationHeader, QueryParameter, WebSocketProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+# Below it credentials are optional.
+OPTIONAL = "/optional"
+EXEMPT = ("/public", "/open/*")
+
+_verifier = Verifier(Provider(issuer=os.environ["TEST_ISSUER"], application_id="app_test"))
+
+
+def _greet(identity: Identity | None, path: str) -> bytes:
+    return f"hello {identity and identity.subject} at {path}\n".encode("utf-8", "backslashreplace")
+
+
+async def _asgi(scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
+    body = _greet(get_user_identity(scope), scope["path"])
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+_asgi_required = asgi.AveAuthMiddleware(_asgi, _verifier, required=True, exempt=EXEMPT)
+_asgi_optional = asgi.AveAuthMiddleware(_asgi, _verifier, required=False)
+
+
+async def asgi_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Serve HTTP."""
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+        return
+    app = _asgi_optional if scope["path"].startswith(OPTIONAL) else _asgi_required
+    await app(scope, receive, send)
+
+
+async def _live(receive: asgi.Receive, send: asgi.Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    body = _greet(get_user_identity(environ), environ["PATH_INFO"])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+_wsgi_required = wsgi.AveAuthMiddleware(_wsgi, _verifier, required=True, exempt=EXEMPT)
+_wsgi_optional = wsgi.AveAuthMiddleware(_wsgi, _verifier, required=False)
+
+
+def wsgi_application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Serve HTTP."""
+    app = _wsgi_optional if environ["PATH_INFO"].startswith(OPTIONAL) else _wsgi_required
+    return app(environ, start_response)
+
+
+# --- WebSockets -----------------------------------------------------------------------------------------------------
+
+
+async def _talk(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Say who it is, and what can be seen of the handshake; then take every message for a new token."""
+    connection = asgi.get_live_connection(scope)
+    await receive()
+    await send({"type": "websocket.accept"})
+    offered = [value.decode() for name, value in scope["headers"] if name == b"sec-websocket-protocol"]
+    seen = [*offered, *scope.get("subprotocols", ()), scope["query_string"].decode()]
+    subject = connection.identity and connection.identity.subject
+    await send({"type": "websocket.send", "text": f"hello {subject}, seen {','.join(filter(None, seen))}"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": await _renew(connection, message)})
+
+
+async def _renew(connection: asgi.LiveConnection, message: Any) -> str:  # noqa: ANN401 - ASGI's
+    try:
+        identity = await connection.reauthenticate(message["text"])
+    except AveVerifyError as error:
+        return f"refused {error.reason}"
+    return f"hello {identity.subject}"
+
+
+_websocket = asgi.AveAuthMiddleware(
+    _talk,
+    _verifier,
+    required=True,
+    token_sources=[AuthorizationHeader(), WebSocketProtocol(), QueryParameter("access_token")],
+)
+
+
+async def websocket_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Serve WebSockets."""
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    else:
+        await _websocket(scope, receive, send)
