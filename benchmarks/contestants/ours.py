@@ -48,4 +48,9 @@ def make_cold(corpus: Corpus, name: str) -> Verify:
     return make_verifier(provider_of(corpus, name)).verify
 
 
+def make_fetching(corpus: Corpus, name: str) -> Verify:
+    """What fetches its keys when the first token comes."""
+    return Verifier(provider_of(corpus, name)).verify
+
+
 OURS = Contestant("aveverify", make_cold)
