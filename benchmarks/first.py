@@ -1,4 +1,4 @@
-"""One fresh process, one verification: `python -m benchmarks.first CORPUS CONTESTANT known|fetched`; prints milliseconds.
+"""One fresh process, one verification: `python -m benchmarks.first CORPUS CONTESTANT known`; prints milliseconds.
 
 `known` begins when the key is at hand; `fetched` begins before there is a verifier, and includes the fetch. Imports are
 made before, but for those that a library puts off until it fetches.

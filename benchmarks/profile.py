@@ -17,6 +17,7 @@ from benchmarks.lanes import FAST, STANDARD, find_lanes
 from benchmarks.run import Extent, Run
 
 SECONDS = 20.0
+TITLE = "Where the time goes"
 
 
 def measure(run: Run, extent: Extent) -> None:
@@ -35,5 +36,5 @@ def measure(run: Run, extent: Extent) -> None:
                 command, env={**os.environ, **lane.environment}, stdout=subprocess.PIPE, text=True, check=True
             )
             for kind, found in json.loads(said.stdout).items():
-                title = f"Where the time goes: {kind}, lane {lane.name}, {found['ns']:,.0f} ns, {found['samples']:,} samples"
+                title = f"{TITLE}: {kind}, lane {lane.name}, {found['ns']:,} ns, {found['samples']:,} samples"
                 run.curves[title] = {"columns": ["function", "ns", "share"], "rows": found["rows"]}

@@ -25,6 +25,8 @@ GROUPS = {
 }
 # Fewer show that the cases run, and are no measurement of anything.
 MEANINGFUL_ROUNDS = 10
+# The case that summaries are about: by far the most common key.
+MAIN = "RS256-2048"
 COLUMNS = {"raw": "to raw", "sha256": "to sha256", "aveverify": "to aveverify", "bare": "to bare"}
 
 
@@ -121,3 +123,18 @@ def as_markdown(run: Run) -> str:
         lines += [f"| {' | '.join(row)} |" for row in body]
         parts.append("\n".join([f"### {title}", "", *lines]))
     return "\n\n".join(parts) + "\n"
+
+
+def as_summary(run: Run) -> str:
+    """The table of the cold and warm RS256-2048 cases, with one line about the machine, for the page on performance."""
+    chosen = [it for it in run.results if (it.group, it.setting) in (("cold", MAIN), ("warm", MAIN))]
+    rows = [("who", "lane", "token", "median µs", "to raw")]
+    rows += [
+        (it.contestant, it.lane, it.group, cell(it.quartiles_us[1]), cell(it.ratios.get("raw")))
+        for it in sorted(chosen, key=lambda it: it.quartiles_us[1])
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "| --- | --- | --- | ---: | ---: |")
+    python = next(iter(run.lanes.values())).get("Python", "")
+    about = f"RS256-2048, {run.rounds} rounds, {run.machine['date']}, {run.machine['machine']}, {python}."
+    return "\n".join([about, "", *lines]) + "\n"

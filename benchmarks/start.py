@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 from benchmarks.contestants import Absent
 from benchmarks.corpus import SIGNERS, serve_corpus
@@ -41,6 +42,7 @@ def measure(run: Run, extent: Extent) -> None:
     """Start interpreters in turns, and add the table to a run."""
     runs = 1 if extent.is_smoke else RUNS
     imports: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    walls: dict[str, list[float]] = {name: [] for name in IMPORTS}
     known: dict[str, list[float]] = {name: [] for name in IMPORTS}
     fetched: dict[str, list[float]] = {name: [] for name in FETCHING}
     with tempfile.TemporaryDirectory() as folder, serve_corpus(2, (MAIN,)) as corpus:
@@ -48,20 +50,35 @@ def measure(run: Run, extent: Extent) -> None:
         corpus.write(path)
         for turn in range(runs):
             show_progress(turn, runs)
+            nothing = start_ms("pass")
             for name, module in IMPORTS.items():
+                walls[name].append(start_ms(f"import {module}") - nothing)
                 imports[name].append(import_ms(module))
                 known[name].append(first_ms(path, name, "known"))
             for name in FETCHING:
                 fetched[name].append(first_ms(path, name, "fetched"))
         show_progress(runs, runs)
     rows = [
-        [IMPORTS[name], *(statistics.median(own) for own in (imports[name], known[name])),
+        [IMPORTS[name], *(statistics.median(own) for own in (walls[name], imports[name], known[name])),
          statistics.median(fetched[name]) if name in fetched else None]
         for name in IMPORTS
     ]  # fmt: skip
-    columns = ["import", "import, ms", "first verification, key at hand, ms", "first verification with fetch, ms"]
+    columns = [
+        "import",
+        "import, ms",
+        "as -X importtime says, ms",
+        "first verification, key at hand, ms",
+        "first verification with fetch, ms",
+    ]
     run.curves[TITLE] = {"columns": columns, "rows": rows}
     run.absent.append(Absent("first verification with fetch", "only measured for those that fetch keys by themselves"))
+
+
+def start_ms(program: str) -> float:
+    """How long an interpreter runs that does this and ends."""
+    begun = perf_counter()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+    return (perf_counter() - begun) * 1000
 
 
 def import_ms(module: str) -> float:
