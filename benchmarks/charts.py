@@ -17,7 +17,6 @@ from benchmarks.measure import Result  # noqa: E402
 from benchmarks.run import Run  # noqa: E402
 
 OURS, WARM, PEER, LIMIT = "#0b6e99", "#63b3d1", "#b4b8bd", "#c0392b"
-SETTINGS = ("RS256-2048", "ES256", "EdDSA")
 Axes = Any
 
 
@@ -30,9 +29,15 @@ def save(figure: Any, stem: Path) -> None:  # noqa: ANN401 - matplotlib brings n
     plt.close(figure)
 
 
-def draw_verification(run: Run, stem: Path) -> None:
-    """Bars: what one verification costs as a multiple of the bare signature check, for each algorithm."""
-    settings = [it for it in SETTINGS if any((r.group, r.setting) == ("cold", it) for r in run.results)]
+def draw_verification(run: Run, stem: Path, wanted: tuple[str, ...]) -> None:
+    """Bars: what one verification costs as a multiple of the bare signature check, for each algorithm.
+
+    Args:
+        run: What was measured.
+        stem: The path of the picture, without its suffix.
+        wanted: Which keys, each in a panel of its own.
+    """
+    settings = [it for it in wanted if any((r.group, r.setting) == ("cold", it) for r in run.results)]
     if not settings:
         return
     chosen = {setting: bars_of(run, setting) for setting in settings}
@@ -86,11 +91,11 @@ def draw_bars(axes: Axes, setting: str, bars: list[Result], widest: float) -> No
     axes.barh(places, ratios, color=colours, height=0.72)
     axes.set_yticks(places, [label_of(bar) for bar in bars])
     axes.invert_yaxis()
-    axes.axvline(1, color=LIMIT, linewidth=1)
+    axes.axvline(1, color=LIMIT, linewidth=1, zorder=0.5)
     axes.set_xlim(0, widest * 1.22)
     for place, bar, ratio in zip(places, bars, ratios, strict=True):
         text = f" {ratio:.2f} × ({bar.quartiles_us[1]:.3g} µs)"  # noqa: RUF001 - a times sign is meant
-        axes.text(ratio, place, text, va="center", fontsize=8)
+        axes.text(ratio, place, text, va="center", fontsize=8, bbox={"color": "white", "pad": 0.6, "linewidth": 0})
     axes.set_title(setting, loc="left", fontsize=10, fontweight="bold")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -109,7 +114,7 @@ def draw_scale(run: Run, stem: Path) -> None:
     for axes in plots.flat[len(found) :]:
         axes.set_visible(False)
     for (title, curve, draw), axes in zip(found, plots.flat, strict=False):
-        axes.set_title(title.partition(",")[0], loc="left", fontsize=10)
+        axes.set_title(title.partition(", ")[0], loc="left", fontsize=10)
         draw(axes, curve["columns"], curve["rows"])
         axes.grid(visible=True, which="major", color="#e4e6e8", linewidth=0.6)
         axes.legend(fontsize=8, frameon=False)
@@ -130,7 +135,7 @@ def parallel(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:
     draw_lines(axes, measured, 1, 3, 0)
     numbers = sorted({row[1] for row in measured})
     axes.plot(numbers, numbers, color=PEER, linestyle=":", label="linear")
-    axes.set(xlabel=columns[1], ylabel="throughput, as a multiple of one", ylim=(0, None))
+    axes.set(xlabel=columns[1], ylabel="throughput, as a multiple of one", ylim=(0, None), xticks=numbers)
 
 
 def reuse(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:
@@ -143,7 +148,8 @@ def by_number(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:
     """Microseconds against a number of something, one line for each further column."""
     for place, column in enumerate(columns[1:], start=1):
         axes.plot([row[0] for row in rows], [row[place] for row in rows], marker="o", markersize=3, label=column)
-    axes.set(xlabel=columns[0], ylabel="µs", xscale="log", ylim=(0, None))
+    axes.set(xlabel=columns[0], ylabel="µs", xscale="log")
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
 
 
 def by_size(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:

@@ -14,6 +14,8 @@ from cryptography.hazmat.backends.openssl.backend import backend
 
 import aveverify  # noqa: F401 - what it loads is told below
 
+RUNS_ON = "aveverify runs on"
+STANDARD_LIBRARY = "the standard library"
 PACKAGES = (
     "aveverify", "cryptography", "msgspec", "pybase64", "PyJWT", "joserfc", "Authlib", "python-jose", "jwcrypto",
     "google-auth", "jwtoxide", "ryjwt", "starlette", "fastapi", "Flask", "Django", "uvicorn", "uvloop", "httptools",
@@ -35,7 +37,7 @@ def describe_python() -> dict[str, str]:
     return {
         "Python": f"{platform.python_implementation()} {platform.python_version()}, {python_build()}",
         "OpenSSL": backend.openssl_version_text(),
-        "aveverify runs on": " and ".join(["the standard library", *loaded]) if loaded else "the standard library",
+        RUNS_ON: " and ".join(loaded) or STANDARD_LIBRARY,
         **{name: installed for name in PACKAGES if (installed := find_version(name))},
     }
 

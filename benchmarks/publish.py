@@ -21,7 +21,8 @@ def publish(run: Run, folder: Path) -> None:
     """
     run.write(folder / "results.json")
     (folder / "table.md").write_text("# Results\n\n" + as_markdown(run), encoding="utf-8")
-    draw_verification(run, folder / "chart")
+    draw_verification(run, folder / "chart", ("RS256-2048",))
+    draw_verification(run, folder / "algorithms", ("RS256-4096", "ES256", "EdDSA"))
     draw_scale(run, folder / "scale")
     page = folder.with_suffix(".md")
     if page.exists():

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.case import UnexpectedVerdictError
 from benchmarks.contestants import Absent
 from benchmarks.corpus import serve_corpus
-from benchmarks.lanes import Lane
-from benchmarks.machine import describe_machine
+from benchmarks.lanes import FAST, Lane
+from benchmarks.machine import RUNS_ON, STANDARD_LIBRARY, describe_machine
 from benchmarks.measure import SLICE_NS, Result, sum_up, time_rounds
 from benchmarks.pool import Worker, run_workers
 
@@ -98,6 +99,11 @@ def run_suite(run: Run, suite: str, lanes: list[Lane], extent: Extent) -> None:
 def add_lane(run: Run, worker: Worker, readings: list[list[int]]) -> None:
     """Add what one process said and did."""
     said = worker.description
+    uses_extra = said["about"][RUNS_ON] != STANDARD_LIBRARY
+    if uses_extra and worker.lane.name != FAST.name:
+        raise UnexpectedVerdictError(f"lane {worker.lane.name}", STANDARD_LIBRARY, said["about"][RUNS_ON])
+    if worker.lane.name == FAST.name and not uses_extra:
+        run.absent.append(Absent("lane fast", "measured, but this package makes no use of the extra: see its figures"))
     run.lanes[worker.lane.name] = said["about"]
     cases = [{part: it[part] for part in ("group", "setting", "contestant")} for it in said["cases"]]
     run.results += sum_up(worker.lane.name, cases, [it["baselines"] for it in said["cases"]], readings)
