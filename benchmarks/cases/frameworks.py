@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
 
 from benchmarks.case import Case, UnexpectedVerdictError, make_key
 from benchmarks.cases import Suite
-from benchmarks.contestants import Absent
 from benchmarks.corpus import Corpus
 from benchmarks.frameworks import (
     MAIN,
@@ -20,6 +18,7 @@ from benchmarks.frameworks import (
     django_apps,
     fastapi_apps,
     flask_apps,
+    idiomatic,
     make_kit,
     starlette_apps,
     wsgi_call,
@@ -33,8 +32,12 @@ FRAMEWORKS: dict[str, tuple[Callable[[Kit], Iterable[Variant]], bool]] = {
     "Django, WSGI": (django_apps.wsgi_variants, False),
     "Django, ASGI": (django_apps.asgi_variants, True),
 }
-# Edges with an own module of the framework's idioms.
-IDIOMATIC = ("starlette", "fastapi", "flask", "django")
+
+
+def all_variants(group: str, kit: Kit) -> Iterator[Variant]:
+    """Every application of a framework, those with its own edge at the end."""
+    yield from FRAMEWORKS[group][0](kit)
+    yield from idiomatic.variants(group, kit)
 
 
 def make_suite(corpus: Corpus, _peers: tuple[str, ...]) -> Suite:
@@ -49,12 +52,10 @@ def make_suite(corpus: Corpus, _peers: tuple[str, ...]) -> Suite:
     for token in corpus.tokens[MAIN]:
         kit.warm.verify(token)
     suite = Suite()
-    for name in IDIOMATIC:
-        if importlib.util.find_spec(f"aveverify.{name}") is None:
-            suite.absent.append(Absent(f"aveverify.{name}", "not there yet"))
-    for group, (variants, is_async) in FRAMEWORKS.items():
+    suite.absent += idiomatic.absent_edges()
+    for group, (_, is_async) in FRAMEWORKS.items():
         bare = ""
-        for variant in variants(kit):
+        for variant in all_variants(group, kit):
             call: Callable[[str], Any] = (asgi_call if is_async else wsgi_call)(variant.application)
             check(f"{group}, {variant.setting}, {variant.who}", variant, call, (good[0], wrong), is_async=is_async)
             bare = bare or make_key(group, variant.setting, variant.who)

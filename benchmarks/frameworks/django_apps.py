@@ -22,6 +22,7 @@ from benchmarks.frameworks import BODY, PATH, Application, Kit, NoOpASGI, NoOpWS
 
 # Django finds middleware and routes by the name of a module.
 NAMES = "benchmarks_django_names"
+PYJWT = f"{NAMES}.pyjwt"
 
 
 def view(_request: HttpRequest) -> HttpResponse:
@@ -72,7 +73,7 @@ def configure(kit: Kit) -> None:
 
 def handler(make: Callable[[], Application], *middleware: str) -> Application:
     """A handler that has loaded some middleware."""
-    settings.MIDDLEWARE = [f"{NAMES}.{name}" for name in middleware]
+    settings.MIDDLEWARE = list(middleware)
     return make()
 
 
@@ -95,7 +96,7 @@ def wsgi_variants(kit: Kit) -> Iterator[Variant]:
     yield Variant("no-op", "WSGI middleware", NoOpWSGI(bare), refuses=False)
     yield Variant("warm", "aveverify.wsgi", OurWSGI(bare, kit.warm, required=True))
     yield Variant("cold", "aveverify.wsgi", OurWSGI(bare, kit.cold, required=True))
-    yield Variant("cold", "PyJWT in a middleware", handler(WSGIHandler, "pyjwt"))
+    yield Variant("cold", "PyJWT in a middleware", handler(WSGIHandler, PYJWT))
 
 
 def asgi_variants(kit: Kit) -> Iterator[Variant]:
@@ -106,4 +107,4 @@ def asgi_variants(kit: Kit) -> Iterator[Variant]:
     yield Variant("no-op", "ASGI middleware", NoOpASGI(bare), refuses=False)
     yield Variant("warm", "aveverify.asgi", OurASGI(bare, kit.warm, required=True))
     yield Variant("cold", "aveverify.asgi", OurASGI(bare, kit.cold, required=True))
-    yield Variant("cold", "PyJWT in a middleware", AsyncPath(handler(ASGIHandler, "pyjwt")))
+    yield Variant("cold", "PyJWT in a middleware", AsyncPath(handler(ASGIHandler, PYJWT)))

@@ -2,6 +2,7 @@
 
 # No postponed annotations here: FastAPI reads them, and they name what is local to a function.
 from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -29,15 +30,22 @@ def app(middleware: Any = None, **options: Any) -> Application:  # noqa: ANN401 
     return application
 
 
-def with_dependency(dependency: Callable[..., Any]) -> Application:
+def with_user(annotation: Any) -> Application:  # noqa: ANN401 - whatever FastAPI reads in a signature
     """The application with a view that asks for a user."""
     application = FastAPI(openapi_url=None)
 
-    @application.get(PATH, response_class=PlainTextResponse)
-    async def view(_user: Annotated[object, Depends(dependency)]) -> str:
+    async def view(**_user: object) -> str:
         return BODY
 
+    parameter = Parameter("_user", Parameter.KEYWORD_ONLY, annotation=annotation)
+    view.__signature__ = Signature([parameter])  # type: ignore[attr-defined]
+    application.get(PATH, response_class=PlainTextResponse)(view)
     return application
+
+
+def with_dependency(dependency: Callable[..., Any]) -> Application:
+    """The application with a view that asks for what a dependency gives."""
+    return with_user(Annotated[object, Depends(dependency)])
 
 
 def our_dependency(kit: Kit, setting: str) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from threading import Thread
 
 import uvicorn
 
-from benchmarks.cases.frameworks import FRAMEWORKS
+from benchmarks.cases.frameworks import FRAMEWORKS, all_variants
 from benchmarks.corpus import Corpus
 from benchmarks.frameworks import make_kit
 
@@ -29,10 +29,9 @@ def main() -> None:
     parser.add_argument("--core", type=int, required=True)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {arguments.core})
-    variants, _ = FRAMEWORKS[arguments.group]
     (application,) = (
         it.application
-        for it in variants(make_kit(Corpus.read(arguments.corpus)))
+        for it in all_variants(arguments.group, make_kit(Corpus.read(arguments.corpus)))
         if (it.setting, it.who) == (arguments.setting, arguments.who)
     )
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
