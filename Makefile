@@ -50,7 +50,7 @@ bench-publish: bench-python ## the same, into the tables and charts of docs/perf
 	@$(BENCH) $(MEASUREMENTS) --full --publish docs/performance
 
 bench-smoke: bench-python ## every case does what it says; the figures of so few rounds mean nothing
-	@$(BENCH) verification frameworks --smoke
+	@$(BENCH) verification frameworks scale start profile --smoke
 
 bench-frameworks: bench-python ## what a middleware adds to one request, in process
 	@$(BENCH) frameworks

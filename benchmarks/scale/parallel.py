@@ -93,14 +93,17 @@ def processes(corpus: Corpus, seconds: float, rounds: int) -> Curve:
     numbers = [number for number in (1, 2, 4, 8, 16, 32) if number <= cores]
     rows: list[list[object]] = []
     for kind in KINDS:
-        rates = {
-            number: statistics.median(rate_of_processes(corpus, kind, number, seconds) for _ in range(rounds))
-            for number in numbers
-        }
-        rows += [[kind, number, round(rate), rate / rates[1], "measured"] for number, rate in rates.items()]
+        # Interleaved, so that one process and several meet the same machine.
+        readings = [[rate_of_processes(corpus, kind, number, seconds) for number in numbers] for _ in range(rounds)]
+        rate = {number: statistics.median(own[place] for own in readings) for place, number in enumerate(numbers)}
+        to_one = [statistics.median(own[place] / own[0] for own in readings) for place in range(len(numbers))]
+        rows += [
+            [kind, number, round(rate[number]), ratio, "measured"]
+            for number, ratio in zip(numbers, to_one, strict=True)
+        ]
         last = numbers[-1]
         rows += [
-            [kind, number, round(rates[last] * number / last), rates[last] * number / last / rates[1], "extrapolated"]
+            [kind, number, round(rate[last] * number / last), to_one[-1] * number / last, "extrapolated"]
             for number in EXTRAPOLATED
             if number > last
         ]
