@@ -43,7 +43,7 @@ types: .venv ## mypy, strict
 bench: bench-python ## what one verification costs beside the bare signature check and other libraries: 3 minutes
 	@$(BENCH)
 
-bench-full: bench-python ## everything that can be measured, with many rounds: 45 minutes on a quiet machine
+bench-full: bench-python ## everything that can be measured, with many rounds: half an hour on a quiet machine
 	@$(BENCH) $(MEASUREMENTS) --full --json bench-full.json
 
 bench-publish: bench-python ## the same, into the tables and charts of docs/performance/

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 from aveverify import Identity, Provider
 from benchmarks.contestants.ours import make_verifier
 from benchmarks.corpus import AUDIENCE, claims
-from benchmarks.run import Extent
+from benchmarks.run import FULL, Extent
 from benchmarks.scale import Curve
 from benchmarks.scale.issuers import serve_keys
 from benchmarks.scale.timing import pinned, time_jobs
@@ -42,7 +42,7 @@ def curves(extent: Extent) -> list[Curve]:
 
 def requests_of(extent: Extent) -> int:
     """How many requests are drawn."""
-    return 300 if extent.is_smoke else 300_000 if extent.rounds > 500 else 100_000  # noqa: PLR2004 - a full run
+    return 300 if extent.is_smoke else 300_000 if extent.rounds >= FULL.rounds else 100_000
 
 
 def uniform(users: int, chance: Random) -> Iterator[int]:
