@@ -94,8 +94,9 @@ def draw_bars(axes: Axes, setting: str, bars: list[Result], widest: float) -> No
     axes.axvline(1, color=LIMIT, linewidth=1, zorder=0.5)
     axes.set_xlim(0, widest * 1.22)
     for place, bar, ratio in zip(places, bars, ratios, strict=True):
-        text = f" {ratio:.2f} × ({bar.quartiles_us[1]:.3g} µs)"  # noqa: RUF001 - a times sign is meant
-        axes.text(ratio, place, text, va="center", fontsize=8, bbox={"color": "white", "pad": 0.6, "linewidth": 0})
+        text = f"{ratio:.2f} × ({bar.quartiles_us[1]:.3g} µs)"  # noqa: RUF001 - a times sign is meant
+        box = {"color": "white", "pad": 0.6, "linewidth": 0}
+        axes.text(ratio + widest * 0.012, place, text, va="center", fontsize=8, bbox=box)
     axes.set_title(setting, loc="left", fontsize=10, fontweight="bold")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
