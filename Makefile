@@ -8,12 +8,16 @@ LANES := 3.11 3.12 3.13
 LANE_TESTS := tests/vectors tests/core tests/edges
 
 RUN := .venv/bin/python
+BENCH := .venv-bench/bin/python -m benchmarks
+MEASUREMENTS := verification frameworks served scale start profile
 
 .DEFAULT_GOAL := help
 # `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format types bench bench-full bench-smoke drill drill-smoke vectors real-issuer oldest lane-plain lanes build locks clean always
+.PHONY: help demo test check lint format types bench bench-full bench-smoke bench-frameworks bench-served bench-scale \
+	bench-start bench-profile bench-publish bench-python drill drill-smoke vectors snippets real-issuer oldest \
+	lane-plain lanes build locks clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,14 +41,32 @@ format: .venv ## let ruff put imports and layout in order
 types: .venv ## mypy, strict
 	@$(RUN) -m mypy
 
-bench: .venv ## what one verification costs, as a ratio to the bare signature check
-	@$(RUN) -m benchmarks
+bench: bench-python ## what one verification costs beside the bare signature check and other libraries: 3 minutes
+	@$(BENCH)
 
-bench-full: .venv ## the same with many more rounds
-	@$(RUN) -m benchmarks --full
+bench-full: bench-python ## everything that can be measured, with many rounds: half an hour on a quiet machine
+	@$(BENCH) $(MEASUREMENTS) --full --json bench-full.json
 
-bench-smoke: .venv ## shows that the benchmarks still run; its figures mean nothing
-	@$(RUN) -m benchmarks --smoke
+bench-publish: bench-python ## the same, into the tables and charts of docs/performance/
+	@$(BENCH) $(MEASUREMENTS) --full --publish docs/performance
+
+bench-smoke: bench-python ## every case does what it says; the figures of so few rounds mean nothing
+	@$(BENCH) verification frameworks scale start profile --smoke
+
+bench-frameworks: bench-python ## what a middleware adds to one request, in process
+	@$(BENCH) frameworks
+
+bench-served: bench-python ## the same behind uvicorn, under the load of wrk
+	@$(BENCH) served
+
+bench-scale: bench-python ## processes, threads, cached tokens, providers, keys, token sizes and shapes
+	@$(BENCH) scale
+
+bench-start: bench-python ## import and first verification, in fresh processes
+	@$(BENCH) start
+
+bench-profile: bench-python ## where the time of a verification goes, by function
+	@$(BENCH) profile
 
 drill: .venv ## a minute of rotations, outages and a fork storm on real servers; fails where a promise is broken
 	@$(RUN) -m drill
@@ -98,6 +120,18 @@ clean: ## remove environments, caches and builds
 
 .venv-oldest: always
 	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt
+
+.venv-bench: always
+	@$(PYTHON) tools/environment.py .venv-bench requirements/bench.txt
+
+# One peer needs this Python; without it, its row says so.
+.venv-bench-3.12: always
+	@$(PYTHON) tools/environment.py .venv-bench-3.12 requirements/bench.txt
+
+bench-python: .venv-bench
+	@if python="$$(.venv-bench/bin/python tools/find_python.py 3.12)"; then \
+	    $(MAKE) --no-print-directory .venv-bench-3.12 PYTHON="$$python"; \
+	fi
 
 .venv-locks: always
 	@$(PYTHON) tools/environment.py .venv-locks requirements/locks.txt --tools-only

@@ -1,1 +1,1 @@
-"""What one verification costs, as a ratio to the bare signature check: `python -m benchmarks`."""
+"""What one verification costs, beside the bare signature check and beside other libraries: `python -m benchmarks`."""

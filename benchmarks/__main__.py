@@ -1,70 +1,82 @@
-"""Measure, and print the ratios with the machine beside them."""
+"""The command line: `python -m benchmarks [verification|frameworks|served|scale|start|profile] [--smoke|--full]`."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-from dataclasses import asdict
-from importlib.metadata import version
+import logging
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from cryptography.hazmat.backends.openssl.backend import backend
-
-from benchmarks.cases import make_cases
-from benchmarks.measure import SLICE_NS, Result, measure
-
-PACKAGES = ("aveverify", "cryptography", "PyJWT")
+from benchmarks.lanes import STANDARD, find_lanes
+from benchmarks.machine import describe_python
+from benchmarks.report import as_text
+from benchmarks.run import FULL, SHORT, SMOKE, Extent, Run, run_suite
 
 
-def surroundings() -> dict[str, str]:
-    """The machine and the versions that the figures belong to."""
-    return {
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "OpenSSL": backend.openssl_version_text(),
-        **{name: version(name) for name in PACKAGES},
-        "machine": f"{processor()}, {os.cpu_count()} logical cores, {platform.system()}",
-    }
+def verification(run: Run, extent: Extent) -> None:
+    """One token, by us in every lane and by every peer."""
+    lanes, absent = find_lanes()
+    run.absent += absent
+    run_suite(run, "verification", lanes, extent)
 
 
-def processor() -> str:
-    """The name of the processor, as well as this system tells it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+def frameworks(run: Run, extent: Extent) -> None:
+    """One request, in process."""
+    run_suite(run, "frameworks", [STANDARD], extent)
 
 
-def table(results: list[Result]) -> str:
-    """The results as lines of text."""
-    lines = [f"{'':24}{'q1':>10}{'median':>10}{'q3':>10}   {'ratio':>7}  {'limit':>6}  to"]
-    for it in results:
-        figures = "".join(f"{value:8.2f}µs" for value in it.quartiles_us)
-        limit = "" if it.limit is None else f"{it.limit:.2f}"
-        over = "  over its limit" if it.limit is not None and it.ratio > it.limit else ""
-        lines.append(f"{it.name:24}{figures}   {it.ratio:7.3f}  {limit:>6}  {it.baseline}{over}")
-    return "\n".join(lines)
+def later(module: str) -> Callable[[Run, Extent], None]:
+    """A measurement that is imported when it is asked for."""
+
+    def measure(run: Run, extent: Extent) -> None:
+        import_module(module).measure(run, extent)
+
+    return measure
+
+
+MEASUREMENTS: dict[str, Callable[[Run, Extent], None]] = {
+    "verification": verification,
+    "frameworks": frameworks,
+    "served": later("benchmarks.frameworks.served"),
+    "scale": later("benchmarks.scale"),
+    "start": later("benchmarks.start"),
+    "profile": later("benchmarks.profile"),
+}
 
 
 def main() -> None:
     """Read the command line, measure, report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "what", nargs="*", metavar="WHAT", help=f"of {', '.join(MEASUREMENTS)}; verification by default"
+    )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--smoke", action="store_true", help="only see that everything runs; the figures mean nothing")
+    extent.add_argument("--smoke", action="store_true", help="see that every case does what it says; no figure counts")
     extent.add_argument("--full", action="store_true", help="many more rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write results, tables and charts there as well")
+    parser.add_argument("--from", type=Path, metavar="FILE", dest="source", help="measure nothing; take these results")
     arguments = parser.parse_args()
+    unknown = set(arguments.what) - set(MEASUREMENTS)
+    if unknown:
+        parser.error(f"nothing is called {', '.join(sorted(unknown))}")
+    # Many verifiers side by side are what a measurement needs; the package warns of them, and of spent budgets.
+    logging.getLogger("aveverify").setLevel(logging.ERROR)
+    run = Run.read(arguments.source) if arguments.source else Run()
+    if not arguments.source:
+        chosen = SMOKE if arguments.smoke else FULL if arguments.full else SHORT
+        for what in arguments.what or ["verification"]:
+            MEASUREMENTS[what](run, chosen)
+        # Where no lane had a process of its own, this one did the work.
+        run.lanes = run.lanes or {"this process": describe_python()}
+    print(as_text(run))
     if arguments.smoke:
-        results = measure(make_cases(tokens=4), rounds=2, slice_ns=SLICE_NS // 100)
-    else:
-        results = measure(make_cases(tokens=256), rounds=301 if arguments.full else 41)
-    about = surroundings()
-    print("\n".join(f"{name}: {value}" for name, value in about.items()))
-    print(f"\n{table(results)}")
+        print("\nEvery case did what it says. The figures of so short a run mean nothing.")
     if arguments.json is not None:
-        content = {"surroundings": about, "results": [asdict(it) for it in results]}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+        run.write(arguments.json)
+    if arguments.publish is not None:
+        import_module("benchmarks.publish").publish(run, arguments.publish)
 
 
 if __name__ == "__main__":

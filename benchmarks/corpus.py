@@ -1,94 +1,171 @@
-"""What is measured on: one issuer in memory, and tokens signed before the first clock reading."""
+"""What is measured on: keys, and tokens that are signed before the first clock reading.
+
+Every process of a run reads the same corpus from a file, so all contestants see the same bytes. The claims and the
+header have the shape of an ordinary sign-in: 13 claims, a key id of 43 characters, 952 characters with RS256-2048.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from aveverify import FetchResponse, SystemClock
+from aveverify.testing import FakeIssuer
+from benchmarks.signing import Signer
 
-from aveverify import FetchRequest, FetchResponse, Provider, Verifier
-
-ISSUER = "https://issuer.example"
-AUDIENCE = "app_benchmark"
-KEYS_URL = f"{ISSUER}/jwks"
+AUDIENCE = "app_0123456789abcdefghij"
 LIFETIME_SECONDS = 24 * 3600
+FOREIGN_ISSUER = "https://elsewhere.example"
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+Algorithm = Literal["RS256", "ES256", "EdDSA"]
+# The keys of the run, by the name that the tables print.
+SIGNERS: dict[str, tuple[Algorithm, int]] = {
+    "RS256-2048": ("RS256", 2048),
+    "RS256-4096": ("RS256", 4096),
+    "ES256": ("ES256", 256),
+    "EdDSA": ("EdDSA", 256),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """One token, and what the bare check of its signature needs."""
+class PublishedKey:
+    """One public key of the issuer, in the two forms that libraries load."""
 
-    token: str
-    signing_input: bytes
-    signature: bytes
+    algorithm: Algorithm
+    kid: str
+    jwk: dict[str, Any]
+    pem: str
 
 
-class Issuer:
-    """Signs tokens, and is the fetcher that serves its own two documents."""
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One issuer as its verifiers know it, and everything it signed.
 
-    def __init__(self) -> None:
-        self.keys: dict[str, PrivateKey] = {
-            "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
-            "ES256": ec.generate_private_key(ec.SECP256R1()),
-            "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-        }
-        metadata = {"issuer": ISSUER, "jwks_uri": KEYS_URL}
-        self._documents = {
-            f"{ISSUER}/.well-known/openid-configuration": json.dumps(metadata).encode(),
-            KEYS_URL: json.dumps({"keys": [self._jwk(alg) for alg in self.keys]}).encode(),
-        }
+    Attributes:
+        issuer: The URL of the issuer, which answers on this machine.
+        jwks_uri: Where its keys are.
+        keys: The public keys by name.
+        tokens: Good tokens by the name of their key; all distinct.
+        refused: Tokens under RS256-2048 that must be refused, by why.
+        flaws: One wrong token of each kind, by the name of the key and the kind.
+    """
 
-    def fetch(self, request: FetchRequest) -> FetchResponse:
-        """Serve a document."""
-        body = self._documents[request.url]
-        return FetchResponse(status=200, headers={"content-type": "application/json"}, body=body)
+    issuer: str
+    jwks_uri: str
+    keys: dict[str, PublishedKey]
+    audience: str = AUDIENCE
+    tokens: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    flaws: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def sign(self, algorithm: str, number: int, **changes: object) -> Signed:
-        """Sign the token of user `number`, with the thirteen claims of an ordinary sign-in."""
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": f"user_{number:08}",
-            "iat": now,
-            "exp": now + LIFETIME_SECONDS,
-            "auth_time": now,
-            "nonce": f"nonce-{number:08}",
-            "sid": f"session-{number:08}",
-            "name": "Ada Lovelace",
-            "email": f"user{number}@mail.example",
-            "email_verified": True,
-            "picture": f"https://pictures.example/{number}.png",
-            "plan": "pro",
-        } | changes
-        token = jwt.encode(claims, self.keys[algorithm], algorithm, headers={"kid": algorithm})
-        signing_input, _, signature = token.rpartition(".")
-        return Signed(token, signing_input.encode(), jwt.utils.base64url_decode(signature))
+    def write(self, path: Path) -> None:
+        """Write everything to a file."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-    def verifier(self, algorithm: str, *, token_cache_size: int = 10_000) -> Verifier:
-        """A verifier that accepts the tokens of one algorithm."""
-        provider = (
-            Provider.custom_jwt(issuer=ISSUER, jwks=KEYS_URL, algorithm="ES256", application_id=AUDIENCE)
-            if algorithm == "ES256"
-            else Provider(issuer=ISSUER, application_id=AUDIENCE)
-        )
-        return Verifier(provider, fetcher=self, token_cache_size=token_cache_size)
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote."""
+        members = json.loads(path.read_text(encoding="utf-8"))
+        keys = {name: PublishedKey(**key) for name, key in members.pop("keys").items()}
+        return cls(keys=keys, **members)
 
-    def _jwk(self, algorithm: str) -> dict[str, Any]:
-        key = self.keys[algorithm].public_key()
-        match key:
-            case rsa.RSAPublicKey():
-                jwk: dict[str, Any] = RSAAlgorithm.to_jwk(key, as_dict=True)
-            case ec.EllipticCurvePublicKey():
-                jwk = ECAlgorithm.to_jwk(key, as_dict=True)
-            case _:
-                jwk = OKPAlgorithm.to_jwk(key, as_dict=True)
-        return jwk | {"kid": algorithm, "alg": algorithm, "use": "sig"}
+
+@contextmanager
+def serve_corpus(count: int, names: tuple[str, ...] = tuple(SIGNERS)) -> Iterator[Corpus]:
+    """Make a corpus, and serve its discovery document and keys over HTTP for the length of a `with` block.
+
+    Args:
+        count: How many distinct tokens of each kind.
+        names: Which keys, of `SIGNERS`.
+
+    Yields:
+        The corpus.
+    """
+    signers = {name: Signer(*SIGNERS[name]) for name in names}
+    issuer = FakeIssuer(application_id=AUDIENCE, algorithms=("EdDSA", "RS256"), clock=SystemClock())
+    keys = {
+        name: PublishedKey(signer.algorithm, signer.kid, signer.jwk, signer.pem) for name, signer in signers.items()
+    }
+    document = json.dumps({"keys": [key.jwk for key in keys.values()]}).encode()
+    issuer.answer_keys_with(FetchResponse(status=200, headers={"Content-Type": "application/json"}, body=document))
+    with issuer.serve() as url:
+        corpus = Corpus(issuer=url, jwks_uri=issuer.jwks_uri, keys=keys)
+        for name, signer in signers.items():
+            corpus.tokens[name] = [signer.sign(claims(url, number)) for number in range(count)]
+            corpus.flaws[name] = make_flaws(signer, url)
+        corpus.refused.update(make_refused(next(iter(signers.values())), url, count))
+        yield corpus
+
+
+def claims(issuer: str, number: int, **changes: object) -> dict[str, Any]:
+    """The claims of one user; a change to None leaves the claim out."""
+    now = int(time.time())
+    members: dict[str, Any] = {
+        "iss": issuer,
+        "sub": f"user_{number:016}",
+        "aud": AUDIENCE,
+        "exp": now + LIFETIME_SECONDS,
+        "iat": now - 60,
+        "auth_time": now - 60,
+        "azp": AUDIENCE,
+        "nonce": f"n-{number:020}",
+        "name": "Ada Lovelace",
+        "preferred_username": "ada",
+        "picture": f"https://images.example/u/{number:08}.png",
+        "email": "ada@mail.example",
+        "sid": f"sid_{number:016}",
+    }
+    return {name: value for name, value in (members | changes).items() if value is not None}
+
+
+def make_flaws(signer: Signer, issuer: str) -> dict[str, str]:
+    """One wrong token of each kind: everything else about it is in order."""
+    good = signer.sign(claims(issuer, 0))
+    past = int(time.time()) - 3600
+    return {
+        "flipped signature": flip(good),
+        "expired": signer.sign(claims(issuer, 0, iat=past - 3600, exp=past)),
+        "wrong iss": signer.sign(claims(issuer, 0, iss=FOREIGN_ISSUER)),
+        "wrong aud": signer.sign(claims(issuer, 0, aud="app_of_somebody_else")),
+        "no exp": signer.sign(claims(issuer, 0, exp=None)),
+        "second spelling": respell(good),
+        "padded signature": good + "=",
+    }
+
+
+def make_refused(signer: Signer, issuer: str, count: int) -> dict[str, list[str]]:
+    """Distinct tokens that are refused, by why."""
+    numbers = range(count)
+    good = [signer.sign(claims(issuer, number)) for number in numbers]
+    past = int(time.time()) - 3600
+    expired = [claims(issuer, number, iat=past - 3600, exp=past) for number in numbers]
+    return {
+        "malformed": [token.replace(".", ".!", 1) for token in good],
+        "no provider": [signer.sign(claims(issuer, number, iss=FOREIGN_ISSUER)) for number in numbers],
+        "unknown kid": [signer.sign(claims(issuer, number), kid="k" * 43) for number in numbers],
+        "expired": [signer.sign(members) for members in expired],
+        "forged": [flip(token) for token in good],
+    }
+
+
+def flip(token: str) -> str:
+    """Change one character in the middle of the signature."""
+    place = token.rindex(".") + 40
+    return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+
+
+def respell(token: str) -> str:
+    """Set an unused bit of the last character: the same bytes of signature, in another spelling (RFC 4648 §3.5)."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+
+
+def split(token: str) -> tuple[bytes, str]:
+    """The signing input and the signature's text."""
+    signing_input, _, signature = token.rpartition(".")
+    return signing_input.encode(), signature

@@ -1,0 +1,25 @@
+"""The suites: each makes its cases from a corpus, and proves every case's verdict before anything is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.case import Case
+from benchmarks.contestants import Absent
+
+
+@dataclass(slots=True)
+class Suite:
+    """What one process has to offer.
+
+    Attributes:
+        cases: What can be timed.
+        absent: Rows without a figure.
+        strictness: For each contestant, which wrong token it refuses.
+        notes: What has to be known about a contestant.
+    """
+
+    cases: list[Case] = field(default_factory=list)
+    absent: list[Absent] = field(default_factory=list)
+    strictness: dict[str, dict[str, bool]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)

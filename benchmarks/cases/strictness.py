@@ -1,0 +1,44 @@
+"""Do they do the same work? Every contestant is tried on a good token and on one wrong token of each kind."""
+
+from __future__ import annotations
+
+from benchmarks.case import UnexpectedVerdictError
+from benchmarks.contestants import Contestant, Verify
+from benchmarks.corpus import Corpus
+
+# Without these a verification is none; a contestant that misses one is set up wrong, and nothing of it is timed.
+ESSENTIAL = ("flipped signature", "expired", "wrong iss", "wrong aud")
+
+
+def refuses(verify: Verify, token: str) -> bool:
+    """Whether a token is refused, by whatever the library raises."""
+    try:
+        verify(token)
+    except Exception:  # noqa: BLE001 - each library has errors of its own, and some have several trees of them
+        return True
+    return False
+
+
+def try_flaws(contestant: Contestant, verify: Verify, corpus: Corpus, name: str) -> dict[str, bool]:
+    """Which wrong token a contestant refuses.
+
+    Args:
+        contestant: Whose verification it is.
+        verify: What is timed afterwards.
+        corpus: The tokens.
+        name: The key under which they are signed.
+
+    Returns:
+        For each kind of wrong token whether it was refused.
+
+    Raises:
+        UnexpectedVerdictError: A good token is refused, or an essential check is not made.
+    """
+    good = corpus.tokens[name][0]
+    if refuses(verify, good):
+        raise UnexpectedVerdictError(f"{contestant.name}, {name}, a good token", "acceptance", "refusal")
+    verdicts = {flaw: refuses(verify, token) for flaw, token in corpus.flaws[name].items()}
+    for flaw in ESSENTIAL:
+        if not verdicts[flaw]:
+            raise UnexpectedVerdictError(f"{contestant.name}, {name}, {flaw}", "refusal", "acceptance")
+    return verdicts

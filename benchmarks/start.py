@@ -1,0 +1,99 @@
+"""The start of a process: import, the first verification with keys at hand, and the first one that has to fetch them.
+
+Every reading is a fresh interpreter, and the contestants take turns. The times are those of this machine's disk cache
+and loopback; what to read is who is how much slower than whom.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.contestants import Absent
+from benchmarks.corpus import SIGNERS, serve_corpus
+from benchmarks.measure import show_progress
+from benchmarks.run import Extent, Run
+
+MAIN = next(iter(SIGNERS))
+RUNS = 20
+# What a program imports to verify a token, by the file of the contestant.
+IMPORTS = {
+    "ours": "aveverify",
+    "pyjwt": "jwt",
+    "joserfc": "joserfc.jwt",
+    "authlib": "authlib.jose",
+    "python_jose": "jose.jwt",
+    "jwcrypto": "jwcrypto.jwt",
+    "google_auth": "google.auth.jwt",
+    "jwtoxide": "jwtoxide",
+}
+# Those that fetch keys by themselves.
+FETCHING = ("ours", "pyjwt")
+TITLE = f"Start of a process, medians of {RUNS} fresh interpreters, RS256-2048, keys over loopback HTTP"
+
+
+def measure(run: Run, extent: Extent) -> None:
+    """Start interpreters in turns, and add the table to a run."""
+    runs = 1 if extent.is_smoke else RUNS
+    imports: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    walls: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    known: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    fetched: dict[str, list[float]] = {name: [] for name in FETCHING}
+    with tempfile.TemporaryDirectory() as folder, serve_corpus(2, (MAIN,)) as corpus:
+        path = Path(folder) / "corpus.json"
+        corpus.write(path)
+        for turn in range(runs):
+            show_progress(turn, runs)
+            nothing = start_ms("pass")
+            for name, module in IMPORTS.items():
+                walls[name].append(start_ms(f"import {module}") - nothing)
+                imports[name].append(import_ms(module))
+                known[name].append(first_ms(path, name, "known"))
+            for name in FETCHING:
+                fetched[name].append(first_ms(path, name, "fetched"))
+        show_progress(runs, runs)
+    rows = [
+        [IMPORTS[name], *(statistics.median(own) for own in (walls[name], imports[name], known[name])),
+         statistics.median(fetched[name]) if name in fetched else None]
+        for name in IMPORTS
+    ]  # fmt: skip
+    columns = [
+        "import",
+        "import, ms",
+        "as -X importtime says, ms",
+        "first verification, key at hand, ms",
+        "first verification with fetch, ms",
+    ]
+    run.curves[TITLE] = {"columns": columns, "rows": rows}
+    run.absent.append(Absent("first verification with fetch", "only measured for those that fetch keys by themselves"))
+
+
+def start_ms(program: str) -> float:
+    """How long an interpreter runs that does this and ends."""
+    begun = perf_counter()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+    return (perf_counter() - begun) * 1000
+
+
+def import_ms(module: str) -> float:
+    """What the interpreter itself says that an import took, with everything that it brings along."""
+    command = [sys.executable, "-W", "ignore", "-X", "importtime", "-c", f"import {module}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    # Only imports that nothing else asked for stand without indent: the package, and its submodule after it.
+    found = re.findall(rf"\|\s+(\d+) \| (?:{re.escape(module.partition('.')[0])})(?:\.\S+)?$", said, re.MULTILINE)
+    if not found:
+        message = f"the interpreter does not say how long {module} took"
+        raise RuntimeError(message)
+    return sum(map(int, found)) / 1000
+
+
+def first_ms(corpus: Path, name: str, kind: str) -> float:
+    """The first verification of a fresh process."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.first", str(corpus), name, kind]
+    return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
