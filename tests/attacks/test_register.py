@@ -13,6 +13,8 @@ from tests.vectors.collection import lines
 HERE = Path(__file__).parent
 IDS = (HERE / "ids.txt").read_text(encoding="utf-8").split()
 ID = re.compile(r"\b[A-Z]{3}-[0-9]{3}\b")
+# As part of the name of a test: `test_net_022_the_request_is_exactly_this`.
+NAME = re.compile(r"\bdef test_([a-z]{3})_([0-9]{3})_")
 SPAN = re.compile(r"\b([A-Z]{3})-([0-9]{3}) to (?:[A-Z]{3}-)?([0-9]{3})\b")
 # Behind a proxy or in front of a framework: the tests of those rooms name them, in files of their own.
 ELSEWHERE = HERE / "elsewhere.txt"
@@ -23,7 +25,8 @@ def named_in(text: str) -> set[str]:
     spans = {
         f"{family}-{number:03}" for family, low, high in SPAN.findall(text) for number in range(int(low), int(high) + 1)
     }
-    return set(ID.findall(text)) | spans
+    names = {f"{family.upper()}-{number}" for family, number in NAME.findall(text)}
+    return set(ID.findall(text)) | spans | names
 
 
 def named_by_tests() -> set[str]:
