@@ -8,7 +8,6 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 AVEVERIFY = {"VERIFIER": Verifier.from_env()}
 INSTALLED_APPS = ["aveverify.django", "rest_framework"]
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "aveverify.drf.exception_handler",
     # Anonymous visitors are None; without this, REST framework needs Django's own users.

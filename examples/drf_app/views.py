@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.urls import path
-from rest_framework.decorators import api_view, permission_classes
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aveverify.drf import HasScope
+from aveverify import Identity, get_user_identity
+from aveverify.drf import AveAuthentication, HasScope
+
+# For a whole project: REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"]}
+with_ave = authentication_classes([AveAuthentication])
+
+
+def signed_in(request: Request) -> Identity:
+    """Whoever a permission has let in; the stubs know only REST framework's own tokens."""
+    return cast("Identity", request.auth)
 
 
 @api_view()
+@with_ave
 def hello(request: Request) -> Response:
-    return Response({"hello": request.auth.name if request.auth else "stranger"})
+    identity = get_user_identity(request)
+    return Response({"hello": identity.name if identity else "stranger"})
 
 
 @api_view()
+@with_ave
 @permission_classes([IsAuthenticated])
 def me(request: Request) -> Response:
-    return Response(dict(request.auth.to_convex()))
+    return Response(dict(signed_in(request).to_convex()))
 
 
 @api_view()
+@with_ave
 @permission_classes([HasScope("reports:read")])
 def reports(request: Request) -> Response:
-    return Response({"for": request.auth.subject, "reports": []})
+    return Response({"for": signed_in(request).subject, "reports": []})
 
 
 urlpatterns = [path("hello", hello), path("me", me), path("reports", reports)]

@@ -32,8 +32,9 @@ CREATE TABLE IF NOT EXISTS users (
 CREATE INDEX IF NOT EXISTS users_by_token_identifier ON users (token_identifier);
 """
 
+# region upsert
 # One statement, so that two sign-ins at the same instant make one row. Names, addresses and pictures change at the
-# issuer; a claim that is gone there is gone here.
+# issuer; a claim that is gone there is gone here. An older token, still valid, brings nothing older back.
 UPSERT = """
 INSERT INTO users (issuer, subject, token_identifier, name, email, picture_url, signed_in_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -41,10 +42,10 @@ ON CONFLICT (issuer, subject) DO UPDATE SET
     name = excluded.name,
     email = excluded.email,
     picture_url = excluded.picture_url,
-    signed_in_at = max(signed_in_at, excluded.signed_in_at)
+    signed_in_at = excluded.signed_in_at
 WHERE excluded.signed_in_at >= signed_in_at
 """
-# An older token, still valid, must not bring an older profile back.
+# endregion
 
 COLUMNS = "id, token_identifier, name, email, picture_url"
 

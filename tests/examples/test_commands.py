@@ -1,4 +1,4 @@
-"""Every example as the comment at its top says: its two commands, a real server, a real issuer, both on this machine."""
+"""Every example as the comment at its top says: its two commands, a real server and a real issuer on this machine."""
 
 from __future__ import annotations
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import django
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(ALLOWED_HOSTS=["testserver"])
-    django.setup()
-
-# --8<-- recipe
+# region recipe
 import pytest
 from django.test import Client, override_settings
 
@@ -33,9 +26,9 @@ def test_a_user_sees_the_page(client: Client, ave_issuer: FakeIssuer) -> None:
     assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
 
 
-# --8<-- end
+# endregion
 
-from tests.examples.visits import Visit, each_visit
+from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
 
 
 @each_visit

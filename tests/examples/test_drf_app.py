@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import django
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(ALLOWED_HOSTS=["testserver"])
-    django.setup()
-
-# As examples/drf_app/settings.py says it, which reads the environment; `test_commands` runs that file.
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "aveverify.drf.exception_handler",
-    # Anonymous visitors are None; without this, REST framework needs users of Django.
-    "UNAUTHENTICATED_USER": None,
-}
-
-# --8<-- recipe
+# region recipe
 import pytest
 from django.test import override_settings
 from rest_framework.test import APIClient
 
 from aveverify import Verifier
 from aveverify.testing import FakeIssuer
+from tests.examples.django_settings import REST_FRAMEWORK
 
 
 @pytest.fixture
@@ -42,9 +27,9 @@ def test_a_user_sees_the_page(client: APIClient, ave_issuer: FakeIssuer) -> None
     assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
 
 
-# --8<-- end
+# endregion
 
-from tests.examples.visits import Visit, each_visit
+from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
 
 
 @each_visit

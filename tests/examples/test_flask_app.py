@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# --8<-- recipe
+# region recipe
 import pytest
 from flask.testing import FlaskClient
 
@@ -21,7 +21,7 @@ def test_a_user_sees_the_page(client: FlaskClient, ave_issuer: FakeIssuer) -> No
     assert (answer.status_code, answer.get_json()["subject"]) == (200, "ada")
 
 
-# --8<-- end
+# endregion
 
 from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# --8<-- recipe
+# region recipe
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -22,7 +22,7 @@ def test_a_user_sees_the_page(client: TestClient[Litestar], ave_issuer: FakeIssu
     assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
 
 
-# --8<-- end
+# endregion
 
 from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# --8<-- recipe
+# region recipe
 import pytest
 from starlette.testclient import TestClient
 
@@ -21,7 +21,7 @@ def test_a_user_sees_the_page(client: TestClient, ave_issuer: FakeIssuer) -> Non
     assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
 
 
-# --8<-- end
+# endregion
 
 from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
 
