@@ -13,7 +13,7 @@ RUN := .venv/bin/python
 # `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format types bench bench-full bench-smoke vectors real-issuer oldest lanes build locks clean always
+.PHONY: help demo test check lint format types bench bench-full bench-smoke vectors snippets real-issuer oldest lanes build locks clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ bench-smoke: .venv ## shows that the benchmarks still run; its figures mean noth
 
 vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
 	@$(RUN) -m tests.vectors.refresh
+
+snippets: .venv ## write the code of the pages anew from the tested files that they name
+	@$(RUN) -m tests.snippets
 
 real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 	@$(RUN) -m pytest -m real_issuer tests/real_issuer

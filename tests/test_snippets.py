@@ -1,4 +1,4 @@
-"""The code that the pages show is the code that is tested: `python tools/snippets.py` writes it there."""
+"""The code that the pages show is the code that is tested: `make snippets` writes it there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.snippets import MARKED, pages, renewed, source_of
+from tests.snippets import MARKED, pages, renewed, source_of
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [
@@ -19,7 +19,7 @@ RECIPES = [
 
 def test_no_page_is_stale() -> None:
     checked = subprocess.run(
-        [sys.executable, "tools/snippets.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.snippets", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -1,6 +1,6 @@
 """Keeps the code in Markdown pages equal to the files it comes from, which are tested.
 
-    python tools/snippets.py [--check]
+    python -m tests.snippets [--check]
 
 `<!-- from FILE: REGION -->` stands above a fenced block; the region lies in the file between `# region REGION` and
 `# endregion`. Without a region it is the whole file. Writes the blocks anew; with --check only says which are stale.
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
             if "--check" not in arguments:
                 page.write_text(renewed(text), encoding="utf-8")
     for name in stale:
-        print(f"{name}: {'stale; run python tools/snippets.py' if '--check' in arguments else 'written'}")
+        sys.stdout.write(f"{name}: {'stale; run make snippets' if '--check' in arguments else 'written'}\n")
     return 1 if stale and "--check" in arguments else 0
 
 
