@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import tracemalloc
@@ -99,9 +100,11 @@ def test_memory_stays_flat_under_a_stream_of_garbage(clock: FakeClock) -> None:
         try:
             for number in range(50, 100):
                 round_of_garbage(number)
+            gc.collect()
             before, _ = tracemalloc.get_traced_memory()
             for number in range(100, 300):
                 round_of_garbage(number)
+            gc.collect()
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,12 +52,13 @@ def test_pytest_finds_it_where_the_package_is_installed() -> None:
     assert found.value == "pytest_aveverify"
 
 
-def run_pytest(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, *arguments: str, autoload: bool = True, **files: str) -> subprocess.CompletedProcess[str]:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-warnings", "."],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-warnings", *arguments, "."],
+        env=os.environ | ({} if autoload else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -73,3 +75,15 @@ def test_a_project_overrides_one_fixture_and_the_others_follow(tmp_path: Path) -
 def test_the_start_of_a_test_run_loads_nothing_of_the_verifier(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, test_start=START)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_project_without_autoload_names_the_plugin(tmp_path: Path) -> None:
+    conftest = f'pytest_plugins = ["pytest_aveverify"]\n{OVERRIDE}'
+    ran = run_pytest(tmp_path, autoload=False, conftest=conftest, test_use=USE)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_plugin_can_be_switched_off(tmp_path: Path) -> None:
+    ran = run_pytest(tmp_path, "-p", "no:aveverify", test_use=USE)
+    assert ran.returncode == 1
+    assert "fixture 'ave_verifier' not found" in ran.stdout
