@@ -77,6 +77,9 @@ drill-smoke: .venv ## the same in ten seconds
 vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
 	@$(RUN) -m tests.vectors.refresh
 
+snippets: .venv ## write the code of the pages anew from the tested files that they name
+	@$(RUN) -m tests.snippets
+
 real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 	@$(RUN) -m pytest -m real_issuer tests/real_issuer
 

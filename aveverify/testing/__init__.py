@@ -5,10 +5,13 @@
     verifier = issuer.verifier()
     assert verifier.verify(issuer.token(sub="ada", plan="pro"))["plan"] == "pro"
 
+With pytest, `ave_clock`, `ave_issuer`, `ave_verifier` and `ave_token` are fixtures (`pytest_aveverify`).
+
 Nothing here replaces a part of the verifier: discovery, key cache and signatures run as in production.
 """
 
 from aveverify.testing._clock import FakeClock
 from aveverify.testing._issuer import FakeIssuer
+from aveverify.testing._scenes import Scene
 
-__all__ = ["FakeClock", "FakeIssuer"]
+__all__ = ["FakeClock", "FakeIssuer", "Scene"]

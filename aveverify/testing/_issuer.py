@@ -18,6 +18,7 @@ from aveverify.provider import Provider
 from aveverify.testing._clock import FakeClock
 from aveverify.testing._flaws import REASONS, TABLE
 from aveverify.testing._keys import KeyAlgorithm, SigningKey, dump_json
+from aveverify.testing._scenes import Scene, make_scene
 from aveverify.testing._server import serve_documents
 from aveverify.verifier import Verifier
 
@@ -191,6 +192,26 @@ class FakeIssuer:
             message = f"no flaw is called {flaw!r}; there are {', '.join(TABLE)}"
             raise ValueError(message)
         return TABLE[flaw].forge(self, self._signing_key(None))
+
+    def scene(self, reason: Reason) -> Scene:
+        """Make a situation that is refused for a reason: a verifier, a request, and the options of an edge.
+
+        There is one for every `Reason`, so that one test can show what an application answers to each:
+
+            with issuer.scene(reason) as scene:
+                client = make_app(scene.verifier, **scene.options).test_client()
+                assert client.get("/me", headers=scene.headers).status_code == scene.status
+
+        Args:
+            reason: Why it shall be refused.
+
+        Returns:
+            The scene. The issuer itself stays as it is.
+
+        Raises:
+            ValueError: There is no such reason.
+        """
+        return make_scene(self, Reason(reason))
 
     def rotate(self, *, keep_old: bool = True, same_kid: bool = False) -> None:
         """Sign with new keys from now on.

@@ -13,8 +13,8 @@ from tests.conftest import VerifyAny
 
 each_flaw = pytest.mark.parametrize(("flaw", "reason"), FakeIssuer.FLAWS.items(), ids=list(FakeIssuer.FLAWS))
 
-# What no token of an issuer in order can be refused for: other kinds of provider, other errors, and states of a machine
-# or of the key set.
+# What no token of an issuer in order can be refused for by `FakeIssuer.provider`: other kinds of provider, other
+# errors, and states of a machine or of the key set. `FakeIssuer.scene` makes these.
 OTHER_REASONS = {
     Reason.ISSUER_WITHOUT_SCHEME,
     Reason.KEY_ID_MISSING,

@@ -28,8 +28,8 @@ from tests.conftest import VerifyAny
 from tests.core.making import decode
 
 
-def test_the_room_has_two_public_names() -> None:
-    assert aveverify.testing.__all__ == sorted(aveverify.testing.__all__) == ["FakeClock", "FakeIssuer"]
+def test_the_room_has_three_public_names() -> None:
+    assert aveverify.testing.__all__ == sorted(aveverify.testing.__all__) == ["FakeClock", "FakeIssuer", "Scene"]
 
 
 def ask(issuer: FakeIssuer, url: str) -> FetchResponse:

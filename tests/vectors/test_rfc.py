@@ -1,4 +1,4 @@
-"""The examples of RFC 7515, 7520 and 8037, at the JWS layer: no claims are looked at."""
+"""The examples of RFC 7515, 7520 and 8037, at the JWS layer: no claims are looked at (POS-013)."""
 
 from __future__ import annotations
 

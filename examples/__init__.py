@@ -1,0 +1,1 @@
+"""One small, complete app per framework, to be copied; each is tested in `tests/examples`."""

@@ -1,0 +1,1 @@
+"""Django REST framework: the project that `manage.py` runs."""

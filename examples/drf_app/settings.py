@@ -1,0 +1,16 @@
+"""What Django, REST framework and aveverify are told."""
+
+from __future__ import annotations
+
+from aveverify import Verifier
+
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+AVEVERIFY = {"VERIFIER": Verifier.from_env()}
+INSTALLED_APPS = ["aveverify.django", "rest_framework"]
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "aveverify.drf.exception_handler",
+    # Anonymous visitors are None; without this, REST framework needs Django's own users.
+    "UNAUTHENTICATED_USER": None,
+}
+ROOT_URLCONF = "views"

@@ -1,0 +1,26 @@
+"""An issuer on this machine, to try the examples without an account: its tokens are real, its users are nobody.
+
+    pip install aveverify
+    python examples/local_issuer.py
+
+Prints what to set for an example, and a token to call it with. Ends with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from threading import Event
+
+from aveverify import SystemClock
+from aveverify.testing import FakeIssuer
+
+if __name__ == "__main__":
+    issuer = FakeIssuer(application_id="app_local", clock=SystemClock())
+    with issuer.serve() as url, suppress(KeyboardInterrupt):
+        sys.stdout.write(
+            f"export AVEVERIFY_ISSUER={url} AVEVERIFY_APPLICATION_ID={issuer.application_id}\n"
+            f"curl -H 'Authorization: Bearer {issuer.token(scope='reports:read')}' http://127.0.0.1:8000/me\n"
+        )
+        sys.stdout.flush()
+        Event().wait()

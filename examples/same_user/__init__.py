@@ -1,0 +1,1 @@
+"""The same user in Convex and in Python."""

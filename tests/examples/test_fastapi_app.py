@@ -1,0 +1,38 @@
+"""The FastAPI example through Starlette's test client; `docs/testing.md` shows the recipe."""
+
+from __future__ import annotations
+
+# region recipe
+import pytest
+from fastapi.testclient import TestClient
+
+from aveverify import Verifier
+from aveverify.testing import FakeIssuer
+from examples.fastapi_app import make_app
+
+
+@pytest.fixture
+def client(ave_verifier: Verifier) -> TestClient:
+    return TestClient(make_app(ave_verifier))
+
+
+def test_a_user_sees_the_page(client: TestClient, ave_issuer: FakeIssuer) -> None:
+    answer = client.get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
+
+
+# endregion
+
+from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
+
+
+@each_visit
+def test_the_pages_answer(client: TestClient, ave_issuer: FakeIssuer, visit: Visit) -> None:
+    answer = client.get(visit.path, headers=visit.headers(ave_issuer))
+    visit.check(answer.status_code, answer.json() if answer.status_code == 200 else None)
+
+
+def test_the_pages_are_documented(client: TestClient) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/me"]["get"]
+    assert {"401", "503"} <= set(operation["responses"])
+    assert operation["security"]

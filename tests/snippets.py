@@ -1,0 +1,71 @@
+"""Keeps the code in Markdown pages equal to the files it comes from, which are tested.
+
+    python -m tests.snippets [--check]
+
+`<!-- from FILE: REGION -->` stands above a fenced block; the region lies in the file between `# region REGION` and
+`# endregion`. Without a region it is the whole file. Writes the blocks anew; with --check only says which are stale.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MARKED = re.compile(
+    r"^(?P<head><!-- from (?P<file>\S+?)(?:: (?P<region>\w+))? -->\n```\w*\n)(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def pages() -> Iterator[Path]:
+    """Every Markdown page of the project."""
+    yield from sorted(ROOT.glob("*.md"))
+    for folder in ("docs", "examples"):
+        yield from sorted((ROOT / folder).rglob("*.md"))
+
+
+def source_of(file: str, region: str | None) -> str:
+    """The code that a marker names.
+
+    Raises:
+        ValueError: There is no such file or region, or the region is there twice.
+    """
+    path = ROOT / file
+    if not path.is_file():
+        message = f"{file} does not exist"
+        raise ValueError(message)
+    text = path.read_text(encoding="utf-8")
+    if region is None:
+        return text
+    found = re.findall(rf"^ *# region {region}\n(.*?)^ *# endregion$", text, re.MULTILINE | re.DOTALL)
+    if len(found) != 1:
+        message = f"{file} has {len(found)} regions {region!r}, not one"
+        raise ValueError(message)
+    return textwrap.dedent(found[0]).strip("\n") + "\n"
+
+
+def renewed(text: str) -> str:
+    """A page with every marked block as its source says it."""
+    return MARKED.sub(lambda block: block["head"] + source_of(block["file"], block["region"]) + "```", text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check all pages."""
+    stale = []
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if renewed(text) != text:
+            stale.append(str(page.relative_to(ROOT)))
+            if "--check" not in arguments:
+                page.write_text(renewed(text), encoding="utf-8")
+    for name in stale:
+        sys.stdout.write(f"{name}: {'stale; run make snippets' if '--check' in arguments else 'written'}\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
