@@ -325,6 +325,7 @@ class TestEvents:
     ) -> None:
         """Bounded by the back-off, not by the traffic."""
         verifier.warm_up()
+        join_flights()
         issuer.go_down()
         clock.tick(seconds=FRESH)
         tokens = [issuer.token(sub=f"u{number}") for number in range(20)]
