@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import SimpleLazyObject
-from rest_framework import views
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -177,6 +176,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         The answer to a refusal, to an error of `get_user_identity`, or to missing credentials; for everything else
         what REST framework's own handler says.
     """
+    # The settings of REST framework name this module, and its views read them as soon as they are imported.
+    from rest_framework import views  # noqa: PLC0415 - for that reason
+
     request: Request = context["request"]
     inner = _inner(request)
     verdict: AveVerifyError | Answer | None = None

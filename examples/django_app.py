@@ -13,6 +13,8 @@ import os
 from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.wsgi import get_wsgi_application
+
+# region protect
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
@@ -22,15 +24,18 @@ from aveverify.django import AveRequest, ave_optional, ave_required
 MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 
 
+@ave_required
+def me(request: AveRequest) -> JsonResponse:
+    return JsonResponse(dict(request.ave_identity.to_convex()))
+
+
+# endregion
+
+
 @ave_optional
 def hello(request: HttpRequest) -> JsonResponse:
     identity = get_user_identity(request)
     return JsonResponse({"hello": identity.name if identity else "stranger"})
-
-
-@ave_required
-def me(request: AveRequest) -> JsonResponse:
-    return JsonResponse(dict(request.ave_identity.to_convex()))
 
 
 @ave_required(scopes=["reports:read"])

@@ -10,15 +10,12 @@ import os
 from typing import Any
 
 import uvicorn
+
+# region protect
 from litestar import Litestar, Request, get
 
 from aveverify import Identity, Verifier
 from aveverify.litestar import AveAuthPlugin, requires_authenticated, requires_scopes
-
-
-@get("/hello")
-async def hello(request: Request[Identity | None, Any, Any]) -> dict[str, str | None]:
-    return {"hello": request.user.name if request.user else "stranger"}
 
 
 @get("/me", guards=[requires_authenticated])
@@ -26,13 +23,21 @@ async def me(request: Request[Identity, Any, Any]) -> dict[str, Any]:
     return dict(request.user.to_convex())
 
 
+def make_app(verifier: Verifier) -> Litestar:
+    return Litestar([me, hello, reports], plugins=[AveAuthPlugin(verifier, required=False)])
+
+
+# endregion
+
+
+@get("/hello")
+async def hello(request: Request[Identity | None, Any, Any]) -> dict[str, str | None]:
+    return {"hello": request.user.name if request.user else "stranger"}
+
+
 @get("/reports", guards=[requires_scopes("reports:read")])
 async def reports(request: Request[Identity, Any, Any]) -> dict[str, Any]:
     return {"for": request.user.subject, "reports": []}
-
-
-def make_app(verifier: Verifier) -> Litestar:
-    return Litestar([hello, me, reports], plugins=[AveAuthPlugin(verifier, required=False)])
 
 
 if __name__ == "__main__":

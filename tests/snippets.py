@@ -40,7 +40,8 @@ def source_of(file: str, region: str | None) -> str:
         raise ValueError(message)
     text = path.read_text(encoding="utf-8")
     if region is None:
-        return text
+        # What marks a region for one page is no line of the program for another.
+        return re.sub(r"^ *# (?:region \w+|endregion)\n\n*", "", text, flags=re.MULTILINE)
     found = re.findall(rf"^ *# region {region}\n(.*?)^ *# endregion$", text, re.MULTILINE | re.DOTALL)
     if len(found) != 1:
         message = f"{file} has {len(found)} regions {region!r}, not one"

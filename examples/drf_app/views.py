@@ -22,13 +22,7 @@ def signed_in(request: Request) -> Identity:
     return cast("Identity", request.auth)
 
 
-@api_view()
-@with_ave
-def hello(request: Request) -> Response:
-    identity = get_user_identity(request)
-    return Response({"hello": identity.name if identity else "stranger"})
-
-
+# region protect
 @api_view()
 @with_ave
 @permission_classes([IsAuthenticated])
@@ -41,6 +35,16 @@ def me(request: Request) -> Response:
 @permission_classes([HasScope("reports:read")])
 def reports(request: Request) -> Response:
     return Response({"for": signed_in(request).subject, "reports": []})
+
+
+# endregion
+
+
+@api_view()
+@with_ave
+def hello(request: Request) -> Response:
+    identity = get_user_identity(request)
+    return Response({"hello": identity.name if identity else "stranger"})
 
 
 urlpatterns = [path("hello", hello), path("me", me), path("reports", reports)]

@@ -410,3 +410,25 @@ print(json.dumps([name for name in sys.modules if "spectacular" in name or name 
     )
 
     assert json.loads(completed.stdout) == []
+
+
+def test_settings_may_name_the_class_whatever_is_imported_first() -> None:
+    """The views of REST framework import what the settings name, in the middle of the import of this module."""
+    program = """
+from django.conf import settings
+name = "aveverify.drf.AveAuthentication"
+settings.configure(REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": [name]})
+from aveverify.drf import AveAuthentication, HasScope
+from rest_framework.views import APIView
+assert APIView.authentication_classes == [AveAuthentication]
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert completed.returncode == 0, completed.stderr

@@ -23,13 +23,13 @@ from aveverify.testing import FakeClock, FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.world import bearer
 
-PAGES = Path(__file__).parent.parent / "docs" / "frameworks"
+PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
 COUNTS = {"flask": 6, "django": 5, "drf": 4}
 
 
 def examples(page: str) -> list[str]:
     """Every Python example of a page, in order."""
-    return re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"(?<!-->\n)```python\n(.*?)```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from aveverify.asgi import AveAuthMiddleware
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
 
-FOLDER = Path(__file__).parent.parent / "docs" / "frameworks"
+FOLDER = Path(__file__).parents[2] / "docs" / "frameworks"
 PAGES = ["starlette", "fastapi", "litestar"]
 VERIFIER = 'Verifier(Provider.ave("app_123"))'
 
@@ -42,7 +42,7 @@ class Page:
         self.apps: list[Any] = []
         sys.modules[self.module.__name__] = self.module
         vars(self.module)["_issuer"] = issuer
-        for number, example in enumerate(re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)):
+        for number, example in enumerate(re.findall(r"(?<!-->\n)```python\n(.*?)```", self.text, re.DOTALL)):
             connected = example.replace(VERIFIER, VERIFIER[:-1] + ", fetcher=_issuer, clock=_issuer.clock)")
             exec(compile(connected, f"{name}.md, example {number + 1}", "exec"), vars(self.module))  # noqa: S102 - our own page
             self.apps.append(vars(self.module).get("app"))
