@@ -13,7 +13,8 @@ from aveverify import InvalidTokenError, Reason, Verifier, _reasons
 from aveverify.testing import FakeClock, FakeIssuer
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+# Without those that `make snippets` takes from files that are tested themselves.
+EXAMPLES = re.findall(r"(?<!-->\n)```python\n(.*?)```", README, re.DOTALL)
 
 
 def example(mark: str) -> str:
@@ -37,7 +38,7 @@ def run(source: str, issuer: FakeIssuer) -> dict[str, Any]:
 
 
 def test_every_example_is_run_here() -> None:
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
 
 
 def test_the_five_lines_verify_a_token(ave: FakeIssuer) -> None:
@@ -57,6 +58,21 @@ def test_the_starlette_app_answers_with_convexs_identity(ave: FakeIssuer) -> Non
     answer = client.get("/me", headers={"Authorization": f"Bearer {ave.token(sub='ada', azp='app_123')}"})
     assert (answer.status_code, answer.json()["tokenIdentifier"]) == (200, "https://aveid.net|ada")
     assert client.get("/me").status_code == 401
+
+
+def test_the_fastapi_app_answers_with_convexs_identity(ave: FakeIssuer) -> None:
+    client = TestClient(run(example("FastAPI("), ave)["app"])
+    answer = client.get("/me", headers={"Authorization": f"Bearer {ave.token(sub='ada', azp='app_123')}"})
+    assert (answer.status_code, answer.json()["tokenIdentifier"]) == (200, "https://aveid.net|ada")
+    assert client.get("/me").json()["error"] == "unauthorized"
+
+
+@pytest.mark.parametrize("name", ["FastAPI", "Starlette", "Litestar", "Flask", "Django", "Django REST framework"])
+def test_every_framework_is_shown_in_few_lines(name: str) -> None:
+    section = README.split(f"### {name}\n", 1)[1].split("###", 1)[0]
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    lines = [line for line in "".join(code).splitlines() if line.strip()]
+    assert 0 < len(lines) <= 15
 
 
 def test_the_flask_app_answers_with_convexs_identity(ave: FakeIssuer) -> None:

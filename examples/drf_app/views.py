@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from aveverify import Identity, get_user_identity
 from aveverify.drf import AveAuthentication, HasScope
 
+# region protect
 # For a whole project: REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"]}
 with_ave = authentication_classes([AveAuthentication])
 
@@ -22,7 +23,6 @@ def signed_in(request: Request) -> Identity:
     return cast("Identity", request.auth)
 
 
-# region protect
 @api_view()
 @with_ave
 @permission_classes([IsAuthenticated])
