@@ -5,7 +5,8 @@ PYTHON ?= python3
 # The versions that `make lanes` looks for.
 LANES := 3.11 3.12 3.13
 # What a lane runs: the verdicts, the rules behind them, and the frameworks, whose newest versions need a newer Python.
-LANE_TESTS := tests/vectors tests/core tests/edges
+VERDICTS := tests/vectors tests/core
+LANE_TESTS := $(VERDICTS) tests/edges
 
 RUN := .venv/bin/python
 BENCH := .venv-bench/bin/python -m benchmarks
@@ -87,9 +88,9 @@ oldest: .venv-oldest ## the whole test suite on the oldest dependencies that pyp
 	@.venv-oldest/bin/python -m pytest
 
 lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
-	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(LANE_TESTS) tests/property tests/test_call_counts.py
+	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(VERDICTS) tests/property tests/test_call_counts.py
 
-lanes: $(LANES:%=lane-%) ## vectors and core on every other Python that is found here
+lanes: $(LANES:%=lane-%) ## vectors, core and edges on every other Python that is found here
 
 lane-%: .venv
 	@if [ "$*" = "$$($(RUN) tools/find_python.py --own)" ]; then \
