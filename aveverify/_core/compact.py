@@ -96,19 +96,21 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
     """Decode the signature segment.
 
     Args:
-        claims: The token, already known to have three segments.
+        claims: The token, read by step 1.
         kind: The kind of the chosen provider, for the error's code.
 
     Returns:
         The signature, of whatever length.
 
     Raises:
-        InvalidTokenError: `MALFORMED_SIGNATURE`.
+        InvalidTokenError: `MALFORMED_TOKEN` or `MALFORMED_SIGNATURE`.
 
-    Source: RFC 7515 §5.2 step 7; DV-02.
+    Source: RFC 7515 §5.2 step 7, §7.1; DV-02; OIDC-01; CJ-02.
     """
     signature = decode_segment(claims.token[claims.payload_end + 1 :])
     if signature is None:
+        # A dot is no base64url either: with more or fewer than three segments, the last one cannot be decoded.
+        check_segments(claims, kind)
         hint, fault = hint_at_form(claims.token), Fault.NOT_BASE64URL
         raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
     return signature

@@ -13,7 +13,6 @@ from aveverify._core.compact import (
     Header,
     UnverifiedToken,
     check_list_members,
-    check_segments,
     check_text_members,
     parse_header,
     parse_signature,
@@ -53,12 +52,9 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
     """
     if header is None:
         header = _parse_header_members(parse_header(unverified, "customJwt"))
-    else:
-        check_segments(unverified, "customJwt")
     signature = parse_signature(unverified, "customJwt")
-    claims = unverified.claims
-    signing_input = unverified.token[: unverified.payload_end]
-    return _new(UnverifiedToken, (unverified, claims, header, signing_input, signature))
+    token, _, payload_end, _, claims, _, _ = unverified
+    return _new(UnverifiedToken, (unverified, claims, header, token[:payload_end], signature))
 
 
 def _parse_header_members(header: JsonObject) -> Header:

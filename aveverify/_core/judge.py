@@ -167,9 +167,10 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
     unverified = read_claims(token)
     # 2 select the provider; there is no second try (SEL-03).
     entry = sources.entries[sources.table.select(unverified)]
-    provider, source, policy, demand, leeway_seconds, _, headers = entry
+    provider, source, policy, demand, leeway_seconds, ave_client_id, headers = entry
+    _, header_end, _, _, _, issuer, _ = unverified
     # 3 parse everything, strictly. What no key could mend is refused before anybody asks the network.
-    header_segment = token[: unverified.header_end]
+    header_segment = token[:header_end]
     known = headers.find(header_segment)
     parsed = policy.parse_token(unverified, None if known is None else known.header)
     policy.check_without_keys(parsed, demand, is_known_header=known is not None)
@@ -177,7 +178,8 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
     snapshot = sources.keys_of(source)
     if snapshot is None:
         return Wait(provider, source, Need.KEYS, None)
-    policy.check_document(unverified, provider, snapshot.document_issuer)
+    if issuer != snapshot.document_issuer:
+        policy.check_document(unverified, provider, snapshot.document_issuer)
     try:
         if known is not None and known.key_set is snapshot.key_set:
             key = known.key
@@ -191,14 +193,17 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
     else:
         if known is None:
             headers.remember(header_segment, parsed.header, snapshot.key_set, key)
+        claims, _, payload = verified
         # 6 check and map.
-        _check_claims(entry, verified.claims, now)
-        identity = make_identity(provider, verified.payload, verified.claims)
-        valid_from, valid_until = policy.decide_validity(verified.claims, leeway_seconds)
+        policy.check_claims(claims, now, leeway_seconds)
+        if ave_client_id is not None:
+            check_id_token(claims, ave_client_id)
+        identity = make_identity(provider, payload, claims)
+        valid_from, valid_until = policy.decide_validity(claims, leeway_seconds)
         return _new(Verdict, (identity, source, snapshot.generation, valid_from, valid_until))
     need = _MENDABLE.get(refusal.reason)
     # A token that would be refused anyway never spends a forced refetch.
-    if need is None or not _would_pass(entry, parsed, now):
+    if need is None or not _would_pass(entry, parsed.claims, now):
         raise refusal.twin()
     return Wait(provider, source, need, refusal)
 
@@ -210,15 +215,11 @@ _new: Final = tuple.__new__
 _WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 
-def _check_claims(entry: Entry[SourceT], claims: JsonObject, now: float) -> None:
-    entry.policy.check_claims(claims, now, entry.leeway_seconds)
-    if entry.ave_client_id is not None:
-        check_id_token(claims, entry.ave_client_id)
-
-
-def _would_pass(entry: Entry[SourceT], parsed: UnverifiedToken, now: float) -> bool:
+def _would_pass(entry: Entry[SourceT], claims: JsonObject, now: float) -> bool:
     try:
-        _check_claims(entry, parsed.claims, now)
+        entry.policy.check_claims(claims, now, entry.leeway_seconds)
+        if entry.ave_client_id is not None:
+            check_id_token(claims, entry.ave_client_id)
     except InvalidTokenError:
         return False
     return True

@@ -14,7 +14,6 @@ from aveverify._core.compact import (
     Header,
     UnverifiedToken,
     check_list_members,
-    check_segments,
     check_text_members,
     is_text_or_null,
     is_texts_or_null,
@@ -36,6 +35,7 @@ _KEY_TYPE: Final = {"RS256": "RSA", "EdDSA": "OKP"}
 _TYPES_OF_JWT: Final = frozenset({"application/jwt", "application/jose"})
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
+_SCHEMES: Final = ("https://", "http://")
 _HASH, _BACKSLASH = b"#\\"
 _USUAL_TYPE: Final = "JWT"
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
@@ -56,25 +56,27 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
 
     Source: OIDC-01, OIDC-02, OIDC-20 to OIDC-27; CLM-02 to CLM-11; DV-11.
     """
+    token, _, payload_end, payload, claims, issuer, _ = unverified
     # DISC-02, DV-11
-    if not unverified.issuer.startswith(("https://", "http://")):
-        raise InvalidTokenError(
-            Reason.ISSUER_WITHOUT_SCHEME, rule="DV-11", kind="oidc", claim="iss", issuer=unverified.issuer
-        )
+    if not issuer.startswith(_SCHEMES):
+        raise InvalidTokenError(Reason.ISSUER_WITHOUT_SCHEME, rule="DV-11", kind="oidc", claim="iss", issuer=issuer)
     if header is None:
         header = _parse_header_members(parse_header(unverified, "oidc"))
-    else:
-        check_segments(unverified, "oidc")
     signature = parse_signature(unverified, "oidc")
-    claims = unverified.claims
     # CLM-05 to CLM-07: only where the text has a `#`, written as itself or as an escape, can a name have one.
-    if _HASH in unverified.payload or _BACKSLASH in unverified.payload:
+    if _HASH in payload or _BACKSLASH in payload:
         claims = untag(claims)
         if claims is not unverified.claims:
             _check_language_tags(unverified.claims)
-    _check_claim_types(claims)
-    signing_input = unverified.token[: unverified.payload_end]
-    return _new(UnverifiedToken, (unverified, claims, header, signing_input, signature))
+    # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
+    types = [*map(type, claims.values())]
+    get = claims.get
+    if [*map(_PLAIN_TYPES.get, claims, types)] != types or not 0 <= get("auth_time", 0) <= MAX_NUMERIC_DATE:
+        _check_claim_types(claims)
+    # OIDC-20, OIDC-21, OIDC-23; DV-06
+    if get("exp") is None or get("iat") is None or not get("sub"):
+        _refuse_missing(claims)
+    return _new(UnverifiedToken, (unverified, claims, header, token[:payload_end], signature))
 
 
 def _parse_header_members(header: JsonObject) -> Header:
@@ -92,20 +94,11 @@ def _parse_header_members(header: JsonObject) -> Header:
 
 
 def _check_claim_types(claims: JsonObject) -> None:
-    # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
-    types = [*map(type, claims.values())]
-    if [*map(_PLAIN_TYPES.get, claims, types)] != types:
-        for name, value in claims.items():
-            check = _CHECKS.get(name)
-            # CLM-02, OIDC-24: null is absent.
-            if check is not None and value is not None:
-                check(name, value)
-    elif not 0 <= claims.get("auth_time", 0) <= MAX_NUMERIC_DATE:
-        _check_auth_time("auth_time", claims["auth_time"])
-    get = claims.get
-    # OIDC-20, OIDC-21, OIDC-23; DV-06
-    if get("exp") is None or get("iat") is None or not get("sub"):
-        _refuse_missing(claims)
+    for name, value in claims.items():
+        check = _CHECKS.get(name)
+        # CLM-02, OIDC-24: null is absent.
+        if check is not None and value is not None:
+            check(name, value)
 
 
 def _refuse_missing(claims: JsonObject) -> NoReturn:

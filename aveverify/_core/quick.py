@@ -88,19 +88,21 @@ def read_object(data: bytes) -> JsonObject | None:
     sample = data[::_STRIDE]
     if len(sample.translate(None, _DIGITS)) < len(sample) - _MAX_CERTAIN_SAMPLES and _may_hold_a_huge_number(data):
         return None
-    is_flat = _BRACKET not in data and data.find(b"{", 1) < 0
-    if not is_flat and _count_containers(data) > _MAX_CERTAIN_CONTAINERS:
-        return None
     try:
         text = data.decode()
+        # Deeper than C may go it raises, like everything that is not JSON.
         members, end = _scan(text, 0)
     except (ValueError, StopIteration, RecursionError):
         return None
     if end != len(text) or type(members) is not dict:
         return None
     # A member that another of its name replaced took its name with it: fewer strings than the text has.
-    strings = len(members) + [*map(type, members.values())].count(str) if is_flat else _count_strings(members)
-    return members if data.count(b'"') == 2 * strings else None
+    quotes = data.count(b'"')
+    if quotes == 2 * (len(members) + [*map(type, members.values())].count(str)) and _BRACKET not in data:
+        # All strings are accounted for, so an object within is empty, and there is no array: nothing nests.
+        return members
+    is_certain = _count_containers(data) <= _MAX_CERTAIN_CONTAINERS and quotes == 2 * _count_strings(members)
+    return members if is_certain else None
 
 
 def accelerated_json(accelerators: Accelerators) -> ReadObject:

@@ -31,8 +31,8 @@ def verify_signature(token: UnverifiedToken, key: PublicKey, kind: ProviderKind)
 
     Source: RFC 7515 §5.2 step 8; OIDC-17, OIDC-18; CJ-10, CJ-11.
     """
-    if not key.verify(token.signature, token.signing_input):
-        header, unverified = token.header, token.unverified
+    unverified, claims, header, signing_input, signature = token
+    if not key.verify(signature, signing_input):
         raise InvalidTokenError(
             Reason.BAD_SIGNATURE,
             rule="RFC7515-5.2",
@@ -41,4 +41,4 @@ def verify_signature(token: UnverifiedToken, key: PublicKey, kind: ProviderKind)
             kid=header.kid,
             alg=header.alg,
         )
-    return _new(VerifiedToken, (token.claims, token.unverified.issuer, token.unverified.payload))
+    return _new(VerifiedToken, (claims, unverified.issuer, unverified.payload))
