@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
-from aveverify._edge_wsgi import is_preflight, read_environ
+from aveverify._edge_wsgi import is_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
 
@@ -69,22 +69,26 @@ class Visit:
             The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            try:
-                token = self.find_token()
-                self._outcome = None if token is None else self.gate.admit(token)
-            except REFUSALS as error:
-                self._refuse(error)
+            self._outcome = recognise(self.gate, self._environ)
+            if self._outcome is None:
+                try:
+                    token = self.find_token()
+                    self._outcome = None if token is None else self.gate.admit(token)
+                except REFUSALS as error:
+                    self._refuse(error)
             self._is_settled = True
         return self._outcome
 
     async def settle_async(self) -> Identity | Deferred | Answer | None:
         """Read and verify the credentials without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            try:
-                token = self.find_token()
-                self._outcome = None if token is None else await self.gate.admit_async(token)
-            except REFUSALS as error:
-                self._refuse(error)
+            self._outcome = recognise(self.gate, self._environ)
+            if self._outcome is None:
+                try:
+                    token = self.find_token()
+                    self._outcome = None if token is None else await self.gate.admit_async(token)
+                except REFUSALS as error:
+                    self._refuse(error)
             self._is_settled = True
         return self._outcome
 
