@@ -12,6 +12,7 @@ from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
 from aveverify._edge_wsgi import is_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
+from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,8 @@ class Visit:
     @property
     def is_exempt(self) -> bool:
         """Whether the path needs no credentials, so that nothing is read."""
-        return self._path in self.gate.exempt
+        exempt = self.gate.exempt
+        return bool(exempt) and self._path in exempt
 
     def find_token(self) -> bytes | None:
         """Return the token; None where there is none or the path is exempt.
@@ -58,7 +60,7 @@ class Visit:
     def is_ambient(self) -> bool:
         """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""
         sources = self.gate.sources
-        if not any(source.is_ambient for source in sources):
+        if sources is DEFAULT_SOURCES or not any(source.is_ambient for source in sources):
             return False
         return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
 
@@ -124,6 +126,9 @@ class Visit:
             has shown nothing.
         """
         outcome = self._outcome
+        if isinstance(outcome, Identity) and not scopes:
+            # Whatever all requests need was looked at before there was an identity.
+            return None
         if isinstance(outcome, Answer) or (asks and self.error is not None):
             return self.error
         gate = self.gate.demanding(scopes)
