@@ -111,6 +111,9 @@ class Gate(NamedTuple):
         sources: Where tokens are looked for.
         check: What the application has to say about an identity.
         log: Where refusals are told.
+        recall: Gives the identity of a token that was accepted before, or None where that needs a second thought.
+            None in its place where a good token is not all that counts: with scopes, `check`, exempt paths or other
+            sources than the usual ones.
     """
 
     verifier: Verifier
@@ -121,6 +124,7 @@ class Gate(NamedTuple):
     sources: tuple[TokenSource, ...]
     check: Check | None
     log: LimitedLog
+    recall: Callable[[bytes], Identity | None] | None
 
     def admit(self, token: str | bytes) -> Identity:
         """Decide whether a token may come in.
@@ -168,7 +172,7 @@ class Gate(NamedTuple):
         if not scopes:
             return self
         demanded = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
-        return self._replace(parameters=self.parameters._replace(scopes=demanded))
+        return self._replace(parameters=self.parameters._replace(scopes=demanded), recall=None)
 
     def refuse(self, error: AveVerifyError | None) -> Answer:
         """Log a refusal and write its answer.
@@ -284,6 +288,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         raise ConfigurationError(Problem.OUT_OF_RANGE, "token_sources", "a list of sources of aveverify.sources")
     if check is not None and not callable(check):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "check", "a function of an identity")
+    is_plain = check is None and not scopes and not exempt and tuple(token_sources) == DEFAULT_SOURCES
     return Gate(
         verifier=verifier,
         required=required,
@@ -293,6 +298,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         sources=tuple(token_sources),
         check=check,
         log=LimitedLog(),
+        recall=verifier._recall if is_plain else None,  # noqa: SLF001 - the verifier's word for the edges
     )
 
 
@@ -359,10 +365,14 @@ class CurrentIdentity:
     request, or where no middleware ran, asking is an error.
     """
 
-    __slots__ = ("_carrier",)
+    __slots__ = ("_carrier", "enter", "leave")
 
     def __init__(self) -> None:
         self._carrier: ContextVar[Any] = ContextVar("aveverify.current_identity")
+        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began. The
+        # variable's own methods, because a call in between would cost every request.
+        self.enter: Final[Callable[[Any], Token[Any]]] = self._carrier.set
+        self.leave: Final[Callable[[Token[Any]], None]] = self._carrier.reset
 
     def get(self) -> Identity | None:
         """Return the identity as `get_user_identity` does for the request; None for an anonymous one.
@@ -374,14 +384,6 @@ class CurrentIdentity:
             KeysUnavailableError: As `get_user_identity`.
         """
         return get_user_identity(self._carrier.get(None))
-
-    def enter(self, carrier: Any) -> Token[Any]:  # noqa: ANN401 - a scope or an environ
-        """Begin to serve a request; for the edges."""
-        return self._carrier.set(carrier)
-
-    def leave(self, token: Token[Any]) -> None:
-        """End what `enter` began; for the edges."""
-        self._carrier.reset(token)
 
 
 current_identity: Final = CurrentIdentity()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
-from aveverify._edge_wsgi import is_preflight, read_environ
+from aveverify._edge_wsgi import is_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
+from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,8 @@ class Visit:
     @property
     def is_exempt(self) -> bool:
         """Whether the path needs no credentials, so that nothing is read."""
-        return self._path in self.gate.exempt
+        exempt = self.gate.exempt
+        return bool(exempt) and self._path in exempt
 
     def find_token(self) -> bytes | None:
         """Return the token; None where there is none or the path is exempt.
@@ -58,7 +60,7 @@ class Visit:
     def is_ambient(self) -> bool:
         """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""
         sources = self.gate.sources
-        if not any(source.is_ambient for source in sources):
+        if sources is DEFAULT_SOURCES or not any(source.is_ambient for source in sources):
             return False
         return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
 
@@ -69,22 +71,26 @@ class Visit:
             The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            try:
-                token = self.find_token()
-                self._outcome = None if token is None else self.gate.admit(token)
-            except REFUSALS as error:
-                self._refuse(error)
+            self._outcome = recognise(self.gate, self._environ)
+            if self._outcome is None:
+                try:
+                    token = self.find_token()
+                    self._outcome = None if token is None else self.gate.admit(token)
+                except REFUSALS as error:
+                    self._refuse(error)
             self._is_settled = True
         return self._outcome
 
     async def settle_async(self) -> Identity | Deferred | Answer | None:
         """Read and verify the credentials without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            try:
-                token = self.find_token()
-                self._outcome = None if token is None else await self.gate.admit_async(token)
-            except REFUSALS as error:
-                self._refuse(error)
+            self._outcome = recognise(self.gate, self._environ)
+            if self._outcome is None:
+                try:
+                    token = self.find_token()
+                    self._outcome = None if token is None else await self.gate.admit_async(token)
+                except REFUSALS as error:
+                    self._refuse(error)
             self._is_settled = True
         return self._outcome
 
@@ -120,6 +126,9 @@ class Visit:
             has shown nothing.
         """
         outcome = self._outcome
+        if isinstance(outcome, Identity) and not scopes:
+            # Whatever all requests need was looked at before there was an identity.
+            return None
         if isinstance(outcome, Answer) or (asks and self.error is not None):
             return self.error
         gate = self.gate.demanding(scopes)

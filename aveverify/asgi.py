@@ -28,6 +28,7 @@ from aveverify._edge_asgi import (
     Send,
     decide,
     handshake_headers,
+    recognise,
     send_answer,
 )
 from aveverify._edge_live import LiveConnection, get_live_connection
@@ -88,6 +89,15 @@ class AveAuthMiddleware:
             send: Takes the answer's messages.
         """
         kind = scope["type"]
+        known = recognise(self._gate, scope)
+        if known is not None:
+            # As `_serve` does it; a coroutine in between would cost every request.
+            token = current_identity.enter(inner := self._make_scope(known, scope))
+            try:
+                await self._app(inner, receive, send)
+            finally:
+                current_identity.leave(token)
+            return
         if kind not in ("http", "websocket"):
             # HTP-032: nothing of an unknown protocol can be verified, so it has no identity, not even an anonymous one.
             if IDENTITY_KEY in scope:
@@ -104,14 +114,17 @@ class AveAuthMiddleware:
         else:
             await self._serve_live(found, scope, receive, send)
 
+    def _make_scope(self, found: Identity | Deferred | None, scope: Scope) -> Scope:
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
+        state = {**(scope.get("state") or {}), "identity": found}
+        return {**scope, IDENTITY_KEY: found, GATE_KEY: self._gate, "state": state}
+
     async def _serve(
         self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send, **extra: object
     ) -> None:
-        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        state = {**(scope.get("state") or {}), "identity": found}
-        scope = {**scope, IDENTITY_KEY: found, GATE_KEY: self._gate, "state": state, **extra}
+        scope = {**self._make_scope(found, scope), **extra}
         if isinstance(found, Deferred):
-            del state["identity"]
+            del scope["state"]["identity"]
         token = current_identity.enter(scope)
         try:
             await self._app(scope, receive, send)

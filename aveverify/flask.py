@@ -11,7 +11,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Response, current_app, request
+from flask import Request, Response, current_app, request
 from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
@@ -88,8 +88,8 @@ class AveAuth:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "app", "it has an AveAuth already")
         settings = {name.removeprefix(_PREFIX): app.config[name] for name in app.config if name.startswith(_PREFIX)}
         gate = make_gate_from(settings, _PREFIX.__add__, verifier=self._verifier, options=self._options)
-        app.extensions[_EXTENSION] = _Installed(self, gate)
-        app.before_request(_begin)
+        installed = app.extensions[_EXTENSION] = _Installed(self, gate)
+        app.before_request(installed.begin)
         # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
         if AveVerifyError not in app.error_handler_spec[None][None]:
             app.register_error_handler(AveVerifyError, _answer)
@@ -181,6 +181,23 @@ class _Installed:
         self.extension = extension
         self.gate = gate
 
+    def begin(self) -> None:
+        """Begin a request."""
+        visit = self.visit(_request())
+        if self.gate.required and not isinstance(visit.settle(), Identity):
+            _raise(visit.judge((), required=not visit.is_exempt))
+
+    def visit(self, request: Request) -> Visit:
+        """Return the visit of a request; the first to ask makes it."""
+        members = request.__dict__
+        visit = members.get(_VISIT)
+        if not isinstance(visit, Visit):
+            gate, environ = self.gate, request.environ
+            visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
+            # HTP-010: whatever stood there, this request's identity replaces it.
+            environ[IDENTITY_KEY] = Pending(visit.ask)
+        return visit
+
 
 def _installed() -> _Installed:
     found = current_app.extensions.get(_EXTENSION)
@@ -189,25 +206,15 @@ def _installed() -> _Installed:
     return found
 
 
+def _request() -> Request:
+    # What the proxy stands for, once: every look through it costs. Without a request, Flask's own error.
+    found: Request = cast("Any", request)._get_current_object()  # noqa: SLF001 - Werkzeug's documented name for it
+    return found
+
+
 def _visit() -> Visit:
-    """Return the visit of this request; the first to ask makes it."""
-    # Through the proxy once; it raises Flask's own error where there is no request.
-    members = request.__dict__
-    visit = members.get(_VISIT)
-    if not isinstance(visit, Visit):
-        gate = _installed().gate
-        environ = members["environ"]
-        visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
-        # HTP-010: whatever stood there, this request's identity replaces it.
-        environ[IDENTITY_KEY] = Pending(visit.ask)
-    return visit
-
-
-def _begin() -> None:
-    visit = _visit()
-    if visit.gate.required:
-        visit.settle()
-        _raise(visit.judge((), required=not visit.is_exempt))
+    found = _request()
+    return _installed().visit(found)
 
 
 def _admit(scopes: Sequence[str], *, required: bool) -> None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, granted_scopes, make_gate
-from aveverify._edge_asgi import answer_deferred, decide, send_answer
+from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.identity import Identity
 
@@ -81,11 +81,15 @@ class AveAuthMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             # The scope is this connection's own copy.
-            try:
-                scope["auth"], scope["user"] = await _make_user(scope[IDENTITY_KEY], self._load_user)
-            except REFUSALS as error:
-                await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
-                return
+            found = scope[IDENTITY_KEY]
+            user = found
+            if self._load_user is not None and isinstance(found, Identity):
+                try:
+                    user = await find_user(self._load_user, found)
+                except REFUSALS as error:
+                    await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
+                    return
+            scope["auth"], scope["user"] = _show(found, user)
         await self._app(scope, receive, send)
 
 
@@ -169,16 +173,21 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         Raises:
             AuthenticationError: It is refused; `on_error` has the answer.
         """
-        found = await decide(self._gate, conn.scope)
+        known = recognise(self._gate, conn.scope)
+        found = await decide(self._gate, conn.scope) if known is None else known
         if isinstance(found, Answer):
             raise _RefusedError(found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         conn.scope[IDENTITY_KEY], conn.scope[GATE_KEY] = found, self._gate
-        try:
-            auth, user = await _make_user(found, self._load_user)
-        except REFUSALS as error:
-            raise _RefusedError(self._gate.refuse(error)) from None
-        return None if found is None else (auth, cast("UserT", user))
+        if found is None:
+            return None
+        user: Any = found
+        if self._load_user is not None and isinstance(found, Identity):
+            try:
+                user = await find_user(self._load_user, found)
+            except REFUSALS as error:
+                raise _RefusedError(self._gate.refuse(error)) from None
+        return _show(found, user)
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.
@@ -218,15 +227,14 @@ class _Credentials(AuthCredentials):
         return [AUTHENTICATED, *granted_scopes(self._identity)]
 
 
-async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
+def _show(found: Identity | Deferred | None, user: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the application's own
     """Return what becomes `request.auth` and `request.user`."""
+    if isinstance(found, Identity):
+        return _Credentials(found), user
     if found is None:
         return AuthCredentials(), UnauthenticatedUser()
-    if isinstance(found, Deferred):
-        refused = RefusedUser(found)
-        return refused, refused
-    user = found if load_user is None else await find_user(load_user, found)
-    return _Credentials(found), user
+    refused = RefusedUser(found)
+    return refused, refused
 
 
 async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
-from aveverify._edge_wsgi import full_path, is_preflight, read_environ
+from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,10 @@ class AveAuthMiddleware:
             The application's own iterable, or the body of a refusal.
         """
         gate = self._gate
+        known = recognise(gate, environ)
+        if known is not None:
+            environ[IDENTITY_KEY] = known
+            return self._serve(environ, start_response)
         found: Identity | Deferred | Answer | None = None
         try:
             if not (gate.exempt and full_path(environ) in gate.exempt):
@@ -142,6 +146,8 @@ class _WatchedChunks:
 
 class _ChunksInContext:
     """The application's iterable; `current_identity` is that of its request while it runs, and only then."""
+
+    __slots__ = ("_chunks", "_environ", "_given")
 
     def __init__(self, given: Iterable[bytes], environ: WSGIEnvironment) -> None:
         self._given = given
