@@ -1,6 +1,6 @@
 """Traefik's and Envoy's files: read as data, and their documented questions put to the service by hand.
 
-Neither proxy is run here: no package of theirs can be had. What a file must say is checked, and then what the proxy
+Neither proxy is run here. What a file must say is checked, and then what the proxy
 does with it according to its documentation is played through: which headers it sends, and which it copies back.
 """
 

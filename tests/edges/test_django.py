@@ -323,8 +323,11 @@ def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917
         shared_verifier.verify(tokens["bad_signature"])
         raise NotImplementedError
 
-    async def view_async(request: HttpRequest) -> HttpResponse:
-        return view(request)
+    async def view_async(_request: HttpRequest) -> HttpResponse:
+        if errors:
+            raise errors.pop()
+        await shared_verifier.verify_async(tokens["bad_signature"])
+        raise NotImplementedError
 
     plain = view_async if who is who_async else view
     served = ave_optional(plain) if behind == "decorator" else plain
