@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -79,3 +80,13 @@ def verify_any(request: pytest.FixtureRequest) -> VerifyAny:
     """Both entry points: a behaviour holds for each of them."""
     driver: VerifyAny = request.param
     return driver
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """A framework that configures the root logger when its application starts does so for one test only."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers

@@ -326,6 +326,7 @@ class TestEvents:
         """Bounded by the back-off, not by the traffic."""
         verifier.warm_up()
         join_flights()
+        caplog.clear()
         issuer.go_down()
         clock.tick(seconds=FRESH)
         tokens = [issuer.token(sub=f"u{number}") for number in range(20)]
