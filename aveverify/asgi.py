@@ -122,7 +122,8 @@ class AveAuthMiddleware:
     async def _serve(
         self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send, **extra: object
     ) -> None:
-        scope = {**self._make_scope(found, scope), **extra}
+        scope = self._make_scope(found, scope)
+        scope.update(extra)
         if isinstance(found, Deferred):
             del scope["state"]["identity"]
         token = current_identity.enter(scope)
