@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 OnInvalid = Literal["reject", "defer"]
 # What an application knows of a user and a token does not: None accepts, a text refuses and says why.
 Check = Callable[[Identity], str | Awaitable[str | None] | None]
+# Gives the identity of a token that was accepted before and is surely accepted again.
+Recall = Callable[[bytes], Identity | None]
 
 # The one place in a scope or environ that counts; overwritten at every request (HTP-010).
 IDENTITY_KEY: Final = "aveverify.identity"
@@ -124,7 +126,7 @@ class Gate(NamedTuple):
     sources: tuple[TokenSource, ...]
     check: Check | None
     log: LimitedLog
-    recall: Callable[[bytes], Identity | None] | None
+    recall: Recall | None
 
     def admit(self, token: str | bytes) -> Identity:
         """Decide whether a token may come in.

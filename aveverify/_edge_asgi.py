@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, Gate
+from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, Gate, Recall
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -32,24 +32,21 @@ _DENIAL: Final = "websocket.http.response"
 _PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
 
 
-def recognise(gate: Gate, scope: Scope) -> Identity | None:
+def recognise(recall: Recall, headers: Iterable[tuple[bytes, bytes]]) -> Identity | None:
     """Look whether an HTTP request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without waiting and without taking the header apart. What was accepted
     before is one token, to the byte, so a malformed one is never among it.
 
     Args:
-        gate: The rules.
-        scope: The connection.
+        recall: That of the gate.
+        headers: Those of the request.
 
     Returns:
-        The identity; None leaves the connection to `decide`.
+        The identity; None leaves the request to `decide`.
     """
-    recall = gate.recall
-    if recall is None or scope["type"] != "http":
-        return None
     found: bytes | None = None
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if len(name) == _NAME_BYTES and name.lower() == AUTHORIZATION:
             if found is not None:
                 # HTP-001

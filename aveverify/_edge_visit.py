@@ -71,7 +71,8 @@ class Visit:
             The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            self._outcome = recognise(self.gate, self._environ)
+            recall = self.gate.recall
+            self._outcome = None if recall is None else recognise(recall, self._environ)
             if self._outcome is None:
                 try:
                     token = self.find_token()
@@ -84,7 +85,8 @@ class Visit:
     async def settle_async(self) -> Identity | Deferred | Answer | None:
         """Read and verify the credentials without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            self._outcome = recognise(self.gate, self._environ)
+            recall = self.gate.recall
+            self._outcome = None if recall is None else recognise(recall, self._environ)
             if self._outcome is None:
                 try:
                     token = self.find_token()

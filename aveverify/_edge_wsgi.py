@@ -11,29 +11,26 @@ from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_to
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-    from aveverify._edge import Gate
+    from aveverify._edge import Recall
     from aveverify.identity import Identity
 
 # Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
 _PREFLIGHT: Final = frozenset({"HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD"})
 
 
-def recognise(gate: Gate, environ: WSGIEnvironment) -> Identity | None:
+def recognise(recall: Recall, environ: WSGIEnvironment) -> Identity | None:
     """Look whether a request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without taking the header apart. What was accepted before is one
     token, to the byte, so a malformed one is never among it.
 
     Args:
-        gate: The rules.
+        recall: That of the gate.
         environ: The request.
 
     Returns:
         The identity; None leaves the request to the full look.
     """
-    recall = gate.recall
-    if recall is None:
-        return None
     value: str = environ.get("HTTP_AUTHORIZATION", "")
     return recall(value[7:].encode()) if value[:7] == "Bearer " and value.isascii() else None
 

@@ -47,12 +47,15 @@ class TokenCache:
 
     Args:
         max_entries: How many tokens; 0 keeps none.
+        clock: Where time comes from.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "_entries", "_lock", "_max_entries")
+    __slots__ = ("__weakref__", "_bytes", "_entries", "_lock", "_max_entries", "_monotonic", "_now")
 
-    def __init__(self, max_entries: int) -> None:
+    def __init__(self, max_entries: int, clock: Clock) -> None:
         self._max_entries = max_entries
+        self._now = clock.now
+        self._monotonic = clock.monotonic
         self._entries: dict[bytes, Entry] = {}
         self._bytes = 0
         self._lock = Lock()
@@ -66,7 +69,7 @@ class TokenCache:
         """Return how many tokens are known."""
         return len(self._entries)
 
-    def recall(self, token: bytes, clock: Clock) -> Identity | Entry | None:
+    def recall(self, token: bytes) -> Identity | None:
         """Return the identity of a token that would surely be accepted again, with nothing else to think about.
 
         The hot path: one look-up, one digest and comparisons. Whatever is not plain, a clock that gives no time
@@ -74,10 +77,9 @@ class TokenCache:
 
         Args:
             token: The whole token.
-            clock: Where time comes from.
 
         Returns:
-            The identity; what is remembered of the token, where that needs a second thought; None where it is unknown.
+            The identity; None where the token is unknown, or what is remembered of it needs a second thought.
 
         Source: TOK-004; TOK-006 to TOK-008; TOK-016.
         """
@@ -87,34 +89,36 @@ class TokenCache:
             return None
         _, identity, source, generation, valid_from, valid_until, _ = entry
         try:
-            now, at = clock.now(), clock.monotonic()
+            now, at = self._now(), self._monotonic()
         except Exception:  # noqa: BLE001 - whatever a clock raises, the full look meets it again and refuses
-            return entry
+            return None
         snapshot = source.state.snapshot
+        # The keys: what `is_quiet` asks, less a call.
         if (
             valid_from <= now < valid_until
             and snapshot is not None
             and snapshot.generation == generation
-            # What `is_quiet` asks, less a call.
-            and 0 <= at < snapshot.began_at + (due_seconds := snapshot.due_seconds)
-            and now - snapshot.began_now < due_seconds
+            and 0 <= at < snapshot.due_at
+            and now < snapshot.due_now
         ):
             return identity
-        return entry
+        return None
 
-    @staticmethod
-    def reconsider(entry: Entry, desk: Desk) -> Identity | None:
+    def reconsider(self, token: bytes, desk: Desk) -> Identity | None:
         """Return the identity of a known token if it would be accepted again, while its keys are renewed or stale.
 
         Args:
-            entry: What is remembered of the token.
+            token: The whole token.
             desk: The clocks and the keys as they are now.
 
         Returns:
             The identity, or None where the token has to be looked at.
 
-        Source: TOK-006 to TOK-008; TOK-016.
+        Source: TOK-004; TOK-006 to TOK-008; TOK-016.
         """
+        entry = self._entries.get(token[-_TAIL_CHARACTERS:])
+        if entry is None or entry.digest != sha256(token).digest():
+            return None
         if entry.valid_from <= desk.now < entry.valid_until:
             snapshot = desk.keys_of(entry.source)
             # TOK-008: an entry dies with the content of its key source.

@@ -78,6 +78,7 @@ class AveAuthMiddleware:
     ) -> None:
         self._app = app
         self._gate = make_gate(verifier, required=required, **options)
+        self._recall = self._gate.recall
         self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,10 +90,15 @@ class AveAuthMiddleware:
             send: Takes the answer's messages.
         """
         kind = scope["type"]
-        known = recognise(self._gate, scope)
+        recall = self._recall
+        known = recognise(recall, scope["headers"]) if recall is not None and kind == "http" else None
         if known is not None:
-            # As `_serve` does it; a coroutine in between would cost every request.
-            token = current_identity.enter(inner := self._make_scope(known, scope))
+            # As `_serve` does it; a call and a coroutine in between would cost every request.
+            inner, state = {**scope}, {**(scope.get("state") or {})}
+            inner[IDENTITY_KEY] = state["identity"] = known
+            inner[GATE_KEY] = self._gate
+            inner["state"] = state
+            token = current_identity.enter(inner)
             try:
                 await self._app(inner, receive, send)
             finally:
@@ -114,21 +120,18 @@ class AveAuthMiddleware:
         else:
             await self._serve_live(found, scope, receive, send)
 
-    def _make_scope(self, found: Identity | Deferred | None, scope: Scope) -> Scope:
-        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        state = {**(scope.get("state") or {}), "identity": found}
-        return {**scope, IDENTITY_KEY: found, GATE_KEY: self._gate, "state": state}
-
     async def _serve(
         self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send, **extra: object
     ) -> None:
-        scope = self._make_scope(found, scope)
-        scope.update(extra)
+        inner, state = {**scope, **extra}, {**(scope.get("state") or {})}
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
+        state["identity"] = inner[IDENTITY_KEY] = found
         if isinstance(found, Deferred):
-            del scope["state"]["identity"]
-        token = current_identity.enter(scope)
+            del state["identity"]
+        inner[GATE_KEY], inner["state"] = self._gate, state
+        token = current_identity.enter(inner)
         try:
-            await self._app(scope, receive, send)
+            await self._app(inner, receive, send)
         finally:
             current_identity.leave(token)
 

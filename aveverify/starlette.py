@@ -173,7 +173,8 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         Raises:
             AuthenticationError: It is refused; `on_error` has the answer.
         """
-        known = recognise(self._gate, conn.scope)
+        recall, scope = self._gate.recall, conn.scope
+        known = recognise(recall, scope["headers"]) if recall is not None and scope["type"] == "http" else None
         found = await decide(self._gate, conn.scope) if known is None else known
         if isinstance(found, Answer):
             raise _RefusedError(found)

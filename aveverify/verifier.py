@@ -22,7 +22,7 @@ from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
 from aveverify._keys import KeyEngine, KeySource
 from aveverify._report import describe_source
-from aveverify._token_cache import Entry, TokenCache
+from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
@@ -96,7 +96,9 @@ class Verifier:
             on_event=on_event,
             document_store=document_store,
         )
-        self._tokens = TokenCache(token_cache_size)
+        self._tokens = TokenCache(token_cache_size, self._clock)
+        # Returns the identity of a token that is surely accepted again; None leaves it to `verify`. Also for the edges.
+        self._recall = self._tokens.recall
         self._closed = False
         self._warned = False
         if fetcher is None:
@@ -159,11 +161,6 @@ class Verifier:
         """Where time comes from."""
         return self._clock
 
-    def _recall(self, token: bytes) -> Identity | None:
-        """Return the identity of a token that is surely accepted again, for the edges; None leaves it to `verify`."""
-        known = self._tokens.recall(token, self._clock)
-        return known if isinstance(known, Identity) else None
-
     def verify(self, token: str | bytes) -> Identity:
         """Verify a token.
 
@@ -179,12 +176,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        known = self._tokens.recall(data, self._clock)
-        if isinstance(known, Identity):
+        known = self._recall(data)
+        if known is not None:
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, known, desk)
+            outcome = self._look(data, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -206,12 +203,12 @@ class Verifier:
             TypeError: The token is neither str nor bytes.
         """
         data = token_bytes(token, self._max_token_bytes)
-        known = self._tokens.recall(data, self._clock)
-        if isinstance(known, Identity):
+        known = self._recall(data)
+        if known is not None:
             return known
         desk = self._open_desk()
         while True:
-            outcome = self._look(data, known, desk)
+            outcome = self._look(data, desk)
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
@@ -315,9 +312,9 @@ class Verifier:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
         return Desk(self._engine)
 
-    def _look(self, token: bytes, known: Entry | None, desk: Desk) -> Identity | Wait[KeySource]:
+    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
         """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
-        identity = None if known is None else self._tokens.reconsider(known, desk)
+        identity = self._tokens.reconsider(token, desk)
         if identity is not None:
             return identity
         outcome = judge(token, desk, desk.now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
     Headers = list[tuple[str, str]]
     Write = Callable[[bytes], object]
+
+
+# What no chunk is; typed as one, because it is told apart before anybody uses it.
+_END: Final = cast("bytes", object())
 
 
 class AveAuthMiddleware:
@@ -48,6 +52,7 @@ class AveAuthMiddleware:
     ) -> None:
         self._app = app
         self._gate = make_gate(verifier, required=required, **options)
+        self._recall = self._gate.recall
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
@@ -59,11 +64,11 @@ class AveAuthMiddleware:
         Returns:
             The application's own iterable, or the body of a refusal.
         """
-        gate = self._gate
-        known = recognise(gate, environ)
+        known = None if self._recall is None else recognise(self._recall, environ)
         if known is not None:
             environ[IDENTITY_KEY] = known
             return self._serve(environ, start_response)
+        gate = self._gate
         found: Identity | Deferred | Answer | None = None
         try:
             if not (gate.exempt and full_path(environ) in gate.exempt):
@@ -147,24 +152,28 @@ class _WatchedChunks:
 class _ChunksInContext:
     """The application's iterable; `current_identity` is that of its request while it runs, and only then."""
 
-    __slots__ = ("_chunks", "_environ", "_given")
+    __slots__ = ("_environ", "_given")
 
     def __init__(self, given: Iterable[bytes], environ: WSGIEnvironment) -> None:
         self._given = given
-        self._chunks: Iterator[bytes] | None = None
         self._environ = environ
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        token = current_identity.enter(self._environ)
+        # A generator, because Python resumes one faster than it calls a method.
+        enter, leave, environ = current_identity.enter, current_identity.leave, self._environ
+        token = enter(environ)
         try:
-            if self._chunks is None:
-                self._chunks = iter(self._given)
-            return next(self._chunks)
+            chunks = iter(self._given)
+            chunk = next(chunks, _END)
         finally:
-            current_identity.leave(token)
+            leave(token)
+        while chunk is not _END:
+            yield chunk
+            token = enter(environ)
+            try:
+                chunk = next(chunks, _END)
+            finally:
+                leave(token)
 
     def close(self) -> None:
         """Close the application's iterable, if it can be closed."""
