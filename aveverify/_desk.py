@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3
+# No clock that can be used is negative.
+_UNREAD: Final = -1.0
 
 
 class Desk:
@@ -40,12 +42,28 @@ class Desk:
         # Which provider a token belongs to, and the providers in written order.
         self.table: ProviderTable = engine.table
         self.entries: tuple[Entry[KeySource], ...] = engine.entries
-        # The clocks are read once for each look at the token (CLK-006).
-        self.now, self.at = engine.read_clocks()
+        # The clocks are read once for each look at the token (CLK-006), when it comes to the keys: what is refused
+        # before needs no time. Not read yet.
+        self.now = self.at = _UNREAD
         self.patience_seconds = engine.policy.waiter_seconds
 
+    def read_clocks(self) -> None:
+        """Begin a look at the token: the instant of this verification is now, unless it has one.
+
+        Raises:
+            InvalidTokenError: `CLOCK_UNUSABLE`.
+        """
+        if self.now < 0:
+            self.now, self.at = self._engine.read_clocks()
+
     def keys_of(self, source: KeySource) -> Snapshot | None:
-        """Return the keys that may be used at this instant; None where they have to be fetched first."""
+        """Return the keys that may be used at this instant; None where they have to be fetched first.
+
+        Raises:
+            InvalidTokenError: `CLOCK_UNUSABLE`.
+        """
+        if self.now < 0:
+            self.now, self.at = self._engine.read_clocks()
         state = source.state
         snapshot = self._seen = state.snapshot
         if self._asked_after is None:

@@ -119,6 +119,7 @@ class TokenCache:
         entry = self._entries.get(token[-_TAIL_CHARACTERS:])
         if entry is None or entry.digest != sha256(token).digest():
             return None
+        desk.read_clocks()
         if entry.valid_from <= desk.now < entry.valid_until:
             snapshot = desk.keys_of(entry.source)
             # TOK-008: an entry dies with the content of its key source.

@@ -278,6 +278,7 @@ class Verifier:
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
         desk = self._open_desk()
+        desk.read_clocks()
         providers = tuple(
             describe_source(provider, source, self._engine.policy, desk.now, desk.at)
             for provider, source in self._engine.providers
@@ -317,7 +318,7 @@ class Verifier:
         identity = self._tokens.reconsider(token, desk)
         if identity is not None:
             return identity
-        outcome = judge(token, desk, desk.now)
+        outcome = judge(token, desk)
         if isinstance(outcome, Wait):
             return outcome
         self._tokens.put(token, outcome)

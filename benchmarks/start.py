@@ -1,12 +1,14 @@
 """The start of a process: import, the first verification with keys at hand, and the first one that has to fetch them.
 
-Every reading is a fresh interpreter, and the contestants take turns. The times are those of this machine's disk cache
+Every reading is a fresh interpreter, and the contestants take turns. All of them find their bytecode, as after an
+ordinary installation: what runs from a work tree would be compiled at every start otherwise. The times are those of this machine's disk cache
 and loopback; what to read is who is how much slower than whom.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -77,14 +79,20 @@ def measure(run: Run, extent: Extent) -> None:
 def start_ms(program: str) -> float:
     """How long an interpreter runs that does this and ends."""
     begun = perf_counter()
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+    run_python("-c", program)
     return (perf_counter() - begun) * 1000
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a fresh interpreter that keeps its bytecode, whatever the environment of this one says."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-W", "ignore", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
 
 
 def import_ms(module: str) -> float:
     """What the interpreter itself says that an import took, with everything that it brings along."""
-    command = [sys.executable, "-W", "ignore", "-X", "importtime", "-c", f"import {module}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    said = run_python("-X", "importtime", "-c", f"import {module}").stderr
     # Only imports that nothing else asked for stand without indent: the package, and its submodule after it.
     found = re.findall(rf"\|\s+(\d+) \| (?:{re.escape(module.partition('.')[0])})(?:\.\S+)?$", said, re.MULTILINE)
     if not found:
@@ -95,5 +103,4 @@ def import_ms(module: str) -> float:
 
 def first_ms(corpus: Path, name: str, kind: str) -> float:
     """The first verification of a fresh process."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.first", str(corpus), name, kind]
-    return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return float(json.loads(run_python("-m", "benchmarks.first", str(corpus), name, kind).stdout))

@@ -64,7 +64,7 @@ def check_segments(claims: UnverifiedClaims, kind: ProviderKind) -> None:
     Source: RFC 7515 §7.1; OIDC-01; CJ-02.
     """
     if claims.payload_end < 0 or claims.token.rfind(b".") != claims.payload_end:
-        hint = hint_at_form(claims.token)
+        hint = hint_at_form(claims.token, claims.payload_end)
         raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
 
 
@@ -88,7 +88,7 @@ def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
         return parse_json_object(decode_base64url(claims.token[: claims.header_end]))
     except EncodingError as error:
         fault = error.fault
-    hint = hint_at_form(claims.token)
+    hint = hint_at_form(claims.token, claims.payload_end)
     raise InvalidTokenError(Reason.MALFORMED_HEADER, rule="RFC7515-4", kind=kind, fault=fault, hint=hint)
 
 
@@ -111,7 +111,7 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
     if signature is None:
         # A dot is no base64url either: with more or fewer than three segments, the last one cannot be decoded.
         check_segments(claims, kind)
-        hint, fault = hint_at_form(claims.token), Fault.NOT_BASE64URL
+        hint, fault = hint_at_form(claims.token, claims.payload_end), Fault.NOT_BASE64URL
         raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
     return signature
 

@@ -142,17 +142,20 @@ class Sources(Protocol[SourceT]):
     def entries(self) -> Sequence[Entry[SourceT]]:
         """The providers in written order."""
 
+    @property
+    def now(self) -> float:
+        """The instant of this look, in seconds since the epoch, once `keys_of` was asked; finite and not negative."""
+
     def keys_of(self, source: SourceT) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
 
 
-def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[SourceT] | Wait[SourceT]:
+def judge(token: bytes, sources: Sources[SourceT]) -> Verdict[SourceT] | Wait[SourceT]:
     """Verify one token as far as that is possible without waiting.
 
     Args:
         token: ASCII bytes, within the size limit.
-        sources: Providers and their keys.
-        now: The instant of this verification, in seconds since the epoch; finite and not negative.
+        sources: Providers, their keys, and what time it is.
 
     Returns:
         The verdict, or what has to be waited for.
@@ -195,7 +198,7 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
             headers.remember(header_segment, parsed.header, snapshot.key_set, key)
         claims, _, payload = verified
         # 6 check and map.
-        policy.check_claims(claims, now, leeway_seconds)
+        policy.check_claims(claims, sources.now, leeway_seconds)
         if ave_client_id is not None:
             check_id_token(claims, ave_client_id)
         identity = make_identity(provider, payload, claims)
@@ -203,7 +206,7 @@ def judge(token: bytes, sources: Sources[SourceT], now: float) -> Verdict[Source
         return _new(Verdict, (identity, source, snapshot.generation, valid_from, valid_until))
     need = _MENDABLE.get(refusal.reason)
     # A token that would be refused anyway never spends a forced refetch.
-    if need is None or not _would_pass(entry, parsed.claims, now):
+    if need is None or not _would_pass(entry, parsed.claims, sources.now):
         raise refusal.twin()
     return Wait(provider, source, need, refusal)
 

@@ -230,11 +230,11 @@ def _within_window(attempts: tuple[float, ...], policy: CachePolicy, need: Need,
 def _budget_rest(attempts: tuple[float, ...], policy: CachePolicy, need: Need, at: float) -> float:
     """Return how many seconds a budget is spent for; 0 where something is left."""
     allowed, window_seconds = _budget(policy, need)
-    recent = _within_window(attempts, policy, need, at)
-    if len(recent) < allowed:
-        return 0.0
-    # A budget of nothing never has anything; the window is as good an answer as any.
-    return recent[-allowed] + window_seconds - at if allowed else window_seconds
+    if not allowed:
+        # A budget of nothing never has anything; the window is as good an answer as any.
+        return window_seconds
+    # The attempts are in order of time, so only the oldest of so many counts: every refused token asks this.
+    return max(attempts[-allowed] + window_seconds - at, 0.0) if len(attempts) >= allowed else 0.0
 
 
 def began(state: CacheState, policy: CachePolicy, need: Need, *, now: float, at: float) -> CacheState:

@@ -27,7 +27,7 @@ _DATE_CLAIMS: Final = ("exp", "nbf", "iat")
 _ENCRYPTED_DOTS: Final = 4
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
-_HINT_OF_SEGMENTS: Final = {1: Hint.OPAQUE_TOKEN, _ENCRYPTED_DOTS + 1: Hint.ENCRYPTED}
+_HINT_OF_DOTS: Final = {0: Hint.OPAQUE_TOKEN, _ENCRYPTED_DOTS: Hint.ENCRYPTED}
 _WRAPPING: Final = b"\"' \t\r\n"
 
 
@@ -94,13 +94,13 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     header_end = token.find(b".")
     payload_end = token.find(b".", header_end + 1)
     if header_end < 0:
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint_at_form(token))
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint_at_form(token, -1))
     payload = decode_segment(token[header_end + 1 : payload_end if payload_end >= 0 else None])
     if payload is None:
-        raise _malformed_payload(token, Fault.NOT_BASE64URL)
+        raise _malformed_payload(token, payload_end, Fault.NOT_BASE64URL)
     claims = read_object(payload)
     if claims is None:
-        claims = _read_strictly(token, payload)
+        claims = _read_strictly(token, payload_end, payload)
     # PRE-03, PRE-05: also for claims that this provider will not use.
     get = claims.get
     issuer, audience = get("iss"), get("aud")
@@ -122,16 +122,17 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     return _new(UnverifiedClaims, (token, header_end, payload_end, payload, claims, issuer, audiences))
 
 
-def _malformed_payload(token: bytes, fault: Fault) -> InvalidTokenError:
-    return InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint_at_form(token))
+def _malformed_payload(token: bytes, payload_end: int, fault: Fault) -> InvalidTokenError:
+    hint = hint_at_form(token, payload_end)
+    return InvalidTokenError(Reason.MALFORMED_PAYLOAD, rule="PRE-02", fault=fault, hint=hint)
 
 
-def _read_strictly(token: bytes, payload: bytes) -> JsonObject:
+def _read_strictly(token: bytes, payload_end: int, payload: bytes) -> JsonObject:
     try:
         return parse_json_object_strictly(payload)
     except EncodingError as error:
         fault = error.fault
-    raise _malformed_payload(token, fault)
+    raise _malformed_payload(token, payload_end, fault)
 
 
 def _check_dates(claims: JsonObject) -> None:
@@ -190,18 +191,21 @@ def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON va
     raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim="aud", hint=Hint.NOT_TEXT)
 
 
-def hint_at_form(token: bytes) -> Hint | None:
+def hint_at_form(token: bytes, second_dot: int) -> Hint | None:
     """Guess why a text is not a compact token.
 
     Args:
         token: ASCII bytes that could not be read.
+        second_dot: Where its second dot is; -1 where there is none.
 
     Returns:
         The most likely mistake, if it can be told.
     """
     # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
     if token[:2] == b"ey" and token[-1] not in _WRAPPING:
-        return _HINT_OF_SEGMENTS.get(len(token.split(b".", _ENCRYPTED_DOTS + 1)))
+        if token.rfind(b".") == second_dot > 0:
+            return None
+        return _HINT_OF_DOTS.get(token.count(b"."))
     start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX

@@ -54,6 +54,7 @@ class Bench:
 
     layout: Sequence[tuple[Provider, Snapshot | None]]
     asked: list[int] = field(default_factory=list)
+    now: float = NOW
 
     @property
     def table(self) -> ProviderTable:
@@ -87,7 +88,7 @@ FORGED = token()[:-8] + b"AAAAAAAA"
 
 @pytest.mark.parametrize("signer", [rs256(), eddsa()], ids=["RS256", "EdDSA"])
 def test_a_good_oidc_token_is_accepted(signer: Signer) -> None:
-    verdict = judge(token(signer, plan="pro"), bench(), NOW)
+    verdict = judge(token(signer, plan="pro"), bench())
 
     assert isinstance(verdict, Verdict)
     assert (verdict.identity.issuer, verdict.identity.subject) == (ISSUER, "u1")
@@ -101,7 +102,7 @@ def test_a_good_oidc_token_is_accepted(signer: Signer) -> None:
 def test_a_good_custom_jwt_token_is_accepted(signer: Signer) -> None:
     provider = custom_jwt_provider(signer.jwk, algorithm=signer.alg)
 
-    verdict = judge(token(signer, org={"id": 1}), bench(provider, signer.jwk, document_issuer=None), NOW)
+    verdict = judge(token(signer, org={"id": 1}), bench(provider, signer.jwk, document_issuer=None))
 
     assert isinstance(verdict, Verdict)
     assert verdict.identity["org.id"] == 1
@@ -116,7 +117,7 @@ def test_the_first_fitting_provider_decides_and_its_keys_alone_are_asked_for() -
     other = Provider(issuer=ISSUER, application_id="other")
     layout = Bench([(other, keys), (OIDC, keys), (Provider(issuer=ISSUER, application_id=APPLICATION_ID), keys)])
 
-    verdict = judge(token(), layout, NOW)
+    verdict = judge(token(), layout)
 
     assert isinstance(verdict, Verdict)
     assert verdict.source == 1
@@ -128,7 +129,7 @@ def test_there_is_no_second_try() -> None:
     wrong = snapshot_of(key_set(rs256("other").jwk | {"kid": "rsa"}))
     layout = Bench([(OIDC, wrong), (OIDC, snapshot_of(key_set(rs256().jwk)))])
 
-    assert isinstance(judge(token(), layout, NOW), Wait)
+    assert isinstance(judge(token(), layout), Wait)
     assert layout.asked == [0]
 
 
@@ -165,7 +166,7 @@ def test_a_token_that_no_key_could_mend_asks_for_no_keys(data: bytes, reason: Re
     """Design §2."""
     layout = bench(has_keys=False)
 
-    assert refused(lambda: judge(data, layout, NOW)).reason is reason
+    assert refused(lambda: judge(data, layout)).reason is reason
     assert layout.asked == []
 
 
@@ -180,7 +181,7 @@ def test_a_token_that_no_key_could_mend_asks_for_no_keys(data: bytes, reason: Re
 def test_the_same_holds_for_custom_jwt(data: bytes, reason: Reason) -> None:
     layout = bench(CUSTOM, has_keys=False)
 
-    assert refused(lambda: judge(data, layout, NOW)).reason is reason
+    assert refused(lambda: judge(data, layout)).reason is reason
     assert layout.asked == []
 
 
@@ -206,7 +207,7 @@ def test_the_same_holds_for_custom_jwt(data: bytes, reason: Reason) -> None:
     ],
 )
 def test_when_several_things_are_wrong_the_first_step_decides(data: bytes, reason: Reason, code: str) -> None:
-    error = refused(lambda: judge(data, bench(), NOW))
+    error = refused(lambda: judge(data, bench()))
 
     assert (error.reason, error.convex_code) == (reason, code)
 
@@ -217,7 +218,7 @@ def test_when_several_things_are_wrong_the_first_step_decides(data: bytes, reaso
 @pytest.mark.parametrize("changes", [{}, {"exp": 1}], ids=["a good token", "an expired token"])
 def test_without_keys_every_well_formed_token_waits(changes: Json) -> None:
     """Design §2: with no usable keys at all the keys decide first: unavailable, not expired."""
-    wait = judge(token(**changes), bench(has_keys=False), NOW)
+    wait = judge(token(**changes), bench(has_keys=False))
 
     assert wait == Wait(OIDC, 0, Need.KEYS, None)
 
@@ -231,7 +232,7 @@ def test_without_keys_every_well_formed_token_waits(changes: Json) -> None:
 )
 def test_newer_keys_might_mend_a_refusal(data: bytes, need: Need, reason: Reason) -> None:
     """DV-15."""
-    wait = judge(data, bench(), NOW)
+    wait = judge(data, bench())
 
     assert isinstance(wait, Wait)
     assert (wait.provider, wait.source, wait.need) == (OIDC, 0, need)
@@ -256,7 +257,7 @@ def test_a_token_that_would_be_refused_anyway_never_spends_a_forced_refetch(
     claims: Json = {"aud": "app_1", "azp": "app_1"} | changes
     data = token(header=header, **claims)[:-8] + b"AAAAAAAA"
 
-    assert refused(lambda: judge(data, bench(AVE), NOW)).reason is reason
+    assert refused(lambda: judge(data, bench(AVE))).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_a_choice_that_newer_keys_would_not_mend_is_refused_at_once(jwks: list[J
     """Design §5: ambiguous = refuse, no refetch."""
     data = token(header={"kid": None})
 
-    assert refused(lambda: judge(data, bench(OIDC, *jwks), NOW)).reason is reason
+    assert refused(lambda: judge(data, bench(OIDC, *jwks))).reason is reason
 
 
 # --- the issuer of the document
@@ -296,9 +297,9 @@ def test_the_issuer_equals_that_of_the_document(
     layout = bench(provider, document_issuer=document_issuer)
 
     if good:
-        assert isinstance(judge(token(iss=iss), layout, NOW), Verdict)
+        assert isinstance(judge(token(iss=iss), layout), Verdict)
     else:
-        error = refused(lambda: judge(token(iss=iss), layout, NOW))
+        error = refused(lambda: judge(token(iss=iss), layout))
         assert (error.reason, error.rule, error.step) == (Reason.ISSUER_MISMATCH, "DISC-05", Step.KEY)
         assert (error.convex_code, error.hint) == ("AuthProviderDiscoveryFailed", Hint.TRAILING_SLASH)
 
@@ -307,7 +308,7 @@ def test_a_document_that_speaks_for_somebody_else_is_not_the_tokens_fault() -> N
     """DISC-05; DV-14: two providers may share an address of discovery and not an issuer."""
     layout = bench(document_issuer="https://other.example")
 
-    error = raised(KeysUnavailableError, lambda: judge(token(), layout, NOW))
+    error = raised(KeysUnavailableError, lambda: judge(token(), layout))
 
     assert error.convex_code == "AuthProviderDiscoveryFailed"
     assert error.retry_after_seconds >= 1
@@ -316,12 +317,12 @@ def test_a_document_that_speaks_for_somebody_else_is_not_the_tokens_fault() -> N
 def test_the_document_comes_before_the_key() -> None:
     data = token(iss=f"{ISSUER}/", header={"kid": "new"})
 
-    assert refused(lambda: judge(data, bench(), NOW)).reason is Reason.ISSUER_MISMATCH
+    assert refused(lambda: judge(data, bench())).reason is Reason.ISSUER_MISMATCH
 
 
 def test_custom_jwt_has_no_document() -> None:
     """CJ-14; CJ-28."""
-    verdict = judge(token(iss="idp.example"), bench(CUSTOM, rs256().jwk, document_issuer=None), NOW)
+    verdict = judge(token(iss="idp.example"), bench(CUSTOM, rs256().jwk, document_issuer=None))
 
     assert isinstance(verdict, Verdict)
     assert verdict.identity.issuer == "idp.example"
@@ -333,9 +334,9 @@ def test_custom_jwt_has_no_document() -> None:
 def test_the_leeway_of_the_provider_counts() -> None:
     lenient = Provider(issuer=ISSUER, application_id=APPLICATION_ID, leeway_seconds=10)
 
-    assert isinstance(judge(token(exp=NOW - 9), bench(lenient), NOW), Verdict)
-    assert refused(lambda: judge(token(exp=NOW - 10), bench(lenient), NOW)).reason is Reason.EXPIRED
-    assert refused(lambda: judge(token(exp=NOW), bench(), NOW)).reason is Reason.EXPIRED
+    assert isinstance(judge(token(exp=NOW - 9), bench(lenient)), Verdict)
+    assert refused(lambda: judge(token(exp=NOW - 10), bench(lenient))).reason is Reason.EXPIRED
+    assert refused(lambda: judge(token(exp=NOW), bench())).reason is Reason.EXPIRED
 
 
 @pytest.mark.parametrize(
@@ -347,7 +348,7 @@ def test_the_leeway_of_the_provider_counts() -> None:
     ids=["expired", "not yet valid", "issued in the future", "an empty subject"],
 )  # fmt: skip
 def test_custom_jwt_checks_three_dates_and_two_claims(changes: Json, reason: Reason) -> None:
-    error = refused(lambda: judge(token(**changes), bench(CUSTOM, rs256().jwk), NOW))
+    error = refused(lambda: judge(token(**changes), bench(CUSTOM, rs256().jwk)))
 
     assert (error.reason, error.convex_code) == (reason, "InvalidAuthHeader")
 
@@ -357,8 +358,8 @@ def test_oidc_does_not_compare_these(name: str) -> None:
     """OIDC-09; OIDC-21; OIDC-22; OIDC-24."""
     value: Any = NOW + 100_000 if name in ("nbf", "auth_time") else "x"
 
-    assert isinstance(judge(token(**{name: value}), bench(), NOW), Verdict)
-    assert isinstance(judge(token(iat=NOW + 100_000), bench(), NOW), Verdict)
+    assert isinstance(judge(token(**{name: value}), bench()), Verdict)
+    assert isinstance(judge(token(iat=NOW + 100_000), bench()), Verdict)
 
 
 def test_ave_takes_id_tokens_for_its_client_only() -> None:
@@ -366,10 +367,10 @@ def test_ave_takes_id_tokens_for_its_client_only() -> None:
     plain = Provider(issuer=ISSUER, application_id="app_1")
     good, foreign = token(aud="app_1", azp="app_1"), token(aud="app_1", azp="app_1", cid="app_1")
 
-    assert isinstance(judge(good, bench(AVE), NOW), Verdict)
-    error = refused(lambda: judge(foreign, bench(AVE), NOW))
+    assert isinstance(judge(good, bench(AVE)), Verdict)
+    error = refused(lambda: judge(foreign, bench(AVE)))
     assert (error.reason, error.rule, error.convex_code) == (Reason.NOT_AN_ID_TOKEN, "AVE-03", "Unauthenticated")
-    assert isinstance(judge(foreign, bench(plain), NOW), Verdict)
+    assert isinstance(judge(foreign, bench(plain)), Verdict)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ def test_ave_takes_id_tokens_for_its_client_only() -> None:
 )
 def test_a_verdict_holds_only_while_every_check_passes(claims: Json) -> None:
     """TOK-006; TOK-007."""
-    verdict = judge(rs256().token(claims).encode(), bench(CUSTOM, rs256().jwk), NOW)
+    verdict = judge(rs256().token(claims).encode(), bench(CUSTOM, rs256().jwk))
 
     assert isinstance(verdict, Verdict)
     for second in (verdict.valid_from, verdict.valid_until - 1):
@@ -406,7 +407,7 @@ def test_a_good_token_in_the_wrong_wrapping_says_so(provider: Provider, before: 
     """The commonest mistakes: the payload is good, so it is the header or the signature that cannot be read."""
     data = f"{before}{token().decode()}{behind}".encode()
 
-    error = refused(lambda: judge(data, bench(provider, rs256().jwk), NOW))
+    error = refused(lambda: judge(data, bench(provider, rs256().jwk)))
 
     assert error.convex_code == "InvalidAuthHeader"
     assert error.hint is hint
@@ -416,7 +417,7 @@ def test_an_encrypted_token_says_so() -> None:
     header = {"alg": "RSA-OAEP", "enc": "A128GCM"}
     data = b".".join([compact(header, {}).split(b".")[0], *[encode(b"\x00\x01\x02").encode()] * 4])
 
-    assert refused(lambda: judge(data, bench(), NOW)).hint is Hint.ENCRYPTED
+    assert refused(lambda: judge(data, bench())).hint is Hint.ENCRYPTED
 
 
 @pytest.mark.parametrize("hint", list(Hint))
@@ -430,7 +431,7 @@ def test_every_hint_has_a_sentence(hint: Hint) -> None:
 
 def test_the_judge_and_the_public_door_agree() -> None:
     with oidc_verifier(rs256().jwk, eddsa().jwk) as verifier:
-        verdict = judge(token(), bench(), NOW)
+        verdict = judge(token(), bench())
 
         assert isinstance(verdict, Verdict)
         assert verifier.verify(token()) == verdict.identity

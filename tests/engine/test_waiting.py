@@ -327,6 +327,15 @@ def test_clk_003_a_clock_that_gives_no_time_leads_to_a_refusal(
     assert caught.value.convex_code is None
 
 
+def test_what_is_refused_before_it_comes_to_keys_needs_no_time(issuer: FakeIssuer, verify_any: VerifyAny) -> None:
+    clock = BrokenClock()
+    verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock)
+    clock.wall = OSError("no clock")
+    with pytest.raises(InvalidTokenError) as caught:
+        verify_any(verifier, "not a token")
+    assert caught.value.reason is Reason.MALFORMED_TOKEN
+
+
 def test_a_clock_that_breaks_during_a_flight_leaves_no_waiter_behind(issuer: FakeIssuer, gate: Gate) -> None:
     clock = BrokenClock()
     verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
