@@ -1,8 +1,8 @@
 """The start of a process: import, the first verification with keys at hand, and the first one that has to fetch them.
 
 Every reading is a fresh interpreter, and the contestants take turns. All of them find their bytecode, as after an
-ordinary installation: what runs from a work tree would be compiled at every start otherwise. The times are those of this machine's disk cache
-and loopback; what to read is who is how much slower than whom.
+ordinary installation: what runs from a work tree would be compiled at every start otherwise. The times are those of
+this machine's disk cache and loopback; what to read is who is how much slower than whom.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     header_end = token.find(b".")
     payload_end = token.find(b".", header_end + 1)
     if header_end < 0:
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint_at_form(token, -1))
+        hint = hint_at_form(token, -1)
+        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint)
     payload = decode_segment(token[header_end + 1 : payload_end if payload_end >= 0 else None])
     if payload is None:
         raise _malformed_payload(token, payload_end, Fault.NOT_BASE64URL)
@@ -203,9 +204,8 @@ def hint_at_form(token: bytes, second_dot: int) -> Hint | None:
     """
     # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
     if token[:2] == b"ey" and token[-1] not in _WRAPPING:
-        if token.rfind(b".") == second_dot > 0:
-            return None
-        return _HINT_OF_DOTS.get(token.count(b"."))
+        has_three_segments = token.rfind(b".") == second_dot > 0
+        return None if has_three_segments else _HINT_OF_DOTS.get(token.count(b"."))
     start = token[:64].lstrip()
     if start[:7].lower() in (b"bearer ", b"bearer:"):
         return Hint.BEARER_PREFIX
