@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, Gate
+from aveverify._edge import GATE_KEY, REFUSALS, Gate
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 

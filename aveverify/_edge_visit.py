@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
+from aveverify._edge import REFUSALS, Gate, check_scopes
+from aveverify._edge_identity import Deferred
 from aveverify._edge_wsgi import is_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity

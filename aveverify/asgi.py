@@ -9,16 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import (
-    GATE_KEY,
-    IDENTITY_KEY,
-    LIVE_KEY,
-    REFUSALS,
-    Deferred,
-    EdgeOptions,
-    current_identity,
-    make_gate,
-)
+from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
     ASGIApp,
@@ -31,6 +22,7 @@ from aveverify._edge_asgi import (
     recognise,
     send_answer,
 )
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection, get_live_connection
 from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
 

@@ -19,18 +19,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import (
-    GATE_KEY,
-    IDENTITY_KEY,
-    REFUSALS,
-    Check,
-    Deferred,
-    Gate,
-    check_scope_list,
-    check_scopes,
-    make_gate,
-)
+from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify.identity import Identity

@@ -16,7 +16,8 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
-from aveverify._edge import IDENTITY_KEY, EdgeOptions, Gate, Pending, check_scope_list
+from aveverify._edge import EdgeOptions, Gate, check_scope_list
+from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_settings import make_gate_from
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import full_path

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
-from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, granted_scopes, make_gate
+from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.identity import Identity
 

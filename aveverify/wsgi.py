@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
+from aveverify._edge import REFUSALS, EdgeOptions, make_gate
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from aveverify import ConfigurationError, Identity, Provider, Verifier, get_user_identity
-from aveverify._edge import GATE_KEY, IDENTITY_KEY
+from aveverify._edge import GATE_KEY
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal
 from aveverify.sources import AuthorizationHeader, RequestHead

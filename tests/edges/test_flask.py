@@ -20,7 +20,7 @@ from aveverify import (
     Verifier,
     get_user_identity,
 )
-from aveverify._edge import IDENTITY_KEY
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie

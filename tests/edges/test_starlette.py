@@ -18,7 +18,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from aveverify import Identity, InvalidTokenError, Reason, Verifier, current_identity, get_user_identity
-from aveverify._edge import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, RefusedUser
 from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
