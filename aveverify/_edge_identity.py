@@ -84,28 +84,45 @@ class CurrentIdentity:
     """Who makes the request that is served here, for code that has no request at hand: `current_identity.get()`.
 
     It follows the context of the request: tasks see the identity of the request that began them, and after the
-    request, or where no middleware ran, asking is an error.
+    request, or where no edge of this package serves it, asking is an error. Of requests within each other, the
+    innermost counts.
     """
 
-    __slots__ = ("_carrier", "enter", "leave")
+    __slots__ = ("_finders", "enter", "entered", "leave")
 
     def __init__(self) -> None:
-        self._carrier: ContextVar[Any] = ContextVar("aveverify.current_identity")
-        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began. The
-        # variable's own methods, because a call in between would cost every request.
-        self.enter: Final[Callable[[Any], Token[Any]]] = self._carrier.set
-        self.leave: Final[Callable[[Token[Any]], None]] = self._carrier.reset
+        carrier: ContextVar[Any] = ContextVar("aveverify.current_identity", default=None)
+        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began; and
+        # what is served, if anything. The variable's own methods, because a call in between would cost every request.
+        self.enter: Final[Callable[[Any], Token[Any]]] = carrier.set
+        self.leave: Final[Callable[[Token[Any]], None]] = carrier.reset
+        self.entered: Final[Callable[[], Any]] = carrier.get
+        self._finders: list[Callable[[Any], Any]] = []
+
+    def look_in(self, finder: Callable[[Any], Any]) -> None:
+        """Let a framework say which request it serves, where it keeps that in a context of its own.
+
+        Its edge need not enter and leave every request then; the finder is called when somebody asks.
+
+        Args:
+            finder: Given what was entered last, or None; returns the scope or environ that counts, which is what it
+                was given where the framework has no say.
+        """
+        self._finders.append(finder)
 
     def get(self) -> Identity | None:
         """Return the identity as `get_user_identity` does for the request; None for an anonymous one.
 
         Raises:
-            ConfigurationError: No middleware runs in this context.
+            ConfigurationError: No edge serves a request in this context.
             InvalidTokenError: As `get_user_identity`; so do the two that follow.
             InsufficientScopeError: As `get_user_identity`.
             KeysUnavailableError: As `get_user_identity`.
         """
-        return get_user_identity(self._carrier.get(None))
+        carrier = self.entered()
+        for find in self._finders:
+            carrier = find(carrier)
+        return get_user_identity(carrier)
 
 
 current_identity: Final = CurrentIdentity()
