@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
-from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token
+from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token, recognise
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
@@ -191,8 +191,10 @@ class AveAuth(SecurityBase):
                 await gate.vet_async(found)
                 identity: Identity | None = found
             else:
-                token = read_scope_token(gate, scope)
-                identity = None if token is None else await gate.admit_async(token)
+                identity = recognise(gate, scope)
+                if identity is None:
+                    token = read_scope_token(gate, scope)
+                    identity = None if token is None else await gate.admit_async(token)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
@@ -203,12 +205,9 @@ class AveAuth(SecurityBase):
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
-        if not scopes:
-            return self._gate
-        check_scope_list(list(scopes))
-        parameters = self._gate.parameters
-        demanded = tuple(dict.fromkeys((*parameters.scopes, *scopes)))
-        return self._gate._replace(parameters=parameters._replace(scopes=demanded))
+        if scopes:
+            check_scope_list(list(scopes))
+        return self._gate.demanding(scopes)
 
     def _refuse(
         self,
