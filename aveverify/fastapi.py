@@ -21,7 +21,7 @@ from starlette.responses import Response
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token, recognise
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify.identity import Identity
@@ -29,6 +29,7 @@ from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
@@ -165,12 +166,17 @@ class AveAuth(SecurityBase):
         }
 
     def install(self, app: FastAPI) -> None:
-        """Let an application answer refusals exactly by the contract; again does no harm.
+        """Let an application answer refusals exactly by the contract, and know `current_identity`.
+
+        Again does no harm.
 
         Args:
-            app: The application.
+            app: The application, before it serves its first request.
         """
         app.add_exception_handler(RefusedError, _answer_refused)
+        installed: list[object] = [one.cls for one in app.user_middleware]
+        if _InContext not in installed:
+            app.add_middleware(_InContext)
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
@@ -292,6 +298,20 @@ def _sign(**dependencies: object) -> Signature:
         [Parameter(name, kind, annotation=annotation) for name, annotation in own.items()]
         + [Parameter(name, kind, default=dependency, annotation=Any) for name, dependency in dependencies.items()]
     )
+
+
+class _InContext:
+    """Serves every request with `current_identity`: who that is, dependencies say, and they are not told of its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = current_identity.enter(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            current_identity.leave(token)
 
 
 async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:

@@ -21,7 +21,7 @@ EDGES = (
     | ask_drf.EDGES
 )
 # What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
-WITHOUT_CONTEXT = ("starlette-backend", "fastapi-dependency", "drf")
+WITHOUT_CONTEXT = ("starlette-backend", "drf")
 LEFT_OUT = [
     *ask_flask.LEFT_OUT,
     *ask_django.LEFT_OUT,
