@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebS
 from fastapi import Request as FastAPIRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from httpx import ASGITransport, AsyncClient
 from starlette.middleware import Middleware
@@ -215,10 +217,12 @@ def test_without_install_only_the_body_is_fastapis(client: TestClient, path: str
 
 def test_install_again_does_no_harm(app: FastAPI) -> None:
     handlers, middleware = dict(app.exception_handlers), list(app.user_middleware)
+    document = deepcopy(app.openapi())
     ave.install(app)
     AveAuth(VERIFIER).install(app)
     assert app.exception_handlers == handlers
     assert app.user_middleware == middleware
+    assert app.openapi() == document
 
 
 def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
@@ -396,13 +400,41 @@ def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
     ],
 )
 def test_openapi_names_every_issuer_that_clients_can_discover(providers: list[Provider], urls: list[str]) -> None:
-    app = FastAPI(dependencies=[Security(AveAuth(Verifier(*providers), scheme_name="idToken"))])
+    auth = AveAuth(Verifier(*providers), scheme_name="idToken")
+    app = FastAPI(dependencies=[Security(auth)])
+    auth.install(app)
     app.add_api_route("/", lambda: None)
 
     schemes = app.openapi()["components"]["securitySchemes"]
 
     assert schemes.pop("idToken")["type"] == "http"
     assert [scheme["openIdConnectUrl"] for scheme in schemes.values()] == urls
+
+
+def test_openapi_of_other_operations_stays_as_it_is() -> None:
+    own = APIKeyHeader(name="X-Key", scheme_name="own")
+    app = FastAPI()
+    ave.install(app)
+    bare = deepcopy(app.openapi())
+    app.add_api_route("/open", lambda: None)
+    app.add_api_route("/keyed", lambda: None, dependencies=[Security(own)])
+    app.openapi_schema = None
+    keyed = deepcopy(app.openapi())
+    app.add_api_route("/both", lambda: None, dependencies=[Security(own), Security(ave)])
+    app.openapi_schema = None
+    paths = app.openapi()["paths"]
+
+    assert bare["paths"] == {}
+    assert set(keyed["components"]["securitySchemes"]) == {"own"}
+    assert {path: paths[path] for path in ("/open", "/keyed")} == keyed["paths"]
+    assert paths["/both"]["get"]["security"] == [{"own": []}, {"aveBearer": []}, {"aveOpenId": []}]
+
+
+def test_openapi_of_an_application_without_install_names_the_bearer_token_alone() -> None:
+    document = make_app().openapi()
+
+    assert set(document["components"]["securitySchemes"]) == {"aveBearer"}
+    assert document["paths"]["/me"]["get"]["security"] == [{"aveBearer": []}]
 
 
 # --- once in a request ----------------------------------------------------------------------------------------------
