@@ -215,12 +215,16 @@ def assert_nobody_serves() -> None:
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-def test_of_requests_within_each_other_the_innermost_counts(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_of_requests_within_each_other_the_innermost_counts(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
     """HTP-037."""
+    app = new_app()
     seen: list[str | None] = []
 
     @app.get("/")
-    @ave.required
+    @AveAuth(app, shared_verifier).required
     def view() -> str:
         with app.test_request_context(headers=bearer(tokens["other"])):
             seen.append(context_subject())
@@ -228,6 +232,9 @@ def test_of_requests_within_each_other_the_innermost_counts(app: Flask, ave: Ave
                 seen.append(context_subject())
         seen.append(context_subject())
         return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
 
     assert get(app, tokens["good"]).text == "seen"
     assert seen == ["grace", None, "ada"]
