@@ -7,7 +7,7 @@ identity = verifier.verify(token)
 """
 
 from aveverify._default import verify
-from aveverify._edge import current_identity, get_user_identity
+from aveverify._edge_identity import current_identity, get_user_identity
 from aveverify._version import __version__
 from aveverify.auth_config import parse_auth_config
 from aveverify.cache_policy import CachePolicy

@@ -1,7 +1,7 @@
-"""What the edges share: the rules of one middleware, where the identity stands, and how a view asks for it.
+"""What the edges share: the rules of one middleware, checked once, and what they decide about a token.
 
 Knows neither ASGI nor WSGI: an edge collects the credentials, waits for the verifier, and sends what is decided here.
-RFC 6750; RFC 6749 §3.3; HTTP-06; HTTP-09.
+RFC 6750; RFC 6749 §3.3; HTTP-09.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._edge_identity import Deferred
 from aveverify._edge_log import LimitedLog
 from aveverify._edge_paths import ExemptPaths
 from aveverify.errors import (
@@ -37,12 +37,8 @@ Check = Callable[[Identity], str | Awaitable[str | None] | None]
 # Gives the identity of a token that was accepted before and is surely accepted again.
 Recall = Callable[[bytes], Identity | None]
 
-# The one place in a scope or environ that counts; overwritten at every request (HTP-010).
-IDENTITY_KEY: Final = "aveverify.identity"
 # Where a scope holds the `Gate` that has decided, for what an edge hands out to be used behind it.
 GATE_KEY: Final = "aveverify.gate"
-# Where the scope of an accepted WebSocket holds its `LiveConnection`.
-LIVE_KEY: Final = "aveverify.live"
 # What becomes an answer. A ConfigurationError is the programmer's and passes as an exception.
 REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeError, KeysUnavailableError)
 
@@ -78,27 +74,6 @@ class EdgeOptions(TypedDict, total=False):
     exempt: Sequence[str]
     token_sources: Sequence[TokenSource]
     check: Check | None
-
-
-class Deferred(NamedTuple):
-    """A refusal that waits until somebody asks for the identity (`on_invalid="defer"`, HTTP-09)."""
-
-    error: AveVerifyError
-
-
-class Pending(NamedTuple):
-    """An identity that is looked for when somebody first asks for it, by the edges that verify lazily."""
-
-    ask: Callable[[], Identity | None]
-
-
-class LiveIdentity:
-    """Whose WebSocket it is at this moment: a new token may change that after it was accepted."""
-
-    __slots__ = ("identity",)
-
-    def __init__(self, identity: Identity | None) -> None:
-        self.identity = identity
 
 
 class Gate(NamedTuple):
@@ -317,75 +292,3 @@ def check_scope_list(scopes: object) -> None:
 
 def _is_like(pattern: re.Pattern[str], value: object) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a request of any framework
-    """Return who makes this request, as `ctx.auth.getUserIdentity()` does in Convex.
-
-    Args:
-        request: A request or WebSocket with a `scope` or an `environ`, or one of these themselves.
-
-    Returns:
-        The identity, or None for an anonymous request.
-
-    Raises:
-        InvalidTokenError: The token was refused, and the middleware defers refusals.
-        InsufficientScopeError: The token lacks a scope, and the middleware defers refusals.
-        KeysUnavailableError: The keys could not be had, and the middleware defers refusals.
-        ConfigurationError: No middleware ran: a forgotten middleware must not look like an anonymous user.
-
-    Source: HTTP-06; HTTP-09.
-    """
-    carrier = carrier_of(request)
-    try:
-        found = carrier[IDENTITY_KEY]
-        live = carrier.get(LIVE_KEY)
-    except (AttributeError, KeyError, TypeError):
-        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request") from None
-    if isinstance(live, LiveIdentity):
-        return live.identity
-    if found is None or isinstance(found, Identity):
-        return found
-    if isinstance(found, Deferred):
-        # Whoever asks twice must not get a longer traceback each time.
-        raise found.error.with_traceback(None)
-    if isinstance(found, Pending):
-        return found.ask()
-    raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request")
-
-
-def carrier_of(request: Any) -> Any:  # noqa: ANN401 - a request of any framework, and its scope or environ
-    """Return the scope or environ of a request; the argument itself where it has neither."""
-    carrier = getattr(request, "scope", None)
-    return getattr(request, "environ", request) if carrier is None else carrier
-
-
-class CurrentIdentity:
-    """Who makes the request that is served here, for code that has no request at hand: `current_identity.get()`.
-
-    It follows the context of the request: tasks see the identity of the request that began them, and after the
-    request, or where no middleware ran, asking is an error.
-    """
-
-    __slots__ = ("_carrier", "enter", "leave")
-
-    def __init__(self) -> None:
-        self._carrier: ContextVar[Any] = ContextVar("aveverify.current_identity")
-        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began. The
-        # variable's own methods, because a call in between would cost every request.
-        self.enter: Final[Callable[[Any], Token[Any]]] = self._carrier.set
-        self.leave: Final[Callable[[Token[Any]], None]] = self._carrier.reset
-
-    def get(self) -> Identity | None:
-        """Return the identity as `get_user_identity` does for the request; None for an anonymous one.
-
-        Raises:
-            ConfigurationError: No middleware runs in this context.
-            InvalidTokenError: As `get_user_identity`; so do the two that follow.
-            InsufficientScopeError: As `get_user_identity`.
-            KeysUnavailableError: As `get_user_identity`.
-        """
-        return get_user_identity(self._carrier.get(None))
-
-
-current_identity: Final = CurrentIdentity()

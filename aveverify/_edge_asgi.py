@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, Gate, Recall
+from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -32,7 +33,7 @@ _DENIAL: Final = "websocket.http.response"
 _PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
 
 
-def recognise(recall: Recall, headers: Iterable[tuple[bytes, bytes]]) -> Identity | None:
+def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
     """Look whether an HTTP request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without waiting and without taking the header apart. What was accepted
@@ -40,13 +41,15 @@ def recognise(recall: Recall, headers: Iterable[tuple[bytes, bytes]]) -> Identit
 
     Args:
         recall: That of the gate.
-        headers: Those of the request.
+        scope: The connection.
 
     Returns:
-        The identity; None leaves the request to `decide`.
+        The identity; None leaves the connection to `decide`.
     """
+    if recall is None or scope["type"] != "http":
+        return None
     found: bytes | None = None
-    for name, value in headers:
+    for name, value in scope["headers"]:
         if len(name) == _NAME_BYTES and name.lower() == AUTHORIZATION:
             if found is not None:
                 # HTP-001

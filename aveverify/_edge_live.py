@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from aveverify._edge import LIVE_KEY, Gate, LiveIdentity, carrier_of
+from aveverify._edge import Gate
+from aveverify._edge_identity import LIVE_KEY, LiveIdentity, carrier_of
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
 from aveverify.identity import Identity
 

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar, cast
 
-from aveverify._edge import Deferred
+from aveverify._edge_identity import Deferred
 from aveverify.errors import InvalidTokenError, Reason
 from aveverify.identity import Identity
 

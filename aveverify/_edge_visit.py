@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import REFUSALS, Deferred, Gate, check_scopes
+from aveverify._edge import REFUSALS, Gate, check_scopes
+from aveverify._edge_identity import Deferred
 from aveverify._edge_wsgi import is_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
@@ -71,8 +72,7 @@ class Visit:
             The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            recall = self.gate.recall
-            self._outcome = None if recall is None else recognise(recall, self._environ)
+            self._outcome = recognise(self.gate.recall, self._environ)
             if self._outcome is None:
                 try:
                     token = self.find_token()
@@ -85,8 +85,7 @@ class Visit:
     async def settle_async(self) -> Identity | Deferred | Answer | None:
         """Read and verify the credentials without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            recall = self.gate.recall
-            self._outcome = None if recall is None else recognise(recall, self._environ)
+            self._outcome = recognise(self.gate.recall, self._environ)
             if self._outcome is None:
                 try:
                     token = self.find_token()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PREFLIGHT: Final = frozenset({"HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD"})
 
 
-def recognise(recall: Recall, environ: WSGIEnvironment) -> Identity | None:
+def recognise(recall: Recall | None, environ: WSGIEnvironment) -> Identity | None:
     """Look whether a request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without taking the header apart. What was accepted before is one
@@ -31,6 +31,8 @@ def recognise(recall: Recall, environ: WSGIEnvironment) -> Identity | None:
     Returns:
         The identity; None leaves the request to the full look.
     """
+    if recall is None:
+        return None
     value: str = environ.get("HTTP_AUTHORIZATION", "")
     return recall(value[7:].encode()) if value[:7] == "Bearer " and value.isascii() else None
 

@@ -9,16 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import (
-    GATE_KEY,
-    IDENTITY_KEY,
-    LIVE_KEY,
-    REFUSALS,
-    Deferred,
-    EdgeOptions,
-    current_identity,
-    make_gate,
-)
+from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
     ASGIApp,
@@ -31,6 +22,7 @@ from aveverify._edge_asgi import (
     recognise,
     send_answer,
 )
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection, get_live_connection
 from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
 
@@ -89,9 +81,7 @@ class AveAuthMiddleware:
             receive: Gives the client's messages.
             send: Takes the answer's messages.
         """
-        kind = scope["type"]
-        recall = self._recall
-        known = recognise(recall, scope["headers"]) if recall is not None and kind == "http" else None
+        known = recognise(self._recall, scope)
         if known is not None:
             # As `_serve` does it; a call and a coroutine in between would cost every request.
             inner, state = {**scope}, {**(scope.get("state") or {})}
@@ -104,6 +94,7 @@ class AveAuthMiddleware:
             finally:
                 current_identity.leave(token)
             return
+        kind = scope["type"]
         if kind not in ("http", "websocket"):
             # HTP-032: nothing of an unknown protocol can be verified, so it has no identity, not even an anonymous one.
             if IDENTITY_KEY in scope:

@@ -17,7 +17,8 @@ from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
 
 from aveverify._core.bearer import Answer, make_challenge
-from aveverify._edge import Deferred, check_scope_list, granted_scopes
+from aveverify._edge import check_scope_list, granted_scopes
+from aveverify._edge_identity import Deferred
 from aveverify.django._requests import respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError

@@ -6,31 +6,23 @@ in a request, also behind a middleware with the same verifier. What a refusal sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
 from fastapi import HTTPException, Security, WebSocketException
 from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security import OpenIdConnect, SecurityScopes
-from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import (
-    GATE_KEY,
-    IDENTITY_KEY,
-    REFUSALS,
-    Check,
-    Deferred,
-    Gate,
-    check_scope_list,
-    check_scopes,
-    make_gate,
-)
-from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token
+from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
+from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token, recognise
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify.identity import Identity
@@ -38,6 +30,7 @@ from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
@@ -72,13 +65,19 @@ class RefusedError(HTTPException):
 
 
 class _Scheme(OpenIdConnect):
-    """A security scheme that is only documented: another way to say how clients come by a token."""
+    """What OpenAPI says of a dependency: that it takes a bearer token, and demands scopes.
 
-    async def __call__(self) -> None:  # type: ignore[override]
-        """Do nothing; `AveAuth` verifies."""
+    Of this kind, because older versions of FastAPI list the scopes of no other that would do.
+    """
+
+    def __init__(self, model: SecurityModel, scheme_name: str) -> None:
+        # The annotations of `__call__` are text, which FastAPI cannot resolve for an object that is no function.
+        self.__signature__ = _sign()
+        self.model = model
+        self.scheme_name = scheme_name
 
 
-class AveAuth(SecurityBase):
+class AveAuth(_Scheme):
     """Who makes the request, as a dependency: `Annotated[Identity, Security(ave)]`.
 
     Works for routes, routers and applications, for HTTP and WebSockets (refused before they are accepted), and adds the
@@ -123,17 +122,11 @@ class AveAuth(SecurityBase):
             token_sources=token_sources,
             check=check,
         )
-        self.model = HTTPBearer(bearerFormat="JWT", description=description)
-        self.scheme_name = scheme_name
-        # FastAPI reads what a dependency needs from its signature: here also schemes that depend on the verifier.
-        schemes = [
-            _Scheme(openIdConnectUrl=url, scheme_name=name) for name, url in discovery_urls(verifier.providers).items()
-        ]
-        self.__signature__ = _sign(**{scheme.scheme_name: Security(scheme) for scheme in schemes})
+        super().__init__(HTTPBearer(bearerFormat="JWT", description=description), scheme_name)
         self.optional = OptionalAveAuth(self)
 
-    async def __call__(
-        self, connection: HTTPConnection, security_scopes: SecurityScopes, **_documented: None
+    async def __call__(  # type: ignore[override]
+        self, connection: HTTPConnection, security_scopes: SecurityScopes
     ) -> Identity:
         """Return who makes the request; FastAPI calls this.
 
@@ -174,12 +167,34 @@ class AveAuth(SecurityBase):
         }
 
     def install(self, app: FastAPI) -> None:
-        """Let an application answer refusals exactly by the contract; again does no harm.
+        """Let an application answer refusals exactly by the contract, and know `current_identity`.
+
+        Its OpenAPI names the discovery documents of the issuers. Again does no harm.
 
         Args:
-            app: The application.
+            app: The application, before it serves its first request.
         """
         app.add_exception_handler(RefusedError, _answer_refused)
+        installed: list[object] = [one.cls for one in app.user_middleware]
+        if _InContext not in installed:
+            app.add_middleware(_InContext)
+        app.openapi = partial(self._document, app.openapi)  # type: ignore[method-assign]
+
+    def _document(self, make_openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Add the ways in which clients come by a token, beside the bearer token and with its scopes.
+
+        Security schemes of FastAPI's own would be dependencies, which it solves at every request.
+        """
+        document = make_openapi()
+        schemes = document.get("components", {}).get("securitySchemes", {})
+        if self.scheme_name in schemes:
+            urls = discovery_urls(self._gate.verifier.providers)
+            schemes |= {name: {"type": "openIdConnect", "openIdConnectUrl": url} for name, url in urls.items()}
+            for security in _securities(document):
+                demanded = [one[self.scheme_name] for one in security if self.scheme_name in one]
+                ways = ({name: scopes} for scopes in demanded for name in urls)
+                security += [way for way in ways if way not in security]
+        return document
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
@@ -200,8 +215,10 @@ class AveAuth(SecurityBase):
                 await gate.vet_async(found)
                 identity: Identity | None = found
             else:
-                token = read_scope_token(gate, scope)
-                identity = None if token is None else await gate.admit_async(token)
+                identity = recognise(gate.recall, scope)
+                if identity is None:
+                    token = read_scope_token(gate, scope)
+                    identity = None if token is None else await gate.admit_async(token)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
@@ -212,12 +229,9 @@ class AveAuth(SecurityBase):
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
-        if not scopes:
-            return self._gate
-        check_scope_list(list(scopes))
-        parameters = self._gate.parameters
-        demanded = tuple(dict.fromkeys((*parameters.scopes, *scopes)))
-        return self._gate._replace(parameters=parameters._replace(scopes=demanded))
+        if scopes:
+            check_scope_list(list(scopes))
+        return self._gate.demanding(scopes)
 
     def _refuse(
         self,
@@ -234,20 +248,18 @@ class AveAuth(SecurityBase):
         return RefusedError(answer, "Credentials are required" if error is None else error.description)
 
 
-class OptionalAveAuth(SecurityBase):
+class OptionalAveAuth(_Scheme):
     """Who makes the request, if anybody says so: `Annotated[Identity | None, Security(ave.optional)]`.
 
     Without credentials the identity is None; a bad token is refused all the same. Made by `AveAuth`.
     """
 
     def __init__(self, auth: AveAuth) -> None:
+        super().__init__(auth.model, auth.scheme_name)
         self._auth = auth
-        self.model = auth.model
-        self.scheme_name = auth.scheme_name
-        self.__signature__ = auth.__signature__
 
-    async def __call__(
-        self, connection: HTTPConnection, security_scopes: SecurityScopes, **_documented: None
+    async def __call__(  # type: ignore[override]
+        self, connection: HTTPConnection, security_scopes: SecurityScopes
     ) -> Identity | None:
         """Return who makes the request, or None; FastAPI calls this.
 
@@ -302,6 +314,28 @@ def _sign(**dependencies: object) -> Signature:
         [Parameter(name, kind, annotation=annotation) for name, annotation in own.items()]
         + [Parameter(name, kind, default=dependency, annotation=Any) for name, dependency in dependencies.items()]
     )
+
+
+def _securities(document: dict[str, Any]) -> Iterator[list[dict[str, list[str]]]]:
+    """Yield what each operation of an OpenAPI document demands."""
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            if isinstance(operation, dict) and "security" in operation:
+                yield operation["security"]
+
+
+class _InContext:
+    """Serves every request with `current_identity`: who that is, dependencies say, and they are not told of its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = current_identity.enter(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            current_identity.leave(token)
 
 
 async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:

@@ -11,12 +11,14 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Request, Response, current_app, request
+from flask import Request, Response, current_app, has_request_context, request
 from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
-from aveverify._edge import IDENTITY_KEY, EdgeOptions, Gate, Pending, check_scope_list
+from aveverify._edge import EdgeOptions, Gate, check_scope_list
+from aveverify._edge_identity import IDENTITY_KEY, Pending
+from aveverify._edge_identity import current_identity as identity_of_context
 from aveverify._edge_settings import make_gate_from
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import full_path
@@ -39,8 +41,10 @@ L = TypeVar("L", bound=LoadUser)
 
 _EXTENSION: Final = "aveverify"
 _PREFIX: Final = "AVEVERIFY_"
-# Where a request object holds its visit and its user: not in `g`, which a test may keep for several requests.
+# Where a request object holds its visit, what an edge was serving when that began, and its user: not in `g`, which a
+# test may keep for several requests.
 _VISIT: Final = "_aveverify_visit"
+_AROUND: Final = "_aveverify_around"
 _USER: Final = "_aveverify_user"
 
 
@@ -194,6 +198,7 @@ class _Installed:
         if not isinstance(visit, Visit):
             gate, environ = self.gate, request.environ
             visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
+            members[_AROUND] = identity_of_context.entered()
             # HTP-010: whatever stood there, this request's identity replaces it.
             environ[IDENTITY_KEY] = Pending(visit.ask)
         return visit
@@ -254,6 +259,19 @@ def _user() -> object:
         members[_USER] = _installed().extension._user_of(identity)  # noqa: SLF001 - one room
     return members[_USER]
 
+
+def _find_carrier(entered: Any) -> Any:  # noqa: ANN401 - a scope or an environ
+    """Return the environ of Flask's request, where our extension serves it and no edge serves another within it."""
+    installed = current_app.extensions.get(_EXTENSION) if has_request_context() else None
+    if not isinstance(installed, _Installed):
+        return entered
+    found = _request()
+    installed.visit(found)
+    # A middleware in front was there when the visit began; a thread with a copy of Flask's context alone has none.
+    return found.environ if entered is None or entered is found.__dict__[_AROUND] else entered
+
+
+identity_of_context.look_in(_find_carrier)
 
 # Typed as what they stand for, like Flask's own proxies. For a request that may be anonymous, ask
 # `get_user_identity(request)`, whose type says so; the proxy of nobody is false.

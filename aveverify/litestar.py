@@ -21,19 +21,9 @@ from litestar.types import Scope  # noqa: TC002
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
-from aveverify._edge import (
-    GATE_KEY,
-    IDENTITY_KEY,
-    REFUSALS,
-    Deferred,
-    EdgeOptions,
-    Gate,
-    check_scope_list,
-    check_scopes,
-    get_user_identity,
-    granted_scopes,
-)
+from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, Gate, check_scope_list, check_scopes, granted_scopes
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
 from aveverify.errors import AveVerifyError, InsufficientScopeError

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
-from aveverify._edge import GATE_KEY, IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, granted_scopes, make_gate
+from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.identity import Identity
 
@@ -173,8 +174,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         Raises:
             AuthenticationError: It is refused; `on_error` has the answer.
         """
-        recall, scope = self._gate.recall, conn.scope
-        known = recognise(recall, scope["headers"]) if recall is not None and scope["type"] == "http" else None
+        known = recognise(self._gate.recall, conn.scope)
         found = await decide(self._gate, conn.scope) if known is None else known
         if isinstance(found, Answer):
             raise _RefusedError(found)

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import IDENTITY_KEY, REFUSALS, Deferred, EdgeOptions, current_identity, make_gate
+from aveverify._edge import REFUSALS, EdgeOptions, make_gate
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class AveAuthMiddleware:
         Returns:
             The application's own iterable, or the body of a refusal.
         """
-        known = None if self._recall is None else recognise(self._recall, environ)
+        known = recognise(self._recall, environ)
         if known is not None:
             environ[IDENTITY_KEY] = known
             return self._serve(environ, start_response)

@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
 from aveverify._edge import check_scope_list
+from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
 from aveverify.errors import AveVerifyError
@@ -86,10 +87,13 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         refusal = admit(request, visit)
         if refusal is not None:
             return refusal
+        token = current_identity.enter(request)
         try:
             return view(request, *args, **kwargs)
         except AveVerifyError as error:
             return _answer(request, visit, error)
+        finally:
+            current_identity.leave(token)
 
     return checked
 
@@ -102,10 +106,13 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         refusal = admit(request, visit)
         if refusal is not None:
             return refusal
+        token = current_identity.enter(request)
         try:
             return await view(request, *args, **kwargs)
         except AveVerifyError as error:
             return _answer(request, visit, error)
+        finally:
+            current_identity.leave(token)
 
     return checked
 

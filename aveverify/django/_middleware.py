@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from aveverify._edge import current_identity
+from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
 from aveverify.django._requests import respond, show, visit_of
 from aveverify.django._settings import kept

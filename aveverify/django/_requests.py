@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.bearer import Answer
-from aveverify._edge import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_visit import Visit
 from aveverify.django._settings import LoadUser, kept
 from aveverify.errors import AveVerifyError

@@ -20,22 +20,14 @@ EDGES = (
     | ask_django.EDGES
     | ask_drf.EDGES
 )
-# What serves a view and not the whole request cannot set its context.
-WITHOUT_CONTEXT = (
-    "starlette-backend",
-    "fastapi-dependency",
-    "flask_decorators",
-    "flask_config",
-    "django_decorators",
-    "django_decorators_async",
-    "drf",
-)
+# What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
+WITHOUT_CONTEXT = ("starlette-backend", "drf")
 LEFT_OUT = [
     *ask_flask.LEFT_OUT,
     *ask_django.LEFT_OUT,
     *ask_drf.LEFT_OUT,
     *(
-        LeftOut(edge, test, {}, "no middleware around the request, which alone sets `current_identity`")
+        LeftOut(edge, test, {}, "the framework does not tell it when the request ends")
         for edge in WITHOUT_CONTEXT
         for test in (
             "test_the_current_identity_is_that_of_the_request",

@@ -28,7 +28,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._edge import IDENTITY_KEY
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
 from aveverify.django._settings import kept
 from aveverify.errors import Problem
@@ -250,6 +250,49 @@ def test_the_requests_of_djangos_factories_will_do(
 
 
 # --- decorators -----------------------------------------------------------------------------------------------------
+
+
+def test_a_decorated_view_has_the_current_identity_until_it_ends(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-037: however it ends, and not longer; a view within a view is its own."""
+    seen: list[Identity | None] = []
+
+    @ave_optional
+    def inner(_request: HttpRequest) -> HttpResponse:
+        seen.append(current_identity.get())
+        return HttpResponse()
+
+    @ave_required
+    def outer(request: HttpRequest) -> HttpResponse:
+        inner(RequestFactory().get("/"))
+        seen.append(current_identity.get())
+        raise LookupError(request.path)
+
+    @ave_required
+    async def outer_async(request: HttpRequest) -> HttpResponse:
+        outer(request)
+        raise NotImplementedError
+
+    async def serve(request: HttpRequest) -> None:
+        with pytest.raises(LookupError):
+            await outer_async(request)
+        assert_nobody_serves()
+
+    request = RequestFactory().get("/", headers=dict(bearer(tokens["good"])))
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
+        with pytest.raises(LookupError):
+            outer(request)
+        assert_nobody_serves()
+        asyncio.run(serve(request))
+
+    assert [identity and identity.subject for identity in seen] == [None, "ada"] * 2
+
+
+def assert_nobody_serves() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        current_identity.get()
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
 @both_worlds

@@ -29,9 +29,11 @@ from aveverify import (
     InvalidTokenError,
     Provider,
     Verifier,
+    current_identity,
     get_user_identity,
 )
 from aveverify.drf import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
@@ -88,6 +90,31 @@ def handled(self: APIView) -> Any:  # noqa: ANN401 - as REST framework's
 
 
 # --- user and identity ----------------------------------------------------------------------------------------------
+
+
+def test_the_current_identity_is_that_of_the_middleware_in_front(ask: Ask, tokens: dict[str, str]) -> None:
+    def get(self: Who, request: DrfRequest) -> Response:
+        del self
+        identity = current_identity.get()
+        assert identity == request.auth
+        return Response([identity.subject if identity is not None else None])
+
+    middleware = ["aveverify.django.AveAuthMiddleware"]
+
+    assert [ask(token, get=get, middleware=middleware).json() for token in (tokens["good"], None)] == [["ada"], [None]]
+
+
+def test_without_the_middleware_nobody_is_current_and_asking_is_an_error(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-037: REST framework does not say when a request ends, so the next one would see the identity of this."""
+
+    def get(self: Who, request: DrfRequest) -> Response:
+        del self
+        assert request.auth is not None
+        return Response(current_identity.get())
+
+    with pytest.raises(ConfigurationError) as caught:
+        ask(tokens["good"], get=get)
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
 def test_user_and_auth_are_the_identity(ask: Ask, tokens: dict[str, str]) -> None:

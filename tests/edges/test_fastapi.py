@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebSocket
 from fastapi import Request as FastAPIRequest
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
+from httpx import ASGITransport, AsyncClient
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from aveverify import ConfigurationError, Identity, Provider, Verifier, get_user_identity
-from aveverify._edge import GATE_KEY, IDENTITY_KEY
+from aveverify import ConfigurationError, Identity, Provider, Verifier, current_identity, get_user_identity
+from aveverify._edge import GATE_KEY
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal
-from aveverify.sources import AuthorizationHeader, RequestHead
+from aveverify.sources import AuthorizationHeader, Cookie, RequestHead
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeIssuer
 from tests.edges.world import bearer
@@ -208,10 +216,13 @@ def test_without_install_only_the_body_is_fastapis(client: TestClient, path: str
 
 
 def test_install_again_does_no_harm(app: FastAPI) -> None:
-    handlers = dict(app.exception_handlers)
+    handlers, middleware = dict(app.exception_handlers), list(app.user_middleware)
+    document = deepcopy(app.openapi())
     ave.install(app)
     AveAuth(VERIFIER).install(app)
     assert app.exception_handlers == handlers
+    assert app.user_middleware == middleware
+    assert app.openapi() == document
 
 
 def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
@@ -234,6 +245,106 @@ def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
         documented = ave.responses[reply.status_code]
         assert set(documented["headers"]) <= {name.title().replace("Www", "WWW") for name in reply.headers}
         assert Refusal.model_validate(reply.json(), strict=True, extra="forbid").error
+
+
+# --- the identity of the context ------------------------------------------------------------------------------------
+
+
+def context_subject() -> str | None:
+    """Who is current where no request is at hand, in one word."""
+    identity = current_identity.get()
+    return None if identity is None else identity.subject
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "with a thread of its own"])
+def test_a_view_and_what_runs_after_it_have_the_current_identity(app: FastAPI, kind: str) -> None:
+    """HTP-037: until the request ends, and not longer."""
+    seen: list[str | None] = []
+
+    def later() -> None:
+        seen.append(context_subject())
+
+    def chunks() -> Iterator[str]:
+        yield f"{context_subject()}"
+
+    def view(tasks: BackgroundTasks, _identity: Somebody) -> StreamingResponse:
+        tasks.add_task(later)
+        later()
+        return StreamingResponse(chunks())
+
+    async def view_async(tasks: BackgroundTasks, identity: Somebody) -> StreamingResponse:
+        return view(tasks, identity)
+
+    async def view_in_thread(tasks: BackgroundTasks, identity: Somebody) -> StreamingResponse:
+        return await run_in_threadpool(view, tasks, identity)
+
+    views = {"sync": view, "async": view_async, "with a thread of its own": view_in_thread}
+    app.add_api_route("/seen", views[kind])
+
+    async def ask() -> None:
+        # The application runs in the task of its client, which would keep whatever it left there.
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://app.test") as client:
+            assert (await client.get("/seen", headers=token())).text == "ada"
+            assert (await client.get("/seen")).text == "None"
+            with pytest.raises(ConfigurationError):
+                current_identity.get()
+
+    asyncio.run(ask())
+    assert seen == ["ada", "ada", None, None]
+
+
+def test_where_no_dependency_has_asked_nobody_is_current_and_asking_is_an_error(app: FastAPI) -> None:
+    app.add_api_route("/open", context_subject)
+    client = TestClient(app)
+
+    assert client.get("/me", headers=token()).json() == "ada"
+    with pytest.raises(ConfigurationError) as caught:
+        client.get("/open", headers=token())
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+def test_without_install_nobody_is_current_and_asking_is_an_error() -> None:
+    """HTP-037: FastAPI does not tell a dependency when a request ends, at a price that all could pay."""
+    app = make_app()
+
+    def ask(_identity: Me) -> str | None:
+        return context_subject()
+
+    app.add_api_route("/ask", ask)
+    with pytest.raises(ConfigurationError) as caught:
+        TestClient(app).get("/ask", headers=token())
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+def test_a_websocket_has_the_current_identity(app: FastAPI) -> None:
+    @app.websocket("/who")
+    async def who(websocket: WebSocket, _identity: Me) -> None:
+        await websocket.accept()
+        await websocket.send_text(f"{context_subject()}")
+        await websocket.close()
+
+    with TestClient(app).websocket_connect("/who", headers=token()) as websocket:
+        assert websocket.receive_text() == "ada"
+
+
+@pytest.mark.parametrize("in_front", ["the middleware", "install"])
+def test_of_middleware_and_dependency_the_last_to_decide_counts(in_front: str) -> None:
+    stranger = FakeIssuer("https://other.test")
+    auth = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+    app = FastAPI()
+
+    def endpoint(request: FastAPIRequest, _identity: Any = Security(auth.optional)) -> bool:  # noqa: ANN401, B008
+        return current_identity.get() is get_user_identity(request) is None
+
+    app.add_api_route("/", endpoint)
+    with stranger.verifier() as other:
+        if in_front == "install":
+            app.add_middleware(AveAuthMiddleware, verifier=other, required=True)
+        auth.install(app)
+        if in_front == "the middleware":
+            app.add_middleware(AveAuthMiddleware, verifier=other, required=True)
+
+        assert TestClient(app).get("/", headers=dict(bearer(stranger.token()))).json() is True
 
 
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
@@ -289,13 +400,41 @@ def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
     ],
 )
 def test_openapi_names_every_issuer_that_clients_can_discover(providers: list[Provider], urls: list[str]) -> None:
-    app = FastAPI(dependencies=[Security(AveAuth(Verifier(*providers), scheme_name="idToken"))])
+    auth = AveAuth(Verifier(*providers), scheme_name="idToken")
+    app = FastAPI(dependencies=[Security(auth)])
+    auth.install(app)
     app.add_api_route("/", lambda: None)
 
     schemes = app.openapi()["components"]["securitySchemes"]
 
     assert schemes.pop("idToken")["type"] == "http"
     assert [scheme["openIdConnectUrl"] for scheme in schemes.values()] == urls
+
+
+def test_openapi_of_other_operations_stays_as_it_is() -> None:
+    own = APIKeyHeader(name="X-Key", scheme_name="own")
+    app = FastAPI()
+    ave.install(app)
+    bare = deepcopy(app.openapi())
+    app.add_api_route("/open", lambda: None)
+    app.add_api_route("/keyed", lambda: None, dependencies=[Security(own)])
+    app.openapi_schema = None
+    keyed = deepcopy(app.openapi())
+    app.add_api_route("/both", lambda: None, dependencies=[Security(own), Security(ave)])
+    app.openapi_schema = None
+    paths = app.openapi()["paths"]
+
+    assert bare["paths"] == {}
+    assert set(keyed["components"]["securitySchemes"]) == {"own"}
+    assert {path: paths[path] for path in ("/open", "/keyed")} == keyed["paths"]
+    assert paths["/both"]["get"]["security"] == [{"own": []}, {"aveBearer": []}, {"aveOpenId": []}]
+
+
+def test_openapi_of_an_application_without_install_names_the_bearer_token_alone() -> None:
+    document = make_app().openapi()
+
+    assert set(document["components"]["securitySchemes"]) == {"aveBearer"}
+    assert document["paths"]["/me"]["get"]["security"] == [{"aveBearer": []}]
 
 
 # --- once in a request ----------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, jsonify, request, stream_with_context
+from flask import Blueprint, Flask, Response, copy_current_request_context, jsonify, request, stream_with_context
 from flask.views import MethodView
 from werkzeug.exceptions import Unauthorized
+from werkzeug.test import Client
 
 from aveverify import (
     AveVerifyError,
@@ -19,8 +21,10 @@ from aveverify import (
     Reason,
     Verifier,
     get_user_identity,
+    wsgi,
 )
-from aveverify._edge import IDENTITY_KEY
+from aveverify import current_identity as identity_of_context
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
@@ -194,6 +198,140 @@ def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, to
     with app.test_request_context():
         assert not current_identity  # type: ignore[truthy-bool]
     assert ave is not None
+
+
+# --- the identity of the context ------------------------------------------------------------------------------------
+
+
+def context_subject() -> str | None:
+    """Who is current where no request is at hand, in one word."""
+    identity = identity_of_context.get()
+    return None if identity is None else identity.subject
+
+
+def assert_nobody_serves() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        identity_of_context.get()
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_of_requests_within_each_other_the_innermost_counts(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037."""
+    app = new_app()
+    seen: list[str | None] = []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        with app.test_request_context(headers=bearer(tokens["other"])):
+            seen.append(context_subject())
+            with app.test_request_context():
+                seen.append(context_subject())
+        seen.append(context_subject())
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["grace", None, "ada"]
+    assert_nobody_serves()
+
+
+def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
+    """Whoever stands nearest to the view has decided last, and `get_user_identity` says the same."""
+    issuer = FakeIssuer("https://front.test")
+    app = new_app()
+    AveAuth(app, shared_verifier, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+    app.add_url_rule("/", "view", lambda: f"{identity_of_context.get()} {get_user_identity(request)}")
+    app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, issuer.verifier(), required=True)  # type: ignore[method-assign]
+
+    assert get(app, issuer.token(sub="ada")).text == "None None"
+
+
+def test_a_request_that_a_middleware_serves_within_a_view_is_its_own(
+    app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    seen: list[str | None] = []
+    other = Flask("other")
+    other.add_url_rule("/", "view", lambda: f"{context_subject()}")
+    other.wsgi_app = wsgi.AveAuthMiddleware(other.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    def bare(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+        seen.append(context_subject())
+        return other.wsgi_app(environ, start_response)  # type: ignore[return-value]
+
+    @app.get("/")
+    @ave.required
+    def view() -> str:
+        inner = wsgi.AveAuthMiddleware(bare, shared_verifier, required=True)
+        answer = Client(inner).get("/", headers=bearer(tokens["other"]))
+        seen.extend([answer.text, context_subject()])
+        return "seen"
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["grace", "grace", "ada"]
+
+
+def test_an_application_without_the_extension_has_no_current_identity(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    @app.get("/")
+    @ave.required
+    def view() -> str:
+        with new_app().test_request_context(headers=bearer(tokens["good"])):
+            assert_nobody_serves()
+        return context_subject() or "nobody"
+
+    assert get(app, tokens["good"]).text == "ada"
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_a_thread_with_flasks_context_has_the_identity_too(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    app = new_app()
+    seen: list[str | None] = []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        thread = Thread(target=copy_current_request_context(lambda: seen.append(context_subject())))
+        thread.start()
+        thread.join()
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["ada"]
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037."""
+    app = new_app()
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> Response:
+        def chunks() -> Iterator[str]:
+            yield "hello "
+            yield context_subject() or "nobody"
+
+        return Response(stream_with_context(chunks()))
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "hello ada"
+    assert_nobody_serves()
 
 
 # --- views ----------------------------------------------------------------------------------------------------------

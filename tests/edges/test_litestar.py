@@ -14,7 +14,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.testing import TestClient
 
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Provider, Reason, Verifier, current_identity
-from aveverify._edge import GATE_KEY, IDENTITY_KEY
+from aveverify._edge import GATE_KEY
+from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.litestar import (
     _MARK,

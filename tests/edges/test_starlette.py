@@ -17,8 +17,16 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from aveverify import Identity, InvalidTokenError, Reason, Verifier, current_identity, get_user_identity
-from aveverify._edge import IDENTITY_KEY, Deferred
+from aveverify import (
+    ConfigurationError,
+    Identity,
+    InvalidTokenError,
+    Reason,
+    Verifier,
+    current_identity,
+    get_user_identity,
+)
+from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, RefusedUser
 from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
@@ -377,6 +385,21 @@ def test_code_without_a_request_knows_who_it_is(shared_verifier: Verifier, token
 
     client = client_of(with_middleware(shared_verifier, required=True), routes=[Route("/", endpoint)])
     assert client.get("/", headers=dict(bearer(tokens["good"]))).text == "ada"
+
+
+def test_behind_the_backend_nobody_is_current_and_asking_is_an_error(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-037: Starlette does not say when a request ends, so whoever comes next would see the identity of this."""
+
+    async def endpoint(request: StarletteRequest) -> PlainTextResponse:
+        assert get_user_identity(request) is not None
+        current_identity.get()
+        raise NotImplementedError
+
+    client = client_of(with_backend(shared_verifier, required=True), routes=[Route("/", endpoint)])
+    with pytest.raises(ConfigurationError):
+        client.get("/", headers=dict(bearer(tokens["good"])))
 
 
 def test_a_request_of_starlette_is_anonymous_by_starlettes_own_class(shared_verifier: Verifier) -> None:

@@ -1,0 +1,128 @@
+"""Whose request it is: where the identity stands, and how a view asks for it, with its request at hand or without.
+
+Knows no framework and decides nothing: edges put the outcome there. HTTP-06; HTTP-09.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from typing import Any, Final, NamedTuple
+
+from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.identity import Identity
+
+# The one place in a scope or environ that counts; overwritten at every request (HTP-010).
+IDENTITY_KEY: Final = "aveverify.identity"
+# Where the scope of an accepted WebSocket holds its `LiveConnection`.
+LIVE_KEY: Final = "aveverify.live"
+
+
+class Deferred(NamedTuple):
+    """A refusal that waits until somebody asks for the identity (`on_invalid="defer"`, HTTP-09)."""
+
+    error: AveVerifyError
+
+
+class Pending(NamedTuple):
+    """An identity that is looked for when somebody first asks for it, by the edges that verify lazily."""
+
+    ask: Callable[[], Identity | None]
+
+
+class LiveIdentity:
+    """Whose WebSocket it is at this moment: a new token may change that after it was accepted."""
+
+    __slots__ = ("identity",)
+
+    def __init__(self, identity: Identity | None) -> None:
+        self.identity = identity
+
+
+def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a request of any framework
+    """Return who makes this request, as `ctx.auth.getUserIdentity()` does in Convex.
+
+    Args:
+        request: A request or WebSocket with a `scope` or an `environ`, or one of these themselves.
+
+    Returns:
+        The identity, or None for an anonymous request.
+
+    Raises:
+        InvalidTokenError: The token was refused, and the middleware defers refusals.
+        InsufficientScopeError: The token lacks a scope, and the middleware defers refusals.
+        KeysUnavailableError: The keys could not be had, and the middleware defers refusals.
+        ConfigurationError: No middleware ran: a forgotten middleware must not look like an anonymous user.
+
+    Source: HTTP-06; HTTP-09.
+    """
+    carrier = carrier_of(request)
+    try:
+        found = carrier[IDENTITY_KEY]
+        live = carrier.get(LIVE_KEY)
+    except (AttributeError, KeyError, TypeError):
+        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request") from None
+    if isinstance(live, LiveIdentity):
+        return live.identity
+    if found is None or isinstance(found, Identity):
+        return found
+    if isinstance(found, Deferred):
+        # Whoever asks twice must not get a longer traceback each time.
+        raise found.error.with_traceback(None)
+    if isinstance(found, Pending):
+        return found.ask()
+    raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request")
+
+
+def carrier_of(request: Any) -> Any:  # noqa: ANN401 - a request of any framework, and its scope or environ
+    """Return the scope or environ of a request; the argument itself where it has neither."""
+    carrier = getattr(request, "scope", None)
+    return getattr(request, "environ", request) if carrier is None else carrier
+
+
+class CurrentIdentity:
+    """Who makes the request that is served here, for code that has no request at hand: `current_identity.get()`.
+
+    It follows the context of the request: tasks see the identity of the request that began them, and after the
+    request, or where no edge of this package serves it, asking is an error. Of requests within each other, the
+    innermost counts.
+    """
+
+    __slots__ = ("_finders", "enter", "entered", "leave")
+
+    def __init__(self) -> None:
+        carrier: ContextVar[Any] = ContextVar("aveverify.current_identity", default=None)
+        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began; and
+        # what is served, if anything. The variable's own methods, because a call in between would cost every request.
+        self.enter: Final[Callable[[Any], Token[Any]]] = carrier.set
+        self.leave: Final[Callable[[Token[Any]], None]] = carrier.reset
+        self.entered: Final[Callable[[], Any]] = carrier.get
+        self._finders: list[Callable[[Any], Any]] = []
+
+    def look_in(self, finder: Callable[[Any], Any]) -> None:
+        """Let a framework say which request it serves, where it keeps that in a context of its own.
+
+        Its edge need not enter and leave every request then; the finder is called when somebody asks.
+
+        Args:
+            finder: Given what was entered last, or None; returns the scope or environ that counts, which is what it
+                was given where the framework has no say.
+        """
+        self._finders.append(finder)
+
+    def get(self) -> Identity | None:
+        """Return the identity as `get_user_identity` does for the request; None for an anonymous one.
+
+        Raises:
+            ConfigurationError: No edge serves a request in this context.
+            InvalidTokenError: As `get_user_identity`; so do the two that follow.
+            InsufficientScopeError: As `get_user_identity`.
+            KeysUnavailableError: As `get_user_identity`.
+        """
+        carrier = self.entered()
+        for find in self._finders:
+            carrier = find(carrier)
+        return get_user_identity(carrier)
+
+
+current_identity: Final = CurrentIdentity()
