@@ -1,4 +1,4 @@
-"""The real nginx and Caddy with the files of deploy/, `aveverify serve`, and a service that says what it got."""
+"""The real nginx, Caddy and Envoy with the files of deploy/, `aveverify serve`, and a service behind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.deploy.stage import RunProxy, Stage, open_stage, run_caddy, run_nginx
+from tests.deploy.stage import (
+    RunProxy,
+    Setting,
+    Stage,
+    find_program,
+    open_stage,
+    run_caddy,
+    run_envoy,
+    run_nginx,
+)
 from tests.deploy.upstream import serve_upstream
 from tests.processes import free_port
 from tests.raw_http import Answer, ask, bearer, exchange, request
 
-PROXIES = {"nginx": run_nginx, "caddy": run_caddy}
+PROXIES = {"nginx": run_nginx, "caddy": run_caddy, "envoy": run_envoy}
 # Each spelling that a server behind the proxy might read as one of our headers.
 SPOOFS = [
     b"X-Ave-Subject: mallory",
@@ -35,10 +44,11 @@ SPOOFS = [
 ]
 
 
-@pytest.fixture(scope="module", params=list(PROXIES.values()), ids=list(PROXIES))
+@pytest.fixture(scope="module", params=list(PROXIES))
 def run_proxy(request: pytest.FixtureRequest) -> RunProxy:
-    chosen: RunProxy = request.param
-    return chosen
+    # Here, so that nothing else is started for a proxy that is missing.
+    find_program(request.param)
+    return PROXIES[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,9 @@ def check_nobody_came_in(stage: Stage, answer: Answer, status: int) -> None:
 def _nothing_received(request: pytest.FixtureRequest) -> None:
     for name in ("stage", "open_to_all"):
         if name in request.fixturenames:
-            request.getfixturevalue(name).upstream.received.clear()
+            upstream = request.getfixturevalue(name).upstream
+            upstream.received.clear()
+            upstream.targets.clear()
 
 
 def test_an_accepted_request_reaches_the_service_with_the_identity(stage: Stage) -> None:
@@ -102,6 +114,18 @@ def test_missing_credentials_are_answered_with_a_challenge(stage: Stage) -> None
     assert answer.values("www-authenticate") == ['Bearer realm="here"']
     assert answer.values("cache-control") == ["no-store"]
     assert json.loads(answer.body)["error"] == "unauthorized"
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"], ids=bytes.decode)
+def test_no_method_comes_in_without_a_token(stage: Stage, method: bytes) -> None:
+    """HTP-011."""
+    refused = ask(stage.port, method=method)
+    check_nobody_came_in(stage, refused, 401)
+    assert refused.values("www-authenticate") == ['Bearer realm="here"']
+
+    accepted = ask(stage.port, bearer(stage.issuer.token()), method=method)
+    assert accepted.status == 200
+    assert stage.upstream.targets == [f"{method.decode()} /"]
 
 
 @pytest.mark.parametrize("flaw", ["expired", "bad_signature", "unknown_key", "wrong_audience", "alg_none"])
@@ -202,20 +226,30 @@ def test_a_body_reaches_the_service_and_nobody_else(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "upgrade", [(), (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x")], ids=["POST", "upgrade"]
+    ("lines", "body"),
+    [
+        pytest.param((b"Content-Length: 5",), b"12345", id="length"),
+        pytest.param((b"Transfer-Encoding: chunked",), b"5\r\n12345\r\n0\r\n\r\n", id="chunked"),
+        pytest.param(
+            (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x", b"Content-Length: 5"),
+            b"12345",
+            id="upgrade",
+        ),
+    ],
 )
-def test_the_question_is_a_get_without_body_and_upgrade(
-    run_proxy: RunProxy, tmp_path: Path, upgrade: tuple[bytes, ...]
+def test_the_question_has_no_path_no_query_no_body_and_no_upgrade(
+    run_proxy: RunProxy, tmp_path: Path, lines: tuple[bytes, ...], body: bytes
 ) -> None:
     """HTP-039, HTP-040: asked of a service that says what it was asked."""
     with serve_upstream() as asked, serve_upstream() as upstream:
         port = free_port()
-        with run_proxy(port, asked.port, upstream.port, tmp_path):
-            lines = (b"Authorization: Bearer token", b"Content-Length: 5", *upgrade)
-            exchange(port, request(*lines, method=b"POST", target=b"/x?access_token=y") + b"12345")
+        with run_proxy(Setting(port, asked.port, upstream.port, tmp_path)):
+            head = request(b"Authorization: Bearer token", *lines, method=b"POST", target=b"/x?access_token=y")
+            exchange(port, head + body)
 
     (question,) = [{name.lower(): value for name, value in pairs} for pairs in asked.received]
-    assert asked.targets == ["GET /auth"]
+    # Envoy asks with the method of the request; the service looks at none.
+    assert asked.targets == ["POST /auth" if run_proxy is run_envoy else "GET /auth"]
     assert question["authorization"] == "Bearer token"
     assert question.get("content-length", "0") == "0"
     assert not {"transfer-encoding", "upgrade", "expect"} & question.keys()
