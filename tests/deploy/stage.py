@@ -21,6 +21,9 @@ from tests.processes import ROOT, Program, free_port, python, running
 
 DEPLOY = ROOT / "deploy"
 
+# What a file shows for paths that need no credentials: a comment below this sentence.
+_EXAMPLE = re.compile(r"(is decided here[^\n]*:\n)((?:[ \t]*#[^\n]*\n)+)")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -31,12 +34,14 @@ class Setting:
         auth: The port of the service that it asks.
         upstream: The port of the service behind it.
         folder: A folder of its own.
+        opens_healthz: Whether the lines are in force that the file shows for what needs no credentials.
     """
 
     proxy: int
     auth: int
     upstream: int
     folder: Path
+    opens_healthz: bool = False
 
     def read(self, name: str) -> str:
         """Read a file of deploy/, with these ports."""
@@ -44,6 +49,8 @@ class Setting:
         for written, wanted in ((8080, self.proxy), (4180, self.auth), (3000, self.upstream)):
             # In an address, or as a value of YAML.
             text = re.sub(rf"(:|port_value: ){written}\b", rf"\g<1>{wanted}", text)
+        if self.opens_healthz:
+            text = _EXAMPLE.sub(lambda found: found[1] + re.sub(r"(?m)^([ \t]*)# ?", r"\1", found[2]), text)
         return text
 
 
@@ -139,7 +146,9 @@ class Stage:
 
 
 @contextmanager
-def open_stage(run_proxy: RunProxy, folder: Path, *options: str, asks_nobody: bool = False) -> Iterator[Stage]:
+def open_stage(
+    run_proxy: RunProxy, folder: Path, *options: str, asks_nobody: bool = False, opens_healthz: bool = False
+) -> Iterator[Stage]:
     """Start everything; with `asks_nobody` the proxy asks at a port on which nobody listens."""
     issuer, lost = FakeIssuer(clock=SystemClock()), FakeIssuer(f"http://127.0.0.1:{free_port()}", clock=SystemClock())
     with issuer.serve(), serve_upstream() as upstream:
@@ -149,5 +158,5 @@ def open_stage(run_proxy: RunProxy, folder: Path, *options: str, asks_nobody: bo
         with run_serve(folder, "--auth-config", str(config), *options) as (serve, auth, _):
             port = free_port()
             asked = free_port() if asks_nobody else auth
-            with run_proxy(Setting(port, asked, upstream.port, folder)) as proxy:
+            with run_proxy(Setting(port, asked, upstream.port, folder, opens_healthz)) as proxy:
                 yield Stage(port, upstream, serve, proxy, issuer, lost)

@@ -63,6 +63,12 @@ def open_to_all(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -
         yield stage
 
 
+@pytest.fixture(scope="module")
+def with_healthz(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with open_stage(run_proxy, tmp_path_factory.mktemp("healthz"), opens_healthz=True) as stage:
+        yield stage
+
+
 def seen(answer: Answer) -> dict[str, str]:
     """What the service behind the proxy received, by names as a careless server reads them."""
     assert answer.status == 200, answer
@@ -78,7 +84,7 @@ def check_nobody_came_in(stage: Stage, answer: Answer, status: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_received(request: pytest.FixtureRequest) -> None:
-    for name in ("stage", "open_to_all"):
+    for name in ("stage", "open_to_all", "with_healthz"):
         if name in request.fixturenames:
             upstream = request.getfixturevalue(name).upstream
             upstream.received.clear()
@@ -301,6 +307,50 @@ def test_a_preflight_passes_as_anonymous(stage: Stage) -> None:
 def test_what_only_looks_like_a_preflight_needs_a_token(stage: Stage, method: bytes, lines: tuple[bytes, ...]) -> None:
     """HTP-011, HTP-027: what a client says about its request is not believed."""
     check_nobody_came_in(stage, ask(stage.port, *lines, method=method), 401)
+
+
+# --- what needs no credentials --------------------------------------------------------------------------------------
+
+
+def test_an_open_path_is_answered_without_credentials_and_without_what_the_client_claims(with_healthz: Stage) -> None:
+    answer = ask(with_healthz.port, *SPOOFS, target=b"/healthz")
+
+    assert answer.status == 200
+    assert b"mallory" not in answer.body
+    assert ask(with_healthz.port).status == 401
+    assert with_healthz.upstream.targets == ["GET /healthz"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"//healthz",
+        b"/healthz/../admin",
+        b"/healthz/%2e%2e/admin",
+        b"/healthz%2f..%2fadmin",
+        b"/healthz;x/admin",
+        b"/healthzadmin",
+        b"/healthz/",
+        b"/healthz/admin",
+        b"/HEALTHZ",
+        b"/healthz%00/admin",
+        b"/%68ealthz/../admin",
+        b"/healthz\\..\\admin",
+        b"/a%ff",
+        b"/admin/../healthz",
+        b"/admin/%2e%2e/healthz",
+        b"/admin%2f..%2fhealthz",
+        b"/admin/..%2fhealthz",
+        b"/admin;/../healthz",
+    ],
+    ids=bytes.decode,
+)
+def test_no_other_path_comes_in_by_way_of_an_open_one(with_healthz: Stage, target: bytes) -> None:
+    """HTP-012 to HTP-024: what reaches the service is the path that was let in, not another spelling of it."""
+    answer = ask(with_healthz.port, target=target)
+
+    assert answer.status in ((200,) if with_healthz.upstream.received else (400, 401))
+    assert set(with_healthz.upstream.targets) <= {"GET /healthz"}
 
 
 # --- WebSockets -----------------------------------------------------------------------------------------------------
