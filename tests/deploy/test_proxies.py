@@ -175,6 +175,22 @@ def test_identity_headers_of_a_client_do_not_come_through(stage: Stage, open_to_
     assert b"mallory" not in anonymous.body
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param((b"Connection: X-Ave-Subject, x-ave-token-identifier,X-Ave-Identity",), id="one line"),
+        pytest.param((b"Connection: keep-alive", b"Connection: x-ave-token-identifier, close"), id="two lines"),
+    ],
+)
+def test_a_client_cannot_have_its_identity_taken_out(stage: Stage, lines: tuple[bytes, ...]) -> None:
+    """RFC 9110 §7.6.1: what Connection names is left out on the way, but not what the proxy itself added."""
+    headers = seen(ask(stage.port, *lines, bearer(stage.issuer.token(sub="ada"))))
+
+    assert headers["x-ave-subject"] == "ada"
+    assert headers["x-ave-token-identifier"] == f"{stage.issuer.issuer}|ada"
+    assert headers["x-ave-identity"]
+
+
 def test_anonymous_visitors_have_empty_identity_headers(open_to_all: Stage) -> None:
     headers = seen(ask(open_to_all.port))
 
