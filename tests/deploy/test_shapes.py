@@ -1,7 +1,7 @@
 """Traefik's and Envoy's files: read as data, and their documented questions put to the service by hand.
 
-Neither proxy is run here. What a file must say is checked, and then what the proxy
-does with it according to its documentation is played through: which headers it sends, and which it copies back.
+Neither proxy is run here: that is for test_proxies.py, where they are found. What a file must say is checked, and then
+what the proxy does with it according to its documentation: which headers it sends, and which it copies back.
 """
 
 from __future__ import annotations
@@ -130,11 +130,11 @@ def test_envoy_fails_closed_and_sends_no_body(envoy_filters: dict[str, Any]) -> 
     assert "with_request_body" not in ext_authz
     asked = {pattern["exact"] for pattern in ext_authz["allowed_headers"]["patterns"]}
     assert asked == {"sec-websocket-key", "sec-websocket-protocol"}
-    assert ext_authz["http_service"]["path_prefix"] == "/auth"
+    assert ext_authz["http_service"]["path_override"] == "/auth"
 
 
 def test_envoy_takes_out_what_a_client_sent_before_it_asks(envoy_filters: dict[str, Any]) -> None:
-    """HTP-008, HTP-009: names with underscores are refused altogether."""
+    """HTP-008, HTP-009: names with underscores are taken out altogether."""
     names = list(envoy_filters)
     removed = envoy_filters["envoy.filters.http.header_mutation"]["mutations"]["request_mutations"]
     authorization = envoy_filters["envoy.filters.http.ext_authz"]["http_service"]["authorization_response"]
@@ -143,20 +143,19 @@ def test_envoy_takes_out_what_a_client_sent_before_it_asks(envoy_filters: dict[s
     assert names.index("envoy.filters.http.header_mutation") < names.index("envoy.filters.http.ext_authz")
     assert {each["remove"] for each in removed} == copied == {name.lower() for name in IDENTITY_HEADERS}
     protocol = envoy_filters["manager"]["common_http_protocol_options"]
-    assert protocol["headers_with_underscores_action"] == "REJECT_REQUEST"
+    assert protocol["headers_with_underscores_action"] == "DROP_HEADER"
 
 
-@pytest.mark.parametrize("path", ["/", "/api/me?access_token=x", "/healthz", "/metrics", "//x"])
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
-def test_envoy_asks_with_any_method_and_path_and_gets_the_same_answer(
-    verifier: Verifier, issuer: FakeIssuer, method: str, path: str
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
+def test_envoy_asks_with_any_method_and_gets_the_same_answer(
+    verifier: Verifier, issuer: FakeIssuer, method: str
 ) -> None:
-    """HTP-011 to HTP-027: ext_authz asks with the method of the request, and with its path behind the prefix."""
+    """HTP-011 to HTP-027: ext_authz asks with the method of the request."""
     client = TestClient(make_app(verifier))
     token = {"Authorization": f"Bearer {issuer.token(sub='ada')}"}
 
-    assert client.request(method, f"/auth{path}").status_code == 401
-    assert client.request(method, f"/auth{path}", headers=token).headers["X-Ave-Subject"] == "ada"
+    assert client.request(method, "/auth").status_code == 401
+    assert client.request(method, "/auth", headers=token).headers["X-Ave-Subject"] == "ada"
 
 
 def test_envoy_passes_challenge_and_retry_after_on(envoy_filters: dict[str, Any]) -> None:

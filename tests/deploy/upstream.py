@@ -30,6 +30,11 @@ class Upstream:
     received: list[list[tuple[str, str]]] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.received.clear()
+        self.targets.clear()
+
 
 @contextmanager
 def serve_upstream() -> Iterator[Upstream]:
@@ -53,9 +58,11 @@ def serve_upstream() -> Iterator[Upstream]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-        do_POST = do_OPTIONS = do_GET  # noqa: N815 - the base class looks for these
+        # The base class looks for these.
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
 
         def _upgrade(self) -> None:
             key = self.headers["Sec-WebSocket-Key"] + _GUID
