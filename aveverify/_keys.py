@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _FOREVER: Final = float("inf")
 # Threads of flights: the one under way, and those that were given up and have not come back.
 _MAX_ALOFT: Final = 3
+_REFUSED: Final = Decision(Action.REFUSE)
 # How long closing a verifier waits for a flight; one that hangs must not hang the end of a process.
 _FINISH_SECONDS: Final = 0.5
 
@@ -80,6 +81,8 @@ class KeySource:
         self._thread: Thread | None = None
         # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
         self._told_until = dict.fromkeys(self.refusals, 0.0)
+        # In which state a budget was last found spent.
+        self._spent_in: dict[Need, CacheState] = {}
         self._told_stale = False
         key_set_url = harvester.address.key_set_url
         if key_set_url is not None and is_data_url(key_set_url):
@@ -125,6 +128,10 @@ class KeySource:
             if patient and self.state.snapshot is not seen:
                 # A flight has landed since: what was missing may be there, and another look costs nothing.
                 return Decision(Action.WAIT), LANDED
+            if patient and at < self._told_until.get(need, 0.0) and self._spent_in.get(need) is self.state:
+                # Nothing has changed since: a flood of bad tokens must cost little.
+                self.refusals[need] += 1
+                return _REFUSED, LANDED
             events = self._expire(at)
             decision = decide(self.state, self._policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
@@ -134,6 +141,8 @@ class KeySource:
                 self._aloft += 1
             elif decision.action is Action.REFUSE and decision.retry_after_seconds:
                 events += self._count_refusal(need, decision.retry_after_seconds, at)
+                if self.state.flight is None:
+                    self._spent_in[need] = self.state
             landing = self._landing
         for event in events:
             self._tell(event)

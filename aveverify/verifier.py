@@ -175,7 +175,12 @@ class Verifier:
             KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
             TypeError: The token is neither str nor bytes.
         """
-        data = token_bytes(token, self._max_token_bytes)
+        # What nearly every token is; `token_bytes` has the questions of all others.
+        data = (
+            token.encode()
+            if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
+            else token_bytes(token, self._max_token_bytes)
+        )
         known = self._recall(data)
         if known is not None:
             return known
@@ -202,7 +207,12 @@ class Verifier:
             KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
             TypeError: The token is neither str nor bytes.
         """
-        data = token_bytes(token, self._max_token_bytes)
+        # What nearly every token is; `token_bytes` has the questions of all others.
+        data = (
+            token.encode()
+            if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
+            else token_bytes(token, self._max_token_bytes)
+        )
         known = self._recall(data)
         if known is not None:
             return known

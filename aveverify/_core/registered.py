@@ -63,9 +63,6 @@ def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
 
     Source: PRE-01; ENC-043; ENC-047.
     """
-    # What nearly every token is; the questions below are those of all others.
-    if type(token) is str and len(token) <= max_token_bytes and token.isascii():
-        return token.encode()
     if not isinstance(token, (str, bytes)):
         message = f"a token is str or bytes, not {type(token).__name__}"
         raise TypeError(message)

@@ -484,6 +484,25 @@ class TestEvents:
         assert [(event.budget, event.retry_after_seconds) for event in spent] == [("unknown_key", 30.0)] * 2
         assert verifier.status().providers[0].unknown_key_refusals == 36
 
+    def test_a_budget_that_is_spent_blames_no_token_once_the_issuer_is_down(
+        self, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        """A rotation during an outage must not log everyone out, however many were refused before."""
+        policy = CachePolicy(unknown_key_window_seconds=2 * FRESH)
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, cache_policy=policy)
+        verifier.verify(issuer.token())
+        stranger = issuer.token(header={"kid": "stranger"})
+        for _ in range(5):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(stranger)
+        issuer.go_down()
+        clock.tick(seconds=FRESH - 1)
+        assert verifier.verify(issuer.token()).subject
+        settle(verifier)
+        with pytest.raises(KeysUnavailableError):
+            verifier.verify(stranger)
+        assert verifier.status().providers[0].unknown_key_refusals == 3
+
     def test_a_listener_that_raises_is_logged_and_harms_nobody(
         self, issuer: FakeIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
