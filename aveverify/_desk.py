@@ -12,7 +12,8 @@ from aveverify.errors import KeysUnavailableError
 if TYPE_CHECKING:
     from aveverify._core.judge import Entry, Wait
     from aveverify._core.selection import ProviderTable
-    from aveverify._keys import KeyEngine, KeySource
+    from aveverify._key_source import KeySource
+    from aveverify._keys import KeyEngine
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3

@@ -10,7 +10,7 @@ from aveverify._core.key_cache import Need, Snapshot
 from aveverify.status import ProviderStatus, State
 
 if TYPE_CHECKING:
-    from aveverify._keys import KeySource
+    from aveverify._key_source import KeySource
     from aveverify.cache_policy import CachePolicy
     from aveverify.provider import Provider
 

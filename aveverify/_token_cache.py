@@ -15,7 +15,7 @@ from aveverify._fork import renew_after_fork
 if TYPE_CHECKING:
     from aveverify._core.judge import Verdict
     from aveverify._desk import Desk
-    from aveverify._keys import KeySource
+    from aveverify._key_source import KeySource
     from aveverify.clock import Clock
     from aveverify.identity import Identity
 

@@ -20,7 +20,8 @@ from aveverify._core.key_cache import Need
 from aveverify._core.registered import token_bytes
 from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
-from aveverify._keys import KeyEngine, KeySource
+from aveverify._key_source import KeySource
+from aveverify._keys import KeyEngine
 from aveverify._report import describe_source
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config

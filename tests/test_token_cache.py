@@ -11,7 +11,7 @@ import pytest
 
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
 from aveverify._core.judge import Verdict
-from aveverify._keys import KeySource
+from aveverify._key_source import KeySource
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
 from tests.core.making import (
     ISSUER,
