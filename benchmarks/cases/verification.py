@@ -49,10 +49,22 @@ def make_suite(corpus: Corpus, peers: tuple[str, ...]) -> Suite:
         suite.cases.append(Case("limit", name, "sha256", digest, tokens, baselines_of(name)))
         for contestant in (OURS, *contestants):
             add_cold(suite, corpus, name, contestant)
+    add_other_backend(suite, corpus)
     suite.cases += [*policies(corpus), *entries(corpus), *warm(corpus), *refusals(corpus)]
     for contestant in contestants:
         suite.cases += peer_refusals(corpus, contestant)
     return suite
+
+
+def add_other_backend(suite: Suite, corpus: Corpus) -> None:
+    """The bare check with another backend than `cryptography`'s; or a row that says why not."""
+    try:
+        from benchmarks.contestants.aws_lc import make_aws_lc  # noqa: PLC0415 - has no wheel for every machine
+    except ImportError as error:
+        suite.absent.append(Absent(f"limit | {MAIN} | AWS-LC", f"not measured: {error.name} is not installed here"))
+        return
+    check, signatures = make_aws_lc(corpus, MAIN)
+    suite.cases.append(Case("limit", MAIN, "AWS-LC", check, signatures, baselines_of(MAIN)))
 
 
 def add_cold(suite: Suite, corpus: Corpus, name: str, contestant: Contestant) -> None:
