@@ -83,21 +83,28 @@ def carrier_of(request: Any) -> Any:  # noqa: ANN401 - a request of any framewor
 class CurrentIdentity:
     """Who makes the request that is served here, for code that has no request at hand: `current_identity.get()`.
 
-    It follows the context of the request: tasks see the identity of the request that began them, and after the
-    request, or where no edge of this package serves it, asking is an error. Of requests within each other, the
-    innermost counts.
+    It follows the context of the request: tasks see the identity of the request that began them for as long as that is
+    served. After the request, or where no edge of this package serves it, asking is an error. Of requests within each
+    other, the innermost counts.
     """
 
-    __slots__ = ("_finders", "enter", "entered", "leave")
+    __slots__ = ("_finders", "_served", "enter", "leave")
 
     def __init__(self) -> None:
-        carrier: ContextVar[Any] = ContextVar("aveverify.current_identity", default=None)
-        # For the edges, around every request: begins to serve a scope or an environ, and ends what that began; and
-        # what is served, if anything. The variable's own methods, because a call in between would cost every request.
-        self.enter: Final[Callable[[Any], Token[Any]]] = carrier.set
-        self.leave: Final[Callable[[Token[Any]], None]] = carrier.reset
-        self.entered: Final[Callable[[], Any]] = carrier.get
+        self._served: ContextVar[list[Any]] = ContextVar("aveverify.current_identity")
+        # For the edges, around every request: `enter` begins to serve a scope or an environ, which stands alone in a
+        # list, and `leave` ends what that began. At the end of the request the edge empties the list, too: a context
+        # is copied, into tasks that go on and, by uvicorn, into the next request of a connection, and no copy may know
+        # this user any longer. The variable's own methods: a call in between would cost every request.
+        self.enter: Final[Callable[[list[Any]], Token[list[Any]]]] = self._served.set
+        self.leave: Final[Callable[[Token[list[Any]]], None]] = self._served.reset
         self._finders: list[Callable[[Any], Any]] = []
+
+    def entered(self) -> Any:  # noqa: ANN401 - a scope or an environ
+        """Return what is served here, as it was entered; None where nothing is."""
+        # A copy: another thread may empty it meanwhile.
+        served = self._served.get([])[:1]
+        return served[0] if served else None
 
     def look_in(self, finder: Callable[[Any], Any]) -> None:
         """Let a framework say which request it serves, where it keeps that in a context of its own.

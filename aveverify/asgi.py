@@ -88,11 +88,12 @@ class AveAuthMiddleware:
             inner[IDENTITY_KEY] = state["identity"] = known
             inner[GATE_KEY] = self._gate
             inner["state"] = state
-            token = current_identity.enter(inner)
+            token = current_identity.enter(served := [inner])
             try:
                 await self._app(inner, receive, send)
             finally:
                 current_identity.leave(token)
+                served.clear()
             return
         kind = scope["type"]
         if kind not in ("http", "websocket"):
@@ -120,11 +121,12 @@ class AveAuthMiddleware:
         if isinstance(found, Deferred):
             del state["identity"]
         inner[GATE_KEY], inner["state"] = self._gate, state
-        token = current_identity.enter(inner)
+        token = current_identity.enter(served := [inner])
         try:
             await self._app(inner, receive, send)
         finally:
             current_identity.leave(token)
+            served.clear()
 
     async def _serve_live(self, found: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""

@@ -331,11 +331,12 @@ class _InContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = current_identity.enter(scope)
+        token = current_identity.enter(served := [scope])
         try:
             await self._app(scope, receive, send)
         finally:
             current_identity.leave(token)
+            served.clear()
 
 
 async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:

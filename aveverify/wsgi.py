@@ -91,15 +91,17 @@ class AveAuthMiddleware:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve with `current_identity`, also while the application's iterable is run through."""
-        token = current_identity.enter(environ)
+        token = current_identity.enter(served := [environ])
+        runs_on = False
         try:
             chunks = self._app(environ, start_response)
+            # Nothing of the application runs later behind a list or a file, and servers send these faster as they are.
+            runs_on = not isinstance(chunks, (list, tuple)) and not _is_file(chunks, environ)
         finally:
             current_identity.leave(token)
-        # Nothing of the application runs later behind a list or a file, and servers send these faster as they are.
-        if isinstance(chunks, (list, tuple)) or _is_file(chunks, environ):
-            return chunks
-        return _ChunksInContext(chunks, environ)
+            if not runs_on:
+                served.clear()
+        return _ChunksInContext(chunks, served) if runs_on else chunks
 
     def _watch(self, deferred: Deferred, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request whose refusal is deferred: answer with it if it escapes before the response began."""
@@ -153,16 +155,16 @@ class _WatchedChunks:
 class _ChunksInContext:
     """The application's iterable; `current_identity` is that of its request while it runs, and only then."""
 
-    __slots__ = ("_environ", "_given")
+    __slots__ = ("_given", "_served")
 
-    def __init__(self, given: Iterable[bytes], environ: WSGIEnvironment) -> None:
+    def __init__(self, given: Iterable[bytes], served: list[WSGIEnvironment]) -> None:
         self._given = given
-        self._environ = environ
+        self._served = served
 
     def __iter__(self) -> Iterator[bytes]:
         # A generator, because Python resumes one faster than it calls a method.
-        enter, leave, environ = current_identity.enter, current_identity.leave, self._environ
-        token = enter(environ)
+        enter, leave, served = current_identity.enter, current_identity.leave, self._served
+        token = enter(served)
         try:
             chunks = iter(self._given)
             chunk = next(chunks, _END)
@@ -170,20 +172,21 @@ class _ChunksInContext:
             leave(token)
         while chunk is not _END:
             yield chunk
-            token = enter(environ)
+            token = enter(served)
             try:
                 chunk = next(chunks, _END)
             finally:
                 leave(token)
 
     def close(self) -> None:
-        """Close the application's iterable, if it can be closed."""
-        if hasattr(self._given, "close"):
-            token = current_identity.enter(self._environ)
-            try:
+        """Close the application's iterable, if it can be closed: the end of the request."""
+        token = current_identity.enter(self._served)
+        try:
+            if hasattr(self._given, "close"):
                 self._given.close()
-            finally:
-                current_identity.leave(token)
+        finally:
+            current_identity.leave(token)
+            self._served.clear()
 
 
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:

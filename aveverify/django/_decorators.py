@@ -87,13 +87,14 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         refusal = admit(request, visit)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(request)
+        token = current_identity.enter(served := [request])
         try:
             return view(request, *args, **kwargs)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
             current_identity.leave(token)
+            served.clear()
 
     return checked
 
@@ -106,13 +107,14 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         refusal = admit(request, visit)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(request)
+        token = current_identity.enter(served := [request])
         try:
             return await view(request, *args, **kwargs)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
             current_identity.leave(token)
+            served.clear()
 
     return checked
 

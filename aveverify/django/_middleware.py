@@ -59,11 +59,12 @@ class AveAuthMiddleware:
         refusal = _admit(request, visit)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(request)
+        token = current_identity.enter(served := [request])
         try:
             return self._get_response(request)
         finally:
             current_identity.leave(token)
+            served.clear()
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         visit = visit_of(request)
@@ -71,11 +72,12 @@ class AveAuthMiddleware:
         refusal = _admit(request, visit)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(request)
+        token = current_identity.enter(served := [request])
         try:
             return await cast("Awaitable[HttpResponseBase]", self._get_response(request))
         finally:
             current_identity.leave(token)
+            served.clear()
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal that a view let through.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from contextvars import Context, copy_context
 from threading import Thread
 from typing import Any
 
@@ -151,6 +152,20 @@ def test_the_current_identity_is_that_of_the_request(scene: Scene, kind: str | N
 
     assert seen == [expected]
     test_outside_of_a_request_there_is_no_current_identity()
+
+
+def test_no_copy_of_a_context_knows_the_user_after_the_request(scene: Scene) -> None:
+    """HTP-038: tasks that go on, and servers that begin the next request in such a copy."""
+    copies: list[Context] = []
+
+    def view(_request: object) -> str:
+        copies.append(copy_context())
+        return "seen"
+
+    scene.ask(scene.bearer("good"), view=view, required=False)
+
+    (copy,) = copies
+    copy.run(test_outside_of_a_request_there_is_no_current_identity)
 
 
 def test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity(scene: Scene) -> None:

@@ -330,8 +330,14 @@ def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) 
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.add_url_rule("/", "view", lambda: view(flask_request), methods=list(METHODS), provide_automatic_options=False)
     app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, verifier, **options)  # type: ignore[method-assign]
+    # Buffered: read to its end and closed, as servers do.
     answer = app.test_client().open(
-        "/", method=request.method, headers=request.headers, query_string=request.query, data=request.body
+        "/",
+        method=request.method,
+        headers=request.headers,
+        query_string=request.query,
+        data=request.body,
+        buffered=True,
     )
     return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from aveverify import AveVerifyError, Identity, Provider, Verifier, asgi, get_user_identity, wsgi
+from aveverify import (
+    AveVerifyError,
+    ConfigurationError,
+    Identity,
+    Provider,
+    Verifier,
+    asgi,
+    current_identity,
+    get_user_identity,
+    wsgi,
+)
 from aveverify.sources import AuthorizationHeader, QueryParameter, WebSocketProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Below it credentials are optional.
 OPTIONAL = "/optional"
 EXEMPT = ("/public", "/open/*")
+# What no middleware serves.
+OUTSIDE = "/outside"
 
 _verifier = Verifier(Provider(issuer=os.environ["TEST_ISSUER"], application_id="app_test"))
 
@@ -23,8 +35,20 @@ def _greet(identity: Identity | None, path: str) -> bytes:
     return f"hello {identity and identity.subject} at {path}\n".encode("utf-8", "backslashreplace")
 
 
-async def _asgi(scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
-    body = _greet(get_user_identity(scope), scope["path"])
+def _look_around() -> bytes:
+    try:
+        return f"somebody: {current_identity.get()}".encode()
+    except ConfigurationError:
+        return b"nobody"
+
+
+async def _asgi(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    if scope["path"] == OUTSIDE:
+        body = _look_around()
+    else:
+        while scope["method"] == "POST" and (await receive()).get("more_body"):
+            pass
+        body = _greet(get_user_identity(scope), scope["path"])
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -39,7 +63,8 @@ async def asgi_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.
     if scope["type"] == "lifespan":
         await _live(receive, send)
         return
-    app = _asgi_optional if scope["path"].startswith(OPTIONAL) else _asgi_required
+    behind = _asgi_optional if scope["path"].startswith(OPTIONAL) else _asgi_required
+    app: asgi.ASGIApp = _asgi if scope["path"] == OUTSIDE else behind
     await app(scope, receive, send)
 
 
@@ -51,7 +76,12 @@ async def _live(receive: asgi.Receive, send: asgi.Send) -> None:
 
 
 def _wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    body = _greet(get_user_identity(environ), environ["PATH_INFO"])
+    if environ["PATH_INFO"] == OUTSIDE:
+        body = _look_around()
+    else:
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        body = _greet(get_user_identity(environ), environ["PATH_INFO"])
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -62,7 +92,8 @@ _wsgi_optional = wsgi.AveAuthMiddleware(_wsgi, _verifier, required=False)
 
 def wsgi_application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Serve HTTP."""
-    app = _wsgi_optional if environ["PATH_INFO"].startswith(OPTIONAL) else _wsgi_required
+    behind = _wsgi_optional if environ["PATH_INFO"].startswith(OPTIONAL) else _wsgi_required
+    app: WSGIApplication = _wsgi if environ["PATH_INFO"] == OUTSIDE else behind
     return app(environ, start_response)
 
 

@@ -169,6 +169,22 @@ def test_a_connection_keeps_no_user(running: Running, tokens: dict[str, str]) ->
     assert [answer.status for answer in answers] == [200, 200, 200, 401, 200]
 
 
+def test_what_no_middleware_serves_knows_no_user_of_the_connection(running: Running, tokens: dict[str, str]) -> None:
+    """HTP-038: uvicorn begins the request after a large body in a copy of the context of the one before."""
+    length = 400_000
+    upload = request(bearer(tokens["good"]), b"Content-Length: %d" % length, method=b"POST", target=b"/me")
+    # Twice: whoever is known takes a shorter way.
+    requests = [upload + b"x" * length, upload + b"x" * length, request(target=b"/outside")]
+    if running.name == "gunicorn-sync":
+        # It closes the connection after each answer.
+        *uploads, outside = (exchange(running.port, data)[0] for data in requests)
+    else:
+        *uploads, outside = exchange(running.port, *requests)
+
+    assert [greeted(upload) for upload in uploads] == ["ada", "ada"]
+    assert outside.body == b"nobody"
+
+
 def test_a_refused_head_request_leaves_the_connection_in_order(running: Running, tokens: dict[str, str]) -> None:
     """HTP-027, HTP-038: a body after HEAD would be read as the next answer."""
     if running.name == "gunicorn-sync":
