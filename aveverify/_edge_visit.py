@@ -120,7 +120,8 @@ class Visit:
         Args:
             scopes: What the view demands of a token beside what all requests need.
             required: Whether the view needs somebody.
-            asks: Whether the view relies on the answer, so that no refusal is deferred.
+            asks: Whether the view runs and relies on the answer, so that no refusal is deferred, and that even a CORS
+                preflight, which cannot carry credentials, is refused without them.
 
         Returns:
             None lets it pass. An error is the refusal of what the request has shown; an answer that of a request that
@@ -139,7 +140,7 @@ class Visit:
             except InsufficientScopeError as error:
                 gate.refuse(error)
                 return error.with_traceback(None)
-        elif outcome is None and required and not is_preflight(self._environ):
+        elif outcome is None and required and (asks or not is_preflight(self._environ)):
             return gate.refuse(None)
         return None
 

@@ -143,7 +143,7 @@ class AveAuth:
             The blueprint.
         """
         check_scope_list(scopes)
-        cast("Any", blueprint).before_request(lambda: _admit(scopes, required=required))
+        cast("Any", blueprint).before_request(lambda: _admit(scopes, required=required, asks=not _answers_by_itself()))
         return blueprint
 
     def load_user(self, loader: L, /) -> L:
@@ -222,10 +222,16 @@ def _visit() -> Visit:
     return _installed().visit(found)
 
 
-def _admit(scopes: Sequence[str], *, required: bool) -> None:
+def _admit(scopes: Sequence[str], *, required: bool, asks: bool = True) -> None:
     visit = _visit()
     visit.settle()
-    _raise(visit.judge(scopes, required=required, asks=required))
+    _raise(visit.judge(scopes, required=required, asks=required and asks))
+
+
+def _answers_by_itself() -> bool:
+    # To OPTIONS, for which no view runs unless it says so.
+    found = _request()
+    return found.method == "OPTIONS" and getattr(found.url_rule, "provide_automatic_options", False)
 
 
 def _raise(verdict: AveVerifyError | Answer | None) -> None:

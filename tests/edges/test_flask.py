@@ -400,6 +400,31 @@ def test_a_blueprint_is_protected_as_a_whole_and_alone(
     assert get(app).text == "open"
 
 
+@pytest.mark.parametrize(
+    ("automatic", "status"), [(True, 200), (False, 401)], ids=["answered by Flask", "answered by the view"]
+)
+def test_a_preflight_runs_no_view_of_a_protected_blueprint(
+    app: Flask, ave: AveAuth, *, automatic: bool, status: int
+) -> None:
+    """HTP-027."""
+    seen: list[str] = []
+    blueprint = ave.protect(Blueprint("api", "api", url_prefix="/api"))
+
+    def view() -> str:
+        seen.append("ran")
+        return "ran"
+
+    blueprint.add_url_rule("/", "view", view, methods=["GET", "OPTIONS"], provide_automatic_options=automatic)
+    app.register_blueprint(blueprint)
+
+    answer = app.test_client().options(
+        "/api/", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    )
+
+    assert answer.status_code == status
+    assert seen == []
+
+
 def test_a_stream_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     @app.get("/")
     @ave.required
