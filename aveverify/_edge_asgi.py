@@ -26,6 +26,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
 OFFERED_PROTOCOLS: Final = b"sec-websocket-protocol"
+# Where the scope of a WebSocket, which an edge has copied, holds the scope that it was copied from.
+OUTER_KEY: Final = "aveverify.outer"
 AUTHORIZATION: Final = b"authorization"
 _NAME_BYTES: Final = len(AUTHORIZATION)
 _DENIAL: Final = "websocket.http.response"
@@ -107,8 +109,15 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
     finally:
         for source in gate.sources:
             if kind == "websocket" and isinstance(source, QueryParameter):
-                # The server's own scope, because that is what its access log reads.
-                scope["query_string"] = source.redact(scope["query_string"])
+                _redact(source, scope)
+
+
+def _redact(source: QueryParameter, scope: Scope) -> None:
+    """Take a parameter out of a scope and out of all that it was copied from: the server's own is what it logs."""
+    place: Scope | None = scope
+    while place is not None:
+        place["query_string"] = source.redact(place["query_string"])
+        place = place.get(OUTER_KEY)
 
 
 def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:

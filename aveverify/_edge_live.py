@@ -30,6 +30,7 @@ class LiveConnection(LiveIdentity):
 
     Attributes:
         identity: Whoever the latest token vouches for; None while nobody has authenticated.
+        follow: Tells the framework, where it keeps a user of its own, who a new token vouches for; it may refuse.
 
     Args:
         identity: Who it was when the WebSocket was opened.
@@ -39,7 +40,7 @@ class LiveConnection(LiveIdentity):
         answer_protocol: What the acceptance names where the application chooses no protocol; None names nothing.
     """
 
-    __slots__ = ("_answer_protocol", "_closes", "_gate", "_send", "_state", "_watcher")
+    __slots__ = ("_answer_protocol", "_closes", "_gate", "_send", "_state", "_watcher", "follow")
 
     def __init__(
         self, identity: Identity | None, gate: Gate, send: Send, *, closes: bool, answer_protocol: str | None
@@ -51,6 +52,7 @@ class LiveConnection(LiveIdentity):
         self._answer_protocol = answer_protocol
         self._state: Literal["open", "expired", "over"] = "open"
         self._watcher: asyncio.Task[None] | None = None
+        self.follow: Callable[[Identity], Awaitable[None]] | None = None
 
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
         """Go on under a new token, until that one expires.
@@ -63,7 +65,8 @@ class LiveConnection(LiveIdentity):
             The identity, which `get_user_identity` gives from here on.
 
         Raises:
-            InvalidTokenError: The token is refused, or is another user's. The connection goes on as it was.
+            InvalidTokenError: The token is refused, or is another user's, or `load_user` of the middleware knows no
+                user of it any longer. The connection goes on as it was.
             InsufficientScopeError: It lacks a scope. The connection goes on as it was.
             KeysUnavailableError: The keys cannot be had. The connection goes on as it was.
             ConfigurationError: The connection has ended.
@@ -71,14 +74,25 @@ class LiveConnection(LiveIdentity):
         Source: HTP-030: a change of user is explicit.
         """
         identity = await self._gate.admit_async(token)
-        if self._state != "open":
-            raise ConfigurationError(Problem.CLOSED, "the connection")
         known = self.identity
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
             raise InvalidTokenError(Reason.OTHER_USER, rule="HTP-030", kind=identity.provider.kind)
-        self.identity = identity
-        self._watch()
+        if self.follow is not None:
+            await self.follow(identity)
+        if self._state != "open":
+            raise ConfigurationError(Problem.CLOSED, "the connection")
+        self.adopt(identity)
         return identity
+
+    def adopt(self, identity: Identity | None) -> None:
+        """Go on as somebody whose token was verified elsewhere; for edges behind the middleware.
+
+        Args:
+            identity: Whoever it is from here on, until that token expires; None for nobody.
+        """
+        self.identity = identity
+        if self._watcher is not None:
+            self._watch()
 
     async def until_expired(self) -> None:
         """Wait until the latest token has expired, and close the connection (code 3000) if it is still open.
@@ -111,7 +125,8 @@ class LiveConnection(LiveIdentity):
             if self._answer_protocol is not None and not message.get("subprotocol"):
                 message = {**message, "subprotocol": self._answer_protocol}
             await self._send(message)
-            self._watch()
+            if self._closes:
+                self._watch()
             return
         if message["type"] == "websocket.close":
             self._state = "over"
@@ -120,14 +135,13 @@ class LiveConnection(LiveIdentity):
     def end(self) -> None:
         """Stop watching: the application has returned; for the middleware."""
         self._state = "over"
+        self.follow = None
         if self._watcher is not None:
             self._watcher.cancel()
 
     def _watch(self) -> None:
         from asyncio import create_task  # noqa: PLC0415 - as above
 
-        if not self._closes:
-            return
         if self._watcher is not None:
             self._watcher.cancel()
         self._watcher = create_task(self.until_expired())

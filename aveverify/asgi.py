@@ -12,6 +12,7 @@ from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
+    OUTER_KEY,
     ASGIApp,
     Message,
     Receive,
@@ -131,9 +132,10 @@ class AveAuthMiddleware:
     async def _serve_live(self, found: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] = {OUTER_KEY: scope}
         if any(isinstance(source, WebSocketProtocol) for source in self._gate.sources):
-            answer_protocol, extra = _hide_protocols(scope)
+            answer_protocol, hidden = _hide_protocols(scope)
+            extra |= hidden
         live = LiveConnection(found, self._gate, send, closes=self._close_expired, answer_protocol=answer_protocol)
         try:
             await self._serve(found, scope, receive, live.send, **extra, **{LIVE_KEY: live})

@@ -21,8 +21,9 @@ from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
-from aveverify._edge_asgi import POLICY_VIOLATION, can_deny, read_scope_token, recognise
-from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
+from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, can_deny, read_scope_token, recognise
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
+from aveverify._edge_live import LiveConnection
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify.identity import Identity
@@ -201,7 +202,12 @@ class AveAuth(_Scheme):
         scope = connection.scope
         found, decided = scope.get(IDENTITY_KEY), scope.get(GATE_KEY)
         gate = self._demanding(scopes)
-        is_known = isinstance(decided, Gate) and decided.verifier is gate.verifier
+        is_known = (
+            isinstance(decided, Gate)
+            and decided.verifier is gate.verifier
+            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
+            and gate.sources in (DEFAULT_SOURCES, decided.sources)
+        )
         try:
             if decided is self._gate and (found is None or isinstance(found, Identity)):
                 # Another dependency of this request has asked already, perhaps with other scopes.
@@ -225,6 +231,9 @@ class AveAuth(_Scheme):
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        live = scope.get(LIVE_KEY)
+        if isinstance(live, LiveConnection):
+            live.adopt(identity)
         return identity
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
@@ -331,6 +340,9 @@ class _InContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            # A token in the query is taken out of the server's scope, too, whatever copies it further in.
+            scope = {**scope, OUTER_KEY: scope}
         token = current_identity.enter(served := [scope])
         try:
             await self._app(scope, receive, send)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 
 from litestar import Response, di
@@ -23,11 +24,12 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, Gate, check_scope_list, check_scopes, granted_scopes
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
-from aveverify._edge_identity import IDENTITY_KEY, Deferred, get_user_identity
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
+from aveverify.sources import RequestHead, WebSocketProtocol
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
@@ -98,7 +100,11 @@ class AveAuthMiddleware:
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
-        self._open_edge = asgi.AveAuthMiddleware(self._serve, verifier, required=False, exempt=["/*"])
+        # What else was asked for holds for a token that comes later, by `reauthenticate`.
+        blind: EdgeOptions = {**options, "exempt": (), "token_sources": (_Blind(),)}
+        self._open_edge = asgi.AveAuthMiddleware(
+            self._serve, verifier, required=False, close_expired=close_expired, **blind
+        )
 
     @classmethod
     def define(
@@ -145,14 +151,25 @@ class AveAuthMiddleware:
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        found: Identity | Deferred | None = scope[IDENTITY_KEY]
         try:
-            # The scope is this connection's own copy.
-            scope["auth"], scope["user"] = await _make_user(found, self._load_user)
+            await self._introduce(scope, scope[IDENTITY_KEY])
         except REFUSALS as error:
             await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            scope[LIVE_KEY].follow = partial(self._introduce, scope)
         await self._app(scope, receive, send)
+
+    async def _introduce(self, scope: asgi.Scope, found: Identity | Deferred | None) -> None:
+        # The scope is this connection's own copy.
+        scope["auth"], scope["user"] = await _make_user(found, self._load_user)
+
+
+class _Blind(WebSocketProtocol):
+    """Reads nothing; an offer of `bearer` is answered, and kept from the handler, as everywhere."""
+
+    def read(self, head: RequestHead) -> None:
+        """Return no token."""
 
 
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:

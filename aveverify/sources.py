@@ -135,7 +135,9 @@ class QueryParameter:
     """A parameter in the query of a WebSocket's address. A last resort: addresses are logged and remembered.
 
     The parameter is taken out of what the application sees and, in the scope of the server, out of what most servers
-    log. Whatever stands in front of the server still sees it. It never counts for HTTP requests (RFC 9700 §4.3.2).
+    log. Whatever stands in front of the server still sees it, and a server still logs it where other middleware that
+    copies the scope stands in front of the edge: install the edge outermost. It never counts for HTTP requests
+    (RFC 9700 §4.3.2).
 
     Args:
         name: The name of the parameter.

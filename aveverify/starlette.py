@@ -7,7 +7,7 @@ the token, as `requires` asks for them. What comes in, and what a refusal says, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Unpack, cast, overload
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
@@ -17,7 +17,7 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.identity import Identity
 
@@ -83,15 +83,21 @@ class AveAuthMiddleware:
         if scope["type"] in ("http", "websocket"):
             # The scope is this connection's own copy.
             found = scope[IDENTITY_KEY]
-            user = found
-            if self._load_user is not None and isinstance(found, Identity):
+            if self._load_user is None or not isinstance(found, Identity):
+                scope["auth"], scope["user"] = _show(found, found)
+            else:
                 try:
-                    user = await find_user(self._load_user, found)
+                    await self._introduce(scope, found)
                 except REFUSALS as error:
                     await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
                     return
-            scope["auth"], scope["user"] = _show(found, user)
+            if scope["type"] == "websocket":
+                scope[LIVE_KEY].follow = partial(self._introduce, scope)
         await self._app(scope, receive, send)
+
+    async def _introduce(self, scope: Scope, identity: Identity) -> None:
+        user = identity if self._load_user is None else await find_user(self._load_user, identity)
+        scope["auth"], scope["user"] = _show(identity, user)
 
 
 class _RefusedError(AuthenticationError):

@@ -23,9 +23,10 @@ from starlette.websockets import WebSocketDisconnect
 from aveverify import ConfigurationError, Identity, Provider, Verifier, current_identity, get_user_identity
 from aveverify._edge import GATE_KEY
 from aveverify._edge_identity import IDENTITY_KEY
+from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal
-from aveverify.sources import AuthorizationHeader, Cookie, RequestHead
+from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeIssuer
 from tests.edges.world import bearer
@@ -33,7 +34,7 @@ from tests.edges.world import bearer
 if TYPE_CHECKING:
     import logging
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 # Dependencies of a route are looked up in the module when annotations are text, so they stand here.
 ISSUER = FakeIssuer()
@@ -487,10 +488,10 @@ def behind_middleware(auth: AveAuth, verifier: Verifier = VERIFIER, **options: A
 
 def test_behind_a_middleware_with_the_same_verifier_nothing_is_read_again() -> None:
     header = CountingHeader()
-    client = behind_middleware(AveAuth(VERIFIER, token_sources=[header]))
+    client = behind_middleware(AveAuth(VERIFIER, token_sources=[header]), token_sources=[header])
 
     assert client.get("/", headers=token(scope="read")).json() == "ada"
-    assert header.reads == 0
+    assert header.reads == 1
     assert client.get("/").status_code == 401
 
 
@@ -590,6 +591,79 @@ def test_a_websocket_is_denied_before_it_is_accepted(client: TestClient, headers
     assert caught.value.status_code == status
     assert caught.value.headers["cache-control"] == "no-store"
     assert set(caught.value.json()) == {"error", "error_description"}
+
+
+def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says() -> None:
+    """The middleware has read nothing there; the connection still has one user, and ends with that token."""
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def talk(websocket: WebSocket, identity: Me) -> None:
+        await websocket.accept()
+        found = (get_user_identity(websocket), current_identity.get(), get_live_connection(websocket).identity)
+        await websocket.send_json([one is identity for one in found])
+        await websocket.close()
+
+    app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=True, exempt=["/"])
+    ave.install(app)
+
+    with TestClient(app).websocket_connect("/", headers=token()) as session:
+        assert session.receive_json() == [True, True, True]
+
+
+@pytest.mark.parametrize("in_front", [True, False], ids=["behind the middleware", "alone"])
+@pytest.mark.parametrize("copies", [True, False], ids=["scope copied in between", "scope passed on"])
+def test_a_token_in_the_query_is_taken_out_of_the_servers_own_scope(*, in_front: bool, copies: bool) -> None:
+    """HTP-033: because that is what the server logs."""
+    auth = AveAuth(VERIFIER, token_sources=[QueryParameter()])
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def talk(websocket: WebSocket, identity: Any = Security(auth)) -> None:  # noqa: ANN401, B008
+        await websocket.accept()
+        await websocket.send_text(f"{identity.subject} {websocket.url.query}")
+        await websocket.close()
+
+    if copies:
+        app.add_middleware(Copying)
+    if in_front:
+        app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=False)
+    auth.install(app)
+    scopes: list[Scope] = []
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    with TestClient(server).websocket_connect(f"/?access_token={ISSUER.token(sub='ada')}&room=1") as session:
+        assert session.receive_text() == "ada room=1"
+    assert scopes[-1]["query_string"] == b"room=1"
+
+
+class Copying:
+    """What many a middleware does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(dict(scope), receive, send)
+
+
+def test_a_dependency_with_sources_of_its_own_takes_nothing_from_elsewhere() -> None:
+    auth = AveAuth(VERIFIER, token_sources=[AuthorizationHeader()])
+    app = FastAPI()
+
+    def endpoint(identity: Any = Security(auth)) -> str:  # noqa: ANN401, B008
+        return str(identity.subject)
+
+    app.add_api_route("/", endpoint)
+    cookies = [Cookie("session", allowed_origins=["https://app.test"])]
+    app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=False, token_sources=cookies)
+    headers = {"Origin": "https://app.test", "Cookie": f"session={ISSUER.token(sub='ada')}"}
+
+    assert TestClient(app).get("/", headers=headers).status_code == 401
+    assert TestClient(app).get("/", headers=token()).json() == "ada"
 
 
 def test_where_the_server_cannot_deny_a_websocket_is_closed(app: FastAPI) -> None:

@@ -16,6 +16,7 @@ from litestar.testing import TestClient
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Provider, Reason, Verifier, current_identity
 from aveverify._edge import GATE_KEY
 from aveverify._edge_identity import IDENTITY_KEY
+from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
 from aveverify.litestar import (
     _MARK,
@@ -81,6 +82,11 @@ async def health(optional_identity: OptionalIdentity) -> str:
     return "anonymous" if optional_identity is None else optional_identity.subject
 
 
+@get("/open/{name:str}", exclude_from_auth=True)
+async def opened(optional_identity: OptionalIdentity) -> str:
+    return f"opened: {optional_identity}"
+
+
 @websocket("/socket")
 async def socket(socket: WebSocket[Any, Any, State], optional_identity: OptionalIdentity) -> None:
     await socket.accept()
@@ -102,7 +108,7 @@ async def mine(socket: WebSocket[Any, Any, State], identity: CurrentIdentity) ->
     await socket.close()
 
 
-HANDLERS: list[Any] = [who, me, somebody, mine, members, readers, health, socket, guarded]
+HANDLERS: list[Any] = [who, me, somebody, mine, members, readers, health, opened, socket, guarded]
 
 
 def plugged(verifier: Verifier, *, handlers: list[Any] = HANDLERS, **options: Any) -> TestClient[Litestar]:  # noqa: ANN401
@@ -181,6 +187,58 @@ def test_a_handler_may_be_excluded_as_from_litestars_own_authentication(
         answer = client.get("/health", headers=headers_of(tokens, kind))
         assert (answer.status_code, answer.text) == (200, "anonymous")
     assert client.get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("name", ["a", "a%20b", "a;b", "100%25", "a%2fb"])
+@pytest.mark.parametrize("kind", ["good", "expired"])
+def test_nothing_is_read_for_an_open_handler_however_its_path_is_written(
+    shared_verifier: Verifier, tokens: dict[str, str], kind: str, name: str
+) -> None:
+    """HTP-017: what would be doubtful as an exempt path is not doubtful here, where the router has decided."""
+    with plugged(shared_verifier, required=True, check=lambda _: "banned", scopes=["admin"]) as client:
+        answer = client.get(f"/open/{name}", headers=headers_of(tokens, kind))
+
+    assert (answer.status_code, answer.text.partition(": ")[2]) in {(200, "None"), (404, "")}
+
+
+def test_a_token_that_comes_later_to_an_open_handler_meets_every_rule(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    @websocket("/open", exclude_from_auth=True)
+    async def talk(socket: WebSocket[Any, Any, State]) -> None:
+        await socket.accept()
+        with pytest.raises(InvalidTokenError) as caught:
+            await get_live_connection(socket).reauthenticate(tokens["good"])
+        await socket.send_text(caught.value.reason.value)
+        await socket.close()
+
+    with (
+        plugged(shared_verifier, handlers=[talk], required=True, check=lambda _: "banned") as client,
+        client.websocket_connect("/open", headers=headers_of(tokens, "good")) as session,
+    ):
+        assert session.receive_text() == "REFUSED_BY_CHECK"
+
+
+def test_a_new_token_of_a_websocket_is_a_new_user(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    async def load_user(identity: Identity) -> str | None:
+        return identity.subject.upper() if identity.subject != "ada" else None
+
+    @websocket("/chat")
+    async def chat(socket: WebSocket[Any, Any, State]) -> None:
+        await socket.accept()
+        live = get_live_connection(socket)
+        with pytest.raises(InvalidTokenError):
+            await live.reauthenticate(tokens["good"], allow_other_user=True)
+        before = str(socket.user)
+        await live.reauthenticate(tokens["other"])
+        await socket.send_text(f"{before} {socket.user}")
+        await socket.close()
+
+    with (
+        plugged(shared_verifier, handlers=[chat], load_user=load_user) as client,
+        client.websocket_connect("/chat") as session,
+    ):
+        assert session.receive_text() == "None GRACE"
 
 
 @pytest.mark.parametrize(

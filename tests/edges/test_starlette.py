@@ -28,6 +28,7 @@ from aveverify import (
 )
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_user import LoadUser, RefusedUser
+from aveverify.asgi import get_live_connection
 from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
 from tests.edges.world import Client, Request, bearer, http_scope, subject_of
@@ -297,6 +298,45 @@ def test_a_websocket_has_a_user(
 
     with websocket_client(install(shared_verifier, required=False)).websocket_connect("/", headers=headers) as session:
         assert session.receive_text() == text
+
+
+async def chat(websocket: WebSocket) -> None:
+    """Say who it is at first, then after each further token."""
+    await websocket.accept()
+    live = get_live_connection(websocket)
+    for _ in range(2):
+        try:
+            await live.reauthenticate(await websocket.receive_text(), allow_other_user=True)
+        except InvalidTokenError as error:
+            await websocket.send_text(f"{error.reason.value}, still {websocket.user}")
+        else:
+            await websocket.send_text(f"{websocket.user} {websocket.auth.scopes}")
+    await websocket.close()
+
+
+def test_a_new_token_of_a_websocket_is_a_new_user(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    async def load_user(identity: Identity) -> str | None:
+        return identity.subject.upper() if identity.subject != "grace" else None
+
+    auth = with_middleware(shared_verifier, required=True, load_user=load_user)
+    app = Starlette(routes=[WebSocketRoute("/", chat)], middleware=auth)
+    headers = dict(bearer(tokens["good"]))
+    with TestClient(app).websocket_connect("/", headers=headers) as session:
+        session.send_text(tokens["other"])
+        assert session.receive_text() == "REFUSED_BY_CHECK, still ADA"
+        session.send_text(tokens["reader"])
+        assert session.receive_text() == "ADA ['authenticated', 'openid', 'read']"
+
+
+def test_without_a_user_of_its_own_the_application_sees_the_new_identity(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    app = Starlette(routes=[WebSocketRoute("/", chat)], middleware=with_middleware(shared_verifier, required=False))
+    with TestClient(app).websocket_connect("/") as session:
+        session.send_text(tokens["expired"])
+        assert session.receive_text().startswith("EXPIRED, still <starlette")
+        session.send_text(tokens["other"])
+        assert "subject='grace'" in session.receive_text()
 
 
 def test_a_token_in_the_query_of_a_websocket_counts_by_choice_and_is_taken_out(
