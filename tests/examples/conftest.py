@@ -1,5 +1,5 @@
 """Gives Django its settings before a file is imported that needs them."""
 
-from tests.examples import django_settings
+from tests.edges import django_settings
 
 __all__ = ["django_settings"]
