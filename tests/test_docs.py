@@ -125,6 +125,23 @@ def test_the_page_of_a_framework_begins_as_the_readme_does(name: str, page: str)
     assert blocks[: len(shown(name))] == shown(name)
 
 
+@pytest.mark.parametrize("page", PAGES.values())
+def test_a_page_says_how_to_start_and_where_a_token_comes_from(page: str) -> None:
+    """That these commands do it, tests/examples/test_commands.py tells."""
+    text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
+    first = text.split("\n## Protect a", 1)[1].split("\n## ", 1)[0]
+    start = {
+        "flask": "flask --app main run",
+        "django": "python manage.py runserver",
+        "drf": "python manage.py runserver",
+    }
+    assert f"```sh\n{start.get(page, 'pip install uvicorn')}" in first
+    assert page in start or "\nuvicorn main:app " in first
+    assert "`id_token`" in first
+    assert "(#in-your-tests)" in first
+    assert "\n## In your tests\n" in text
+
+
 @contextmanager
 def module(name: str, *sources: str, issuer: FakeIssuer) -> Iterator[dict[str, Any]]:
     """Run examples in a module that is importable: frameworks look annotations and paths up there."""
