@@ -13,8 +13,6 @@ import os
 from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.wsgi import get_wsgi_application
-
-# region protect
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
@@ -27,9 +25,6 @@ MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 @ave_required
 def me(request: AveRequest) -> JsonResponse:
     return JsonResponse(dict(request.ave_identity.to_convex()))
-
-
-# endregion
 
 
 @ave_optional

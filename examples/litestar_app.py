@@ -10,8 +10,6 @@ import os
 from typing import Any
 
 import uvicorn
-
-# region protect
 from litestar import Litestar, Request, get
 
 from aveverify import Identity, Verifier
@@ -25,9 +23,6 @@ async def me(request: Request[Identity, Any, Any]) -> dict[str, Any]:
 
 def make_app(verifier: Verifier) -> Litestar:
     return Litestar([me, hello, reports], plugins=[AveAuthPlugin(verifier, required=False)])
-
-
-# endregion
 
 
 @get("/hello")

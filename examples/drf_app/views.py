@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from aveverify import Identity, get_user_identity
 from aveverify.drf import AveAuthentication, HasScope
 
-# region protect
 # For a whole project: REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"]}
 with_ave = authentication_classes([AveAuthentication])
 
@@ -35,9 +34,6 @@ def me(request: Request) -> Response:
 @permission_classes([HasScope("reports:read")])
 def reports(request: Request) -> Response:
     return Response({"for": signed_in(request).subject, "reports": []})
-
-
-# endregion
 
 
 @api_view()

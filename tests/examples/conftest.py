@@ -1,5 +1,43 @@
-"""Gives Django its settings before a file is imported that needs them."""
+"""Django's settings, before a file is imported that needs them; and a Python that has the wheel, not the sources."""
 
-from tests.examples import django_settings
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from importlib.util import find_spec
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.edges import django_settings
+from tests.examples.installed import Installed
 
 __all__ = ["django_settings"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """A Python that has the built wheel and what it needs, but nothing else of this project."""
+    if find_spec("hatchling") is None:
+        pytest.skip("hatchling is not installed here, so no wheel can be built without the network")
+    folder = tmp_path_factory.mktemp("installed")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    home = folder / "environment"
+    venv.create(home)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
+    # To install a wheel that is pure Python without what it depends on is to unpack it.
+    with ZipFile(wheel) as packed:
+        packed.extractall(packages)
+    # What it depends on is found here. A folder that is named like this has no say by .pth files of its own: the one
+    # that leads to the sources is not read.
+    (packages / "needed.pth").write_text("".join(f"{sysconfig.get_path(kind)}\n" for kind in ("purelib", "platlib")))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV_"))}
+    return Installed(Path(sysconfig.get_path("scripts", "venv", {"base": str(home)})) / "python", environ)

@@ -1,15 +1,18 @@
-"""Every example as the comment at its top says: its two commands, a real server and a real issuer on this machine."""
+"""What the examples and pages tell to run: with the built wheel, in an empty folder, beside a real issuer of ours."""
 
 from __future__ import annotations
 
-import os
+import ast
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import httpx
@@ -17,6 +20,7 @@ import pytest
 
 from aveverify import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.examples.installed import Installed
 from tests.examples.visits import ADA
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +34,18 @@ SERVERS = {
     "drf": EXAMPLES / "drf_app" / "manage.py",
 }
 ALL = {**SERVERS, "same_user": EXAMPLES / "same_user" / "users.py", "local_issuer": EXAMPLES / "local_issuer.py"}
+# What has to be copied of each: the file, or all files of a project of Django.
+FILES = {name: sorted(path.parent.glob("*.py")) if name == "drf" else [path] for name, path in ALL.items()}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+AVE = 'Provider.ave("app_123")'
 # How often a server that starts is asked whether it answers; each time it may take so long.
 ATTEMPTS, PAUSE_SECONDS = 600, 0.05
+
+# For the conftest.py of the recipes: all cases are run in the files that the page takes them from.
+ONE_CASE_OF_EACH = """
+def pytest_collection_modifyitems(items):
+    items[:] = {item.function: item for item in items}.values()
+"""
 
 each_server = pytest.mark.parametrize("name", SERVERS)
 
@@ -52,6 +65,50 @@ def test_the_first_command_installs_an_extra_that_exists(name: str) -> None:
     assert f"python {ALL[name].relative_to(ROOT)}" in run
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_first_command_installs_what_the_example_imports(name: str) -> None:
+    install, _ = commands_of(ALL[name])
+    extra = re.search(r"\[(\w+)\]", install)
+    requirements = [*EXTRAS[extra[1]], *install.split()[3:]] if extra else []
+    brought = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
+    files = FILES[name]
+    own = {file.stem for file in files} | {"aveverify"}
+    needed = {module for file in files for module in imported(file)} - sys.stdlib_module_names - own
+    distributions = packages_distributions()
+    assert [module for module in needed if brought.isdisjoint(map(str.lower, distributions[module]))] == []
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The top-level names of what a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                yield module.partition(".")[0]
+
+
+def test_where_the_commands_run_nothing_of_this_project_is_found_but_the_wheel(
+    installed: Installed, tmp_path: Path
+) -> None:
+    look = (
+        "from importlib.util import find_spec\n"
+        "print(find_spec('aveverify').origin, [find_spec(name) for name in ('examples', 'tests', 'tools')])"
+    )
+    code, said = installed.run("-c", look, folder=tmp_path)
+    where, rest = said.split(maxsplit=1)
+    assert (code, Path(where).is_relative_to(installed.python.parents[1])) == (0, True)
+    assert rest.strip() == "[None, None, None]"
+
+
+def copied(name: str, folder: Path) -> None:
+    """Copy the files of one example, and nothing else, to where its second command looks for them."""
+    for file in FILES[name]:
+        target = folder / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
@@ -59,35 +116,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(name: str, issuer: FakeIssuer) -> Iterator[str]:
-    """Run the second command of an example in a process of its own; yields its URL."""
-    _, run = commands_of(SERVERS[name])
-    words = [word for word in run.split() if "=" not in word]
+def serving(installed: Installed, folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
+    """Start a server in a process of its own, `PORT` being where; yields its URL."""
     port = free_port()
-    # Django's command takes the port as a word; its reloader would be a second process.
-    django = [f"127.0.0.1:{port}", "--noreload"] if "runserver" in words else []
-    environ = {
-        **os.environ,
-        "AVEVERIFY_ISSUER": issuer.issuer,
-        "AVEVERIFY_APPLICATION_ID": issuer.application_id,
-        "PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, *words[1:], *django],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        wait_for(process, port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.communicate()
+    words = [word.replace("PORT", str(port)) for word in arguments]
+    with installed.start(*words, folder=folder, PORT=str(port), **variables) as process:
+        try:
+            wait_for(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
 
 
-def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(process: subprocess.Popen[str], port: int) -> None:
     for _ in range(ATTEMPTS):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -97,16 +138,36 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             except subprocess.TimeoutExpired:
                 continue
             assert process.stdout is not None
-            pytest.fail(f"the example ended: {process.stdout.read().decode()}")
+            pytest.fail(f"it ended: {process.stdout.read()}")
         else:
             return
-    pytest.fail("the example never answered")
+    pytest.fail("it never answered")
+
+
+def words_of(name: str) -> list[str]:
+    """What the second command of an example says to Python; Django's takes the port as a word, and must not fork."""
+    _, run = commands_of(ALL[name])
+    words = [word for word in run.split() if "=" not in word][1:]
+    return [*words, "127.0.0.1:PORT", "--noreload"] if "runserver" in words else words
 
 
 @each_server
-def test_the_second_command_starts_a_server_that_knows_its_users(name: str) -> None:
+def test_the_second_command_starts_a_server_that_knows_its_users(
+    name: str, installed: Installed, tmp_path: Path
+) -> None:
+    copied(name, tmp_path)
     issuer = FakeIssuer(clock=SystemClock())
-    with issuer.serve(), running(name, issuer) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        issuer.serve() as url,
+        serving(
+            installed,
+            tmp_path,
+            *words_of(name),
+            AVEVERIFY_ISSUER=url,
+            AVEVERIFY_APPLICATION_ID=issuer.application_id,
+        ) as site,
+        httpx.Client(base_url=site, trust_env=False) as client,
+    ):
         me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
         nobody = client.get("/me")
         expired = client.get("/me", headers={"Authorization": f"Bearer {issuer.forge('expired')}"})
@@ -115,17 +176,88 @@ def test_the_second_command_starts_a_server_that_knows_its_users(name: str) -> N
     assert expired.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
-def test_the_local_issuer_prints_what_the_examples_need() -> None:
-    process = subprocess.Popen(
-        [sys.executable, str(ALL["local_issuer"])], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        assert process.stdout is not None
-        variables, call = (process.stdout.readline().decode() for _ in range(2))
-        url = variables.split("AVEVERIFY_ISSUER=")[1].split()[0]
-        metadata = httpx.get(f"{url}/.well-known/openid-configuration", trust_env=False).json()
-    finally:
-        process.kill()
-        process.communicate()
+def test_the_local_issuer_prints_what_the_examples_need(installed: Installed, tmp_path: Path) -> None:
+    copied("local_issuer", tmp_path)
+    with installed.start(*words_of("local_issuer"), folder=tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            variables, call = (process.stdout.readline() for _ in range(2))
+            url = variables.split("AVEVERIFY_ISSUER=")[1].split()[0]
+            metadata = httpx.get(f"{url}/.well-known/openid-configuration", trust_env=False).json()
+        finally:
+            process.kill()
     assert metadata["issuer"] == url
     assert re.search(r"Bearer [\w-]+\.[\w-]+\.[\w-]+'", call)
+
+
+def test_the_same_user_is_signed_in(installed: Installed, tmp_path: Path) -> None:
+    copied("same_user", tmp_path)
+    issuer = FakeIssuer(clock=SystemClock())
+    with issuer.serve() as url:
+        code, said = installed.run(
+            *(word.replace("TOKEN", issuer.token()) for word in words_of("same_user")),
+            folder=tmp_path,
+            AVEVERIFY_ISSUER=url,
+            AVEVERIFY_APPLICATION_ID=issuer.application_id,
+        )
+    assert (code, f"token_identifier='{url}|user_ada'" in said) == (0, True), said
+    with closing(sqlite3.connect(tmp_path / "users.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM users").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("page", ["starlette", "flask"])
+def test_an_application_starts_by_the_command_of_its_page(page: str, installed: Installed, tmp_path: Path) -> None:
+    """Those on FastAPI and Litestar have the command of the one on Starlette."""
+    text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
+    code, commands = re.findall(r"```(?:python|sh)\n(.*?)```", text, re.DOTALL)[1:3]
+    (command,) = re.findall(r"^((?:uvicorn|flask) .*?) +# with the code above in main.py$", commands, re.MULTILINE)
+    issuer = FakeIssuer(clock=SystemClock())
+    with issuer.serve() as url:
+        (tmp_path / "main.py").write_text(behind(issuer, url, code), encoding="utf-8")
+        serve = serving(installed, tmp_path, "-m", *command.split(), "--port", "PORT")
+        with serve as site, httpx.Client(base_url=site, trust_env=False) as client:
+            me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
+            nobody = client.get("/me")
+    assert (me.status_code, me.json().get("subject")) == (200, "user_ada")
+    assert (nobody.status_code, nobody.json()["error"]) == (401, "unauthorized")
+
+
+def behind(issuer: FakeIssuer, url: str, code: str) -> str:
+    """The code of a page behind an issuer of ours: Ave is the one thing that no test can have."""
+    assert code.count(AVE) == 1
+    return code.replace(AVE, f'Provider(issuer="{url}", application_id="{issuer.application_id}")')
+
+
+@pytest.mark.parametrize("page", ["django", "drf"])
+def test_a_new_project_of_django_is_protected_as_its_page_says(page: str, installed: Installed, tmp_path: Path) -> None:
+    """Behind everything that `startproject` puts into the settings; other frameworks have nothing of the kind."""
+    text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
+    ends, urls = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
+    assert "python manage.py runserver" in text
+    code, said = installed.run("-m", "django", "startproject", "shop", ".", folder=tmp_path)
+    assert code == 0, said
+    issuer = FakeIssuer(clock=SystemClock())
+    with issuer.serve() as url:
+        with (tmp_path / "shop" / "settings.py").open("a", encoding="utf-8") as settings:
+            settings.write(behind(issuer, url, ends))
+        (tmp_path / "shop" / "urls.py").write_text(urls, encoding="utf-8")
+        serve = serving(installed, tmp_path, "manage.py", "runserver", "127.0.0.1:PORT", "--noreload")
+        with serve as site, httpx.Client(base_url=site, trust_env=False) as client:
+            me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
+            nobody = client.get("/me")
+    assert (me.status_code, me.json().get("subject")) == (200, "user_ada")
+    assert (nobody.status_code, nobody.json()["error"]) == (401, "unauthorized")
+
+
+def test_the_recipes_pass_as_they_are_printed(installed: Installed, tmp_path: Path) -> None:
+    """Each block of `docs/testing.md` is a file of its own, beside a conftest.py that says what the page says."""
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (configured,) = re.findall(r"`django\.conf\.(settings\.configure\(.*\))`", text)
+    conftest = f"from django.conf import settings\n\n{configured}\n{ONE_CASE_OF_EACH}"
+    (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
+    recipes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for number, recipe in enumerate(recipes):
+        (tmp_path / f"test_{number}.py").write_text(recipe, encoding="utf-8")
+    code, said = installed.run("-m", "pytest", "-q", folder=tmp_path)
+    tests = sum(recipe.count("def test_") for recipe in recipes)
+    assert (code, f"\n{tests} passed" in said) == (0, True), said

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,11 +11,9 @@ from threading import Barrier
 
 import pytest
 
-from aveverify import Provider, SystemClock, Verifier
+from aveverify import Provider, Verifier
 from aveverify.testing import FakeIssuer
 from examples.same_user.users import connect, sign_in
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -86,21 +81,3 @@ def test_two_users_with_the_same_joined_text_have_two_rows(database: Connection,
         other = sign_in(database, verifier.verify(ave_issuer.token(iss=f"{base}/a|b", sub="c")), 1)
     assert one.token_identifier == other.token_identifier
     assert one.id != other.id
-
-
-def test_the_command_signs_a_user_in(tmp_path: Path) -> None:
-    issuer = FakeIssuer(clock=SystemClock())
-    with issuer.serve() as url:
-        ran = subprocess.run(
-            [sys.executable, str(ROOT / "examples" / "same_user" / "users.py"), issuer.token()],
-            cwd=tmp_path,
-            env={**os.environ, "AVEVERIFY_ISSUER": url, "AVEVERIFY_APPLICATION_ID": issuer.application_id},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=50,
-        )
-        assert ran.returncode == 0, ran.stderr
-    assert f"token_identifier='{url}|user_ada'" in ran.stdout
-    with closing(connect(tmp_path / "users.sqlite")) as database:
-        assert count(database) == 1

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 # region recipe
-import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from aveverify import Verifier
+from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeIssuer
-from examples.starlette_app import make_app
 
 
-@pytest.fixture
-def client(ave_verifier: Verifier) -> TestClient:
-    return TestClient(make_app(ave_verifier))
+async def me(request: Request) -> JSONResponse:
+    return JSONResponse(request.user.to_convex())
 
 
-def test_a_user_sees_the_page(client: TestClient, ave_issuer: FakeIssuer) -> None:
-    answer = client.get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
+    app = AveAuthMiddleware(Starlette(routes=[Route("/me", me)]), verifier=ave_verifier, required=True)
+    answer = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
     assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
 
 
 # endregion
 
-from tests.examples.visits import Visit, each_visit  # noqa: E402 - behind the recipe
+import pytest  # noqa: E402 - behind the recipe
+
+from examples.starlette_app import make_app  # noqa: E402 - the same
+from tests.examples.visits import Visit, each_visit  # noqa: E402 - the same
+
+
+@pytest.fixture
+def client(ave_verifier: Verifier) -> TestClient:
+    return TestClient(make_app(ave_verifier))
 
 
 @each_visit
