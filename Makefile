@@ -7,6 +7,9 @@ LANES := 3.11 3.12 3.13
 # What a lane runs: the verdicts, the rules behind them, and the frameworks, whose newest versions need a newer Python.
 VERDICTS := tests/vectors tests/core
 LANE_TESTS := $(VERDICTS) tests/edges
+# Tests that neither start servers nor wait for anything: they may run side by side.
+PURE := $(LANE_TESTS) tests/property tests/attacks
+SIDE_BY_SIDE := --numprocesses 2
 
 RUN := .venv/bin/python
 BENCH := .venv-bench/bin/python -m benchmarks
@@ -85,10 +88,11 @@ real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 	@$(RUN) -m pytest -m real_issuer tests/real_issuer
 
 oldest: .venv-oldest ## the whole test suite on the oldest dependencies that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest
+	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) $(PURE)
+	@.venv-oldest/bin/python -m pytest $(PURE:%=--ignore=%)
 
 lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
-	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(VERDICTS) tests/property tests/test_call_counts.py
+	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(SIDE_BY_SIDE) $(VERDICTS) tests/property tests/test_call_counts.py
 
 lanes: $(LANES:%=lane-%) ## vectors, core and edges on every other Python that is found here
 
@@ -96,7 +100,7 @@ lane-%: .venv
 	@if [ "$*" = "$$($(RUN) tools/find_python.py --own)" ]; then \
 	    echo "lane $*: this is the Python of 'make test'"; \
 	elif python="$$($(RUN) tools/find_python.py $*)"; then \
-	    $(MAKE) --no-print-directory .venv-$* PYTHON="$$python" && .venv-$*/bin/python -m pytest $(LANE_TESTS); \
+	    $(MAKE) --no-print-directory .venv-$* PYTHON="$$python" && .venv-$*/bin/python -m pytest $(SIDE_BY_SIDE) $(LANE_TESTS); \
 	else \
 	    echo "SKIPPED: lane $*: no Python $* was found here"; \
 	fi

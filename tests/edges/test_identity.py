@@ -86,7 +86,11 @@ def test_only_what_a_verifier_made_is_an_identity(shape: str, planted: object) -
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-@pytest.mark.parametrize("thing", [None, "request", b"", 7, [], (), {}, object(), SimpleNamespace(scope=7)], ids=repr)
+@pytest.mark.parametrize(
+    "thing",
+    [None, "request", b"", 7, [], (), {}, object(), SimpleNamespace(scope=7)],
+    ids=lambda thing: type(thing).__name__,
+)
 def test_what_is_no_request_is_a_clear_error(thing: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         get_user_identity(thing)
