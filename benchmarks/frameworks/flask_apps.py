@@ -11,6 +11,7 @@ from aveverify import AveVerifyError, Verifier
 from aveverify.wsgi import AveAuthMiddleware
 from benchmarks.contestants import Verify
 from benchmarks.frameworks import BODY, PATH, Application, Kit, NoOpWSGI, Variant, bearer
+from benchmarks.frameworks.least import LeastWSGI
 
 
 def app(before: Callable[[], None] | None = None) -> Flask:
@@ -61,6 +62,7 @@ def variants(kit: Kit) -> Iterator[Variant]:
     """Every application of this framework."""
     yield Variant("bare", "Flask", app(), refuses=False)
     yield Variant("no-op", "WSGI middleware", behind(NoOpWSGI), refuses=False)
+    yield Variant("warm", "the least, in one function", behind(LeastWSGI, verifier=kit.warm))
     for setting, verifier in (("warm", kit.warm), ("cold", kit.cold)):
         yield Variant(setting, "aveverify.wsgi", behind(AveAuthMiddleware, verifier=verifier, required=True))
         yield Variant(setting, "aveverify in before_request", app(our_hook(verifier)))

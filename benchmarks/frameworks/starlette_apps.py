@@ -17,6 +17,7 @@ from aveverify import AveVerifyError, Verifier
 from aveverify.asgi import AveAuthMiddleware
 from benchmarks.contestants import Verify
 from benchmarks.frameworks import BODY, PATH, Application, Kit, NoOpASGI, Variant, bearer
+from benchmarks.frameworks.least import LeastASGI
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
@@ -100,6 +101,7 @@ def variants(kit: Kit) -> Iterator[Variant]:
     yield Variant("bare", "Starlette", app(), refuses=False)
     yield Variant("no-op", "ASGI middleware", app(Middleware(NoOpASGI)), refuses=False)
     yield Variant("no-op", "BaseHTTPMiddleware", app(Middleware(BaseNoOp)), refuses=False)
+    yield Variant("warm", "the least, in one function", app(Middleware(LeastASGI, verifier=kit.warm)))
     for setting, verifier in (("warm", kit.warm), ("cold", kit.cold)):
         yield Variant(setting, "aveverify.asgi", app(Middleware(AveAuthMiddleware, verifier=verifier, required=True)))
         yield Variant(
