@@ -6,17 +6,12 @@ in a request, also behind a middleware with the same verifier. What a refusal sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
 from fastapi import HTTPException, Security, WebSocketException
 from fastapi.openapi.models import HTTPBearer
-from fastapi.openapi.models import SecurityBase as SecurityModel
-from fastapi.security import OpenIdConnect, SecurityScopes
-from pydantic import BaseModel, Field
-from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
@@ -24,13 +19,16 @@ from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, c
 from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, can_deny, read_scope_token, recognise
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection
-from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, REFUSED_STATUSES, discovery_urls
+from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
+from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from fastapi.security import SecurityScopes
+    from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.errors import AveVerifyError
@@ -40,13 +38,6 @@ __all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDepende
 
 # What an answer says of its own body: only for that body.
 _OF_THE_BODY: Final = ("content-type", "content-length")
-
-
-class Refusal(BaseModel):
-    """The body of every refusal."""
-
-    error: str = Field(description="A code of RFC 6750, `unauthorized` or `temporarily_unavailable`")
-    error_description: str = Field(description="A fixed sentence")
 
 
 class RefusedError(HTTPException):
@@ -65,20 +56,7 @@ class RefusedError(HTTPException):
         self.answer = answer
 
 
-class _Scheme(OpenIdConnect):
-    """What OpenAPI says of a dependency: that it takes a bearer token, and demands scopes.
-
-    Of this kind, because older versions of FastAPI list the scopes of no other that would do.
-    """
-
-    def __init__(self, model: SecurityModel, scheme_name: str) -> None:
-        # The annotations of `__call__` are text, which FastAPI cannot resolve for an object that is no function.
-        self.__signature__ = _sign()
-        self.model = model
-        self.scheme_name = scheme_name
-
-
-class AveAuth(_Scheme):
+class AveAuth(BearerScheme):
     """Who makes the request, as a dependency: `Annotated[Identity, Security(ave)]`.
 
     Works for routes, routers and applications, for HTTP and WebSockets (refused before they are accepted), and adds the
@@ -160,12 +138,7 @@ class AveAuth(_Scheme):
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:
         """The refusals, for `APIRouter(responses=ave.responses)`; their bodies are those after `install`."""
-        challenge = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750 §3"}}
-        retry = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
-        return {
-            status: {"model": Refusal, "description": text, "headers": retry if status == 503 else challenge}  # noqa: PLR2004 - Service Unavailable
-            for status, text in REFUSED_STATUSES.items()
-        }
+        return describe_refusals()
 
     def install(self, app: FastAPI) -> None:
         """Let an application answer refusals exactly by the contract, and know `current_identity`.
@@ -179,23 +152,8 @@ class AveAuth(_Scheme):
         installed: list[object] = [one.cls for one in app.user_middleware]
         if _InContext not in installed:
             app.add_middleware(_InContext)
-        app.openapi = partial(self._document, app.openapi)  # type: ignore[method-assign]
-
-    def _document(self, make_openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Add the ways in which clients come by a token, beside the bearer token and with its scopes.
-
-        Security schemes of FastAPI's own would be dependencies, which it solves at every request.
-        """
-        document = make_openapi()
-        schemes = document.get("components", {}).get("securitySchemes", {})
-        if self.scheme_name in schemes:
-            urls = discovery_urls(self._gate.verifier.providers)
-            schemes |= {name: {"type": "openIdConnect", "openIdConnectUrl": url} for name, url in urls.items()}
-            for security in _securities(document):
-                demanded = [one[self.scheme_name] for one in security if self.scheme_name in one]
-                ways = ({name: scopes} for scopes in demanded for name in urls)
-                security += [way for way in ways if way not in security]
-        return document
+        urls = discovery_urls(self._gate.verifier.providers)
+        app.openapi = partial(describe_discovery, app.openapi, self.scheme_name, urls)  # type: ignore[method-assign]
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
@@ -257,7 +215,7 @@ class AveAuth(_Scheme):
         return RefusedError(answer, "Credentials are required" if error is None else error.description)
 
 
-class OptionalAveAuth(_Scheme):
+class OptionalAveAuth(BearerScheme):
     """Who makes the request, if anybody says so: `Annotated[Identity | None, Security(ave.optional)]`.
 
     Without credentials the identity is None; a bad token is refused all the same. Made by `AveAuth`.
@@ -295,7 +253,7 @@ class UserDependency(Generic[UserT]):
     def __init__(self, auth: AveAuth, source: AveAuth | OptionalAveAuth, load_user: LoadUser[Any]) -> None:
         self._auth = auth
         self._load_user = load_user
-        self.__signature__ = _sign(identity=Security(source))
+        self.__signature__ = sign(identity=Security(source))
 
     async def __call__(
         self, connection: HTTPConnection, security_scopes: SecurityScopes, identity: Identity | None
@@ -313,24 +271,6 @@ class UserDependency(Generic[UserT]):
             return cast("UserT", await find_user(self._load_user, identity))
         except REFUSALS as error:
             raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
-
-
-def _sign(**dependencies: object) -> Signature:
-    """Write the signature of a dependency that looks at the connection, its scopes, and other dependencies."""
-    own = {"connection": HTTPConnection, "security_scopes": SecurityScopes}
-    kind = Parameter.KEYWORD_ONLY
-    return Signature(
-        [Parameter(name, kind, annotation=annotation) for name, annotation in own.items()]
-        + [Parameter(name, kind, default=dependency, annotation=Any) for name, dependency in dependencies.items()]
-    )
-
-
-def _securities(document: dict[str, Any]) -> Iterator[list[dict[str, list[str]]]]:
-    """Yield what each operation of an OpenAPI document demands."""
-    for path in document.get("paths", {}).values():
-        for operation in path.values():
-            if isinstance(operation, dict) and "security" in operation:
-                yield operation["security"]
 
 
 class _InContext:

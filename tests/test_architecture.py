@@ -106,7 +106,10 @@ ROOMS = {
         ("starlette",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)
     ),
     "fastapi": Room(
-        ("fastapi",), ("words", "core", "values", "edges"), ("verifier",), ("fastapi", "pydantic", "starlette")
+        ("fastapi", "_fastapi_openapi"),
+        ("words", "core", "values", "edges"),
+        ("verifier",),
+        ("fastapi", "pydantic", "starlette"),
     ),
     "litestar": Room(("litestar",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("litestar",)),
     # The only HMAC beside the store's, and never for a token of an issuer.
@@ -309,9 +312,9 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("cryptography", {"_core.algorithms", "testing"}, id="cryptography"),
         pytest.param("jwt", {"_core.algorithms", "testing", "identity_header"}, id="PyJWT"),
         pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
-        pytest.param("starlette", {"starlette", "fastapi", "cli"}, id="starlette"),
-        pytest.param("fastapi", {"fastapi"}, id="fastapi"),
-        pytest.param("pydantic", {"fastapi"}, id="pydantic"),
+        pytest.param("starlette", {"starlette", "fastapi", "_fastapi_openapi", "cli"}, id="starlette"),
+        pytest.param("fastapi", {"fastapi", "_fastapi_openapi"}, id="fastapi"),
+        pytest.param("pydantic", {"_fastapi_openapi"}, id="pydantic"),
         pytest.param("litestar", {"litestar"}, id="litestar"),
         pytest.param("flask", {"flask"}, id="flask"),
         pytest.param("django", {"django", "drf", "_drf_schema"}, id="django"),
