@@ -30,7 +30,8 @@ class LiveConnection(LiveIdentity):
 
     Attributes:
         identity: Whoever the latest token vouches for; None while nobody has authenticated.
-        follow: Tells the framework, where it keeps a user of its own, who a new token vouches for; it may refuse.
+        follow: Asks the framework, where it keeps a user of its own, for what makes a new one known there; it may
+            refuse.
 
     Args:
         identity: Who it was when the WebSocket was opened.
@@ -52,7 +53,7 @@ class LiveConnection(LiveIdentity):
         self._answer_protocol = answer_protocol
         self._state: Literal["open", "expired", "over"] = "open"
         self._watcher: asyncio.Task[None] | None = None
-        self.follow: Callable[[Identity], Awaitable[None]] | None = None
+        self.follow: Callable[[Identity], Awaitable[Callable[[], None]]] | None = None
 
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
         """Go on under a new token, until that one expires.
@@ -74,15 +75,21 @@ class LiveConnection(LiveIdentity):
         Source: HTP-030: a change of user is explicit.
         """
         identity = await self._gate.admit_async(token)
+        self._check_change(identity, allow_other_user=allow_other_user)
+        if self.follow is not None:
+            introduce = await self.follow(identity)
+            # Another token may have come meanwhile, or the end.
+            self._check_change(identity, allow_other_user=allow_other_user)
+            introduce()
+        self.adopt(identity)
+        return identity
+
+    def _check_change(self, identity: Identity, *, allow_other_user: bool) -> None:
+        if self._state != "open":
+            raise ConfigurationError(Problem.CLOSED, "the connection")
         known = self.identity
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
             raise InvalidTokenError(Reason.OTHER_USER, rule="HTP-030", kind=identity.provider.kind)
-        if self.follow is not None:
-            await self.follow(identity)
-        if self._state != "open":
-            raise ConfigurationError(Problem.CLOSED, "the connection")
-        self.adopt(identity)
-        return identity
 
     def adopt(self, identity: Identity | None) -> None:
         """Go on as somebody whose token was verified elsewhere; for edges behind the middleware.

@@ -152,17 +152,19 @@ class AveAuthMiddleware:
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         try:
-            await self._introduce(scope, scope[IDENTITY_KEY])
+            introduce = await self._meet(scope, scope[IDENTITY_KEY])
         except REFUSALS as error:
             await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
             return
+        introduce()
         if scope["type"] == "websocket":
-            scope[LIVE_KEY].follow = partial(self._introduce, scope)
+            scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
 
-    async def _introduce(self, scope: asgi.Scope, found: Identity | Deferred | None) -> None:
-        # The scope is this connection's own copy.
-        scope["auth"], scope["user"] = await _make_user(found, self._load_user)
+    async def _meet(self, scope: asgi.Scope, found: Identity | Deferred | None) -> Callable[[], None]:
+        """Return what makes somebody known to the application, in the scope, which is this connection's own copy."""
+        auth, user = await _make_user(found, self._load_user)
+        return partial(scope.update, {"auth": auth, "user": user})
 
 
 class _Blind(WebSocketProtocol):

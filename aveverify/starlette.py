@@ -87,17 +87,20 @@ class AveAuthMiddleware:
                 scope["auth"], scope["user"] = _show(found, found)
             else:
                 try:
-                    await self._introduce(scope, found)
+                    introduce = await self._meet(scope, found)
                 except REFUSALS as error:
                     await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
                     return
+                introduce()
             if scope["type"] == "websocket":
-                scope[LIVE_KEY].follow = partial(self._introduce, scope)
+                scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
 
-    async def _introduce(self, scope: Scope, identity: Identity) -> None:
+    async def _meet(self, scope: Scope, identity: Identity) -> Callable[[], None]:
+        """Return what makes somebody known to the application."""
         user = identity if self._load_user is None else await find_user(self._load_user, identity)
-        scope["auth"], scope["user"] = _show(identity, user)
+        auth, user = _show(identity, user)
+        return partial(scope.update, {"auth": auth, "user": user})
 
 
 class _RefusedError(AuthenticationError):

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from aveverify import ConfigurationError, InvalidTokenError, KeysUnavailableError, Reason, Verifier, get_user_identity
+from aveverify import (
+    ConfigurationError,
+    Identity,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+    Verifier,
+    get_user_identity,
+)
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
@@ -190,6 +198,50 @@ def test_a_new_token_that_is_refused_changes_nothing(issuer: FakeIssuer, verifie
         await send(TEXT)
 
     assert converse(verifier, issuer.token(), talk).sent == [ACCEPT, TEXT]
+
+
+def test_of_two_new_tokens_at_once_none_changes_the_user_unsaid(issuer: FakeIssuer, verifier: Verifier) -> None:
+    """HTP-030: while the application looks for its user, another token may make it another user's connection."""
+    users: list[str] = []
+
+    async def talk(scope: Scope, live: LiveConnection, _send: Send) -> None:
+        has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def follow(identity: Identity) -> Callable[[], None]:
+            if identity.subject == "ada":
+                has_begun.set()
+                await may_end.wait()
+            return lambda: users.append(identity.subject)
+
+        live.follow = follow
+        slow = asyncio.create_task(live.reauthenticate(issuer.token(sub="ada")))
+        await has_begun.wait()
+        await live.reauthenticate(issuer.token(sub="grace"), allow_other_user=True)
+        may_end.set()
+        with pytest.raises(InvalidTokenError) as caught:
+            await slow
+        assert caught.value.reason is Reason.OTHER_USER
+        identity = get_user_identity(scope)
+        assert identity is not None
+        users.append(identity.subject)
+
+    converse(verifier, issuer.token(sub="ada"), talk)
+
+    assert users == ["grace", "grace"]
+
+
+def test_a_connection_that_ends_while_a_user_is_looked_for_gets_none(issuer: FakeIssuer, verifier: Verifier) -> None:
+    async def talk(_scope: Scope, live: LiveConnection, send: Send) -> None:
+        async def follow(_identity: Identity) -> Callable[[], None]:
+            await send({"type": "websocket.close", "code": 1000})
+            return lambda: pytest.fail("made known after the end")
+
+        live.follow = follow
+        with pytest.raises(ConfigurationError) as caught:
+            await live.reauthenticate(issuer.token(sub="ada"))
+        assert caught.value.problem is Problem.CLOSED
+
+    converse(verifier, issuer.token(sub="ada"), talk)
 
 
 def test_a_connection_that_is_over_takes_no_token(issuer: FakeIssuer, verifier: Verifier) -> None:
