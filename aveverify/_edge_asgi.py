@@ -26,7 +26,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
 OFFERED_PROTOCOLS: Final = b"sec-websocket-protocol"
-# Where the scope of a WebSocket, which an edge has copied, holds the scope that it was copied from.
+# Where the scope of a WebSocket, which an edge has copied, leads to the scope that it was copied from.
 OUTER_KEY: Final = "aveverify.outer"
 AUTHORIZATION: Final = b"authorization"
 _NAME_BYTES: Final = len(AUTHORIZATION)
@@ -72,7 +72,9 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Non
     """
     is_http = scope["type"] == "http"
     try:
-        if not (gate.exempt and scope["path"] in gate.exempt):
+        if gate.exempt and scope["path"] in gate.exempt:
+            redact_query(gate, scope)
+        else:
             token = read_scope_token(gate, scope)
             if token is not None:
                 return await gate.admit_async(token)
@@ -107,17 +109,39 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
     try:
         return read_token(head, gate.sources)
     finally:
-        for source in gate.sources:
-            if kind == "websocket" and isinstance(source, QueryParameter):
-                _redact(source, scope)
+        redact_query(gate, scope)
 
 
-def _redact(source: QueryParameter, scope: Scope) -> None:
-    """Take a parameter out of a scope and out of all that it was copied from: the server's own is what it logs."""
-    place: Scope | None = scope
-    while place is not None:
-        place["query_string"] = source.redact(place["query_string"])
-        place = place.get(OUTER_KEY)
+class OuterScope:
+    """The scope that an edge has copied, with all that the edge hides from the application: to redact it, no more."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def redact(self, gate: Gate) -> None:
+        """Take the token out of the query; see `redact_query`."""
+        redact_query(gate, self._scope)
+
+
+def redact_query(gate: Gate, scope: Scope) -> None:
+    """Take the token out of the query of a WebSocket, and out of all that the scope was copied from.
+
+    The server's own scope is what its log reads.
+
+    Args:
+        gate: Knows by which parameters a token may come.
+        scope: The connection.
+    """
+    if scope["type"] != "websocket":
+        return
+    for source in gate.sources:
+        if isinstance(source, QueryParameter):
+            scope["query_string"] = source.redact(scope["query_string"])
+    outer = scope.get(OUTER_KEY)
+    if isinstance(outer, OuterScope):
+        outer.redact(gate)
 
 
 def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -93,9 +93,9 @@ class CurrentIdentity:
     def __init__(self) -> None:
         self._served: ContextVar[list[Any]] = ContextVar("aveverify.current_identity")
         # For the edges, around every request: `enter` begins to serve a scope or an environ, which stands alone in a
-        # list, and `leave` ends what that began. At the end of the request the edge empties the list, too: a context
-        # is copied, into tasks that go on and, by uvicorn, into the next request of a connection, and no copy may know
-        # this user any longer. The variable's own methods: a call in between would cost every request.
+        # list, and `leave` ends what that began. At the end of the request the edge empties the list, first of all: a
+        # context is copied, into tasks that go on and, by uvicorn, into the next request of a connection, and no copy
+        # may know this user any longer. The variable's own methods: a call in between would cost every request.
         self.enter: Final[Callable[[list[Any]], Token[list[Any]]]] = self._served.set
         self.leave: Final[Callable[[Token[list[Any]]], None]] = self._served.reset
         self._finders: list[Callable[[Any], Any]] = []

@@ -41,7 +41,17 @@ class LiveConnection(LiveIdentity):
         answer_protocol: What the acceptance names where the application chooses no protocol; None names nothing.
     """
 
-    __slots__ = ("_answer_protocol", "_closes", "_gate", "_send", "_state", "_watcher", "follow")
+    __slots__ = (
+        "_answer_protocol",
+        "_closes",
+        "_ends_at",
+        "_further",
+        "_gate",
+        "_send",
+        "_state",
+        "_watcher",
+        "follow",
+    )
 
     def __init__(
         self, identity: Identity | None, gate: Gate, send: Send, *, closes: bool, answer_protocol: str | None
@@ -53,6 +63,9 @@ class LiveConnection(LiveIdentity):
         self._answer_protocol = answer_protocol
         self._state: Literal["open", "expired", "over"] = "open"
         self._watcher: asyncio.Task[None] | None = None
+        # The rules of edges behind the middleware that let somebody in, and when the first of those tokens ends.
+        self._further: list[Gate] = []
+        self._ends_at = float("inf")
         self.follow: Callable[[Identity], Awaitable[Callable[[], None]]] | None = None
 
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
@@ -68,7 +81,8 @@ class LiveConnection(LiveIdentity):
         Raises:
             InvalidTokenError: The token is refused, or is another user's, or `load_user` of the middleware knows no
                 user of it any longer. The connection goes on as it was.
-            InsufficientScopeError: It lacks a scope. The connection goes on as it was.
+            InsufficientScopeError: It lacks a scope that the middleware, or a dependency behind it, asks for. The
+                connection goes on as it was.
             KeysUnavailableError: The keys cannot be had. The connection goes on as it was.
             ConfigurationError: The connection has ended.
 
@@ -76,12 +90,15 @@ class LiveConnection(LiveIdentity):
         """
         identity = await self._gate.admit_async(token)
         self._check_change(identity, allow_other_user=allow_other_user)
-        if self.follow is not None:
-            introduce = await self.follow(identity)
-            # Another token may have come meanwhile, or the end.
-            self._check_change(identity, allow_other_user=allow_other_user)
+        for gate in self._further:
+            await gate.vet_async(identity)
+        introduce = None if self.follow is None else await self.follow(identity)
+        # Another token may have come meanwhile, or the end.
+        self._check_change(identity, allow_other_user=allow_other_user)
+        if introduce is not None:
             introduce()
-        self.adopt(identity)
+        self.identity = identity
+        self._watch_anew()
         return identity
 
     def _check_change(self, identity: Identity, *, allow_other_user: bool) -> None:
@@ -91,13 +108,31 @@ class LiveConnection(LiveIdentity):
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
             raise InvalidTokenError(Reason.OTHER_USER, rule="HTP-030", kind=identity.provider.kind)
 
-    def adopt(self, identity: Identity | None) -> None:
-        """Go on as somebody whose token was verified elsewhere; for edges behind the middleware.
+    async def join(self, identity: Identity, gate: Gate) -> None:
+        """Let in somebody whom an edge behind the middleware has verified.
+
+        Where nobody has authenticated yet, the connection is theirs. It ends with that token in any case, and a
+        further token has to meet these rules, too.
 
         Args:
-            identity: Whoever it is from here on, until that token expires; None for nobody.
+            identity: Whoever it is.
+            gate: The rules by which they came in.
+
+        Raises:
+            InvalidTokenError: The framework knows no user of that identity.
         """
-        self.identity = identity
+        if self.identity is None:
+            if self.follow is not None:
+                (await self.follow(identity))()
+            self.identity = identity
+        elif identity is not self.identity:
+            self._ends_at = min(self._ends_at, identity.expires_at)
+        # What another issuer vouches for does not come by `reauthenticate`.
+        if gate.verifier is self._gate.verifier and gate not in self._further:
+            self._further.append(gate)
+        self._watch_anew()
+
+    def _watch_anew(self) -> None:
         if self._watcher is not None:
             self._watch()
 
@@ -109,9 +144,8 @@ class LiveConnection(LiveIdentity):
         from asyncio import sleep  # noqa: PLC0415 - heavy, and wherever there is a connection it is loaded already
 
         while self._state == "open":
-            rest_seconds = _LONGEST_SLEEP_SECONDS
-            if self.identity is not None:
-                rest_seconds = min(rest_seconds, self.identity.expires_at - self._gate.verifier.clock.now())
+            ends_at = self._ends_at if self.identity is None else min(self._ends_at, self.identity.expires_at)
+            rest_seconds = min(_LONGEST_SLEEP_SECONDS, ends_at - self._gate.verifier.clock.now())
             if rest_seconds <= 0:
                 self._state = "expired"
                 await self._send(

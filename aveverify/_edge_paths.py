@@ -27,13 +27,14 @@ class ExemptPaths:
         ConfigurationError: A pattern could mean more than one thing.
     """
 
-    __slots__ = ("_below", "_exact")
+    __slots__ = ("_below", "_exact", "_is_everything")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         if not isinstance(patterns, (list, tuple)) or not all(map(_is_pattern, patterns)):
             raise ConfigurationError(
                 Problem.OUT_OF_RANGE, "exempt", "a list of decoded paths such as '/healthz' or '/public/*'"
             )
+        self._is_everything = patterns is EVERY_PATH
         self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith(_BELOW))
         self._below = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith(_BELOW))
 
@@ -47,7 +48,19 @@ class ExemptPaths:
         Args:
             path: The whole path, decoded once, as the router sees it.
         """
+        if self._is_everything:
+            return True
         return (path in self._exact or path.startswith(self._below)) and _DOUBTFUL.search(path) is None
+
+
+class _EveryPath(tuple[str, ...]):
+    """What stands for every path, however it is written: where the router has decided, no path is doubtful."""
+
+    __slots__ = ()
+
+
+# For edges that know by another way what needs no credentials; among the options it stands where patterns do.
+EVERY_PATH: Final = _EveryPath(("/*",))
 
 
 def _is_pattern(pattern: object) -> bool:

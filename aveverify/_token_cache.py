@@ -88,20 +88,20 @@ class TokenCache:
         if entry is None or entry[0] != sha256(token).digest():
             return None
         _, identity, source, generation, valid_from, valid_until, _ = entry
+        snapshot = source.state.snapshot
         try:
             now, at = self._now(), self._monotonic()
-        except Exception:  # noqa: BLE001 - whatever a clock raises, the full look meets it again and refuses
+            # The keys: what `is_quiet` asks, less a call.
+            if (
+                valid_from <= now < valid_until
+                and snapshot is not None
+                and snapshot.generation == generation
+                and 0 <= at < snapshot.due_at
+                and now < snapshot.due_now
+            ):
+                return identity
+        except Exception:  # noqa: BLE001 - whatever a clock raises or is, the full look meets it again and refuses
             return None
-        snapshot = source.state.snapshot
-        # The keys: what `is_quiet` asks, less a call.
-        if (
-            valid_from <= now < valid_until
-            and snapshot is not None
-            and snapshot.generation == generation
-            and 0 <= at < snapshot.due_at
-            and now < snapshot.due_now
-        ):
-            return identity
         return None
 
     def reconsider(self, token: bytes, desk: Desk) -> Identity | None:

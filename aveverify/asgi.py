@@ -15,6 +15,7 @@ from aveverify._edge_asgi import (
     OUTER_KEY,
     ASGIApp,
     Message,
+    OuterScope,
     Receive,
     Scope,
     Send,
@@ -93,8 +94,8 @@ class AveAuthMiddleware:
             try:
                 await self._app(inner, receive, send)
             finally:
-                current_identity.leave(token)
                 served.clear()
+                current_identity.leave(token)
             return
         kind = scope["type"]
         if kind not in ("http", "websocket"):
@@ -126,13 +127,13 @@ class AveAuthMiddleware:
         try:
             await self._app(inner, receive, send)
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
     async def _serve_live(self, found: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
-        extra: dict[str, Any] = {OUTER_KEY: scope}
+        extra: dict[str, Any] = {OUTER_KEY: OuterScope(scope)}
         if any(isinstance(source, WebSocketProtocol) for source in self._gate.sources):
             answer_protocol, hidden = _hide_protocols(scope)
             extra |= hidden

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
-from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, can_deny, read_scope_token, recognise
+from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_deny, read_scope_token, recognise
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
@@ -38,6 +38,26 @@ __all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDepende
 
 # What an answer says of its own body: only for that body.
 _OF_THE_BODY: Final = ("content-type", "content-length")
+
+
+# Where the scope holds what the dependencies of one request have found.
+_ASKED: Final = "aveverify.fastapi"
+
+
+class _Asked:
+    """What the dependencies of one request have found so far.
+
+    Args:
+        in_front: The rules of whatever decided before any of them.
+        found: What that found.
+    """
+
+    __slots__ = ("answers", "found", "in_front")
+
+    def __init__(self, in_front: object, found: object) -> None:
+        self.in_front = in_front
+        self.found = found
+        self.answers: dict[AveAuth, Identity | None] = {}
 
 
 class RefusedError(HTTPException):
@@ -158,40 +178,45 @@ class AveAuth(BearerScheme):
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
         scope = connection.scope
-        found, decided = scope.get(IDENTITY_KEY), scope.get(GATE_KEY)
-        gate = self._demanding(scopes)
+        asked = scope.get(_ASKED)
+        if not isinstance(asked, _Asked):
+            asked = scope[_ASKED] = _Asked(scope.get(GATE_KEY), scope.get(IDENTITY_KEY))
+        gate, in_front, found = self._demanding(scopes), asked.in_front, asked.found
         is_known = (
-            isinstance(decided, Gate)
-            and decided.verifier is gate.verifier
+            isinstance(in_front, Gate)
+            and in_front.verifier is gate.verifier
             # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
-            and gate.sources in (DEFAULT_SOURCES, decided.sources)
+            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
         )
         try:
-            if decided is self._gate and (found is None or isinstance(found, Identity)):
-                # Another dependency of this request has asked already, perhaps with other scopes.
-                if found is not None:
-                    check_scopes(found, gate.parameters.scopes)
-                return found
-            if is_known and isinstance(found, Deferred):
+            if self in asked.answers:
+                # Another dependency of this request has asked the same already, perhaps with other scopes.
+                identity = asked.answers[self]
+                if identity is not None:
+                    check_scopes(identity, gate.parameters.scopes)
+            elif is_known and isinstance(found, Deferred):
                 raise found.error.with_traceback(None)
-            if is_known and isinstance(found, Identity):
+            elif is_known and isinstance(found, Identity):
                 # A middleware in front has verified the token by the same verifier; its rules may differ.
                 await gate.vet_async(found)
-                identity: Identity | None = found
+                identity = found
             else:
                 identity = recognise(gate.recall, scope)
                 if identity is None:
                     token = read_scope_token(gate, scope)
                     identity = None if token is None else await gate.admit_async(token)
+            live = scope.get(LIVE_KEY)
+            if identity is not None and isinstance(live, LiveConnection):
+                await live.join(identity, gate)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
-        # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
-        live = scope.get(LIVE_KEY)
-        if isinstance(live, LiveConnection):
-            live.adopt(identity)
+        asked.answers[self] = identity
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but whoever finds nobody
+        # does not take away whom another edge of this package has found.
+        if identity is not None or not isinstance(scope.get(GATE_KEY), Gate):
+            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
         return identity
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
@@ -282,13 +307,13 @@ class _InContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # A token in the query is taken out of the server's scope, too, whatever copies it further in.
-            scope = {**scope, OUTER_KEY: scope}
+            scope = {**scope, OUTER_KEY: OuterScope(scope)}
         token = current_identity.enter(served := [scope])
         try:
             await self._app(scope, receive, send)
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
 
 async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:

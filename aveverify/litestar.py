@@ -26,10 +26,10 @@ from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, Gate, check_scope_l
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
+from aveverify._edge_paths import EVERY_PATH
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
-from aveverify.sources import RequestHead, WebSocketProtocol
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
@@ -101,7 +101,7 @@ class AveAuthMiddleware:
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         # What else was asked for holds for a token that comes later, by `reauthenticate`.
-        blind: EdgeOptions = {**options, "exempt": (), "token_sources": (_Blind(),)}
+        blind: EdgeOptions = {**options, "exempt": EVERY_PATH}
         self._open_edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=False, close_expired=close_expired, **blind
         )
@@ -165,13 +165,6 @@ class AveAuthMiddleware:
         """Return what makes somebody known to the application, in the scope, which is this connection's own copy."""
         auth, user = await _make_user(found, self._load_user)
         return partial(scope.update, {"auth": auth, "user": user})
-
-
-class _Blind(WebSocketProtocol):
-    """Reads nothing; an offer of `bearer` is answered, and kept from the handler, as everywhere."""
-
-    def read(self, head: RequestHead) -> None:
-        """Return no token."""
 
 
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:

@@ -98,9 +98,9 @@ class AveAuthMiddleware:
             # Nothing of the application runs later behind a list or a file, and servers send these faster as they are.
             runs_on = not isinstance(chunks, (list, tuple)) and not _is_file(chunks, environ)
         finally:
-            current_identity.leave(token)
             if not runs_on:
                 served.clear()
+            current_identity.leave(token)
         return _ChunksInContext(chunks, served) if runs_on else chunks
 
     def _watch(self, deferred: Deferred, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -185,8 +185,8 @@ class _ChunksInContext:
             if hasattr(self._given, "close"):
                 self._given.close()
         finally:
-            current_identity.leave(token)
             self._served.clear()
+            current_identity.leave(token)
 
 
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:

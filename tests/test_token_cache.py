@@ -413,6 +413,8 @@ def test_the_bound_is_32_mebibytes() -> None:
         pytest.param(NOW + 100, 1001.0, False, id="expired"),
         pytest.param(NOW + 1, -1.0, False, id="a monotonic clock that is negative"),
         pytest.param(float("nan"), 1001.0, False, id="a wall clock that is no number"),
+        pytest.param(None, 1001.0, False, id="a wall clock that gives nothing"),
+        pytest.param(NOW + 1, "now", False, id="a monotonic clock that gives text"),
     ],
 )
 def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *, plain: bool) -> None:

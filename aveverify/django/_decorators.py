@@ -93,8 +93,8 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
     return checked
 
@@ -113,8 +113,8 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
     return checked
 

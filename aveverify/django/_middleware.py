@@ -63,8 +63,8 @@ class AveAuthMiddleware:
         try:
             return self._get_response(request)
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         visit = visit_of(request)
@@ -76,8 +76,8 @@ class AveAuthMiddleware:
         try:
             return await cast("Awaitable[HttpResponseBase]", self._get_response(request))
         finally:
-            current_identity.leave(token)
             served.clear()
+            current_identity.leave(token)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal that a view let through.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextvars import Context, copy_context
 from threading import Thread
 from typing import Any
@@ -166,6 +166,33 @@ def test_no_copy_of_a_context_knows_the_user_after_the_request(scene: Scene) -> 
 
     (copy,) = copies
     copy.run(test_outside_of_a_request_there_is_no_current_identity)
+
+
+def test_a_request_that_is_given_up_in_another_context_leaves_nobody_behind(
+    tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    """HTP-038: a task that is collected while it waits is closed wherever that happens."""
+    copies: list[Context] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        copies.append(copy_context())
+        await receive()
+
+    class Never:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    async def receive() -> Message:
+        await Never()
+        raise NotImplementedError
+
+    middleware = AsgiMiddleware(app, shared_verifier, required=True)
+    request = middleware(http_scope(Request(bearer(tokens["good"]))), receive, Client().send)
+    copy_context().run(request.send, None)
+    with pytest.raises(ValueError, match="different Context"):
+        request.close()
+
+    copies[0].run(test_outside_of_a_request_there_is_no_current_identity)
 
 
 def test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity(scene: Scene) -> None:

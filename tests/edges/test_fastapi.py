@@ -20,7 +20,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from aveverify import ConfigurationError, Identity, Provider, Verifier, current_identity, get_user_identity
+from aveverify import (
+    ConfigurationError,
+    Identity,
+    InsufficientScopeError,
+    InvalidTokenError,
+    Provider,
+    Verifier,
+    current_identity,
+    get_user_identity,
+)
 from aveverify._edge import GATE_KEY
 from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
@@ -28,7 +37,7 @@ from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
 from aveverify.starlette import AveAuthMiddleware
-from aveverify.testing import FakeIssuer
+from aveverify.testing import FakeClock, FakeIssuer
 from tests.edges.world import bearer
 
 if TYPE_CHECKING:
@@ -329,13 +338,18 @@ def test_a_websocket_has_the_current_identity(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("in_front", ["the middleware", "install"])
-def test_of_middleware_and_dependency_the_last_to_decide_counts(in_front: str) -> None:
+def test_of_middleware_and_dependency_the_last_to_find_somebody_counts(in_front: str) -> None:
+    """Who finds nobody takes nobody away: whoever was let in is not anonymous to code further in."""
     stranger = FakeIssuer("https://other.test")
     auth = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
     app = FastAPI()
 
-    def endpoint(request: FastAPIRequest, _identity: Any = Security(auth.optional)) -> bool:  # noqa: ANN401, B008
-        return current_identity.get() is get_user_identity(request) is None
+    def endpoint(
+        request: FastAPIRequest,
+        nobody: Any = Security(auth.optional),  # noqa: ANN401, B008
+    ) -> list[str]:
+        found = (nobody, current_identity.get(), get_user_identity(request))
+        return [one.issuer if one is not None else "nobody" for one in found]
 
     app.add_api_route("/", endpoint)
     with stranger.verifier() as other:
@@ -345,7 +359,42 @@ def test_of_middleware_and_dependency_the_last_to_decide_counts(in_front: str) -
         if in_front == "the middleware":
             app.add_middleware(AveAuthMiddleware, verifier=other, required=True)
 
-        assert TestClient(app).get("/", headers=dict(bearer(stranger.token()))).json() is True
+        assert TestClient(app).get("/", headers=dict(bearer(stranger.token()))).json() == [
+            "nobody",
+            "https://other.test",
+            "https://other.test",
+        ]
+
+
+def test_a_request_of_somebody_is_not_anonymous_for_a_dependency_that_finds_nobody(app: FastAPI) -> None:
+    cookie = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+
+    def endpoint(
+        request: FastAPIRequest,
+        somebody: Any = Security(ave),  # noqa: ANN401, B008
+        nobody: Any = Security(cookie.optional),  # noqa: ANN401, B008
+    ) -> bool:
+        assert nobody is None
+        return current_identity.get() is get_user_identity(request) is somebody
+
+    app.add_api_route("/both", endpoint)
+
+    assert TestClient(app).get("/both", headers=token()).json() is True
+
+
+@pytest.mark.parametrize("first", ["cookie", "header"])
+def test_of_two_dependencies_each_looks_for_itself(app: FastAPI, first: str) -> None:
+    """HTP-031: what one has found in a cookie does not satisfy the other, whichever is asked first."""
+    cookie = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+    one, two = (cookie.optional, ave) if first == "cookie" else (ave, cookie.optional)
+
+    def endpoint(one: Any = Security(one), two: Any = Security(two)) -> bool:  # noqa: ANN401, B008
+        return one is two
+
+    app.add_api_route("/both", endpoint)
+    headers = {"Origin": "https://app.test", "Cookie": f"session={ISSUER.token(sub='ada')}"}
+
+    assert TestClient(app).get("/both", headers=headers).status_code == 401
 
 
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
@@ -609,6 +658,93 @@ def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says() -> 
 
     with TestClient(app).websocket_connect("/", headers=token()) as session:
         assert session.receive_json() == [True, True, True]
+
+
+def test_a_connection_ends_with_the_first_token_that_let_somebody_in() -> None:
+    """CJ-29: whatever other dependencies find: nobody, or somebody of another issuer for longer or shorter."""
+    clock = FakeClock()
+    one, two = FakeIssuer(clock=clock), FakeIssuer("https://other.test", clock=clock)
+    with one.verifier() as verifier, two.verifier() as other:
+        own = AveAuth(verifier)
+        cookie = AveAuth(verifier, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+        foreign = AveAuth(other, token_sources=[QueryParameter()])
+        ends: list[float] = []
+        app = FastAPI()
+
+        async def talk(
+            websocket: WebSocket,
+            somebody: Any = Security(own),  # noqa: ANN401, B008
+            nobody: Any = Security(cookie.optional),  # noqa: ANN401, B008
+            stranger: Any = Security(foreign),  # noqa: ANN401, B008
+        ) -> None:
+            assert nobody is None
+            known = [get_user_identity(websocket), get_live_connection(websocket).identity]
+            assert known == [somebody, somebody]
+            await websocket.accept()
+            ends.append(min(somebody.expires_at, stranger.expires_at))
+            clock.tick(seconds=ends[-1] - clock.now())
+            await get_live_connection(websocket).until_expired()
+
+        app.add_api_websocket_route("/", talk)
+        app.add_middleware(AveAuthMiddleware, verifier=verifier, required=False, close_expired=False)
+        for shorter in (one, two):
+            lives = {it: it.token(exp=clock.now() + (60 if it is shorter else 600)) for it in (one, two)}
+            url = f"/?access_token={lives[two]}"
+            with TestClient(app).websocket_connect(url, headers=dict(bearer(lives[one]))) as session:
+                assert session.receive()["code"] == 3000
+        assert len(ends) == 2
+
+
+def test_a_further_token_meets_the_rules_of_the_dependency() -> None:
+    """HTP-030: whoever has lost a scope, or was banned, does not extend what needs it."""
+    banned: list[str] = []
+    auth = AveAuth(VERIFIER, check=lambda identity: "banned" if identity.subject in banned else None)
+    app = FastAPI()
+
+    async def talk(websocket: WebSocket, _identity: Any = Security(auth, scopes=["admin"])) -> None:  # noqa: ANN401, B008
+        await websocket.accept()
+        live = get_live_connection(websocket)
+        with pytest.raises(InsufficientScopeError):
+            await live.reauthenticate(ISSUER.token(sub="ada", scope="read"))
+        await live.reauthenticate(ISSUER.token(sub="ada", scope="admin"))
+        banned.append("ada")
+        with pytest.raises(InvalidTokenError):
+            await live.reauthenticate(ISSUER.token(sub="ada", scope="admin"))
+        await websocket.send_text("as it was")
+        await websocket.close()
+
+    app.add_api_websocket_route("/", talk)
+    app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=True)
+
+    with TestClient(app).websocket_connect("/", headers=token(scope="admin")) as session:
+        assert session.receive_text() == "as it was"
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["a user", "none"])
+def test_whoever_a_dependency_finds_is_made_known_to_the_middleware(*, refuses: bool) -> None:
+    app = FastAPI()
+
+    async def talk(websocket: WebSocket, _identity: Me) -> None:
+        await websocket.accept()
+        await websocket.send_text(websocket.user)
+        await websocket.close()
+
+    app.add_api_websocket_route("/", talk)
+    app.add_middleware(
+        AveAuthMiddleware,
+        verifier=VERIFIER,
+        required=True,
+        exempt=["/"],
+        load_user=lambda identity: None if refuses else identity.subject.upper(),
+    )
+
+    if refuses:
+        with pytest.raises(WebSocketDenialResponse) as caught, TestClient(app).websocket_connect("/", headers=token()):
+            raise NotImplementedError
+        assert caught.value.status_code == 401
+    else:
+        with TestClient(app).websocket_connect("/", headers=token()) as session:
+            assert session.receive_text() == "ADA"
 
 
 @pytest.mark.parametrize("in_front", [True, False], ids=["behind the middleware", "alone"])

@@ -169,6 +169,7 @@ def test_a_token_in_the_query_counts_by_choice_and_is_taken_out(
     assert isinstance(seen, Seen)
     assert seen.subject == "ada"
     assert seen.scope["query_string"] == seen.scope["server's query"] == b"room=1&x=%20"
+    assert tokens["good"] not in repr(seen.scope)
     assert open_websocket(shared_verifier, (), query=query) == 401
 
 
@@ -195,6 +196,19 @@ def test_what_is_no_token_in_the_query_is_refused_and_taken_out_all_the_same(
 
     assert client.sent[0]["status"] == status
     assert b"access" not in scope["query_string"]
+
+
+def test_a_token_in_the_query_is_taken_out_where_none_is_needed_too(
+    tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    """HTP-033: nothing is read there, and nothing is logged."""
+    query = f"room=1&access_token={tokens['good']}"
+
+    seen = open_websocket(shared_verifier, (), query=query, token_sources=[QueryParameter()], exempt=["/*"])
+
+    assert isinstance(seen, Seen)
+    assert seen.subject is None
+    assert seen.scope["query_string"] == seen.scope["server's query"] == b"room=1"
 
 
 async def _never(_scope: Scope, _receive: Receive, _send: Send) -> None:
