@@ -9,7 +9,7 @@ from flask import request as flask_request
 
 from aveverify import Verifier
 from aveverify.flask import AveAuth
-from tests.edges.world import METHODS, Edge, LeftOut, Reply, Request, View
+from tests.edges.world import METHODS, Edge, LeftOut, Reply, Request, View, open_app
 
 
 def new_app(**config: object) -> Flask:
@@ -18,20 +18,6 @@ def new_app(**config: object) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.config.update(config)
     return app
-
-
-def open_app(app: Flask, request: Request) -> Reply:
-    """Send a request through Flask's test client."""
-    # Buffered: read to its end and closed, as servers do.
-    answer = app.test_client().open(
-        "/",
-        method=request.method,
-        headers=request.headers,
-        query_string=request.query,
-        data=request.body,
-        buffered=True,
-    )
-    return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
 
 
 def ask_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401

@@ -323,13 +323,8 @@ def ask_wsgi(verifier: Verifier, view: View, request: Request, **options: Any) -
     return server.reply
 
 
-def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
-    """Ask a Flask application through Flask's test client."""
-    app = Flask(__name__)
-    # Flask answers 500 to any exception of a view by itself, unless told to let it pass.
-    app.config["PROPAGATE_EXCEPTIONS"] = True
-    app.add_url_rule("/", "view", lambda: view(flask_request), methods=list(METHODS), provide_automatic_options=False)
-    app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, verifier, **options)  # type: ignore[method-assign]
+def open_app(app: Flask, request: Request) -> Reply:
+    """Send a request through Flask's test client."""
     # Buffered: read to its end and closed, as servers do.
     answer = app.test_client().open(
         "/",
@@ -340,6 +335,16 @@ def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) 
         buffered=True,
     )
     return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
+
+
+def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask a Flask application through Flask's test client."""
+    app = Flask(__name__)
+    # Flask answers 500 to any exception of a view by itself, unless told to let it pass.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.add_url_rule("/", "view", lambda: view(flask_request), methods=list(METHODS), provide_automatic_options=False)
+    app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, verifier, **options)  # type: ignore[method-assign]
+    return open_app(app, request)
 
 
 EDGES: dict[str, Edge] = {"asgi": ask_asgi, "starlette": ask_starlette, "wsgi": ask_wsgi, "flask": ask_flask}
