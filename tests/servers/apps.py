@@ -80,7 +80,8 @@ def _wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
         body = _look_around()
     else:
         if environ["REQUEST_METHOD"] == "POST":
-            environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            # A chunked body has no length.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         body = _greet(get_user_identity(environ), environ["PATH_INFO"])
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
