@@ -32,6 +32,7 @@ from aveverify import (
 )
 from aveverify._edge import GATE_KEY
 from aveverify._edge_identity import IDENTITY_KEY
+from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal
@@ -642,7 +643,8 @@ def test_a_websocket_is_denied_before_it_is_accepted(client: TestClient, headers
     assert set(caught.value.json()) == {"error", "error_description"}
 
 
-def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says() -> None:
+@pytest.mark.parametrize("middleware", [AveAuthMiddleware, AsgiMiddleware], ids=["Starlette", "ASGI"])
+def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says(middleware: Any) -> None:  # noqa: ANN401
     """The middleware has read nothing there; the connection still has one user, and ends with that token."""
     app = FastAPI()
 
@@ -653,7 +655,7 @@ def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says() -> 
         await websocket.send_json([one is identity for one in found])
         await websocket.close()
 
-    app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=True, exempt=["/"])
+    app.add_middleware(middleware, verifier=VERIFIER, required=True, exempt=["/"])
     ave.install(app)
 
     with TestClient(app).websocket_connect("/", headers=token()) as session:

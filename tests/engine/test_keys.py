@@ -503,6 +503,26 @@ class TestEvents:
             verifier.verify(stranger)
         assert verifier.status().providers[0].unknown_key_refusals == 3
 
+    def test_a_budget_that_is_spent_refuses_while_a_refresh_is_under_way(
+        self, issuer: FakeIssuer, clock: FakeClock, gate: Gate
+    ) -> None:
+        policy = CachePolicy(bad_signature_window_seconds=2 * FRESH)
+        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=policy)
+        verifier.verify(issuer.token())
+        forged = issuer.forge("bad_signature")
+        for _ in range(2):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(forged)
+        clock.tick(seconds=FRESH - 1)
+        gate.shut()
+        assert verifier.verify(issuer.token()).subject
+        for _ in range(2):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(forged)
+        gate.open()
+        settle(verifier)
+        assert verifier.status().providers[0].bad_signature_refusals == 3
+
     def test_a_listener_that_raises_is_logged_and_harms_nobody(
         self, issuer: FakeIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
