@@ -63,6 +63,7 @@ class Desk:
         Raises:
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
+        # As `read_clocks`, less a call for every new token.
         if self.now < 0:
             self.now, self.at = self._engine.read_clocks()
         state = source.state

@@ -137,7 +137,9 @@ class LiveConnection(LiveIdentity):
             self._watch()
 
     async def until_expired(self) -> None:
-        """Wait until the latest token has expired, and close the connection (code 3000) if it is still open.
+        """Wait until the token has expired, and close the connection (code 3000) if it is still open.
+
+        Of several, by which several edges let somebody in, the first to expire; after a further token, that one.
 
         Source: CJ-29: at `exp`, without leeway.
         """
