@@ -139,7 +139,8 @@ class LiveConnection(LiveIdentity):
     async def until_expired(self) -> None:
         """Wait until the token has expired, and close the connection (code 3000) if it is still open.
 
-        Of several, by which several edges let somebody in, the first to expire; after a further token, that one.
+        Of several tokens, by which several edges let somebody in, the first to expire counts. A further token takes the
+        place of the middleware's.
 
         Source: CJ-29: at `exp`, without leeway.
         """
