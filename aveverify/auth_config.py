@@ -1,23 +1,23 @@
 """Reading what a Convex `auth.config` exports: an object, its JSON text, or a `.json` file.
 
 Convex's words (`domain`, `applicationID`) live only here. Providers are tried in the order in which they are written
-(DV-16); equal entries collapse. Rules CFG-01 to CFG-06.
+(DV-16); equal entries collapse. Rules CFG-01 to CFG-06, CFG-18.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from aveverify.errors import ConfigurationError, Problem
-from aveverify.provider import Provider
+from aveverify.provider import Provider, is_custom_jwt_algorithm
 
 _MISSPELLINGS: Final = ("applicationId", "applicationid")
 # Names of our constructor -> Convex's, for messages that the writer of the file understands.
-_WORDS: Final = {"application_id": "applicationID", "issuer": "issuer", "jwks": "jwks", "algorithm": "algorithm"}
+_WORDS: Final = {"application_id": "applicationID"}
 AuthConfig = Mapping[str, Any] | str | os.PathLike[str]
 
 
@@ -40,9 +40,10 @@ def parse_auth_config(config: AuthConfig) -> tuple[Provider, ...]:
     if not isinstance(entries, (list, tuple)):
         # CFG-01
         raise ConfigurationError(Problem.NOT_A_CONFIG, "the auth config")
-    providers = [_parse_entry(entry, f"providers[{index}]") for index, entry in enumerate(entries)]
+    # CFG-18: the schema of all entries before any address.
+    checked = [_check_schema(entry, f"providers[{index}]") for index, entry in enumerate(entries)]
     # CFG-15
-    return tuple(dict.fromkeys(providers))
+    return tuple(dict.fromkeys(map(_make_provider, checked)))
 
 
 def _load(config: object) -> Any:  # noqa: ANN401 - checked by the caller
@@ -70,7 +71,23 @@ def _read_file(path: Path) -> str:
     raise ConfigurationError(Problem.UNREADABLE_FILE, "the auth config", f"{path.name}")
 
 
-def _parse_entry(entry: Any, where: str) -> Provider:  # noqa: ANN401 - checked here
+class _Entry(NamedTuple):
+    """One entry of the right schema, whose addresses are still to be checked.
+
+    Attributes:
+        where: Its place, for messages.
+        issuer_word: Convex's word for the issuer.
+        make: The constructor of its kind.
+        arguments: What the constructor takes.
+    """
+
+    where: str
+    issuer_word: Literal["domain", "issuer"]
+    make: Callable[..., Provider]
+    arguments: dict[str, Any]
+
+
+def _check_schema(entry: Any, where: str) -> _Entry:  # noqa: ANN401 - checked here
     if not isinstance(entry, Mapping):
         raise ConfigurationError(Problem.NOT_A_CONFIG, where)
     # CFG-04: also beside a correct applicationID.
@@ -78,47 +95,51 @@ def _parse_entry(entry: Any, where: str) -> Provider:  # noqa: ANN401 - checked 
         if name in entry:
             raise ConfigurationError(Problem.MISSPELT, f"{where}.{name}")
     kind = entry.get("type")
-    try:
-        # CFG-02: what is not text counts as absent. CFG-05: `unknown` likewise.
-        if not isinstance(kind, str) or kind in ("oidc", "unknown"):
-            return _parse_oidc(entry, where)
-        if kind == "customJwt":
-            return _parse_custom_jwt(entry, where)
-    except ConfigurationError as error:
-        if error.field.startswith(where):
-            raise
-        problem, name, detail = error.problem, error.field, error.detail
-    else:
-        # CFG-05
-        raise ConfigurationError(Problem.UNKNOWN_TYPE, f"{where}.type")
-    word = "domain" if name == "issuer" and kind != "customJwt" else _WORDS[name]
-    raise ConfigurationError(problem, f"{where}.{word}", detail)
+    # CFG-02: what is not text counts as absent. CFG-05: `unknown` likewise.
+    if not isinstance(kind, str) or kind in ("oidc", "unknown"):
+        return _check_oidc_schema(entry, where)
+    if kind == "customJwt":
+        return _check_custom_jwt_schema(entry, where)
+    # CFG-05
+    raise ConfigurationError(Problem.UNKNOWN_TYPE, f"{where}.type")
 
 
-def _parse_oidc(entry: Mapping[str, Any], where: str) -> Provider:
+def _check_oidc_schema(entry: Mapping[str, Any], where: str) -> _Entry:
     # CFG-06
     if "issuer" in entry:
         raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.issuer")
     domain, application_id = (_text(entry, name, where) for name in ("domain", "applicationID"))
-    return Provider(issuer=domain, application_id=application_id)
+    return _Entry(where, "domain", Provider, {"issuer": domain, "application_id": application_id})
 
 
-def _parse_custom_jwt(entry: Mapping[str, Any], where: str) -> Provider:
+def _check_custom_jwt_schema(entry: Mapping[str, Any], where: str) -> _Entry:
     # CFG-06
     if "domain" in entry:
         raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.domain")
     issuer, jwks = (_text(entry, name, where) for name in ("issuer", "jwks"))
     # CFG-03: null is absent.
     application_id = None if entry.get("applicationID") is None else _text(entry, "applicationID", where)
-    algorithm: Any = entry.get("algorithm")
-    return Provider.custom_jwt(
-        issuer=issuer,
-        jwks=jwks,
-        # The constructor refuses whatever is not one of the two names.
-        algorithm=algorithm,
-        application_id=application_id,
-        any_audience=application_id is None,
-    )
+    algorithm = entry.get("algorithm")
+    if not is_custom_jwt_algorithm(algorithm):
+        # CFG-13
+        raise ConfigurationError(Problem.ALGORITHM, f"{where}.algorithm")
+    arguments = {
+        "issuer": issuer,
+        "jwks": jwks,
+        "algorithm": algorithm,
+        "application_id": application_id,
+        "any_audience": application_id is None,
+    }
+    return _Entry(where, "issuer", Provider.custom_jwt, arguments)
+
+
+def _make_provider(entry: _Entry) -> Provider:
+    try:
+        return entry.make(**entry.arguments)
+    except ConfigurationError as error:
+        problem, name, detail = error.problem, error.field, error.detail
+    word = entry.issuer_word if name == "issuer" else _WORDS.get(name, name)
+    raise ConfigurationError(problem, f"{entry.where}.{word}", detail)
 
 
 def _text(entry: Mapping[str, Any], name: str, where: str) -> str:

@@ -151,7 +151,7 @@ class Provider:
         if application_id is not None:
             _require_text("application_id", application_id)
         _require_text("jwks", jwks)
-        if type(algorithm) is not str or algorithm not in custom_jwt.ALLOWED_ALGORITHMS:
+        if not is_custom_jwt_algorithm(algorithm):
             # CFG-13
             raise ConfigurationError(Problem.ALGORITHM, "algorithm")
         issuer = _check_issuer(issuer, application_id, insecure_http=insecure_http)
@@ -248,6 +248,14 @@ class Provider:
         return entry
 
 
+def is_custom_jwt_algorithm(value: object) -> bool:
+    """Tell whether a value names an algorithm of customJwt providers.
+
+    Source: CFG-13.
+    """
+    return type(value) is str and value in custom_jwt.ALLOWED_ALGORITHMS
+
+
 def _require_text(name: str, value: object) -> None:
     if type(value) is not str:
         raise ConfigurationError(Problem.WRONG_TYPE, name)
@@ -282,8 +290,8 @@ def _check_issuer(issuer: str, application_id: str | None, *, insecure_http: boo
     # CFG-10
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(Problem.NOT_A_URL, "issuer")
-    # CFG-11, DV-17
-    if text != issuer and address.host != "localhost" and "." not in address.host.rstrip("."):
+    # CFG-11, DV-17: an IPv6 address may hold a dot, too, and is no name.
+    if text != issuer and address.host != "localhost" and not _is_dotted_name(address.host):
         raise ConfigurationError(Problem.NO_DOT, "issuer")
     # CFG-07, DV-19
     if application_id is None and address.host.rstrip(".") == _SHARED_HOST and not address.path.strip("/"):
@@ -292,6 +300,10 @@ def _check_issuer(issuer: str, application_id: str | None, *, insecure_http: boo
     if not may_be_fetched(address, plain_http=True, any_host=insecure_http):
         raise ConfigurationError(Problem.PLAIN_HTTP, "issuer")
     return text
+
+
+def _is_dotted_name(host: str) -> bool:
+    return "." in host.rstrip(".") and not host.startswith("[")
 
 
 def _check_fetched(name: str, url: object, problem: Problem, *, insecure_http: bool) -> None:

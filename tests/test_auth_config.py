@@ -372,3 +372,31 @@ def test_a_verifier_is_made_of_a_configuration() -> None:
     with Verifier.from_auth_config(config(OIDC, CUSTOM), token_cache_size=0) as verifier:
         assert verifier.providers == parse_auth_config(config(OIDC, CUSTOM))
     raised(ConfigurationError, lambda: Verifier.from_auth_config(config({})))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param({"domain": "https://a.example"}, id="a member is missing"),
+        pytest.param(OIDC | {"applicationId": "app"}, id="a misspelling"),
+        pytest.param(OIDC | {"type": "saml"}, id="an unknown type"),
+        pytest.param(CUSTOM | {"domain": None}, id="a member of the other kind"),
+        pytest.param(CUSTOM | {"algorithm": "HS256"}, id="an algorithm"),
+        pytest.param([], id="no object"),
+    ],
+)
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(OIDC | {"domain": "ftp://a.example"}, id="an address"),
+        pytest.param(without(CUSTOM, "applicationID") | {"issuer": "https://api.workos.com"}, id="the shared issuer"),
+        pytest.param(CUSTOM | {"jwks": "data:,x"}, id="unusable keys"),
+    ],
+)
+def test_the_schema_of_all_entries_comes_before_any_address(first: Json, later: Any) -> None:  # noqa: ANN401
+    """CFG-18."""
+    assert wrong(config(first)).field.startswith("providers[0]")
+    error = wrong(config(first, later))
+
+    assert error.field.startswith("providers[1]")
+    assert error.convex_code == "AuthConfigNotMatchingSchemaError"

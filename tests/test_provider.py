@@ -260,6 +260,8 @@ def test_an_issuer_is_kept_as_written_but_for_a_missing_scheme(make: Make, writt
         ("single.", Problem.NO_DOT, "CFG-11", "InvalidProviderDomainUrl"),
         ("single:443/x.y", Problem.NO_DOT, "CFG-11", "InvalidProviderDomainUrl"),
         ("[::1]", Problem.NO_DOT, "CFG-11", "InvalidProviderDomainUrl"),
+        ("[::ffff:127.0.0.1]", Problem.NO_DOT, "CFG-11", "InvalidProviderDomainUrl"),
+        ("[::ffff:127.0.0.1]:443/x", Problem.NO_DOT, "CFG-11", "InvalidProviderDomainUrl"),
         ("http://idp.example", Problem.PLAIN_HTTP, "DV-10", "InsecureConfiguration"),
         ("HTTP://idp.example", Problem.PLAIN_HTTP, "DV-10", "InsecureConfiguration"),
         ("http://127.0.0.2", Problem.PLAIN_HTTP, "DV-10", "InsecureConfiguration"),

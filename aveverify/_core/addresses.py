@@ -21,7 +21,9 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _FORBIDDEN_IN_HOST: Final = re.compile(r"[%<>^|\[\]\"{}`]")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_BASE64_MARK: Final = re.compile(r";\x20*base64$", re.IGNORECASE)
+_BASE64_MARK: Final = re.compile(r";\x20*base64\x20*$", re.IGNORECASE)
+# URL parsers take these out wherever they stand.
+_TABS_AND_LINE_BREAKS: Final = {ord(character): None for character in "\t\n\r"}
 _ASCII_WHITE_SPACE: Final = b"\t\n\x0c\r "
 
 
@@ -130,6 +132,7 @@ def decode_data_url(text: str) -> bytes | None:
 
     Source: JWKS-01.
     """
+    text = text.translate(_TABS_AND_LINE_BREAKS)
     meta, comma, body = text[5:].partition("#")[0].partition(",")
     if not comma or not _is_encodable(body):
         return None

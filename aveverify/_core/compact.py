@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aveverify._core.encoding import (
     EncodingError,
     JsonObject,
+    base64url_fault,
     decode_base64url,
     decode_segment,
     parse_json_object,
@@ -107,11 +108,12 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
 
     Source: RFC 7515 §5.2 step 7, §7.1; DV-02; OIDC-01; CJ-02.
     """
-    signature = decode_segment(claims.token[claims.payload_end + 1 :])
+    segment = claims.token[claims.payload_end + 1 :]
+    signature = decode_segment(segment)
     if signature is None:
         # A dot is no base64url either: with more or fewer than three segments, the last one cannot be decoded.
         check_segments(claims, kind)
-        hint, fault = hint_at_form(claims.token, claims.payload_end), Fault.NOT_BASE64URL
+        hint, fault = hint_at_form(claims.token, claims.payload_end), base64url_fault(segment)
         raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
     return signature
 

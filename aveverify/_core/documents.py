@@ -21,9 +21,13 @@ NOT_MODIFIED: Final = 304
 _JSON: Final = "application/json"
 _KEY_SET: Final = "application/jwk-set+json"
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 §5.6.2 calls it so
-# JWKS-02: no blank before `;`, each parameter name=value, an empty rest after `;` is fine.
-_MEDIA_TYPE: Final = re.compile(rf"({_TOKEN}/{_TOKEN})((?:;[ \t]*{_TOKEN}=(?:{_TOKEN}|\"(?:[^\"\\]|\\.)*\"))*);?[ \t]*")
-_PARAMETER: Final = re.compile(rf";[ \t]*({_TOKEN})=(?:({_TOKEN})|\"((?:[^\"\\]|\\.)*)\")")
+# JWKS-02: no blank before `;`, only spaces behind it, each parameter name=value. A quoted value has a character at
+# least, which may be a quote, and no escapes; spaces may follow it. An unquoted one may be empty where nothing follows.
+_VALUE: Final = rf"({_TOKEN})|\"([^\x00-\x1f\x7f][^\x00-\x1f\x7f\"]*)\"\x20*"
+_MEDIA_TYPE: Final = re.compile(
+    rf"({_TOKEN}/{_TOKEN})((?:;\x20*{_TOKEN}=(?:{_VALUE}))*)(?:;\x20*(?P<unfinished>{_TOKEN}=)?)?", re.ASCII
+)
+_PARAMETER: Final = re.compile(rf";\x20*({_TOKEN})=(?:{_VALUE})")
 _DIRECTIVE: Final = re.compile(rf"({_TOKEN})(?:=(?:({_TOKEN})|\"([^\"]*)\"))?[ \t]*(?:,|$)")
 _HTTP_DATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -99,22 +103,28 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
 
     Source: JWKS-02.
     """
-    found = _MEDIA_TYPE.fullmatch(headers.get("content-type", "")[:_MAX_HEADER_CHARACTERS])
-    if found is not None and found[1].lower() in (_JSON, _KEY_SET):
-        charsets = [
-            (plain or quoted).lower()
-            for name, plain, quoted in _PARAMETER.findall(found[2])
-            if name.lower() == "charset"
-        ]
-        if all(charset == "utf-8" for charset in charsets):
-            return
+    content_type = headers.get("content-type", "")[:_MAX_HEADER_CHARACTERS]
+    found = _MEDIA_TYPE.fullmatch(content_type) if content_type.isascii() else None
+    if found is not None and found[1].lower() in (_JSON, _KEY_SET) and _charset_of(found) in (None, "utf-8"):
+        return
     raise DocumentFault("the answer has no fitting Content-Type")
 
 
+def _charset_of(media_type: re.Match[str]) -> str | None:
+    # JWKS-02: of several, the first counts.
+    for name, plain, quoted in _PARAMETER.findall(media_type[2]):
+        if name.lower() == "charset":
+            return (plain or quoted).lower()
+    # At the end, and empty.
+    return "" if (media_type["unfinished"] or "").lower() == "charset=" else None
+
+
 def _check_loose_type(headers: Headers, allowed: tuple[str, ...]) -> None:
-    # DISC-03: the part before the first `;`, lower-cased and not trimmed.
+    # DISC-03: the part before the first `;`, lower-cased and not trimmed. A character beyond ASCII matches nothing.
     content_type = headers.get("content-type")
-    if content_type is not None and content_type.partition(";")[0].lower() not in allowed:
+    if content_type is None:
+        return
+    if not content_type.isascii() or content_type.partition(";")[0].lower() not in allowed:
         raise DocumentFault("the answer has no fitting Content-Type")
 
 

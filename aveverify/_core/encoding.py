@@ -65,14 +65,20 @@ def decode_base64url(text: bytes, *, unused_bits: bool = False) -> bytes:
         The decoded bytes.
 
     Raises:
-        EncodingError: `NOT_BASE64URL`, at any foreign character, padding, impossible length or set unused bit.
+        EncodingError: `NOT_BASE64URL`, at any foreign character, padding, impossible length or set unused bit;
+            `NOT_ASCII`, where a byte is not even ASCII.
 
     Source: RFC 7515 §2; RFC 4648 §3.2, §3.5; PRE-01.
     """
     data = decode_segment(_clear_unused_bits(text) if unused_bits else text)
     if data is None:
-        raise EncodingError(Fault.NOT_BASE64URL)
+        raise EncodingError(base64url_fault(text))
     return data
+
+
+def base64url_fault(text: bytes) -> Fault:
+    """Name what is wrong with a text that `decode_segment` refuses."""
+    return Fault.NOT_BASE64URL if text.isascii() else Fault.NOT_ASCII
 
 
 def _clear_unused_bits(text: bytes) -> bytes:

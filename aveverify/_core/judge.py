@@ -154,7 +154,7 @@ def judge(token: bytes, sources: Sources[SourceT]) -> Verdict[SourceT] | Wait[So
     """Verify one token as far as that is possible without waiting.
 
     Args:
-        token: ASCII bytes, within the size limit.
+        token: The token, within the size limit.
         sources: Providers, their keys, and what time it is.
 
     Returns:

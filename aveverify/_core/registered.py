@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from aveverify._core.encoding import (
     EncodingError,
     JsonObject,
+    base64url_fault,
     decode_segment,
     parse_json_object_strictly,
     read_object,
@@ -55,30 +56,32 @@ def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
         max_token_bytes: How long it may be, at least 1.
 
     Returns:
-        ASCII bytes.
+        Its bytes. What is not ASCII is refused where its segment is decoded: only the payload is looked at before the
+        provider is chosen (PRE-07).
 
     Raises:
-        InvalidTokenError: `TOKEN_TOO_LARGE` before anything is copied, or `MALFORMED_TOKEN`.
+        InvalidTokenError: `TOKEN_TOO_LARGE`, before more than four times the bound is copied.
         TypeError: It is neither text nor bytes.
 
-    Source: PRE-01; ENC-043; ENC-047.
+    Source: PRE-01; PRE-07; ENC-042; ENC-047.
     """
     if not isinstance(token, (str, bytes)):
         message = f"a token is str or bytes, not {type(token).__name__}"
         raise TypeError(message)
     # ENC-042: the length is known without a copy, so a huge token costs nothing.
-    if len(token) > max_token_bytes:
-        raise InvalidTokenError(Reason.TOKEN_TOO_LARGE, rule="ENC-042")
-    if not token.isascii():
-        raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.NOT_ASCII)
-    return token.encode() if isinstance(token, str) else bytes(token)
+    if len(token) <= max_token_bytes:
+        # A lone surrogate has no UTF-8, and must not raise before its segment is decoded.
+        data = token.encode("utf-8", "surrogatepass") if isinstance(token, str) else bytes(token)
+        if len(data) <= max_token_bytes:
+            return data
+    raise InvalidTokenError(Reason.TOKEN_TOO_LARGE, rule="ENC-042")
 
 
 def read_claims(token: bytes) -> UnverifiedClaims:
     """Read the payload of a compact token and the types of its registered claims.
 
     Args:
-        token: ASCII bytes, within the size limit.
+        token: The token, within the size limit.
 
     Returns:
         The claims, with the places of the dots.
@@ -93,9 +96,10 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     if header_end < 0:
         hint = hint_at_form(token, -1)
         raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="PRE-01", fault=Fault.SEGMENTS, hint=hint)
-    payload = decode_segment(token[header_end + 1 : payload_end if payload_end >= 0 else None])
+    segment = token[header_end + 1 : payload_end if payload_end >= 0 else None]
+    payload = decode_segment(segment)
     if payload is None:
-        raise _malformed_payload(token, payload_end, Fault.NOT_BASE64URL)
+        raise _malformed_payload(token, payload_end, base64url_fault(segment))
     claims = read_object(payload)
     if claims is None:
         claims = _read_strictly(token, payload_end, payload)
@@ -193,7 +197,7 @@ def hint_at_form(token: bytes, second_dot: int) -> Hint | None:
     """Guess why a text is not a compact token.
 
     Args:
-        token: ASCII bytes that could not be read.
+        token: Bytes that could not be read.
         second_dot: Where its second dot is; -1 where there is none.
 
     Returns:

@@ -104,6 +104,7 @@ def accepts(check: Check, content_type: str | None) -> bool:
         (f"{KEY_SET};x", False, True), (f"{JSON} ; charset=utf-8", False, False), (f" {JSON}", False, False),
         (f"{JSON} ", False, False), ("text/plain", False, False), ("text/html", False, False), ("", False, False),
         (f"{JSON}, {JSON}", False, False), ("application/json+x", False, False), (f"x;{JSON}", False, False),
+        (f"{JSON};x=é", False, False), (f"{JSON};x=\x7f", True, True), (f"{JSON};x=\x80", False, False),
     ],
     ids=str,
 )  # fmt: skip
@@ -119,8 +120,9 @@ def test_the_oidc_path_looks_at_what_stands_before_the_semicolon(
     "content_type",
     [
         JSON, KEY_SET, "APPLICATION/JSON", f"{JSON};", f"{JSON}; ", f"{JSON};charset=utf-8", f"{JSON}; charset=UTF-8",
-        f'{JSON}; charset="utf-8"', f"{JSON};\tx=y;charset=utf-8", f"{JSON};x=y", f'{JSON};x="a;b\\"c"', f"{JSON} ",
-        f"{JSON};CHARSET=utf-8",
+        f'{JSON}; charset="utf-8"', f"{JSON};   x=y;charset=utf-8", f"{JSON};x=y", f"{JSON};CHARSET=utf-8", f"{JSON};x=",
+        f'{JSON};x="a;b"', f'{JSON};x="a" ;charset=utf-8', f'{JSON};x="a"  ', f'{JSON};x="\\";y=z', f'{JSON};x="""',
+        f"{JSON};charset=utf-8;charset=utf-16", f"{JSON};charset=utf-8;charset=",
     ],
 )  # fmt: skip
 def test_the_custom_jwt_path_takes_a_well_formed_media_type(content_type: str) -> None:
@@ -133,8 +135,10 @@ def test_the_custom_jwt_path_takes_a_well_formed_media_type(content_type: str) -
     [
         None, "", "application", "application/", "/json", "text/plain", f"{JSON} ;charset=utf-8", f" {JSON}",
         f"{JSON};charset", f"{JSON};charset=", f"{JSON};charset=utf-16", f'{JSON};charset="utf-16"',
-        f"{JSON};charset=utf8", f"{JSON};charset=utf-8;charset=utf-16", f"{JSON};x=y z", f"{JSON};;x=y",
-        f"{JSON}, {JSON}", f'{JSON};x="y', "application/json/json", "application/jsön",
+        f"{JSON};charset=utf8", f"{JSON};charset=utf-16;charset=utf-8", f"{JSON};x=y z", f"{JSON};;x=y",
+        f"{JSON}, {JSON}", f'{JSON};x="y', "application/json/json", "application/jsön", f"{JSON} ", f"{JSON};\tx=y",
+        f"{JSON};x=y ", f"{JSON};x=;y=z", f"{JSON};x=;", f'{JSON};x=""', f'{JSON};x="a\\"b"', f'{JSON};x="a"b',
+        f'{JSON};x="a\tb"', f'{JSON};x="é"', f'{JSON};x="a"\t', f"{JSON}; =y", f"{JSON};=",
     ],
     ids=ascii,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from aveverify._core.registered import (
     token_bytes,
 )
 from aveverify.errors import Fault, Hint, Reason, Step
-from tests.core.making import ISSUER, compact, encode, good_claims, read, refused, without
+from tests.core.making import ISSUER, compact, encode, good_claims, json_bytes, read, refused, without
 
 # --- the text of a token
 
@@ -43,16 +43,37 @@ def test_a_token_has_a_longest_length(make: Any) -> None:  # noqa: ANN401 - str 
     assert (error.reason, error.rule, error.step) == (Reason.TOKEN_TOO_LARGE, "ENC-042", Step.READ)
 
 
-@pytest.mark.parametrize(
-    "token",
-    ["a.é.c", "a.\ud800.c", "a.\u200b.c", "\ufeffa.b.c", b"a.\xe9.c", b"\xff"],
+FOREIGN = pytest.mark.parametrize(
+    "foreign", ["é", "\ud800", "\u200b", "\ufeff", b"\xe9", b"\xff"],
     ids=["é", "lone surrogate", "zero-width blank", "byte order mark", "latin-1", "0xff"],
-)
-def test_a_token_outside_ascii_is_malformed(token: str | bytes) -> None:
-    """PRE-01; ENC-013 to ENC-019."""
-    error = refused(lambda: token_bytes(token, 100))
+)  # fmt: skip
 
-    assert (error.reason, error.rule, error.fault) == (Reason.MALFORMED_TOKEN, "PRE-01", Fault.NOT_ASCII)
+
+@FOREIGN
+def test_a_payload_outside_ascii_is_malformed(foreign: str | bytes) -> None:
+    """PRE-01; ENC-013 to ENC-019."""
+    token = f"a.{foreign}.c" if isinstance(foreign, str) else b"a." + foreign + b".c"
+    error = refused(lambda: read_claims(token_bytes(token, 100)))
+
+    assert (error.reason, error.rule, error.fault) == (Reason.MALFORMED_PAYLOAD, "PRE-02", Fault.NOT_ASCII)
+
+
+@FOREIGN
+def test_header_and_signature_outside_ascii_are_not_looked_at_yet(foreign: str | bytes) -> None:
+    """PRE-07: the provider is chosen first."""
+    data = token_bytes(foreign, 100)
+    payload = encode(json_bytes(good_claims())).encode()
+
+    claims = read_claims(b".".join([data, payload, data]))
+
+    assert claims.issuer == ISSUER
+
+
+def test_the_bound_holds_for_bytes_and_for_characters() -> None:
+    """ENC-042: just below, at and just above, of a text whose characters take two bytes each."""
+    assert token_bytes("é" * 49, 100) == "é".encode() * 49
+    assert token_bytes("é" * 50, 100) == "é".encode() * 50
+    assert refused(lambda: token_bytes("é" * 51, 100)).reason is Reason.TOKEN_TOO_LARGE
 
 
 def test_size_is_looked_at_before_anything_else() -> None:
