@@ -10,13 +10,14 @@ import gc
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import pytest
 
-from aveverify import Verifier
+from aveverify import InvalidTokenError, Verifier
 from aveverify._accelerators import ACCELERATORS
-from tests.core.making import TestClock, custom_jwt_verifier, es256, good_claims, oidc_verifier, rs256
+from tests.core.making import TestClock, custom_jwt_verifier, encode, es256, good_claims, oidc_verifier, rs256
 
 COUNTED_ON = (3, 11)
 LANE = "plain" if ACCELERATORS is None else "fast"
@@ -103,3 +104,46 @@ def test_one_verification_calls_no_more_and_no_fewer_functions(kind: str, state:
 
     expected = EXPECTED[kind, state, way][LANE]
     assert counted == {expected}, "more: justify it, or undo it; fewer: write the lower number into EXPECTED"
+
+
+def filled(unit: str) -> str:
+    """An array of 11 KB, which leaves room for the rest of a token of 16 KiB."""
+    return "[" + ",".join([unit] * (11_000 // (len(unit) + 1))) + "]"
+
+
+# What a stranger can put thousands of into a token.
+CROWDS = {
+    "empty arrays": f'"x":{filled("[]")}',
+    "empty objects": f'"x":{filled("{}")}',
+    "small objects": f'"x":{filled(json.dumps({"": 0}))}',
+    "small objects beside an escape": f'"y":"\\u00e9","x":{filled(json.dumps({"": 0}))}',
+    "small objects before a name twice": f'"x":{filled(json.dumps({"": 0}))},"x":1',
+    "small objects before a syntax error": f'"x":{filled(json.dumps({"": 0}))},',
+    "nested arrays": f'"x":{filled("[" * 100 + "]" * 100)}',
+    "nested objects": f'"x":{filled(json.dumps({"": {"": {"": 0}}}))}',
+    "arrays that nest too deep": f'"x":{"[" * 5_000}{"]" * 5_000}',
+    "integers": f'"x":{filled("1")}',
+    "texts": f'"x":{filled(json.dumps(""))}',
+    "audiences": f'"aud":{filled(json.dumps("a"))}',
+}
+
+
+@pytest.mark.parametrize("segment", ["payload", "header"])
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_refused_token_costs_no_call_for_each_thing_in_it(crowd: str, segment: str) -> None:
+    """JSN-020: a long token may cost more bytes to look at, not thousands of calls of Python."""
+    usual = {"payload": PAYLOADS[0].decode(), "header": '{"alg":"RS256","kid":"k1"}'}
+    usual[segment] = f"{usual[segment][:-1]},{CROWDS[crowd]}}}"
+    token = f"{encode(usual['header'].encode())}.{encode(usual['payload'].encode())}.{encode(b'x' * 256)}"
+    assert len(token) <= 16_384
+
+    def refuse() -> None:
+        with suppress(InvalidTokenError):
+            verifier.verify(token)
+            pytest.fail("the token was accepted")
+
+    with oidc(0) as verifier:
+        verifier.verify(OIDC[0])
+        refuse()
+
+        assert count_calls(refuse) < 500

@@ -14,6 +14,7 @@ from aveverify._core.encoding import (
     base64url_fault,
     decode_base64url,
     decode_segment,
+    holds_only_texts,
     parse_json_object,
 )
 from aveverify._core.registered import UnverifiedClaims, hint_at_form
@@ -151,4 +152,4 @@ def is_text_or_null(value: Any) -> bool:  # noqa: ANN401 - a JSON value
 
 def is_texts_or_null(value: Any) -> bool:  # noqa: ANN401 - a JSON value
     """Tell whether a JSON value is a list of texts or null."""
-    return value is None or (type(value) is list and all(type(entry) is str for entry in value))
+    return value is None or (type(value) is list and holds_only_texts(value))

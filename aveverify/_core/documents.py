@@ -114,7 +114,8 @@ def _charset_of(media_type: re.Match[str]) -> str | None:
     # JWKS-02: of several, the first counts.
     for name, plain, quoted in _PARAMETER.findall(media_type[2]):
         if name.lower() == "charset":
-            return (plain or quoted).lower()
+            charset: str = plain or quoted
+            return charset.lower()
     # At the end, and empty.
     return "" if (media_type["unfinished"] or "").lower() == "charset=" else None
 

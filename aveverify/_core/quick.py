@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import binascii
 import json
+import re
 from collections.abc import Callable
+from itertools import accumulate
 from math import isfinite
 from typing import Any, Final
 
@@ -28,13 +30,20 @@ _URL_ALPHABET: Final = b"-_"
 # As numbers, which `in` finds fastest.
 _PLUS, _SLASH, _EQUALS, _BACKSLASH, _BRACKET = b"+/=\\["
 _DIGITS: Final = b"0123456789"
-# A double has at most 309 digits before the point.
-_MAX_CERTAIN_DIGITS: Final = 308
-# A longer number covers at least four of any bytes that stand so far apart.
+# A double has at most 309 digits before the point. A longer run of digits is looked for from its first digit only.
+_HUGE_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{309}")
+# Such a run covers at least four of any bytes that stand so far apart.
 _STRIDE: Final = 64
 _MAX_CERTAIN_SAMPLES: Final = 3
-# So few containers cannot nest too deeply, however they are arranged (PRE-02).
+# So few containers cannot nest too deeply, however they are arranged (PRE-02). More are left to the strict reader,
+# which needs no call of Python for each.
 _MAX_CERTAIN_CONTAINERS: Final = 100
+# PRE-02. The outermost container counts. Convex's parser stops at the same depth.
+MAX_NESTED_CONTAINERS: Final = 127
+# What an opening and a closing bracket do to the depth, as signed bytes, and all that are neither.
+_DEPTH_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
+_CONTAINERS: Final = (dict, list)
 
 
 def decode_segment(text: bytes) -> bytes | None:
@@ -86,7 +95,7 @@ def read_object(data: bytes) -> JsonObject | None:
     if _BACKSLASH in data:
         return None
     sample = data[::_STRIDE]
-    if len(sample.translate(None, _DIGITS)) < len(sample) - _MAX_CERTAIN_SAMPLES and _may_hold_a_huge_number(data):
+    if len(sample.translate(None, _DIGITS)) < len(sample) - _MAX_CERTAIN_SAMPLES and holds_huge_number(data):
         return None
     try:
         text = data.decode()
@@ -96,7 +105,7 @@ def read_object(data: bytes) -> JsonObject | None:
         return None
     if end != len(text) or type(members) is not dict:
         return None
-    # A member that another of its name replaced took its name with it: fewer strings than the text has.
+    # A member that another of its name replaced took its name with it: fewer strings than the text has (DV-12).
     quotes = data.count(b'"')
     if quotes == 2 * (len(members) + [*map(type, members.values())].count(str)) and _BRACKET not in data:
         # All strings are accounted for, so an object within is empty, and there is no array: nothing nests.
@@ -111,9 +120,9 @@ def accelerated_json(accelerators: Accelerators) -> ReadObject:
 
     def read_object_fast(data: bytes) -> JsonObject | None:
         sample = data[::_STRIDE]
-        if len(sample.translate(None, _DIGITS)) < len(sample) - _MAX_CERTAIN_SAMPLES and _may_hold_a_huge_number(data):
+        if len(sample.translate(None, _DIGITS)) < len(sample) - _MAX_CERTAIN_SAMPLES and holds_huge_number(data):
             return None
-        if (_BRACKET in data or data.find(b"{", 1) >= 0) and _count_containers(data) > _MAX_CERTAIN_CONTAINERS:
+        if (_BRACKET in data or data.find(b"{", 1) >= 0) and nests_too_deep(data):
             return None
         try:
             members = decode(data)
@@ -128,19 +137,46 @@ def accelerated_json(accelerators: Accelerators) -> ReadObject:
     return read_object_fast
 
 
-def _count_strings(value: Any) -> int:  # noqa: ANN401 - a JSON value
-    kind = type(value)
-    if kind is dict:
-        return len(value) + sum(map(_count_strings, value.values()))
-    return sum(map(_count_strings, value)) if kind is list else int(kind is str)
+def _count_strings(container: Any) -> int:  # noqa: ANN401 - an object or array of JSON
+    is_object = type(container) is dict
+    values = container.values() if is_object else container
+    kinds = [*map(type, values)]
+    count = kinds.count(str) + (len(container) if is_object else 0)
+    if dict in kinds or list in kinds:
+        count += sum(map(_count_strings, [value for value in values if type(value) in _CONTAINERS]))
+    return count
 
 
-def _may_hold_a_huge_number(data: bytes) -> bool:
-    return len(data) - len(data.translate(None, _DIGITS)) > _MAX_CERTAIN_DIGITS
+def count_quotes(data: bytes) -> int:
+    """Count the quotes that begin or end a string: two for each string of a JSON text."""
+    return _without_escapes(data).count(b'"')
+
+
+def holds_huge_number(data: bytes) -> bool:
+    """Tell whether a run of digits is so long that the number may be beyond a double."""
+    return _HUGE_NUMBER.search(data) is not None
+
+
+def nests_too_deep(data: bytes) -> bool:
+    """Tell whether containers of a JSON text nest more than 127 deep; of what is no JSON it may say either.
+
+    Source: PRE-02; DV-08.
+    """
+    if _count_containers(data) <= MAX_NESTED_CONTAINERS:
+        return False
+    # What stands outside of the strings, for a quote in a string is escaped.
+    outside = b"".join(_without_escapes(data).split(b'"')[::2])
+    steps = memoryview(outside.translate(_DEPTH_STEPS, _NO_BRACKETS)).cast("b")
+    return max(accumulate(steps), default=0) > MAX_NESTED_CONTAINERS
 
 
 def _count_containers(data: bytes) -> int:
     return data.count(b"[") + data.count(b"{")
+
+
+def _without_escapes(data: bytes) -> bytes:
+    # In this order: of an even number of backslashes none escapes the quote behind them.
+    return data.replace(b"\\\\", b"").replace(b'\\"', b"") if _BACKSLASH in data else data
 
 
 def _finite_float(text: str) -> float:

@@ -13,6 +13,7 @@ from aveverify._core.encoding import (
     JsonObject,
     base64url_fault,
     decode_segment,
+    holds_only_texts,
     parse_json_object_strictly,
     read_object,
 )
@@ -188,7 +189,7 @@ def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON va
     # PRE-03, SEL-01: no aud is no audiences.
     if value is None:
         return ()
-    if type(value) is list and all(type(entry) is str for entry in value):
+    if type(value) is list and holds_only_texts(value):
         return tuple(value)
     raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim="aud", hint=Hint.NOT_TEXT)
 

@@ -7,13 +7,17 @@ number of providers. Nothing is fetched here, and nothing of the token becomes a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 from aveverify._core.registered import UnverifiedClaims
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 _SCHEMES: Final = ("https://", "http://")
+# A token may name thousands of audiences. Looked up one by one they cost more than the set of those that are known,
+# and a hint needs the first few.
+_MANY_AUDIENCES: Final = 8
 _SIMILAR: Final = re.compile(r"^(?:\w+://)?(?:api\.|www\.)?([^/:]*)(?::\d+)?(.*?)/*$")
 
 
@@ -78,7 +82,10 @@ class ProviderTable:
         routes = self._as_written.get(claims.issuer) or self._find_routes(claims.issuer)
         # SEL-01; SEL-03: the lowest index wins.
         found = routes.any_audience
-        for text in claims.audiences:
+        audiences: Iterable[str] = claims.audiences
+        if claims.audiences[_MANY_AUDIENCES:]:
+            audiences = routes.by_audience.keys() & claims.audiences
+        for text in audiences:
             index = routes.by_audience.get(text)
             if index is not None and (found is None or index < found):
                 found = index
@@ -118,8 +125,7 @@ def _hint_at_audience(claims: UnverifiedClaims, routes: _Routes) -> Hint:
         # CFG-17
         return Hint.EMPTY_APPLICATION_ID
     wanted = routes.by_audience
-    if any(text.startswith("origin:") for text in claims.audiences) or any(
-        text.startswith("origin:") for text in wanted
-    ):
+    compared = [*claims.audiences[:_MANY_AUDIENCES], *islice(wanted, _MANY_AUDIENCES)]
+    if any(text.startswith("origin:") for text in compared):
         return Hint.ORIGIN_AUDIENCE
     return Hint.OTHER_CLIENT

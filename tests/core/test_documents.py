@@ -120,7 +120,8 @@ def test_the_oidc_path_looks_at_what_stands_before_the_semicolon(
     "content_type",
     [
         JSON, KEY_SET, "APPLICATION/JSON", f"{JSON};", f"{JSON}; ", f"{JSON};charset=utf-8", f"{JSON}; charset=UTF-8",
-        f'{JSON}; charset="utf-8"', f"{JSON};   x=y;charset=utf-8", f"{JSON};x=y", f"{JSON};CHARSET=utf-8", f"{JSON};x=",
+        f'{JSON}; charset="utf-8"', f"{JSON};   x=y;charset=utf-8", f"{JSON};x=y", f"{JSON};CHARSET=utf-8",
+        f"{JSON};x=",
         f'{JSON};x="a;b"', f'{JSON};x="a" ;charset=utf-8', f'{JSON};x="a"  ', f'{JSON};x="\\";y=z', f'{JSON};x="""',
         f"{JSON};charset=utf-8;charset=utf-16", f"{JSON};charset=utf-8;charset=",
     ],

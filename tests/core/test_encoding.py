@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from aveverify._core.encoding import (
-    MAX_NESTED_CONTAINERS,
     EncodingError,
     decode_base64url,
     parse_json_document,
     parse_json_object,
     repeated_members,
 )
+from aveverify._core.quick import MAX_NESTED_CONTAINERS
 from aveverify.errors import Fault
 from tests.core.making import raised
 

@@ -184,3 +184,17 @@ def test_a_token_without_the_claim_aud_is_hinted_at_too() -> None:
     token = read(without(good_claims(iss="https://a.example"), "aud"))
 
     assert refused(lambda: select([A], token)).hint is Hint.NO_AUDIENCE
+
+
+@pytest.mark.parametrize("others", [6, 7, 8, 3000], ids=str)
+@pytest.mark.parametrize("first", [True, False], ids=["in front", "behind"])
+def test_the_lowest_index_wins_among_any_number_of_audiences(others: int, *, first: bool) -> None:
+    """SEL-03: around the number from which they are looked up as a set."""
+    crowd = [f"other{number}" for number in range(others)]
+    known = ["third", "second"]
+    token = claims(aud=[*known, *crowd] if first else [*crowd, *known])
+    providers = [Entry("https://a.example", name) for name in ("first", "second", "third")]
+
+    assert select(providers, token) == 1
+    assert select([*providers, Entry("https://a.example", None)], claims(aud=crowd)) == 3
+    assert refused(lambda: select(providers, claims(aud=crowd))).reason is Reason.AUDIENCE_MISMATCH
