@@ -591,6 +591,35 @@ class TestEvents:
             settle(verifier)
         assert "on_event raised" in caplog.text
 
+    def test_a_second_outage_is_told_like_the_first(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        for outage in (1, 2):
+            issuer.go_down()
+            clock.tick(seconds=FRESH)
+            for number in range(3):
+                verifier.verify(issuer.token(sub=f"u{number}"))
+            settle(verifier)
+            assert [type(event) for event in told].count(ServedStale) == outage
+            issuer.come_up()
+            clock.tick(seconds=60)
+            verifier.warm_up()
+            settle(verifier)
+            assert verifier.status().providers[0].state == "fresh"
+
+    @pytest.mark.parametrize(("jump_seconds", "asked"), [(FRESH * 0.7, 1), (FRESH * 0.9, 2)], ids=["not yet", "due"])
+    def test_rot_019_a_remembered_token_makes_keys_refresh_that_are_due_by_the_wall_clock_alone(  # noqa: PLR0913 - parts
+        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, *, jump_seconds: float, asked: int
+    ) -> None:
+        """The machine was suspended: the monotonic clock stood still, and the token cache must look at both."""
+        token = issuer.token()
+        known = gated.verify(token)
+        clock.set_now(clock.now() + jump_seconds)
+        assert gated.verify(token) is known
+        join_flights()
+        assert key_requests(gate) == asked
+
 
 def settle(verifier: Verifier) -> None:
     """Wait until no flight is under way, not even one that nobody waits for."""
