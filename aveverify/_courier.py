@@ -93,7 +93,7 @@ class Courier:
         Raises:
             FlightFault: There was no good document.
         """
-        shared = self._look(url, flight, read, lifetime_seconds)
+        shared = self._look(url, flight, read, lifetime_seconds, forced=forced)
         if shared is not None and not shared[1].is_stale:
             self._keep(url, shared[1])
             return shared
@@ -138,10 +138,13 @@ class Courier:
         flight: Flight,
         read: Callable[[Headers, bytes], T],
         lifetime_seconds: Callable[[Document], float],
+        *,
+        forced: bool,
     ) -> tuple[T, Document] | None:
         if self.shelf is None:
             return None
-        return self.shelf.look(url, flight, read, lifetime_seconds=lifetime_seconds, kept=self._kept.get(url))
+        kept = self._kept.get(url)
+        return self.shelf.look(url, flight, read, lifetime_seconds=lifetime_seconds, kept=kept, forced=forced)
 
     def _rest_seconds(self, flight: Flight) -> float:
         _, at = self.read_clocks()

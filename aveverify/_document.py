@@ -78,6 +78,16 @@ class Document(NamedTuple):
         """How long 304s have kept this body current."""
         return self.confirmed.seconds_since(self.received)
 
-    def has_come_after(self, other: Document | None) -> bool:
-        """Tell whether this is the newer one: a later body, or a later 304 for the same one (NET-027)."""
-        return other is None or (self.received.now, self.confirmed.now) > (other.received.now, other.confirmed.now)
+    def has_come_after(self, other: Document | None, *, in_full: bool) -> bool:
+        """Tell whether this is the newer one: a later body, or a later 304 for the same one.
+
+        Args:
+            other: Another document of the same address; None where there is none.
+            in_full: Whether only a later body counts: a 304 of another worker answers no forced refetch (NET-027).
+
+        Returns:
+            Whether it is.
+        """
+        if other is None or self.received.now > other.received.now:
+            return True
+        return not in_full and self.received.now == other.received.now and self.confirmed.now > other.confirmed.now

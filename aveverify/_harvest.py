@@ -120,7 +120,10 @@ class Harvester:
                 flight,
                 self._read_metadata,
                 forced=flight.forced or renew,
-                lifetime_seconds=lambda document: 0.0 if renew else self._fresh_seconds(document),
+                # Usually as long as keys are fresh, which are as old as this document.
+                lifetime_seconds=lambda document: (
+                    0.0 if renew else min(self._fresh_seconds(document), self.courier.policy.fresh_seconds)
+                ),
                 reserve=_RESERVE_FOR_KEYS,
                 has_fallback=last is not None,
             )

@@ -64,7 +64,7 @@ class Shelf:
         self._looking = Lock()
         self._putting = Lock()
 
-    def look(
+    def look(  # noqa: PLR0913 - what to look for, and what is known of it
         self,
         url: str,
         flight: Flight,
@@ -72,6 +72,7 @@ class Shelf:
         *,
         lifetime_seconds: Callable[[Document], float],
         kept: Document | None,
+        forced: bool,
     ) -> tuple[T, Document] | None:
         """Look for a newer document; wait a little for it where another worker is fetching it.
 
@@ -84,10 +85,15 @@ class Shelf:
             read: Turns headers and body into a value, or raises `DocumentFault`.
             lifetime_seconds: How old a document may be, to be fresh.
             kept: The document at hand, where there is one.
+            forced: Whether only a body that was fetched after that of `kept` will do.
 
         Returns:
             The value and the document, fresh, or stale and within the cap; None where there is none, or none in time.
         """
+
+        def load(known: Document | None) -> Document | None:
+            return self._load(url, flight, lifetime_seconds, known, in_full=forced)
+
         looking = self._looking
         if not looking.acquire(blocking=False):
             return None
@@ -96,7 +102,7 @@ class Shelf:
         def run() -> None:
             found: tuple[T, Document] | None = None
             try:
-                found = self._look(url, flight, read, lifetime_seconds, kept)
+                found = self._look(url, flight, read, load, kept)
             except BaseException as error:  # noqa: BLE001 - a store may hand out anything; it is not needed
                 self._note_failure(error)
             looking.release()
@@ -119,12 +125,12 @@ class Shelf:
         url: str,
         flight: Flight,
         read: Callable[[Headers, bytes], T],
-        lifetime_seconds: Callable[[Document], float],
+        load: Callable[[Document | None], Document | None],
         kept: Document | None,
     ) -> tuple[T, Document] | None:
         found: tuple[T, Document] | None = None
         for _ in range(_MAX_LOOKS):
-            stored = self._load(url, flight, lifetime_seconds, kept if found is None else found[1])
+            stored = load(kept if found is None else found[1])
             if stored is not None:
                 try:
                     found = read(stored.headers, stored.body), stored
@@ -163,7 +169,13 @@ class Shelf:
         return True
 
     def _load(
-        self, url: str, flight: Flight, lifetime_seconds: Callable[[Document], float], known: Document | None
+        self,
+        url: str,
+        flight: Flight,
+        lifetime_seconds: Callable[[Document], float],
+        known: Document | None,
+        *,
+        in_full: bool,
     ) -> Document | None:
         if self._is_down:
             return None
@@ -180,7 +192,7 @@ class Shelf:
         )
         age_seconds = flight.began_now - stored.current_at
         # Whatever is not a number is in no range.
-        if not (document.has_come_after(known) and age_seconds >= -_MAX_CLOCK_SKEW_SECONDS):
+        if not (document.has_come_after(known, in_full=in_full) and age_seconds >= -_MAX_CLOCK_SKEW_SECONDS):
             return None
         rest_seconds = lifetime_seconds(document) - age_seconds
         if not rest_seconds > -self.policy.stale_if_error_seconds:

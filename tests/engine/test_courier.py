@@ -650,7 +650,8 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
         verifier._engine.sources[0].finish(30)
         clock.tick(seconds=FRESH)
     assert next(numbers) == 10
-    held = [document.headers for document in (*courier._kept.values(), *store.documents.values())]
+    held = [document.headers for document in courier._kept.values()]
+    held += [dict(document.headers) for document in store.documents.values()]
     assert len(held) == 4
     for headers in held:
         assert set(headers) == {"content-type", "etag", "date"}

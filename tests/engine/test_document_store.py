@@ -221,8 +221,10 @@ class FakeClient:
     def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> object:
         """Put whatever comes: what the script compares is a matter of the real server."""
         name, value, milliseconds, _ = keys_and_args
-        assert (bool(script), numkeys, type(name), type(value)) == (True, 1, str, bytes)
-        return self.set(str(name), bytes(value), px=int(milliseconds))
+        assert (bool(script), numkeys) == (True, 1)
+        assert isinstance(name, str)
+        assert isinstance(value, bytes)
+        return self.set(name, value, px=int(milliseconds))
 
     def close(self) -> None:
         self.is_closed = True

@@ -51,7 +51,7 @@ class Origin:
         self.headers: Headers = ()
         self.discovery_headers: Headers = ()
         self.instead: Callable[[FetchRequest], FetchResponse | None] = lambda _request: None
-        self.discovery_instead = self.instead
+        self.discovery_instead: Callable[[FetchRequest], FetchResponse | None] = lambda _request: None
         self._issuer = issuer
 
     def fetch(self, request: FetchRequest) -> FetchResponse:

@@ -57,8 +57,8 @@ def ask(verifier: Verifier, token: str) -> str:
     return "accepted"
 
 
-def lasting_token(issuer: FakeIssuer, **claims: str) -> str:
-    return issuer.token(exp=int(issuer.clock.now()) + YEAR_SECONDS, **claims)
+def lasting_token(issuer: FakeIssuer, sub: str = "user_ada") -> str:
+    return issuer.token(sub=sub, exp=int(issuer.clock.now()) + YEAR_SECONDS)
 
 
 def trusted_seconds(clock: FakeClock, token: str, *verifiers: Verifier, step_seconds: float = 20.0) -> float:
@@ -321,6 +321,29 @@ def test_net_027_a_stuck_304_stands_in_the_way_of_no_new_key(
     issuer.rotate(keep_old=False, same_kid=same_kid)
     assert ask(verifier, issuer.token()) == "accepted"
     assert ask(verifier, old) != "accepted"
+
+
+@pytest.mark.parametrize("same_kid", [False, True], ids=["another kid", "the same kid"])
+def test_net_027_a_304_that_another_worker_has_shared_answers_no_forced_refetch(
+    origin: Origin, issuer: FakeIssuer, clock: FakeClock, *, same_kid: bool
+) -> None:
+    """A fleet shares a confirmation every few seconds; none of them may stand in the way of a new key."""
+    store = MemoryStore()
+    patient = CachePolicy(refresh_ahead=1, refresh_jitter=0)
+    first, second = (
+        issuer.verifier(fetcher=origin, document_store=store, cache_policy=policy) for policy in (POLICY, patient)
+    )
+    origin.headers, origin.instead = {"ETag": ETAG}, stuck({"ETag": ETAG})
+    old = lasting_token(issuer)
+    assert {ask(each, old) for each in (first, second)} == {"accepted"}
+    issuer.rotate(keep_old=False, same_kid=same_kid)
+    clock.tick(seconds=FRESH - 1)
+    # Refreshed behind the request, by a 304, and shared.
+    assert ask(first, old) == "accepted"
+    assert store.documents[issuer.jwks_uri].confirmed_at == clock.now()
+    asked = len(origin.requests)
+    assert ask(second, issuer.token()) == "accepted"
+    assert len(origin.requests) == asked + 2
 
 
 @pytest.mark.parametrize("what", [DISCOVERY, "jwks.json"], ids=["discovery document", "key set"])
