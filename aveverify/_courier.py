@@ -1,18 +1,18 @@
 """Brings one document: from the store that workers share, or from the issuer, within the deadline of a flight.
 
 Whether a document is good is for the caller to say: a bad one from the store is passed over, a bad one from the issuer
-fails the flight. NET-001 to NET-022; RFC 9110 §13; RFC 9111 §4.3.
+fails the flight. NET-001 to NET-027; RFC 9110 §13; RFC 9111 §4.3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from aveverify._core import documents
 from aveverify._core.faults import DocumentFault
-from aveverify._document import Document, FlightFault
+from aveverify._document import Document, FlightFault, Instant
 from aveverify._shelf import Shelf
 from aveverify._version import __version__
 from aveverify.fetcher import FetchError, FetchRequest
@@ -29,8 +29,15 @@ _USER_AGENT: Final = f"aveverify/{__version__}"
 _WORTH_A_RETRY: Final = (502, 503, 504)
 # A discovery document and a key set.
 _MAX_DOCUMENTS: Final = 2
-# The part of a flight's time in which an old document of the store is put to use, where the issuer took all the rest.
-_RESERVE: Final = 0.1
+
+
+class _Answer(NamedTuple):
+    """A good 200, or a 304 to a conditional request."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    asked: Instant
 
 
 @dataclass(slots=True)
@@ -56,14 +63,16 @@ class Courier:
         if self.shelf is not None:
             self.shelf.renew_after_fork()
 
-    def bring(
+    def bring(  # noqa: PLR0913 - what to bring, and by which rules
         self,
         url: str,
         flight: Flight,
         read: Callable[[Headers, bytes], T],
         *,
         forced: bool,
-        lifetime_seconds: Callable[[Headers], float],
+        lifetime_seconds: Callable[[Document], float],
+        reserve: float,
+        has_fallback: bool,
     ) -> tuple[T, Document]:
         """Bring one document.
 
@@ -71,9 +80,12 @@ class Courier:
             url: From configuration or a discovery document; never from a token.
             flight: Its deadline counts.
             read: Turns headers and body into a value, or raises `DocumentFault`.
-            forced: Whether caches on the way have to ask the issuer.
-            lifetime_seconds: How old a document with these headers may be to be taken from the store instead of
-                asking the issuer. Where the issuer was asked in vain, it may be older by `stale_if_error_seconds`.
+            forced: Whether the issuer itself has to send the body: caches on the way must ask it, and the request is
+                unconditional (NET-027).
+            lifetime_seconds: How old a document of the store may be to be taken instead of asking the issuer. Where
+                the issuer was asked in vain, it may be older by `stale_if_error_seconds`.
+            reserve: The part of the flight's remaining time that a silent issuer leaves for what comes afterwards.
+            has_fallback: Whether something can come afterwards, even if the store has nothing.
 
         Returns:
             The value, and the document.
@@ -81,20 +93,19 @@ class Courier:
         Raises:
             FlightFault: There was no good document.
         """
-        shared = self._look(url, flight, read, lifetime_seconds)
+        shared = self._look(url, flight, read, lifetime_seconds, forced=forced)
         if shared is not None and not shared[1].is_stale:
             self._keep(url, shared[1])
             return shared
-        reserve_seconds = 0.0 if shared is None else _RESERVE * self.policy.flight_deadline_seconds
+        reserve_seconds = reserve * self._rest_seconds(flight) if has_fallback or shared is not None else 0.0
         try:
-            headers, body, fetched_now = self._ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
-            value = read(headers, body)
+            document = self._ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
+            value = read(document.headers, document.body)
         except FlightFault as fault:
             failure = fault
         except DocumentFault as fault:
             failure = FlightFault(fault.cause)
         else:
-            document = Document(headers, body, fetched_now, is_shared=False, flight_number=flight.number)
             self._keep(url, document)
             self._to_share.add(url)
             return value, document
@@ -126,34 +137,55 @@ class Courier:
         url: str,
         flight: Flight,
         read: Callable[[Headers, bytes], T],
-        lifetime_seconds: Callable[[Headers], float],
+        lifetime_seconds: Callable[[Document], float],
+        *,
+        forced: bool,
     ) -> tuple[T, Document] | None:
         if self.shelf is None:
             return None
-        return self.shelf.look(url, flight, read, lifetime_seconds=lifetime_seconds, kept=self._kept.get(url))
+        kept = self._kept.get(url)
+        return self.shelf.look(url, flight, read, lifetime_seconds=lifetime_seconds, kept=kept, forced=forced)
 
     def _rest_seconds(self, flight: Flight) -> float:
         _, at = self.read_clocks()
         return flight.began_at + self.policy.flight_deadline_seconds - at
 
-    def _ask(self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float) -> tuple[Headers, bytes, float]:
-        """Ask the issuer, with one more try where that is worth it."""
-        answer = self._try_to_ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
-        if isinstance(answer, FlightFault) and answer.worth_a_retry:
-            answer = self._try_to_ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
-        if isinstance(answer, FlightFault):
-            raise answer
-        return answer
+    def _ask(self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float) -> Document:
+        """Ask the issuer: conditionally where that is allowed, and once more where that is worth it."""
+        kept = None if forced else self._kept.get(url)
+        question = {} if kept is None else self._ask_whether_changed(kept)
+        retries = 1
+        while True:
+            answer = self._try_to_ask(url, flight, question, forced=forced, reserve_seconds=reserve_seconds)
+            if isinstance(answer, FlightFault):
+                if not answer.worth_a_retry or not retries:
+                    raise answer
+                retries -= 1
+            elif kept is None or answer.status != documents.NOT_MODIFIED:
+                return self._make_document(answer.headers, answer.body, answer.asked, answer.asked, flight)
+            elif documents.confirms(kept.headers, answer.headers):
+                headers = documents.renew_headers(kept.headers, answer.headers)
+                return self._make_document(headers, kept.body, kept.received, answer.asked, flight)
+            else:
+                # NET-027: a 304 for another body says nothing of this one. The next answer is a body or a fault.
+                kept, question = None, {}
+
+    def _ask_whether_changed(self, kept: Document) -> Headers:
+        body_age_seconds = Instant(*self.read_clocks()).seconds_since(kept.received)
+        return documents.make_conditional_headers(kept.headers, self.policy, body_age_seconds)
+
+    def _make_document(
+        self, headers: Headers, body: bytes, received: Instant, confirmed: Instant, flight: Flight
+    ) -> Document:
+        return Document(headers, body, received, confirmed, is_shared=False, flight_number=flight.number)
 
     def _try_to_ask(
-        self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float
-    ) -> tuple[Headers, bytes, float] | FlightFault:
-        now, _ = self.read_clocks()
+        self, url: str, flight: Flight, question: Headers, *, forced: bool, reserve_seconds: float
+    ) -> _Answer | FlightFault:
+        asked = Instant(*self.read_clocks())
         rest_seconds = self._rest_seconds(flight) - reserve_seconds
         if rest_seconds <= 0:
             return FlightFault("the deadline passed")
-        kept = self._kept.get(url)
-        question = documents.make_conditional_headers(kept.headers) if kept is not None else {}
         request = FetchRequest(
             url=url,
             headers=_request_headers(question, forced=forced),
@@ -165,12 +197,12 @@ class Courier:
         except FetchError as error:
             return FlightFault(str(error), worth_a_retry=error.worth_a_retry)
         headers = documents.fold_headers(response.headers)
-        if response.status == documents.NOT_MODIFIED and kept is not None and question:
-            return documents.renew_headers(kept.headers, headers), kept.body, now
+        if response.status == documents.NOT_MODIFIED and question:
+            return _Answer(response.status, headers, b"", asked)
         try:
             documents.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
         except DocumentFault as fault:
-            pause_seconds = documents.parse_retry_after(headers, now)
+            pause_seconds = documents.parse_retry_after(headers, asked.now)
             return FlightFault(
                 fault.cause,
                 status=fault.status,
@@ -178,7 +210,7 @@ class Courier:
                 # Who asks to be left alone is not asked again at once.
                 worth_a_retry=fault.status in _WORTH_A_RETRY and pause_seconds == 0,
             )
-        return headers, response.body, now
+        return _Answer(response.status, documents.keep_headers(headers), response.body, asked)
 
 
 def _request_headers(question: Headers, *, forced: bool) -> Headers:

@@ -1,7 +1,7 @@
 """What happens on a flight: the discovery document, then the key set, within one deadline.
 
 Runs on a worker thread and blocks. Decides nothing about keys at hand: it brings a `Harvest` or says in our own words
-why it could not. DISC-03 to DISC-11; JWKS-02 to JWKS-08.
+why it could not. DISC-03 to DISC-11; JWKS-02 to JWKS-08; NET-027; NET-028.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_met
 from aveverify._core.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import Flight, Harvest
 from aveverify._courier import Courier
-from aveverify._document import FlightFault
+from aveverify._document import Document, FlightFault, Instant
 from aveverify._fork import keep_from_forking
 from aveverify.errors import ProviderKind
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 # The key set has moved: the discovery document tells where to (RFC 9110 §15.5.5, §15.5.11).
 _MOVED: Final = (404, 410)
+# Of a flight's time: what a silent discovery endpoint leaves for the keys at the last address, and what a silent key
+# endpoint leaves for putting old keys of the store to use.
+_RESERVE_FOR_KEYS: Final = 0.5
+_RESERVE_FOR_STORE: Final = 0.1
 
 
 class SourceAddress(NamedTuple):
@@ -36,16 +40,36 @@ class SourceAddress(NamedTuple):
 
 
 class _KnownMetadata(NamedTuple):
+    """A discovery document.
+
+    Attributes:
+        metadata: What is read of it.
+        confirmed: When it was last found current.
+        confirmed_seconds: How long 304s had kept it current then.
+        flight_number: Which flight brought it.
+        is_current: Whether the flight that uses it has asked the issuer for it.
+        failure: Why there is no newer one, where the issuer was asked in vain.
+    """
+
     metadata: ProviderMetadata
-    digest: bytes
-    fetched_at: float
-    fetched_now: float
+    confirmed: Instant
+    confirmed_seconds: float
     flight_number: int
+    is_current: bool
+    failure: FlightFault | None = None
+
+    @property
+    def came_in_full(self) -> bool:
+        """Whether the flight that uses it has its body from the issuer."""
+        return self.is_current and not self.confirmed_seconds
 
 
 @dataclass(slots=True)
 class Harvester:
-    """Fetches the documents of one key source, and keeps its discovery document for a day.
+    """Fetches the documents of one key source: both of them on each flight, where there is a discovery document.
+
+    Keys count as old as the discovery document that led to them: an issuer also withdraws keys by naming another
+    address, and the last address may go on serving them (NET-028).
 
     Attributes:
         address: Where the documents are.
@@ -68,7 +92,7 @@ class Harvester:
             Keys of which at least one is usable.
 
         Raises:
-            FlightFault: There are none.
+            FlightFault: There are none, or only such as may be used up to the cap.
         """
         metadata_url, key_set_url = self.address.metadata_url, self.address.key_set_url
         if key_set_url is not None:
@@ -78,8 +102,9 @@ class Harvester:
             return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
         except FlightFault as fault:
             failure = fault
-        if failure.status not in _MOVED or known.fetched_at >= flight.began_at:
+        if failure.status not in _MOVED or known.came_in_full or known.failure is not None:
             raise failure
+        # DSC-015: the document came from the store, and is older than the move, or a 304 confirmed it wrongly.
         try:
             known = self._fetch_metadata(metadata_url or "", flight, renew=True)
             return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
@@ -88,33 +113,47 @@ class Harvester:
             raise
 
     def _fetch_metadata(self, url: str, flight: Flight, *, renew: bool) -> _KnownMetadata:
-        known = None if renew else self._known
-        now, at = self.courier.read_clocks()
-        lifetime_seconds = self.courier.policy.discovery_seconds
-        if known is not None and max(at - known.fetched_at, now - known.fetched_now) < lifetime_seconds:
-            return known
+        last = None if renew else self._last_metadata()
         try:
             metadata, document = self.courier.bring(
                 url,
                 flight,
                 self._read_metadata,
                 forced=flight.forced or renew,
-                lifetime_seconds=lambda _headers: 0.0 if renew else lifetime_seconds,
+                # Usually as long as keys are fresh, which are as old as this document.
+                lifetime_seconds=lambda document: (
+                    0.0 if renew else min(self._fresh_seconds(document), self.courier.policy.fresh_seconds)
+                ),
+                reserve=_RESERVE_FOR_KEYS,
+                has_fallback=last is not None,
             )
         except FlightFault as fault:
             failure = fault
         else:
-            age_seconds = max(now - document.fetched_now, 0.0)
-            digest = sha256(document.body).digest()
-            found = _KnownMetadata(metadata, digest, at - age_seconds, now - age_seconds, flight.number)
+            found = _KnownMetadata(
+                metadata,
+                document.confirmed,
+                document.confirmed_seconds,
+                flight.number,
+                is_current=not document.is_shared,
+                failure=document.failure,
+            )
             # ROT-011: a flight that was given up and comes back late replaces nothing.
             if self._known is None or self._known.flight_number <= flight.number:
-                self._known = found
+                self._known = found._replace(failure=None)
             return found
-        if known is not None:
-            # The last address serves on, until the keys themselves are too old.
-            return known
-        raise failure
+        # NET-010: an issuer that asks to be left alone is not asked for its keys either.
+        if last is None or failure.retry_after_seconds:
+            raise failure
+        # The last address serves on, until the keys that it led to are too old.
+        return last._replace(is_current=False, failure=failure)
+
+    def _last_metadata(self) -> _KnownMetadata | None:
+        known = self._known
+        if known is None:
+            return None
+        age_seconds = Instant(*self.courier.read_clocks()).seconds_since(known.confirmed)
+        return known if age_seconds < self.courier.policy.discovery_seconds else None
 
     def _read_metadata(self, headers: Headers, body: bytes) -> ProviderMetadata:
         documents.check_metadata_type(headers)
@@ -126,27 +165,42 @@ class Harvester:
         return metadata
 
     def _fetch_key_set(self, url: str, flight: Flight, known: _KnownMetadata | None) -> Harvest:
-        policy = self.courier.policy
         key_set, document = self.courier.bring(
             url,
             flight,
             self._read_key_set,
             forced=flight.forced,
-            lifetime_seconds=lambda headers: documents.decide_fresh_seconds(headers, policy),
+            lifetime_seconds=self._fresh_seconds,
+            reserve=_RESERVE_FOR_STORE,
+            has_fallback=False,
         )
+        failure = document.failure
+        is_shared = document.is_shared
+        age_seconds = _age_seconds(flight, document.confirmed) if is_shared else 0.0
+        confirmed_seconds = document.confirmed_seconds
+        if known is not None:
+            failure = failure or known.failure
+            confirmed_seconds = max(confirmed_seconds, known.confirmed_seconds)
+            if not known.is_current:
+                is_shared = True
+                age_seconds = max(age_seconds, _age_seconds(flight, known.confirmed))
         harvest = Harvest(
             key_set=key_set,
             document_issuer=known.metadata.issuer if known is not None else None,
-            content=sha256(document.body).digest() + (known.digest if known is not None else b""),
-            fresh_seconds=documents.decide_fresh_seconds(document.headers, policy),
-            is_shared=document.is_shared,
-            age_seconds=max(flight.began_now - document.fetched_now, 0.0) if document.is_shared else 0.0,
+            content=_digest(document.body, known),
+            fresh_seconds=documents.decide_fresh_seconds(document.headers, self.courier.policy, confirmed_seconds),
+            is_shared=is_shared,
+            is_latest=not document.is_shared,
+            age_seconds=age_seconds,
         )
-        if document.failure is not None:
+        if failure is not None:
             # Keys within the cap serve on, here as where they were fetched; the flight has failed all the same.
-            document.failure.last_good = harvest
-            raise document.failure
+            failure.last_good = harvest
+            raise failure
         return harvest
+
+    def _fresh_seconds(self, document: Document) -> float:
+        return documents.decide_fresh_seconds(document.headers, self.courier.policy, document.confirmed_seconds)
 
     def _read_key_set(self, headers: Headers, body: bytes) -> KeySet:
         if self.address.kind == "oidc":
@@ -156,3 +210,14 @@ class Harvester:
         # The first key imports its parser.
         with keep_from_forking():
             return parse_key_set(body, self.address.kind)
+
+
+def _age_seconds(flight: Flight, confirmed: Instant) -> float:
+    return Instant(flight.began_now, flight.began_at).seconds_since(confirmed)
+
+
+def _digest(key_set: bytes, known: _KnownMetadata | None) -> bytes:
+    """Tell contents apart by all that is read: the key set, and the two members of the discovery document."""
+    digest = sha256(key_set).digest()
+    # Neither member has a line break: both are URLs.
+    return digest if known is None else digest + sha256("\n".join(known.metadata).encode()).digest()

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.changes import compare_key_sets
-from aveverify._core.key_cache import CacheState
+from aveverify._core.key_cache import CacheState, Snapshot
 from aveverify.errors import quote
 from aveverify.events import (
     BudgetExhausted,
@@ -103,18 +103,18 @@ def tell_of_success(issuers: tuple[str, ...], before: CacheState, after: CacheSt
     if before.failures:
         events.append(ProviderUp(issuers=issuers, failures=before.failures))
     events.append(KeysFetched(issuers=issuers, kids=new.key_set.kids, changed=changed, fresh_seconds=new.fresh_seconds))
-    if old is not None and changed:
-        changes = compare_key_sets(old.key_set, new.key_set)
-        events.append(
-            KeysRotated(
-                issuers=issuers,
-                added=changes.added,
-                removed=changes.removed,
-                shares_no_key=changes.shares_no_key,
-            )
-        )
-        if changes.replaced:
-            events.append(KeyReplaced(issuers=issuers, kids=changes.replaced))
+    return events + _tell_of_rotation(issuers, old, new)
+
+
+def _tell_of_rotation(issuers: tuple[str, ...], old: Snapshot | None, new: Snapshot | None) -> list[Event]:
+    if old is None or new is None or old.generation == new.generation:
+        return []
+    changes = compare_key_sets(old.key_set, new.key_set)
+    events: list[Event] = [
+        KeysRotated(issuers=issuers, added=changes.added, removed=changes.removed, shares_no_key=changes.shares_no_key)
+    ]
+    if changes.replaced:
+        events.append(KeyReplaced(issuers=issuers, kids=changes.replaced))
     return events
 
 
@@ -142,4 +142,5 @@ def tell_of_failure(issuers: tuple[str, ...], before: CacheState, after: CacheSt
     ]
     if after.failures == 1:
         events.append(ProviderDown(issuers=issuers, has_keys=after.snapshot is not None))
-    return events
+    # An outage of the discovery document alone hides no rotation at the last address.
+    return events + _tell_of_rotation(issuers, before.snapshot, after.snapshot)

@@ -1,21 +1,23 @@
 """The document store as one key source uses it: looked at before the issuer is asked, filled when nobody waits.
 
-A store may raise anything, answer late or never: it costs a direct fetch, a line in the log and at most one thread.
+A store may raise anything, answer late or never: it costs a direct fetch, a line in the log, and for each key source at
+most one thread that reads and one that writes (NET-026).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from time import sleep
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from aveverify._core import documents
 from aveverify._core.faults import DocumentFault
-from aveverify._document import Document
+from aveverify._document import Document, Instant
 from aveverify.document_store import StoredDocument
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ _LEASE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.05
 # A second and a half; the rest of the flight's time is for asking the issuer.
 _MAX_LOOKS: Final = 30
+# Of the flight's remaining time: what a store may take. It is asked nothing more after half of the flight's time.
+_PATIENCE: Final = 0.6
 # Clocks of workers differ; what comes from further in the future was not written by one of ours.
 _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 
@@ -51,37 +55,82 @@ class Shelf:
     policy: CachePolicy
     read_clocks: Callable[[], tuple[float, float]]
     _is_down: bool = False
-    # Held by the one thread that puts.
+    # Held by the one thread that looks, and by the one that puts.
+    _looking: Lock = field(default_factory=Lock)
     _putting: Lock = field(default_factory=Lock)
 
     def renew_after_fork(self) -> None:
-        """Forget the thread of the parent that puts."""
+        """Forget the threads of the parent that look and put."""
+        self._looking = Lock()
         self._putting = Lock()
 
-    def look(
+    def look(  # noqa: PLR0913 - what to look for, and what is known of it
         self,
         url: str,
         flight: Flight,
         read: Callable[[Headers, bytes], T],
         *,
-        lifetime_seconds: Callable[[Headers], float],
+        lifetime_seconds: Callable[[Document], float],
         kept: Document | None,
+        forced: bool,
     ) -> tuple[T, Document] | None:
         """Look for a newer document; wait a little for it where another worker is fetching it.
+
+        Runs on a thread of its own, for which the flight waits a part of its remaining time. A store that does not come
+        back keeps that thread, and is passed over until it does.
 
         Args:
             url: The address.
             flight: For which it is needed.
             read: Turns headers and body into a value, or raises `DocumentFault`.
-            lifetime_seconds: How old a document with these headers may be, to be fresh.
+            lifetime_seconds: How old a document may be, to be fresh.
             kept: The document at hand, where there is one.
+            forced: Whether only a body that was fetched after that of `kept` will do.
 
         Returns:
-            The value and the document, fresh, or stale and within the cap; None where there is none.
+            The value and the document, fresh, or stale and within the cap; None where there is none, or none in time.
         """
+
+        def load(known: Document | None) -> Document | None:
+            return self._load(url, flight, lifetime_seconds, known, in_full=forced)
+
+        looking = self._looking
+        if not looking.acquire(blocking=False):
+            return None
+        landed: Future[tuple[T, Document] | None] = Future()
+
+        def run() -> None:
+            found: tuple[T, Document] | None = None
+            try:
+                found = self._look(url, flight, read, load, kept)
+            except BaseException as error:  # noqa: BLE001 - a store may hand out anything; it is not needed
+                self._note_failure(error)
+            looking.release()
+            landed.set_result(found)
+
+        try:
+            Thread(target=run, name="aveverify-look", daemon=True).start()
+        except RuntimeError:
+            # No more threads to be had; the issuer is asked without one.
+            looking.release()
+            return None
+        try:
+            return landed.result(max(_PATIENCE * self._rest_seconds(flight), 0.0))
+        except TimeoutError:
+            log.warning("the document store does not answer; it is passed over until it does")
+            return None
+
+    def _look(
+        self,
+        url: str,
+        flight: Flight,
+        read: Callable[[Headers, bytes], T],
+        load: Callable[[Document | None], Document | None],
+        kept: Document | None,
+    ) -> tuple[T, Document] | None:
         found: tuple[T, Document] | None = None
         for _ in range(_MAX_LOOKS):
-            stored = self._load(url, flight, lifetime_seconds, kept if found is None else found[1])
+            stored = load(kept if found is None else found[1])
             if stored is not None:
                 try:
                     found = read(stored.headers, stored.body), stored
@@ -105,15 +154,14 @@ class Shelf:
             False where an earlier call has not come back: a store that hangs holds one thread, not one of each flight.
         """
         putting = self._putting
-        if not putting.acquire(blocking=False):
+        if self._looking.locked() or not putting.acquire(blocking=False):
             return False
         try:
             self._is_down = False
             keep_seconds = self.policy.max_fresh_seconds + self.policy.stale_if_error_seconds
-            for url, (headers, body, fetched_now, *_) in fetched:
+            for url, document in fetched:
                 if not self._is_down:
-                    document = StoredDocument(url=url, fetched_at=fetched_now, headers=headers, body=body)
-                    self._consult(partial(self.store.put, document, keep_seconds), None)
+                    self._consult(partial(self.store.put, _to_store(url, document), keep_seconds), None)
             # A failed put says nothing of the next flight.
             self._is_down = False
         finally:
@@ -121,34 +169,43 @@ class Shelf:
         return True
 
     def _load(
-        self, url: str, flight: Flight, lifetime_seconds: Callable[[Headers], float], known: Document | None
+        self,
+        url: str,
+        flight: Flight,
+        lifetime_seconds: Callable[[Document], float],
+        known: Document | None,
+        *,
+        in_full: bool,
     ) -> Document | None:
         if self._is_down:
             return None
         stored = self._consult(partial(self.store.get, url), None)
         if stored is None or len(stored.body) > self.policy.max_document_bytes:
             return None
-        headers = documents.fold_headers(stored.headers)
-        age_seconds = flight.began_now - stored.fetched_at
-        rest_seconds = lifetime_seconds(headers) - age_seconds
-        is_newer = known is None or stored.fetched_at > known.fetched_now
-        if not is_newer or age_seconds < -_MAX_CLOCK_SKEW_SECONDS:
-            return None
-        if rest_seconds <= -self.policy.stale_if_error_seconds:
-            return None
-        return Document(
-            headers,
+        document = Document(
+            documents.keep_headers(documents.fold_headers(stored.headers)),
             stored.body,
-            stored.fetched_at,
+            received=_recall(stored.fetched_at, flight),
+            confirmed=_recall(stored.current_at, flight),
             is_shared=True,
             flight_number=flight.number,
-            is_stale=rest_seconds <= 0,
         )
+        age_seconds = flight.began_now - stored.current_at
+        # Whatever is not a number is in no range.
+        if not (document.has_come_after(known, in_full=in_full) and age_seconds >= -_MAX_CLOCK_SKEW_SECONDS):
+            return None
+        rest_seconds = lifetime_seconds(document) - age_seconds
+        if not rest_seconds > -self.policy.stale_if_error_seconds:
+            return None
+        return document._replace(is_stale=rest_seconds <= 0)
+
+    def _rest_seconds(self, flight: Flight) -> float:
+        _, at = self.read_clocks()
+        return flight.began_at + self.policy.flight_deadline_seconds - at
 
     def _is_late(self, flight: Flight) -> bool:
         """A store that answers late must leave time to ask the issuer."""
-        _, at = self.read_clocks()
-        return at - flight.began_at > self.policy.flight_deadline_seconds / 2
+        return self._rest_seconds(flight) < self.policy.flight_deadline_seconds / 2
 
     def _lease(self, url: str) -> bool:
         """Become the worker that fetches for all; also where the store cannot say who is."""
@@ -158,7 +215,25 @@ class Shelf:
         """Ask the store, which may raise anything and is not needed; after a failure not again on this flight."""
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - a store may raise anything; it is not needed
-            log.warning("the document store failed: %s", type(error).__name__)
-            self._is_down = True
+        except BaseException as error:  # noqa: BLE001 - a store may raise anything; it is not needed
+            self._note_failure(error)
             return otherwise
+
+    def _note_failure(self, error: BaseException) -> None:
+        log.warning("the document store failed: %s", type(error).__name__)
+        self._is_down = True
+
+
+def _recall(now: float, flight: Flight) -> Instant:
+    """Place an instant of another worker, known by the wall clock alone, on the clocks of this one."""
+    return Instant(now, flight.began_at - (flight.began_now - now))
+
+
+def _to_store(url: str, document: Document) -> StoredDocument:
+    return StoredDocument(
+        url=url,
+        fetched_at=document.received.now,
+        confirmed_at=document.confirmed.now,
+        headers=document.headers,
+        body=document.body,
+    )

@@ -32,7 +32,8 @@ class CachePolicy:
         flight_deadline_seconds: Time for both documents and the retry together.
         waiter_seconds: How long one verification waits, all its waits together.
         max_document_bytes: How long a document may be.
-        discovery_seconds: How long a discovery document is kept.
+        discovery_seconds: How long the last discovery document serves while it cannot be renewed; the cap of the keys
+            (freshness and `stale_if_error_seconds`, from its last renewal) may end that sooner.
     """
 
     fresh_seconds: float = 600.0
@@ -85,22 +86,43 @@ class CachePolicy:
         if self.min_backoff_seconds > self.max_backoff_seconds:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "min <= max")
 
-    def worst_case_trust_seconds(self, *, outage: bool = False, max_age_seconds: float | None = None) -> float:
-        """Compute for how long at most a key is trusted after its issuer has removed it.
-
-        Counted from the moment when the issuer's own endpoint stops to publish the key; caches between it and this
-        service add their own age, which is subtracted where they send it (`Age`).
+    def bound_confirmation_seconds(self, fresh_seconds: float) -> float:
+        """Compute how long 304 answers alone may keep a document fresh, from its last body on.
 
         Args:
-            outage: Whether the endpoint then fails for as long as it takes.
-            max_age_seconds: The `max-age` that the endpoint sends; None where it sends none.
+            fresh_seconds: The lifetime of the document, within floor and ceiling.
+
+        Returns:
+            Seconds: `max_fresh_seconds`, and never beyond the cap.
+
+        Source: NET-027.
+        """
+        return min(self.max_fresh_seconds, fresh_seconds + self.stale_if_error_seconds)
+
+    def worst_case_trust_seconds(
+        self, *, outage: bool = False, max_age_seconds: float | None = None, false_304: bool = False
+    ) -> float:
+        """Compute for how long at most a key is trusted after its issuer has removed it.
+
+        Counted from the moment when the issuer's own endpoints stop to publish the key: its key set no longer holds
+        it, or its discovery document names another key set. Caches between them and this service add their own age,
+        which is subtracted where they send it (`Age`).
+
+        Args:
+            outage: Whether an endpoint then fails for as long as it takes.
+            max_age_seconds: The `max-age` that the key set is sent with; None where it is sent without.
+            false_304: Whether an endpoint claims by 304, with the entity tag of the old document or without any, that
+                nothing has changed. Such a claim cannot be told from a true one. An unknown key or a bad signature
+                ends it at once.
 
         Returns:
             Seconds. A token cached under the key is refused no later than a new one.
 
-        Source: SEC-15; ROT-004; RFC 9111 §4.2.
+        Source: SEC-15; ROT-004; NET-027; NET-028; RFC 9111 §4.2.
         """
         fresh_seconds = self.fresh_seconds
         if max_age_seconds is not None:
             fresh_seconds = max(self.min_fresh_seconds, min(max_age_seconds, self.max_fresh_seconds))
+        if false_304:
+            fresh_seconds = self.bound_confirmation_seconds(fresh_seconds)
         return fresh_seconds + (self.stale_if_error_seconds if outage else 0.0)

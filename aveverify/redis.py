@@ -1,7 +1,7 @@
 """`RedisDocumentStore`: workers share the documents of issuers through Redis or Valkey (extra `redis`).
 
-Speaks two commands, GETRANGE and SET, through any client of redis-py's synchronous kind. Knows nothing of keys or
-tokens; what it holds was sealed, and is unsealed, by `aveverify.document_store`.
+Speaks three commands, GETRANGE, SET and EVAL, through any client of redis-py's synchronous kind. Knows nothing of keys
+or tokens; what it holds was sealed, and is unsealed, by `aveverify.document_store`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from concurrent.futures import Future
 from hashlib import sha256
 from math import isfinite
 from threading import Thread
+from time import time
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from aveverify._fork import renew_after_fork
-from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, StoredDocument, seal, unseal
+from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, StoredDocument, fingerprint, seal, unseal
 from aveverify.errors import ConfigurationError, Problem
 
 __all__ = ["RedisClient", "RedisDocumentStore"]
@@ -27,6 +28,31 @@ DEFAULT_PREFIX: Final = "aveverify:"
 DEFAULT_TIMEOUT_SECONDS: Final = 0.25
 # As long as the hash: a shorter secret is easier to guess than the hash is to break (RFC 2104 §3).
 MIN_HMAC_KEY_BYTES: Final = 32
+# Clocks of workers differ; what claims to come from further in the future blocks no document.
+_MAX_CLOCK_SKEW_SECONDS: Final = 60.0
+# NET-029: `StoredDocument.has_come_after`, in the server, so that nothing comes between the comparison and the write.
+# The instants stand at the beginning of the JSON, which follows an HMAC of 64 characters; anything else is replaced. A
+# fleet whose policy keeps documents for a shorter time takes none away from another one.
+_PUT_IF_NEWER: Final = """
+local function instants(sealed)
+  local fetched, confirmed = string.match(
+    sealed, '^{"version": %d+, "fetched_at": ([%d.e+-]+), "confirmed_at": ([%d.e+-]+),', 65)
+  fetched, confirmed = tonumber(fetched), tonumber(confirmed)
+  if fetched and confirmed then return fetched, math.max(fetched, confirmed) end
+end
+local milliseconds = tonumber(ARGV[2])
+local kept = redis.pcall('GETRANGE', KEYS[1], 0, 255)
+if type(kept) == 'string' then
+  local fetched, current = instants(kept)
+  if fetched and current <= tonumber(ARGV[3]) then
+    local new_fetched, new_current = instants(ARGV[1])
+    if fetched > new_fetched or (fetched == new_fetched and current >= new_current) then return 0 end
+    milliseconds = math.max(milliseconds, redis.call('PTTL', KEYS[1]))
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', milliseconds))
+return 1
+"""
 # Calls that were given up and have not come back; each of them holds a thread.
 _MAX_OVERDUE: Final = 4
 
@@ -40,12 +66,18 @@ class RedisClient(Protocol):
     def set(self, name: str, value: bytes, /, *, px: int, nx: bool = False) -> object:
         """Set a value for so many milliseconds; with `nx`, only where there is none."""
 
+    def eval(self, script: str, numkeys: int, /, *keys_and_args: str | bytes) -> object:
+        """Run a script of the server."""
+
     def close(self) -> object:
         """Close the connections."""
 
 
 class RedisDocumentStore:
     """Documents that all workers with the same server, prefix and HMAC key share.
+
+    Workers with another HMAC key, or with none, neither see nor overwrite them, and hold leases of their own: the names
+    of entries carry a fingerprint of the key. A newer document is never replaced by an older one.
 
     Whoever may write to the server is trusted: without an HMAC key it can inject keys, and with them sign as any user.
     With an HMAC key, which only the workers know, it can withhold documents, delay each fetch by some seconds, and put
@@ -54,7 +86,7 @@ class RedisDocumentStore:
 
     So give the store an `hmac_key`, a server that only the workers can reach, `rediss://`, which always checks
     certificate and name, and a user of its own, who needs nothing but
-    `ACL SETUSER aveverify on >PASSWORD ~aveverify:* resetchannels -@all +getrange +set`.
+    `ACL SETUSER aveverify on >PASSWORD ~aveverify:* resetchannels -@all +getrange +set +eval +pttl`.
 
     Every call raises what the client raises, and `TimeoutError` where the server does not answer in time. A verifier
     takes any exception for "no store" and asks the issuer itself.
@@ -87,6 +119,7 @@ class RedisDocumentStore:
         self._client = client
         self._prefix = prefix
         self._hmac_key = hmac_key
+        self._fingerprint = fingerprint(hmac_key)
         self._timeout_seconds = timeout_seconds
         self._overdue: set[Future[Any]] = set()
         renew_after_fork(self)
@@ -156,7 +189,7 @@ class RedisDocumentStore:
         return unseal(data, url, self._hmac_key) if isinstance(data, bytes) else None
 
     def put(self, document: StoredDocument, keep_seconds: float) -> None:
-        """Keep a document for all workers, in the place of an older one; one that nobody would read is not written.
+        """Keep a document for all workers, in the place of an older one; one too long to be read is not written.
 
         Args:
             document: The document.
@@ -164,8 +197,9 @@ class RedisDocumentStore:
         """
         data = seal(document, self._hmac_key)
         if len(data) <= MAX_SEALED_BYTES:
-            name, milliseconds = self._name("document", document.url), _milliseconds(keep_seconds)
-            self._call(lambda: self._client.set(name, data, px=milliseconds))
+            name, milliseconds = self._name("document", document.url), str(_milliseconds(keep_seconds))
+            latest = repr(time() + _MAX_CLOCK_SKEW_SECONDS)
+            self._call(lambda: self._client.eval(_PUT_IF_NEWER, 1, name, data, milliseconds, latest))
 
     def lease(self, url: str, seconds: float) -> bool:
         """Try to become the one worker that fetches this address.
@@ -194,7 +228,7 @@ class RedisDocumentStore:
 
     def _name(self, kind: str, url: str) -> str:
         # The form's version is in the name, so that releases with different forms do not overwrite each other.
-        return f"{self._prefix}{kind}:{FORM_VERSION}:{sha256(url.encode()).hexdigest()}"
+        return f"{self._prefix}{kind}:{FORM_VERSION}:{self._fingerprint}:{sha256(url.encode()).hexdigest()}"
 
     def _call(self, command: Callable[[], T]) -> T:
         """Run a command on a thread of its own: a client's limits are per read, and a name look-up has none."""

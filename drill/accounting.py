@@ -20,6 +20,8 @@ _BAD: Final = ("forged", "expired", "random kid")
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _UNAVAILABLE: Final = 503
+# A fetch asks for the discovery document and for the key set.
+_DOCUMENTS: Final = 2
 
 
 class Verdict(Enum):
@@ -141,7 +143,10 @@ class Ledger:
         forced = [
             answer
             for answer in self._answers_for(sample)
-            if answer.forced and sample.sent_at - window_seconds <= answer.began_at <= sample.back_at
+            # One of each fetch: the discovery document brings no keys.
+            if answer.forced
+            and (answer.kids or answer.status != _OK)
+            and sample.sent_at - window_seconds <= answer.began_at <= sample.back_at
         ]
         return len(forced) >= self.policy.unknown_key_refetches
 
@@ -181,17 +186,18 @@ def bound_fetches(policy: CachePolicy, lifetime_seconds: float, outages: Sequenc
         outages: The outages in it.
 
     Returns:
-        One for the discovery document; one for each time that keys come of age; the two budgets; and for each outage
-        two for each attempt that fits into it, and one more for an attempt that outlasts it.
+        One for each document and each time that keys come of age or a budget allows; and for each outage two for each
+        document and each attempt that fits into it, and one for each document after it.
     """
     due_seconds = policy.fresh_seconds * policy.refresh_ahead * (1 - policy.refresh_jitter)
-    requests = 1 + 1 + int(lifetime_seconds / due_seconds)
+    fetches = 1 + int(lifetime_seconds / due_seconds)
     for refetches, window_seconds in (
         (policy.unknown_key_refetches, policy.unknown_key_window_seconds),
         (policy.bad_signature_refetches, policy.bad_signature_window_seconds),
     ):
-        requests += refetches * (1 + int(lifetime_seconds / window_seconds))
-    return requests + sum(2 * bound_attempts(policy, outage.ends - outage.begins) + 1 for outage in outages)
+        fetches += refetches * (1 + int(lifetime_seconds / window_seconds))
+    fetches += sum(2 * bound_attempts(policy, outage.ends - outage.begins) + 1 for outage in outages)
+    return _DOCUMENTS * fetches
 
 
 def bound_attempts(policy: CachePolicy, seconds: float) -> int:

@@ -165,8 +165,14 @@ def test_thirty_years_are_allowed(value: int) -> None:
         pytest.param({}, {"max_age_seconds": 86_400, "outage": True}, 7200, id="both"),
         pytest.param({"stale_if_error_seconds": 0}, {"outage": True}, 600, id="failing closed"),
         pytest.param({"fresh_seconds": 120}, {}, 120, id="another freshness"),
+        pytest.param({}, {"false_304": True}, 3600, id="a false 304"),
+        pytest.param({}, {"false_304": True, "max_age_seconds": 60}, 3600, id="a false 304 with max-age"),
+        pytest.param({}, {"false_304": True, "outage": True}, 7200, id="a false 304 and then an outage"),
+        pytest.param({"stale_if_error_seconds": 0}, {"false_304": True}, 600, id="a false 304, failing closed"),
+        pytest.param({"stale_if_error_seconds": 300}, {"false_304": True}, 900, id="a false 304, up to the cap"),
+        pytest.param({"max_fresh_seconds": 600}, {"false_304": True}, 600, id="a false 304, up to the ceiling"),
     ],
 )
 def test_how_long_a_removed_key_is_trusted_at_worst(options: Json, question: Json, seconds: float) -> None:
-    """SEC-15; ROT-004."""
+    """SEC-15; ROT-004; NET-027."""
     assert CachePolicy(**options).worst_case_trust_seconds(**question) == seconds

@@ -74,6 +74,9 @@ def test_a_new_key_may_be_refused_once_the_budget_is_spent() -> None:
     spent = [answer(100 - place, forced=True, kid="b") for place in range(POLICY.unknown_key_refetches)]
     assert judge(sample(401), *spent) is Verdict.BUDGET_SPENT
     assert judge(sample(401), *spent[1:]) is Verdict.REFUSED_WRONGLY
+    # The discovery document of the same fetch is not a fetch of its own.
+    discovery = answer(100, forced=True)._replace(kids=frozenset())
+    assert judge(sample(401), discovery, *spent[1:]) is Verdict.REFUSED_WRONGLY
 
 
 @pytest.mark.parametrize("pid", [WORKER, PARENT], ids=["its own", "its parent's"])
@@ -131,14 +134,14 @@ def test_an_answer_that_no_worker_signed_breaks_a_promise() -> None:
 
 
 def test_the_bound_is_what_the_policy_allows() -> None:
-    # Discovery, first keys, and the budgets of one window each.
-    assert bound_fetches(POLICY, 0.0, []) == 1 + 1 + 8 + 1
+    # The first keys, and the budgets of one window each; two documents each time.
+    assert bound_fetches(POLICY, 0.0, []) == 2 * (1 + 8 + 1)
     # Keys are due at 7.2 s at the earliest.
-    assert bound_fetches(POLICY, 7.1, []) == 11
-    assert bound_fetches(POLICY, 7.2, []) == 12
+    assert bound_fetches(POLICY, 7.1, []) == 20
+    assert bound_fetches(POLICY, 7.2, []) == 22
     # Pauses of 0.45, 0.9, 1.8 and 1.8 s.
     assert [bound_attempts(POLICY, seconds) for seconds in (0, 0.44, 0.46, 1.36, 3.16, 4.96)] == [1, 1, 2, 3, 4, 5]
-    assert bound_fetches(POLICY, 0.0, [Stretch(0.0, 0.46)]) == 11 + 2 * 2 + 1
+    assert bound_fetches(POLICY, 0.0, [Stretch(0.0, 0.46)]) == 20 + 2 * (2 * 2 + 1)
 
 
 def test_the_issuer_is_found_by_those_who_trust_its_authority_only(tmp_path: Path) -> None:

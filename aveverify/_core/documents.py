@@ -33,6 +33,14 @@ _HTTP_DATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MAX_DIGITS: Final = 10
 _MAX_HEADER_CHARACTERS: Final = 1_024
+_BLANKS: Final = " \t"
+_WEAK: Final = "W/"
+# RFC 9110 §8.8.3, without obs-text. `*` and lists are none: they would ask for a 304 to another body.
+_ENTITY_TAG: Final = re.compile(r"(?:W/)?\"[!#-~]*\"")
+# The lifetime of a document; a 304 renews it.
+_LIFETIME: Final = ("cache-control", "expires", "date", "age")
+# Everything that is read of a good document.
+_READ: Final = ("content-type", "etag", "last-modified", *_LIFETIME)
 
 
 def fold_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
@@ -45,6 +53,21 @@ def fold_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Head
         key = name.lower()
         folded[key] = f"{folded[key]}, {value}" if key in folded else value
     return folded
+
+
+def keep_headers(headers: Headers) -> Headers:
+    """Keep the headers that are read, each of a bounded length.
+
+    Args:
+        headers: Folded headers of an answer, or of a stored document.
+
+    Returns:
+        At most seven headers. Nothing else of an answer outlives its flight.
+
+    Source: RFC 9111 §3.2; NET-016; NET-024.
+    """
+    # One character more than is ever used: what is too long stays too long.
+    return {name: headers[name][: _MAX_HEADER_CHARACTERS + 1] for name in _READ if name in headers}
 
 
 def check_answer(status: int, headers: Headers, body: bytes, max_body_bytes: int) -> None:
@@ -129,19 +152,28 @@ def _check_loose_type(headers: Headers, allowed: tuple[str, ...]) -> None:
         raise DocumentFault("the answer has no fitting Content-Type")
 
 
-def decide_fresh_seconds(headers: Headers, policy: CachePolicy) -> float:
+def decide_fresh_seconds(headers: Headers, policy: CachePolicy, confirmed_seconds: float = 0.0) -> float:
     """Decide how long a document is fresh.
 
     Args:
         headers: Folded headers of the answer.
         policy: Default, floor and ceiling.
+        confirmed_seconds: How old the body was when a 304 last confirmed it; 0 where the answer brought the body.
 
     Returns:
-        `max-age`, or else `Expires` less `Date`, less `Age`, within floor and ceiling; the floor for `no-store` and
-        `no-cache`; the default where nothing is said.
+        Seconds from the answer: `max-age`, or else `Expires` less `Date`, less `Age`, within floor and ceiling; the
+        floor for `no-store` and `no-cache`; the default where nothing is said. A document that 304s have confirmed
+        for longer than the policy allows is stale already: zero or less.
 
-    Source: RFC 9111 §4.2.1, §5.1 to §5.3; ROT-009.
+    Source: RFC 9111 §4.2.1, §5.1 to §5.3; ROT-009; NET-027.
     """
+    lifetime_seconds = _read_lifetime_seconds(headers, policy)
+    if not confirmed_seconds:
+        return lifetime_seconds
+    return min(lifetime_seconds, policy.bound_confirmation_seconds(lifetime_seconds) - confirmed_seconds)
+
+
+def _read_lifetime_seconds(headers: Headers, policy: CachePolicy) -> float:
     directives = _DIRECTIVE.findall(_bounded(headers, "cache-control"))
     names = {name.lower() for name, _, _ in directives}
     if names & {"no-store", "no-cache"}:
@@ -162,40 +194,69 @@ def decide_fresh_seconds(headers: Headers, policy: CachePolicy) -> float:
     return max(policy.min_fresh_seconds, min(lifetime_seconds - age_seconds, policy.max_fresh_seconds))
 
 
-def make_conditional_headers(headers: Headers) -> Headers:
+def make_conditional_headers(headers: Headers, policy: CachePolicy, body_age_seconds: float) -> Headers:
     """Write the request headers that ask whether a document has changed.
 
+    `Last-Modified` is not sent back: a file server compares dates with `<=`, so a rotated file with an older date
+    would never arrive, and its 304 looks like any other.
+
     Args:
-        headers: Folded headers of the answer that brought it.
+        headers: Folded headers of the document.
+        policy: How long 304s may confirm a body.
+        body_age_seconds: How long ago the body came in full.
 
     Returns:
-        `If-None-Match` and `If-Modified-Since`, as far as the answer had validators that may be sent back.
+        `If-None-Match`; nothing where the document has no single well-formed entity tag, or where a further lifetime
+        of its body would exceed the policy.
 
-    Source: RFC 9110 §13.1.2, §13.1.3; ROT-010.
+    Source: RFC 9110 §8.8.3, §13.1.2; ROT-010; NET-027.
     """
-    conditional: Headers = {}
-    for validator, question in (("etag", "If-None-Match"), ("last-modified", "If-Modified-Since")):
-        value = headers.get(validator, "")
-        # What an issuer sent goes back into a request: visible ASCII only, and not without end.
-        if value and len(value) <= _MAX_HEADER_CHARACTERS and value.isascii() and value.isprintable():
-            conditional[question] = value
-    return conditional
+    etag = headers.get("etag", "").strip(_BLANKS)
+    if len(etag) > _MAX_HEADER_CHARACTERS or _ENTITY_TAG.fullmatch(etag) is None:
+        return {}
+    lifetime_seconds = _read_lifetime_seconds(headers, policy)
+    if body_age_seconds + lifetime_seconds > policy.bound_confirmation_seconds(lifetime_seconds):
+        return {}
+    return {"If-None-Match": etag}
 
 
-def renew_headers(kept: Headers, new: Headers) -> Headers:
-    """Merge the headers of a 304 into those of the answer that it renews.
+def confirms(kept: Headers, new: Headers) -> bool:
+    """Tell whether a 304 speaks of the document that was asked about.
 
     Args:
-        kept: Folded headers of the answer that brought the body.
+        kept: Folded headers of the document.
         new: Folded headers of the 304.
 
     Returns:
-        The new ones where there are any; what describes the body, or the age of an answer, stays with its own answer.
+        False where the 304 names another validator: a strong entity tag that is not the same text, a weak one with
+        another opaque tag, or another `Last-Modified`.
 
-    Source: RFC 9111 §3.2, §4.3.4; RFC 9110 §15.4.5; ROT-010.
+    Source: RFC 9110 §8.8.3.2; RFC 9111 §4.3.4; NET-027.
+    """
+    date, etag = (None if value is None else value.strip(_BLANKS) for value in map(new.get, ("last-modified", "etag")))
+    if date is not None and date != kept.get("last-modified", "").strip(_BLANKS):
+        return False
+    if etag is None:
+        return True
+    known = kept.get("etag", "").strip(_BLANKS)
+    return etag == known or (etag.startswith(_WEAK) and etag.removeprefix(_WEAK) == known.removeprefix(_WEAK))
+
+
+def renew_headers(kept: Headers, new: Headers) -> Headers:
+    """Renew the lifetime of a document by the headers of a 304 that confirms it.
+
+    Args:
+        kept: Folded headers of the document.
+        new: Folded headers of the 304.
+
+    Returns:
+        The lifetime that the 304 says, where it says one, and the validators and the type of the document. The age of
+        an answer stays with that answer.
+
+    Source: RFC 9111 §3.2, §4.3.4; RFC 9110 §15.4.5; ROT-010; NET-024.
     """
     lasting = {name: value for name, value in kept.items() if name != "age"}
-    return lasting | {name: value for name, value in new.items() if not name.startswith("content-")}
+    return lasting | {name: value for name, value in keep_headers(new).items() if name in _LIFETIME}
 
 
 def parse_retry_after(headers: Headers, now: float) -> float:

@@ -15,8 +15,8 @@
 | some | within the cap | bad signature | budget spent, or cooling down | REFUSE |
 | some, fetched for this verification | - | unknown, bad signature | - | REFUSE |
 
-A failed attempt changes the schedule, never the keys, but for newer ones that another worker had fetched. An older
-flight never overwrites a newer snapshot.
+A failed attempt changes the schedule, never the keys, but for newer ones that another worker had fetched, or that the
+last known address gave. An older flight never overwrites a newer snapshot.
 """
 
 from __future__ import annotations
@@ -270,8 +270,10 @@ class Harvest(NamedTuple):
         document_issuer: The issuer of the discovery document; None where there is no document.
         content: What tells two contents apart.
         fresh_seconds: For how long the keys are fresh, within the policy's clamps.
-        is_shared: Whether another worker had asked the issuer for them, before this flight.
-        age_seconds: How old they were when the flight began.
+        is_shared: Whether a part of them was older than this flight: from another worker, or led to by the last
+            discovery document, where that could not be renewed.
+        age_seconds: How old that part was when the flight began.
+        is_latest: Whether this flight asked the issuer for the key set, so that no known one is newer.
     """
 
     key_set: KeySet
@@ -280,6 +282,7 @@ class Harvest(NamedTuple):
     fresh_seconds: float
     is_shared: bool = False
     age_seconds: float = 0.0
+    is_latest: bool = False
 
 
 def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: Harvest, *, jitter: float) -> CacheState:
@@ -311,7 +314,7 @@ def _make_snapshot(
         key_set=last.key_set if last is not None and same else harvest.key_set,
         document_issuer=harvest.document_issuer,
         content=harvest.content,
-        # Keys that another worker had fetched before this flight do not answer the question that caused it.
+        # Keys that are older than this flight do not answer the question that caused it.
         flight_number=0 if harvest.is_shared else flight.number,
         began_at=flight.began_at - harvest.age_seconds,
         began_now=flight.began_now - harvest.age_seconds,
@@ -342,7 +345,8 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
         retry_after_seconds: What the issuer asked for, 0 or more.
         at: Monotonic clock at the end of the attempt.
         jitter: From -1 to 1.
-        last_good: Keys past their freshness that another worker had fetched; they count where they are newer.
+        last_good: Keys that may be used up to the cap: past their freshness, or from the last known address. They count
+            where they are newer.
 
     Returns:
         The state with a cool-down that counts from now.
@@ -357,5 +361,6 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
     snapshot = state.snapshot
     if last_good is not None:
         found = _make_snapshot(snapshot, policy, flight, last_good, jitter)
-        snapshot = found if snapshot is None or found.began_now > snapshot.began_now else snapshot
+        is_newer = snapshot is None or last_good.is_latest or found.began_now > snapshot.began_now
+        snapshot = found if is_newer else snapshot
     return replace(state, snapshot=snapshot, flight=None, failures=failures, cool_until=at + pause, last_cause=cause)

@@ -13,8 +13,10 @@ from aveverify._core.documents import (
     check_custom_jwt_key_set_type,
     check_metadata_type,
     check_oidc_key_set_type,
+    confirms,
     decide_fresh_seconds,
     fold_headers,
+    keep_headers,
     make_conditional_headers,
     parse_http_date,
     parse_retry_after,
@@ -324,26 +326,100 @@ def test_another_text_is_no_date_of_http(text: str) -> None:
     [
         pytest.param({}, {}, id="none"),
         pytest.param({"etag": '"x"'}, {"If-None-Match": '"x"'}, id="an ETag"),
+        pytest.param({"etag": ' "x"\t'}, {"If-None-Match": '"x"'}, id="an ETag among blanks"),
+        pytest.param({"etag": '""'}, {"If-None-Match": '""'}, id="an ETag of nothing"),
         pytest.param({"etag": 'W/"x"'}, {"If-None-Match": 'W/"x"'}, id="a weak ETag"),
-        pytest.param({"last-modified": DATE}, {"If-Modified-Since": DATE}, id="a date"),
-        pytest.param(
-            {"etag": '"x"', "last-modified": DATE}, {"If-None-Match": '"x"', "If-Modified-Since": DATE}, id="both"
-        ),
+        pytest.param({"last-modified": DATE}, {}, id="a date"),
+        pytest.param({"etag": '"x"', "last-modified": DATE}, {"If-None-Match": '"x"'}, id="both"),
         pytest.param({"etag": ""}, {}, id="an empty ETag"),
+        pytest.param({"etag": "*"}, {}, id="any ETag"),
+        pytest.param({"etag": "x"}, {}, id="an ETag without quotes"),
+        pytest.param({"etag": 'w/"x"'}, {}, id="a weak ETag in small letters"),
+        pytest.param({"etag": '"x", "y"'}, {}, id="two ETags"),
+        pytest.param({"etag": '"x y"'}, {}, id="a blank within"),
+        pytest.param({"etag": '"x"\n'}, {}, id="a line feed at the end"),
         pytest.param({"etag": '"x"\r\nX: y'}, {}, id="a line feed"),
         pytest.param({"etag": '"\x00"'}, {}, id="NUL"),
+        pytest.param({"etag": '"\x7f"'}, {}, id="DEL"),
         pytest.param({"etag": '"ä"'}, {}, id="outside ASCII"),
-        pytest.param({"etag": "x" * 1023}, {"If-None-Match": "x" * 1023}, id="one below the limit"),
-        pytest.param({"etag": "x" * 1024}, {"If-None-Match": "x" * 1024}, id="at the limit"),
-        pytest.param({"etag": "x" * 1025}, {}, id="one above the limit"),
+        pytest.param({"etag": f'"{"x" * 1021}"'}, {"If-None-Match": f'"{"x" * 1021}"'}, id="one below the limit"),
+        pytest.param({"etag": f'"{"x" * 1022}"'}, {"If-None-Match": f'"{"x" * 1022}"'}, id="at the limit"),
+        pytest.param({"etag": f'"{"x" * 1023}"'}, {}, id="one above the limit"),
     ],
 )  # fmt: skip
-def test_an_issuers_validators_are_sent_back(headers: Headers, conditional: Headers) -> None:
-    """ROT-010: visible ASCII only, and not without end."""
-    assert make_conditional_headers(headers) == conditional
+def test_net_027_an_issuers_entity_tag_is_sent_back_and_its_date_is_not(headers: Headers, conditional: Headers) -> None:
+    """ROT-010; NET-027: `*` and lists would ask for a 304 to another body, a date gets one for an older file."""
+    assert make_conditional_headers(headers, CachePolicy(), 0.0) == conditional
+    assert make_conditional_headers(keep_headers(headers), CachePolicy(), 0.0) == conditional
 
 
-KEPT = {"content-type": JSON, "content-length": "99", "etag": '"1"', "cache-control": "max-age=60", "age": "50"}
+@pytest.mark.parametrize(
+    ("lifetime", "policy", "last_seconds"),
+    [
+        pytest.param({}, CachePolicy(), 3000, id="the default"),
+        pytest.param({"cache-control": "max-age=60"}, CachePolicy(), 3540, id="the shortest lifetime"),
+        pytest.param({"cache-control": "max-age=3600"}, CachePolicy(), 0, id="the longest lifetime"),
+        pytest.param({}, CachePolicy(stale_if_error_seconds=600), 600, id="a lower cap"),
+        pytest.param({}, CachePolicy(stale_if_error_seconds=0), 0, id="failing closed"),
+        pytest.param({}, CachePolicy(max_fresh_seconds=600), 0, id="a lower ceiling"),
+    ],
+)
+def test_net_027_a_body_is_asked_about_as_long_as_a_304_may_renew_it_for_a_whole_lifetime(
+    lifetime: Headers, policy: CachePolicy, last_seconds: float
+) -> None:
+    headers = {"etag": '"x"'} | lifetime
+    asked = [bool(make_conditional_headers(headers, policy, last_seconds + more)) for more in (0, 0.001)]
+    assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kept", "new", "is_confirmed"),
+    [
+        pytest.param({"etag": '"1"'}, {}, True, id="no validator"),
+        pytest.param({"etag": '"1"'}, {"etag": '"1"'}, True, id="the same"),
+        pytest.param({"etag": '"1"'}, {"etag": ' "1" '}, True, id="the same among blanks"),
+        pytest.param({"etag": '"1"'}, {"etag": 'W/"1"'}, True, id="the same, weakly"),
+        pytest.param({"etag": 'W/"1"'}, {"etag": 'W/"1"'}, True, id="the same weak one"),
+        pytest.param({"etag": 'W/"1"'}, {"etag": '"1"'}, False, id="a strong one of a weak one"),
+        pytest.param({"etag": '"1"'}, {"etag": '"2"'}, False, id="another one"),
+        pytest.param({"etag": '"1"'}, {"etag": 'W/"2"'}, False, id="another weak one"),
+        pytest.param({"etag": '"a"'}, {"etag": '"A"'}, False, id="another case"),
+        pytest.param({"etag": '"1"'}, {"etag": "1"}, False, id="the same without quotes"),
+        pytest.param({"etag": '"1"'}, {"etag": ""}, False, id="an empty one"),
+        pytest.param({"etag": '"1"'}, {"etag": '"1", "2"'}, False, id="two"),
+        pytest.param({"etag": '"1"', "last-modified": DATE}, {"last-modified": DATE}, True, id="the same date"),
+        pytest.param({"etag": '"1"', "last-modified": DATE}, {"etag": '"1"', "last-modified": "0"}, False,
+                     id="another date beside the same ETag"),
+        pytest.param({"etag": '"1"'}, {"last-modified": DATE}, False, id="a date that was not there"),
+    ],
+)  # fmt: skip
+def test_net_027_a_304_with_another_validator_is_no_confirmation(
+    kept: Headers, new: Headers, *, is_confirmed: bool
+) -> None:
+    """RFC 9110 §8.8.3.2; RFC 9111 §4.3.4."""
+    assert confirms(kept, new) is is_confirmed
+
+
+@pytest.mark.parametrize(
+    ("policy", "cache_control", "confirmed_seconds", "seconds"),
+    [
+        pytest.param(CachePolicy(), "max-age=600", 3000, 600, id="the last whole lifetime"),
+        pytest.param(CachePolicy(), "max-age=600", 3001, 599, id="the rest of the bound"),
+        pytest.param(CachePolicy(), "max-age=600", 3600, 0, id="at the bound"),
+        pytest.param(CachePolicy(), "max-age=600", 3700, -100, id="past the bound"),
+        pytest.param(CachePolicy(), "max-age=3600", 480, 3120, id="a longer lifetime"),
+        pytest.param(CachePolicy(stale_if_error_seconds=60), "max-age=600", 60, 600, id="the cap"),
+        pytest.param(CachePolicy(stale_if_error_seconds=60), "max-age=600", 61, 599, id="past the cap"),
+        pytest.param(CachePolicy(stale_if_error_seconds=0), "max-age=600", 0, 600, id="a body that has just come"),
+    ],
+)
+def test_net_027_304s_alone_keep_a_body_fresh_for_a_bounded_time(
+    policy: CachePolicy, cache_control: str, confirmed_seconds: float, seconds: float
+) -> None:
+    assert decide_fresh_seconds({"cache-control": cache_control}, policy, confirmed_seconds) == seconds
+
+
+KEPT = {"content-type": JSON, "etag": '"1"', "cache-control": "max-age=60", "age": "50"}
 
 
 @pytest.mark.parametrize(
@@ -352,15 +428,22 @@ KEPT = {"content-type": JSON, "content-length": "99", "etag": '"1"', "cache-cont
         pytest.param({}, {}, id="nothing is said"),
         pytest.param({"cache-control": "max-age=90"}, {"cache-control": "max-age=90"}, id="another lifetime"),
         pytest.param({"age": "5"}, {"age": "5"}, id="another age"),
-        pytest.param({"etag": '"2"'}, {"etag": '"2"'}, id="another validator"),
+        pytest.param({"etag": 'W/"1"'}, {}, id="the same validator, weakly"),
         pytest.param({"content-type": "text/html", "content-length": "0"}, {}, id="what describes no body"),
         pytest.param({"expires": "0"}, {"expires": "0"}, id="something that was not said before"),
+        pytest.param({"date": DATE, "x-1": "1", "set-cookie": "a=b"}, {"date": DATE}, id="what is not read"),
     ],
 )
-def test_a_304_renews_what_it_says_and_never_the_body(new: Headers, changes: Headers) -> None:
-    """RFC 9111 §4.3.4; ROT-010: the age of the old answer dies with it."""
+def test_a_304_renews_the_lifetime_that_it_says_and_never_the_body(new: Headers, changes: Headers) -> None:
+    """RFC 9111 §4.3.4; ROT-010; NET-024: the age of the old answer dies with it."""
     assert renew_headers(KEPT, new) == without(KEPT, "age") | changes
     assert KEPT["age"] == "50"
+
+
+def test_net_024_only_the_headers_that_are_read_are_kept_and_none_without_end() -> None:
+    names = ["content-type", "etag", "last-modified", "cache-control", "expires", "date", "age"]
+    found = keep_headers(dict.fromkeys([*names, "x-a", "set-cookie", "content-encoding", "retry-after"], "x" * 9999))
+    assert found == dict.fromkeys(names, "x" * 1025)
 
 
 def test_a_fault_says_what_is_wrong_in_our_own_words() -> None:

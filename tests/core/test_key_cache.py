@@ -597,3 +597,16 @@ def test_a_failure_takes_keys_that_another_worker_had_fetched_where_they_are_new
     assert after.snapshot.age_seconds(NOW, AT) == age
     assert (after.flight, after.failures, after.cool_until) == (None, 1, AT + 1)
     assert ask(after, Need.KEYS).action is Action.USE
+
+
+@pytest.mark.parametrize("kept_age", [None, 700.0, 701.0], ids=["cold", "as old", "older"])
+def test_net_028_a_failure_takes_the_keys_of_the_last_address_whatever_their_age(kept_age: float | None) -> None:
+    """No known keys are newer; what ages is the discovery document that led to them, and no question is answered."""
+    state, current = in_flight(cached(kept_age))
+    found = HARVEST._replace(content=b"other", is_shared=True, is_latest=True, age_seconds=700.0)
+
+    after = failed(state, POLICY, current, cause="down", retry_after_seconds=0, at=AT, jitter=0, last_good=found)
+
+    assert after.snapshot is not None
+    assert (after.snapshot.content, after.snapshot.flight_number) == (b"other", 0)
+    assert after.snapshot.age_seconds(NOW, AT) == 700

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from threading import Event as ThreadEvent
 from threading import Semaphore
+from typing import Any, ClassVar
 
 import pytest
 
@@ -51,7 +54,8 @@ class MemoryStore:
 
     def put(self, document: StoredDocument, keep_seconds: float) -> None:
         self._break("put")
-        self.documents[document.url] = document
+        if document.has_come_after(self.documents.get(document.url)):
+            self.documents[document.url] = document
         self.kept_seconds.append(keep_seconds)
 
     def lease(self, url: str, seconds: float) -> bool:
@@ -128,7 +132,7 @@ def test_an_unknown_key_is_looked_for_in_the_store_and_then_at_the_issuer(
     clock.tick(seconds=10)
     issuer.rotate()
     assert late.verify(issuer.token()).subject
-    assert requests(issuer) == (1, 2)
+    assert requests(issuer) == (2, 2)
 
 
 def test_a_rotation_that_another_worker_fetched_is_not_fetched_again(
@@ -142,7 +146,7 @@ def test_a_rotation_that_another_worker_fetched_is_not_fetched_again(
     for each in workers:
         assert each.verify(issuer.token()).subject
         each.close()
-    assert requests(issuer) == (1, 2)
+    assert requests(issuer) == (2, 2)
 
 
 @pytest.mark.usefixtures("first")
@@ -192,7 +196,7 @@ def test_a_broken_store_is_tried_again_at_the_next_flight(
     verifier._engine.sources[0].finish(30)
     clock.tick(seconds=FRESH)
     verifier.warm_up()
-    assert store.looks == 1
+    assert store.looks == 2
 
 
 def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
@@ -262,8 +266,8 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
     late = issuer.verifier(document_store=store, on_event=events.append)
     for _ in range(3):
         assert late.verify(issuer.token()).subject
-    # Each of the two documents, and each once more.
-    assert requests(issuer) == (1, 3)
+    # Each of the two documents twice in one flight, and no second flight.
+    assert requests(issuer) == (3, 3)
     late._engine.sources[0].finish(30)
     # The keys are used as soon as they are there, and what is told by whom first, no one can say.
     assert {type(event) for event in events} == {FetchFailed, ProviderDown, ServedStale}
@@ -288,11 +292,7 @@ def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
             message = "the deadline passed"
             raise FetchError(message)
 
-    clock.tick(seconds=CachePolicy().discovery_seconds)
-    ages = {issuer.jwks_uri: FRESH}
-    for url, document in store.documents.items():
-        age_seconds = ages.get(url, CachePolicy().discovery_seconds)
-        store.documents[url] = replace(document, fetched_at=clock.now() - age_seconds)
+    clock.tick(seconds=FRESH)
     assert issuer.verifier(document_store=store, fetcher=BlackHole()).verify(issuer.token()).subject
 
 
@@ -375,6 +375,299 @@ def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock:
     verifier.verify(issuer.token())
     source.finish(30)
     assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
+
+
+class StuckStore(MemoryStore):
+    """One of its methods does not come back before it is released."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.calls = 0
+        self.released = ThreadEvent()
+        self._part = part
+
+    def _break(self, part: str) -> None:
+        if part == self._part and not self.released.is_set():
+            self.calls += 1
+            self.released.wait()
+
+
+# A tenth of the usual time: that is how long a flight waits for a store that does not come back.
+HASTY = CachePolicy(flight_deadline_seconds=0.5)
+
+
+def lookers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "aveverify-look"]
+
+
+@pytest.mark.parametrize("part", ["get", "lease"])
+def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
+    issuer: FakeIssuer, clock: FakeClock, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StuckStore(part)
+    verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
+    source = verifier._engine.sources[0]
+    with caplog.at_level(logging.WARNING, "aveverify"):
+        for flight in range(1, 11):
+            assert verifier.verify(issuer.token()).subject
+            source.finish(30)
+            assert requests(issuer) == (flight, flight)
+            assert (store.calls, len(lookers())) == (1, 1)
+            clock.tick(seconds=FRESH)
+    assert verifier.status().providers[0].failures == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "the document store does not answer; it is passed over until it does"
+    ]
+    assert store.documents == {}
+    # Once it is back, it is looked at and filled again.
+    (hung,) = lookers()
+    store.released.set()
+    hung.join(30)
+    looks = store.looks
+    assert verifier.verify(issuer.token()).subject
+    source.finish(30)
+    assert store.looks > looks
+    assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
+
+
+def test_net_026_a_store_that_hangs_holds_a_refetch_up_for_one_key_source_alone(
+    issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    """ROT-017: what one key source waits for, no other one does."""
+    other = FakeIssuer("https://other.test", clock=clock)
+    store = StuckStore("get")
+    hung = issuer.verifier(document_store=store, cache_policy=HASTY)
+    assert hung.verify(issuer.token()).subject
+    assert len(lookers()) == 1
+    free = other.verifier(document_store=store, cache_policy=HASTY)
+    assert free.verify(other.token()).subject
+    assert len(lookers()) == 2
+    store.released.set()
+    for thread in lookers():
+        thread.join(30)
+
+
+def test_net_026_the_answer_of_a_store_that_comes_back_too_late_replaces_nothing(
+    issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    first = MemoryStore()
+    with worker(issuer, first) as early:
+        early.warm_up()
+    store = StuckStore("get")
+    store.documents = first.documents
+    clock.tick(seconds=10)
+    issuer.rotate(keep_old=False)
+    verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
+    assert verifier.verify(issuer.token()).subject
+    (hung,) = lookers()
+    store.released.set()
+    hung.join(30)
+    assert verifier.verify(issuer.token(sub="new")).subject
+    assert verifier.status().providers[0].age_seconds == 0
+
+
+def test_net_026_con_005_a_child_looks_although_a_thread_of_its_parent_hangs(issuer: FakeIssuer) -> None:
+    store = StuckStore("get")
+    verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
+    source = verifier._engine.sources[0]
+    verifier.verify(issuer.token())
+    source.finish(30)
+    (hung,) = lookers()
+    source.renew_after_fork()
+    store.released.set()
+    looks = store.looks
+    hung.join(30)
+    with pytest.raises(InvalidTokenError):
+        verifier.verify(issuer.token(header={"kid": "other"}))
+    assert store.looks > looks
+
+
+def test_where_no_thread_can_be_started_the_store_is_passed_over(
+    issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "aveverify-look":
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2):
+        assert worker(issuer, store).verify(issuer.token()).subject
+    assert (store.looks, requests(issuer)) == (0, (2, 2))
+
+
+def make_stored(**changes: Any) -> Any:  # noqa: ANN401 - a store of ones own may hand out anything
+    members = {"fetched_at": 1_700_000_000.0, "confirmed_at": 0.0, "headers": {}, "body": b"{}"}
+    return StoredDocument(**{"url": "https://issuer.test", **members, **changes})
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param("a text", id="no document"),
+        pytest.param(make_stored(fetched_at=None), id="no time"),
+        pytest.param(make_stored(fetched_at=float("nan")), id="a time that is no number"),
+        pytest.param(make_stored(fetched_at=float("inf")), id="a time without end"),
+        pytest.param(make_stored(confirmed_at=float("inf")), id="a confirmation without end"),
+        pytest.param(make_stored(headers=None), id="no headers"),
+        pytest.param(make_stored(headers={"etag": 1}), id="a header that is a number"),
+        pytest.param(make_stored(body=None), id="no body"),
+        pytest.param(make_stored(body="{}"), id="a body that is a text"),
+        pytest.param(SystemExit(), id="the end of the program"),
+    ],
+)
+def test_whatever_a_store_hands_out_costs_a_direct_fetch(issuer: FakeIssuer, found: Any) -> None:  # noqa: ANN401
+    class OddStore(MemoryStore):
+        def get(self, url: str) -> StoredDocument | None:
+            assert url
+            if isinstance(found, BaseException):
+                raise found
+            odd: StoredDocument = found
+            return odd
+
+    verifier = worker(issuer, OddStore())
+    assert verifier.verify(issuer.token()).subject
+    assert (requests(issuer), verifier.status().providers[0].failures) == ((1, 1), 0)
+
+
+# --- a flight that is late --------------------------------------------------------------------------------------------
+
+
+class Versions:
+    """A fetcher that gives every key set another entity tag, and can hold one answer back.
+
+    Attributes:
+        asked: The conditional header of each request for the keys.
+        held: Which of them is held back until `released`.
+    """
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        self.asked: list[str | None] = []
+        self.held = 0
+        self.released = ThreadEvent()
+        self.arrived = ThreadEvent()
+        self._issuer = issuer
+
+    def fetch(self, request: FetchRequest) -> FetchResponse:
+        answer = self._issuer.fetch(request)
+        if request.url != self._issuer.jwks_uri:
+            return answer
+        self.asked.append(request.headers.get("If-None-Match"))
+        number = len(self.asked)
+        if number == self.held:
+            self.arrived.set()
+            self.released.wait()
+        return FetchResponse(status=200, headers={**dict(answer.headers), "ETag": f'"v{number}"'}, body=answer.body)
+
+
+@pytest.fixture
+def versions(issuer: FakeIssuer) -> Iterator[Versions]:
+    versions = Versions(issuer)
+    yield versions
+    versions.released.set()
+
+
+def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_stored(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
+) -> None:
+    verifier = issuer.verifier(fetcher=versions, document_store=store)
+    source = verifier._engine.sources[0]
+    verifier.verify(issuer.token())
+    source.finish(30)
+    versions.held = 2
+    clock.tick(seconds=0.9 * FRESH)
+    # Refreshed behind the request: the flight hangs, and is given up at its deadline.
+    verifier.verify(issuer.token())
+    assert versions.arrived.wait(30)
+    late = source._thread
+    assert late is not None
+    clock.tick(seconds=CachePolicy().flight_deadline_seconds)
+    issuer.rotate(keep_old=False)
+    with pytest.raises(KeysUnavailableError):
+        verifier.verify(issuer.token())
+    clock.tick(seconds=FRESH)
+    assert verifier.verify(issuer.token()).subject
+    source.finish(30)
+    newest = store.documents[issuer.jwks_uri]
+    assert newest.headers["etag"] == '"v3"'
+    versions.released.set()
+    late.join(30)
+    assert store.documents[issuer.jwks_uri] == newest
+    clock.tick(seconds=FRESH)
+    assert verifier.verify(issuer.token()).subject
+    assert versions.asked == [None, '"v1"', '"v1"', '"v3"']
+
+
+def test_the_reserve_of_a_flight_is_there_for_the_stale_keys_of_the_store(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    """The key endpoint alone takes all the time that it is given; a tenth of what is left is not given to it."""
+    worker(issuer, store).warm_up()
+    join_flights()
+
+    class SlowKeys:
+        seconds: ClassVar[list[float]] = []
+
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            if request.url != issuer.jwks_uri:
+                return issuer.fetch(request)
+            self.seconds.append(request.deadline_seconds)
+            clock.tick(seconds=request.deadline_seconds)
+            message = "the deadline passed"
+            raise FetchError(message)
+
+    clock.tick(seconds=FRESH)
+    slow = SlowKeys()
+    assert issuer.verifier(document_store=store, fetcher=slow).verify(issuer.token()).subject
+    assert slow.seconds == [pytest.approx(0.9 * CachePolicy().flight_deadline_seconds)]
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_net_024_headers_of_a_kept_document_do_not_grow(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, status: int
+) -> None:
+    """A new header name in each answer, and a value of a hundred kilobytes."""
+    numbers = count()
+
+    class Growing:
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            more = {"ETag": '"1"', f"X-{next(numbers)}": "x", "Date": "x" * 100_000, "Set-Cookie": "a=b"}
+            answer = issuer.fetch(request)
+            if status == 304 and "If-None-Match" in request.headers:
+                return FetchResponse(status=304, headers=more)
+            return FetchResponse(status=200, headers=dict(answer.headers) | more, body=answer.body)
+
+    verifier = issuer.verifier(fetcher=Growing(), document_store=store)
+    courier = verifier._engine.sources[0]._harvester.courier
+    for _ in range(5):
+        verifier.verify(issuer.token())
+        verifier._engine.sources[0].finish(30)
+        clock.tick(seconds=FRESH)
+    assert next(numbers) == 10
+    held = [document.headers for document in courier._kept.values()]
+    held += [dict(document.headers) for document in store.documents.values()]
+    assert len(held) == 4
+    for headers in held:
+        assert set(headers) == {"content-type", "etag", "date"}
+        assert sum(map(len, headers.values())) < 1100
+
+
+def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssuer, store: MemoryStore) -> None:
+    worker(issuer, store).warm_up()
+    join_flights()
+    for url, document in store.documents.items():
+        store.documents[url] = replace(document, headers={**document.headers, "x-more": "x" * 100_000})
+    late = worker(issuer, store)
+    late.warm_up()
+    kept = late._engine.sources[0]._harvester.courier._kept
+    assert requests(issuer) == (1, 1)
+    assert [set(document.headers) for document in kept.values()] == [{"content-type"}] * 2
 
 
 def test_con_005_a_child_shares_although_a_thread_of_its_parent_did(issuer: FakeIssuer, clock: FakeClock) -> None:

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from threading import enumerate as enumerate_threads
+from time import time
 
 import pytest
 import redis
@@ -18,7 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aveverify import ConfigurationError
-from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, DocumentStore, StoredDocument, _mac, seal, unseal
+from aveverify.document_store import (
+    FORM_VERSION,
+    MAX_SEALED_BYTES,
+    DocumentStore,
+    StoredDocument,
+    _mac,
+    fingerprint,
+    seal,
+    unseal,
+)
 from aveverify.errors import Problem
 from aveverify.redis import RedisClient, RedisDocumentStore
 from tests.engine.test_fetcher import certificate_for_loopback
@@ -44,6 +55,7 @@ documents = st.builds(
     fetched_at=st.floats(allow_nan=False, allow_infinity=False),
     headers=st.dictionaries(st.text(), st.text()),
     body=st.binary(),
+    confirmed_at=st.floats(allow_nan=False, allow_infinity=False),
 )
 
 
@@ -120,6 +132,9 @@ def test_a_document_of_another_address_does_not_count(hmac_key: bytes | None) ->
         pytest.param({"fetched_at": None}, id="no time"),
         pytest.param({"fetched_at": float("nan")}, id="a time that is not a number"),
         pytest.param({"fetched_at": 10**400}, id="a time beyond all times"),
+        pytest.param({"confirmed_at": None}, id="no confirmation"),
+        pytest.param({"confirmed_at": True}, id="a confirmation that is a truth value"),
+        pytest.param({"confirmed_at": "1700000000"}, id="a confirmation in words"),
         pytest.param({"headers": [["etag", "1"]]}, id="headers in a list"),
         pytest.param({"headers": {"etag": 1}}, id="a header that is a number"),
         pytest.param({"body": 1234}, id="a body that is a number"),
@@ -135,7 +150,7 @@ def test_another_form_does_not_count_whoever_sealed_it(changes: dict[str, object
     assert unseal(write(members_of(DOCUMENT) | changes, hmac_key), URL, hmac_key) is None
 
 
-@pytest.mark.parametrize("name", ["version", "url", "fetched_at", "headers", "body"])
+@pytest.mark.parametrize("name", ["version", "url", "fetched_at", "confirmed_at", "headers", "body"])
 def test_a_member_too_few_does_not_count(name: str) -> None:
     members = members_of(DOCUMENT)
     del members[name]
@@ -202,6 +217,14 @@ class FakeClient:
         self.values[name] = value
         self.milliseconds[name] = px
         return True
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> object:
+        """Put whatever comes: what the script compares is a matter of the real server."""
+        name, value, milliseconds, _ = keys_and_args
+        assert (bool(script), numkeys) == (True, 1)
+        assert isinstance(name, str)
+        assert isinstance(value, bytes)
+        return self.set(name, value, px=int(milliseconds))
 
     def close(self) -> None:
         self.is_closed = True
@@ -462,7 +485,7 @@ def test_workers_share_what_one_of_them_put(real: RedisDocumentStore, server: Re
 
 
 def test_one_worker_gets_the_lease_until_it_is_over(real: RedisDocumentStore, server: RedisServer) -> None:
-    other = RedisDocumentStore.from_url(server.url, timeout_seconds=AGES)
+    other = RedisDocumentStore.from_url(server.url, hmac_key=KEY, timeout_seconds=AGES)
     assert real.lease(URL, 60)
     assert not other.lease(URL, 60)
     assert all(0 < rest <= 60_000 for rest in names_of(server).values())
@@ -471,12 +494,100 @@ def test_one_worker_gets_the_lease_until_it_is_over(real: RedisDocumentStore, se
     other.close()
 
 
-def test_prefixes_and_keys_keep_fleets_apart(real: RedisDocumentStore, server: RedisServer) -> None:
+# Prefix and HMAC key of another fleet.
+OTHER_FLEETS: list[tuple[str, bytes | None]] = [("b:", KEY), ("aveverify:", OTHER_KEY), ("aveverify:", None)]
+
+
+@pytest.mark.parametrize(("prefix", "hmac_key"), OTHER_FLEETS, ids=["another prefix", "another key", "no key"])
+def test_net_029_fleets_neither_see_nor_overwrite_nor_hold_up_each_other(
+    real: RedisDocumentStore, server: RedisServer, prefix: str, hmac_key: bytes | None
+) -> None:
+    other = RedisDocumentStore.from_url(server.url, prefix=prefix, hmac_key=hmac_key, timeout_seconds=AGES)
     real.put(DOCUMENT, 60)
-    for options in ({"prefix": "b:", "hmac_key": KEY}, {"hmac_key": OTHER_KEY}, {"hmac_key": None}):
-        other = RedisDocumentStore.from_url(server.url, timeout_seconds=AGES, **options)
-        assert other.get(URL) is None
-        other.close()
+    assert other.get(URL) is None
+    theirs = replace(DOCUMENT, fetched_at=DOCUMENT.fetched_at + 1, body=b"theirs")
+    other.put(theirs, 60)
+    assert (real.get(URL), other.get(URL)) == (DOCUMENT, theirs)
+    assert real.lease(URL, 60)
+    assert other.lease(URL, 60)
+    other.close()
+
+
+def test_net_029_names_show_which_key_seals_and_not_the_key(client: FakeClient) -> None:
+    names = []
+    for hmac_key in (KEY, KEY, OTHER_KEY, None):
+        RedisDocumentStore(client, hmac_key=hmac_key, timeout_seconds=AGES).put(DOCUMENT, 60)
+        names.append(list(client.values)[-1])
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+    # Neither the key, nor what seals a document, nor the bare hash of a key that may be guessed.
+    assert not any(secret in name for name in names for secret in (KEY.hex(), sha256(KEY).hexdigest()[:16]))
+    assert fingerprint(KEY) not in seal(DOCUMENT, KEY).decode()
+
+
+CONFIRMED = replace(DOCUMENT, confirmed_at=DOCUMENT.fetched_at + 480)
+# A 304 for the first body came after the second body, and is no reason to bring the first one back.
+LATER = replace(DOCUMENT, fetched_at=DOCUMENT.fetched_at + 300, body=b"later")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        pytest.param(DOCUMENT, LATER, LATER, id="a later body"),
+        pytest.param(LATER, DOCUMENT, LATER, id="an earlier body"),
+        pytest.param(DOCUMENT, CONFIRMED, CONFIRMED, id="confirmed"),
+        pytest.param(CONFIRMED, DOCUMENT, CONFIRMED, id="not yet confirmed"),
+        pytest.param(LATER, CONFIRMED, LATER, id="confirmed after a later body"),
+        pytest.param(CONFIRMED, LATER, LATER, id="a later body before the confirmation"),
+        pytest.param(DOCUMENT, replace(DOCUMENT, body=b"other"), DOCUMENT, id="of the same moment"),
+        pytest.param(replace(DOCUMENT, fetched_at=1e-7), DOCUMENT, DOCUMENT, id="a time with an exponent"),
+        pytest.param(DOCUMENT, replace(DOCUMENT, fetched_at=-1.5), DOCUMENT, id="a negative time"),
+    ],
+)
+@keys
+def test_net_029_an_older_document_never_replaces_a_newer_one(
+    server: RedisServer, first: StoredDocument, second: StoredDocument, kept: StoredDocument, hmac_key: bytes | None
+) -> None:
+    assert second.has_come_after(first) is (kept is second)
+    store = RedisDocumentStore.from_url(server.url, hmac_key=hmac_key, timeout_seconds=AGES)
+    store.put(first, 60)
+    store.put(second, 60)
+    assert store.get(URL) == kept
+    store.close()
+
+
+def test_net_029_of_many_that_put_at_once_the_newest_stays(real: RedisDocumentStore) -> None:
+    documents = [replace(DOCUMENT, fetched_at=DOCUMENT.fetched_at + number) for number in range(64)]
+    order = documents[1::2] + documents[::2]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda document: real.put(document, 60), order))
+    assert real.get(URL) == documents[-1]
+
+
+def test_net_029_what_claims_to_come_from_the_future_blocks_nothing(
+    real: RedisDocumentStore, server: RedisServer
+) -> None:
+    """A worker whose clock is wrong, or a writer without the key: neither stops documents for ever."""
+    name = real._name("document", URL)
+    with server.client() as operator:
+        for fetched_at in (time() + 3600, 1e300):
+            operator.set(name, seal(replace(DOCUMENT, fetched_at=fetched_at), None))
+            real.put(DOCUMENT, 60)
+            assert real.get(URL) == DOCUMENT
+            operator.delete(name)
+        operator.rpush(name, "a list")
+        real.put(DOCUMENT, 60)
+    assert real.get(URL) == DOCUMENT
+
+
+@pytest.mark.parametrize(("first", "second"), [(7200, 60), (60, 7200)], ids=["longer first", "shorter first"])
+def test_net_029_a_fleet_with_a_shorter_policy_shortens_no_document_of_another(
+    real: RedisDocumentStore, server: RedisServer, first: float, second: float
+) -> None:
+    real.put(DOCUMENT, first)
+    real.put(LATER, second)
+    (rest,) = names_of(server).values()
+    assert 7_100_000 < rest <= 7_200_000
 
 
 def test_whatever_stands_under_the_name_is_a_document_or_nothing(real: RedisDocumentStore, server: RedisServer) -> None:

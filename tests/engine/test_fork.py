@@ -211,13 +211,13 @@ def test_con_005_a_child_opens_connections_of_its_own_and_leaves_the_parents_alo
             return "accepted"
 
         assert in_child(work) == "UNKNOWN_KEY"
-        assert server.connections == 3
+        assert server.connections == 4
         # The parent goes on with the client that it had.
         with pytest.raises(InvalidTokenError):
             verifier.verify(documents.token(header={"kid": "unknown"}))
         assert fetcher._client is parents_client
-        assert server.connections == 4
-        assert len(server.requests) == 4
+        assert server.connections == 6
+        assert len(server.requests) == 6
         verifier.close()
 
 

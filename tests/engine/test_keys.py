@@ -381,20 +381,75 @@ class TestOutage:
         clock.tick(seconds=FRESH + 1)
         assert gated.verify(issuer.token()).subject
 
-    def test_a_discovery_document_is_kept_for_a_day_and_then_as_long_as_it_is_needed(
-        self, issuer: FakeIssuer, clock: FakeClock
+    @pytest.mark.parametrize(
+        ("age_seconds", "is_accepted"),
+        [(FRESH, True), (CAP - 1, True), (CAP, False)],
+        ids=["stale", "just before the cap", "at the cap"],
+    )
+    def test_net_028_the_last_address_serves_until_the_cap_while_discovery_is_down(
+        self, issuer: FakeIssuer, clock: FakeClock, *, age_seconds: float, is_accepted: bool
     ) -> None:
+        """New keys at that address count, too; how long they do is counted from the last discovery document."""
+        moving = MovingKeys(issuer)
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=moving, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        moving.discovery_is_down = True
+        issuer.rotate(keep_old=False)
+        clock.tick(seconds=age_seconds)
+        token = issuer.token()
+        if is_accepted:
+            assert verifier.verify(token).subject
+        else:
+            with pytest.raises(KeysUnavailableError):
+                verifier.verify(token)
+        status = verifier.status().providers[0]
+        assert (status.age_seconds, status.failures) == (age_seconds, 1)
+        settle(verifier)
+        # Nothing is hidden: neither the outage nor the rotation.
+        assert [type(event) for event in told if not isinstance(event, ServedStale)] == [
+            KeysFetched, FetchFailed, ProviderDown, KeysRotated
+        ]  # fmt: skip
+        clock.tick(seconds=60)
+        moving.discovery_is_down = False
+        verifier.warm_up()
+        join_flights()
+        assert verifier.status().providers[0].age_seconds == 0
+
+    def test_net_028_a_new_key_while_discovery_is_down_is_unavailable_not_refused(
+        self, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+    ) -> None:
+        """It may stand at an address that only the discovery document names."""
         moving = MovingKeys(issuer)
         verifier = Verifier(issuer.provider, fetcher=moving, clock=clock)
-        day = CachePolicy().discovery_seconds
-        verifier.verify(issuer.token())
-        clock.tick(seconds=day - 1)
-        verifier.verify(issuer.token())
-        assert moving.asked.count(DISCOVERY) == 1
-        clock.tick(seconds=FRESH)
+        verify_any(verifier, issuer.token())
         moving.discovery_is_down = True
+        with pytest.raises(KeysUnavailableError):
+            verify_any(verifier, issuer.token(header={"kid": "moved"}))
+
+    @pytest.mark.parametrize(("discovery_seconds", "asked"), [(FRESH, 1), (FRESH + 1, 2)], ids=["too old", "not yet"])
+    def test_the_last_address_serves_no_longer_than_the_policy_says(
+        self, issuer: FakeIssuer, clock: FakeClock, *, discovery_seconds: float, asked: int
+    ) -> None:
+        moving = MovingKeys(issuer)
+        policy = CachePolicy(discovery_seconds=discovery_seconds)
+        verifier = Verifier(issuer.provider, fetcher=moving, clock=clock, cache_policy=policy)
+        verifier.verify(issuer.token())
+        moving.discovery_is_down = True
+        clock.tick(seconds=FRESH)
+        verifier.verify(issuer.token())
+        assert len(moving.asked) - moving.asked.count(DISCOVERY) == asked
+
+    def test_net_010_an_issuer_that_asks_to_be_left_alone_is_not_asked_for_its_keys(
+        self, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        verifier = issuer.verifier()
+        verifier.verify(issuer.token())
+        issuer.answer_discovery_with(FetchResponse(status=429, headers={"Retry-After": "120"}))
+        clock.tick(seconds=FRESH)
         assert verifier.verify(issuer.token()).subject
-        assert moving.asked.count(DISCOVERY) == 2
+        assert (issuer.discovery_requests, issuer.jwks_requests) == (2, 1)
+        assert verifier.status().providers[0].retry_after_seconds == 120
 
     def test_a_discovery_document_of_somebody_else_is_a_failed_fetch(
         self, issuer: FakeIssuer, clock: FakeClock
@@ -535,6 +590,35 @@ class TestEvents:
             assert verifier.verify(issuer.token()).subject
             settle(verifier)
         assert "on_event raised" in caplog.text
+
+    def test_a_second_outage_is_told_like_the_first(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+        told: list[Event] = []
+        verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
+        verifier.verify(issuer.token())
+        for outage in (1, 2):
+            issuer.go_down()
+            clock.tick(seconds=FRESH)
+            for number in range(3):
+                verifier.verify(issuer.token(sub=f"u{number}"))
+            settle(verifier)
+            assert [type(event) for event in told].count(ServedStale) == outage
+            issuer.come_up()
+            clock.tick(seconds=60)
+            verifier.warm_up()
+            settle(verifier)
+            assert verifier.status().providers[0].state == "fresh"
+
+    @pytest.mark.parametrize(("jump_seconds", "asked"), [(FRESH * 0.7, 1), (FRESH * 0.9, 2)], ids=["not yet", "due"])
+    def test_rot_019_a_remembered_token_makes_keys_refresh_that_are_due_by_the_wall_clock_alone(  # noqa: PLR0913 - parts
+        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, *, jump_seconds: float, asked: int
+    ) -> None:
+        """The machine was suspended: the monotonic clock stood still, and the token cache must look at both."""
+        token = issuer.token()
+        known = gated.verify(token)
+        clock.set_now(clock.now() + jump_seconds)
+        assert gated.verify(token) is known
+        join_flights()
+        assert key_requests(gate) == asked
 
 
 def settle(verifier: Verifier) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from aveverify import CachePolicy, FetchRequest, FetchResponse
 from aveverify.clock import Clock, SystemClock
-from aveverify.document_store import StoredDocument
+from aveverify.document_store import FORM_VERSION, StoredDocument, fingerprint
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.fleet.fleet import HMAC_KEY, Fleet, run_fleet
@@ -49,6 +49,14 @@ class SlowIssuer(FakeIssuer):
 @pytest.fixture
 def issuer(clock: FakeClock) -> Iterator[SlowIssuer]:
     issuer = SlowIssuer(clock)
+    with issuer.serve():
+        yield issuer
+
+
+@pytest.fixture
+def living_issuer() -> Iterator[SlowIssuer]:
+    """An issuer by the clock of this machine: how long a store takes is what these tests are about."""
+    issuer = SlowIssuer(SystemClock())
     with issuer.serve():
         yield issuer
 
@@ -102,16 +110,17 @@ def verify_all_at_once(
 
 
 @contextmanager
-def until_shared(issuer: SlowIssuer, server: RedisServer) -> Iterator[None]:
+def until_shared(issuer: SlowIssuer, server: RedisServer, hmac_key: bytes | None = HMAC_KEY) -> Iterator[None]:
     """Wait until the keys are in the store: a worker puts them there when nobody waits for it any more."""
     with server.client() as operator, operator.monitor() as monitor:
         yield
-        while monitor.next_command()["command"].split()[:2] != ["SET", name_of_keys(issuer)]:
+        while monitor.next_command()["command"].split()[:2] != ["SET", name_of_keys(issuer, hmac_key)]:
             pass
 
 
-def name_of_keys(issuer: FakeIssuer) -> str:
-    return f"aveverify:document:1:{sha256(issuer.jwks_uri.encode()).hexdigest()}"
+def name_of_keys(issuer: FakeIssuer, hmac_key: bytes | None = HMAC_KEY) -> str:
+    address = sha256(issuer.jwks_uri.encode()).hexdigest()
+    return f"aveverify:document:{FORM_VERSION}:{fingerprint(hmac_key)}:{address}"
 
 
 def rotate(issuer: SlowIssuer, fleet: Fleet) -> None:
@@ -145,7 +154,7 @@ def test_a_rotation_is_fetched_once_and_seen_by_all(issuer: SlowIssuer, server: 
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
         rotate(issuer, fleet)
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
-        assert issuer.requests == (1, 2)
+        assert issuer.requests == (2, 2)
 
 
 def test_a_rotation_that_one_worker_has_seen_costs_the_others_no_fetch(issuer: SlowIssuer, server: RedisServer) -> None:
@@ -157,7 +166,7 @@ def test_a_rotation_that_one_worker_has_seen_costs_the_others_no_fetch(issuer: S
             assert fleet.workers[0].verify(token) == SUBJECT
         issuer.go_down()
         assert fleet.verify(token) == ACCEPTED
-        assert issuer.requests == (1, 2)
+        assert issuer.requests == (2, 2)
 
 
 def test_a_lease_that_ends_while_all_wait_makes_one_fetch_and_not_one_of_each(
@@ -167,9 +176,9 @@ def test_a_lease_that_ends_while_all_wait_makes_one_fetch_and_not_one_of_each(
     with run_fleet(issuer, server.url, size=MANY) as fleet, writing(server, HMAC_KEY) as store:
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
         rotate(issuer, fleet)
-        assert store.lease(issuer.jwks_uri, 3600)
+        assert store.lease(f"{issuer.issuer}/.well-known/openid-configuration", 3600)
         assert verify_all_at_once(issuer, server, fleet, issuer.token(), then=server.end_leases) == ACCEPTED
-        assert issuer.requests == (1, 2)
+        assert issuer.requests == (2, 2)
 
 
 def test_keys_that_have_aged_are_fetched_once(issuer: SlowIssuer, server: RedisServer) -> None:
@@ -177,7 +186,7 @@ def test_keys_that_have_aged_are_fetched_once(issuer: SlowIssuer, server: RedisS
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
         fleet.tick(FRESH + 1)
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
-        assert issuer.requests == (1, 2)
+        assert issuer.requests == (2, 2)
 
 
 def test_shared_keys_are_as_old_as_their_fetch_and_not_as_their_reading(
@@ -215,15 +224,27 @@ def test_a_worker_that_starts_cold_during_an_outage_takes_stale_keys_from_the_st
         assert late.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
 
 
+@pytest.mark.parametrize("other_key", [bytes(32), None], ids=["another key", "no key"])
+def test_net_029_two_fleets_in_one_store_hold_each_other_up_in_nothing(
+    living_issuer: SlowIssuer, server: RedisServer, other_key: bytes | None
+) -> None:
+    """Each of them makes one fetch, and its later workers none."""
+    url = server.url
+    with run_fleet(living_issuer, url, size=1, time_stands_still=False) as first, until_shared(living_issuer, server):
+        assert first.verify(living_issuer.token()) == ACCEPTED
+    with (
+        run_fleet(living_issuer, url, size=1, hmac_key=other_key, time_stands_still=False) as second,
+        until_shared(living_issuer, server, hmac_key=other_key),
+    ):
+        assert second.verify(living_issuer.token()) == ACCEPTED
+    assert living_issuer.requests == (2, 2)
+    for hmac_key in (HMAC_KEY, other_key):
+        with run_fleet(living_issuer, url, size=1, hmac_key=hmac_key, time_stands_still=False) as later:
+            assert later.verify(living_issuer.token()) == ACCEPTED
+    assert living_issuer.requests == (2, 2)
+
+
 # --- a store that fails -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def living_issuer() -> Iterator[SlowIssuer]:
-    """An issuer by the clock of this machine: how long a store takes is what these tests are about."""
-    issuer = SlowIssuer(SystemClock())
-    with issuer.serve():
-        yield issuer
 
 
 def check_that_each_worker_fetches_for_itself(issuer: SlowIssuer, fleet: Fleet) -> None:
@@ -231,7 +252,7 @@ def check_that_each_worker_fetches_for_itself(issuer: SlowIssuer, fleet: Fleet) 
     assert issuer.requests == (3, 3)
     issuer.rotate(keep_old=False)
     assert fleet.verify(issuer.token()) == ACCEPTED
-    assert issuer.requests == (3, 6)
+    assert issuer.requests == (6, 6)
 
 
 def test_without_a_store_each_worker_fetches_for_itself(living_issuer: SlowIssuer) -> None:
@@ -249,11 +270,11 @@ def test_a_store_that_dies_costs_a_fetch_for_each_worker_until_it_is_back(
         server.stop()
         rotate(issuer, fleet)
         assert fleet.verify(issuer.token()) == ACCEPTED
-        assert issuer.requests == (1, 4)
+        assert issuer.requests == (4, 4)
         server.start()
         rotate(issuer, fleet)
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
-        assert issuer.requests == (1, 5)
+        assert issuer.requests == (5, 5)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def main() -> None:
     policy = CachePolicy()
     if clock is not None:
         # Where time stands still, nobody loses patience, however busy this machine is.
-        policy = CachePolicy(waiter_seconds=60, flight_deadline_seconds=60)
+        policy = CachePolicy(waiter_seconds=600, flight_deadline_seconds=600)
         vars(_shelf)["_MAX_LOOKS"] = 1_000
     hmac_key = settings["hmac_key"]
     store = RedisDocumentStore.from_url(

@@ -210,6 +210,19 @@ class KeyCacheMachine(RuleBasedStateMachine):
         """Keys past their freshness: the schedule is that of a failure, and older keys replace nothing."""
         self.fail(0.0, jitter, self.harvest(self.published, 0.0, age_seconds))
 
+    @precondition(lambda self: self.current is not None)
+    @rule(age_seconds=st.sampled_from([0.0, 60.0, 601.0, 3_601.0, 86_400.0]), jitter=JITTER)
+    def discovery_fails_and_the_last_address_gives_its_keys(self, age_seconds: float, jitter: float) -> None:
+        """NET-028: the newest set of that address counts, and is as old as the last discovery document."""
+        harvest = self.harvest(self.published, 0.0, age_seconds)._replace(is_latest=True)
+        flight = self.state.flight
+        assert flight is not None
+        self.fail(0.0, jitter, harvest)
+        snapshot = self.state.snapshot
+        assert snapshot is not None
+        assert self.contents[snapshot.content] == self.published
+        assert snapshot.began_now == flight.began_now - age_seconds
+
     @precondition(lambda self: self.given_up)
     @rule(which=st.integers(0, 100), is_good=st.booleans(), jitter=JITTER)
     def a_flight_that_was_given_up_comes_back(self, which: int, *, is_good: bool, jitter: float) -> None:
