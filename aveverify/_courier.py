@@ -50,6 +50,13 @@ class Courier:
     read_clocks: Callable[[], tuple[float, float]]
     _kept: dict[str, Document] = field(default_factory=dict)
     _to_share: set[str] = field(default_factory=set)
+    _is_closed: bool = False
+
+    def close(self) -> None:
+        """Ask neither the store nor the issuer any more."""
+        self._is_closed = True
+        if self.shelf is not None:
+            self.shelf.close()
 
     def renew_after_fork(self) -> None:
         """Forget what a thread of the parent has begun."""
@@ -148,6 +155,8 @@ class Courier:
     def _try_to_ask(
         self, url: str, flight: Flight, *, forced: bool, reserve_seconds: float
     ) -> tuple[Headers, bytes, float] | FlightFault:
+        if self._is_closed:
+            return FlightFault("the verifier is closed")
         now, _ = self.read_clocks()
         rest_seconds = self._rest_seconds(flight) - reserve_seconds
         if rest_seconds <= 0:

@@ -51,12 +51,17 @@ class Shelf:
     policy: CachePolicy
     read_clocks: Callable[[], tuple[float, float]]
     _is_down: bool = False
+    _is_closed: bool = False
     # Held by the one thread that puts.
     _putting: Lock = field(default_factory=Lock)
 
     def renew_after_fork(self) -> None:
         """Forget the thread of the parent that puts."""
         self._putting = Lock()
+
+    def close(self) -> None:
+        """Look no more: the verifier is closed."""
+        self._is_closed = True
 
     def look(
         self,
@@ -81,6 +86,8 @@ class Shelf:
         """
         found: tuple[T, Document] | None = None
         for _ in range(_MAX_LOOKS):
+            if self._is_closed:
+                break
             stored = self._load(url, flight, lifetime_seconds, kept if found is None else found[1])
             if stored is not None:
                 try:

@@ -64,6 +64,8 @@ class TokenCache:
     def renew_after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held; what is remembered stays."""
         self._lock = Lock()
+        # That thread may have added an entry and not yet its bytes.
+        self._bytes = sum(entry.cost_bytes for entry in self._entries.values())
 
     def __len__(self) -> int:
         """Return how many tokens are known."""
@@ -139,15 +141,22 @@ class TokenCache:
             return
         tail, entry = token[-_TAIL_CHARACTERS:], Entry(sha256(token).digest(), *verdict, cost_bytes)
         with self._lock:
+            # CON-014: closed meanwhile.
+            if self._max_entries == 0:
+                return
             self._remove(tail)
             while len(self._entries) >= self._max_entries or self._bytes + cost_bytes > MAX_CACHE_BYTES:
                 self._remove(next(iter(self._entries)))
             self._entries[tail] = entry
             self._bytes += cost_bytes
 
-    def clear(self) -> None:
-        """Forget all tokens."""
+    def close(self) -> None:
+        """Forget all tokens, and remember none from now on.
+
+        Source: CON-014.
+        """
         with self._lock:
+            self._max_entries = 0
             self._entries.clear()
             self._bytes = 0
 

@@ -57,7 +57,7 @@ ROOMS = {
     "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
     "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
     "accelerators": Room(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
-    "core": Room(("_core", "_core.*"), ("words", "accelerators", "algorithms"), (), ("cachetools",), PURE),
+    "core": Room(("_core", "_core.*"), ("words", "accelerators", "algorithms"), standard=PURE),
     "values": Room(("provider", "identity"), ("words", "core"), standard=PURE),
     "auth config": Room(("auth_config",), ("words", "values")),
     "fetcher": Room(("fetcher",), ("words", "fork"), (), ("httpx",)),
@@ -78,15 +78,12 @@ ROOMS = {
         ),
         ("words", "fork", "core", "judge", "values", "fetcher", "store"),
         ("clock",),
-        ("cachetools",),
     ),
     "verifier": Room(
-        ("verifier", "_default", "_report"),
+        ("verifier", "_default", "_recent", "_report"),
         ("words", "clock", "fork", "core", "judge", "values", "auth config", "fetcher", "store", "engine"),
-        (),
-        ("cachetools",),
     ),
-    "otel": Room(("otel",), ("words",), ("verifier",), ("opentelemetry",)),
+    "otel": Room(("otel",), ("words", "fork"), ("verifier",), ("opentelemetry",)),
     "edge settings": Room(("_edge_settings",), ("words", "values", "verifier", "edges")),
     "flask": Room(
         ("flask",), ("words", "core", "values", "edges", "edge settings"), ("verifier",), ("flask", "werkzeug")
@@ -100,7 +97,7 @@ ROOMS = {
         (),
         ("django", "drf_spectacular", "rest_framework"),
     ),
-    "edges": Room(("_edge", "_edge_*", "sources"), ("words", "core", "values"), ("verifier",)),
+    "edges": Room(("_edge", "_edge_*", "sources"), ("words", "fork", "core", "values"), ("verifier",)),
     "middlewares": Room(("asgi", "wsgi"), ("words", "core", "values", "edges"), ("verifier",)),
     "starlette": Room(
         ("starlette",), ("words", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)

@@ -389,15 +389,13 @@ def test_nothing_is_put_into_a_cache_of_no_entries() -> None:
     assert len(filled(1, 2, 3, max_entries=0)) == 0
 
 
-def test_clearing_forgets_entries_and_bytes() -> None:
+def test_con_014_a_closed_cache_forgets_all_and_remembers_nothing() -> None:
     cache = filled(*[MEBIBYTE] * 31)
-    cache.clear()
+    cache.close()
     assert len(cache) == 0
 
-    one = verdict(oidc_identity())
-    for index in range(31):
-        cache.put(text_of(index, MEBIBYTE), one)
-    assert len(cache) == 31
+    cache.put(text_of(0, 1), verdict(oidc_identity()))
+    assert len(cache) == 0
 
 
 def test_the_bound_is_32_mebibytes() -> None:
