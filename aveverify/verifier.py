@@ -306,8 +306,8 @@ class Verifier:
     def close(self) -> None:
         """Forget tokens and keys, and close the connections. Idempotent; any thread may call it.
 
-        From now on every call raises `ConfigurationError`, for tokens that were accepted before, too, and for calls that
-        wait for keys at this moment: they stop waiting at once.
+        From now on every call raises `ConfigurationError`, for tokens that were accepted before, too. Calls that wait
+        for keys at this moment stop waiting and raise it at once.
 
         Source: CON-008; CON-014.
         """
