@@ -57,6 +57,13 @@ class Courier:
     read_clocks: Callable[[], tuple[float, float]]
     _kept: dict[str, Document] = field(default_factory=dict)
     _to_share: set[str] = field(default_factory=set)
+    _is_closed: bool = False
+
+    def close(self) -> None:
+        """Ask neither the store nor the issuer any more."""
+        self._is_closed = True
+        if self.shelf is not None:
+            self.shelf.close()
 
     def renew_after_fork(self) -> None:
         """Forget what a thread of the parent has begun."""
@@ -182,6 +189,8 @@ class Courier:
     def _try_to_ask(
         self, url: str, flight: Flight, question: Headers, *, forced: bool, reserve_seconds: float
     ) -> _Answer | FlightFault:
+        if self._is_closed:
+            return FlightFault("the verifier is closed")
         asked = Instant(*self.read_clocks())
         rest_seconds = self._rest_seconds(flight) - reserve_seconds
         if rest_seconds <= 0:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from cachetools import LRUCache
-
-from aveverify._fork import renew_after_fork
+from aveverify._recent import RecentlyUsed
 from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 
@@ -18,39 +15,20 @@ if TYPE_CHECKING:
 MAX_KEPT_VERIFIERS: Final = 64
 
 
-class _KeptVerifiers:
-    """A few verifiers by their provider; the one that was used least recently goes first."""
-
-    def __init__(self) -> None:
-        self._verifiers: LRUCache[Provider, Verifier] = LRUCache(MAX_KEPT_VERIFIERS)
-        self._lock = Lock()
-        renew_after_fork(self)
-
-    def __len__(self) -> int:
-        return len(self._verifiers)
+class _KeptVerifiers(RecentlyUsed[Provider, Verifier]):
+    """A few verifiers by their provider."""
 
     def of(self, provider: Provider) -> Verifier:
         """Return the verifier of a provider, the same as last time."""
-        with self._lock:
-            verifier = self._verifiers.get(provider)
-            if verifier is None:
-                verifier = self._verifiers[provider] = Verifier(provider)
-            return verifier
+        return self.update(provider, lambda verifier: Verifier(provider) if verifier is None else verifier)
 
     def clear(self) -> None:
         """Close and forget all of them."""
-        with self._lock:
-            verifiers = list(self._verifiers.values())
-            self._verifiers.clear()
-        for verifier in verifiers:
+        for verifier in self.take_all():
             verifier.close()
 
-    def renew_after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
-        self._lock = Lock()
 
-
-kept: Final = _KeptVerifiers()
+kept: Final = _KeptVerifiers(MAX_KEPT_VERIFIERS)
 
 
 def verify(token: str | bytes, *, issuer: str, application_id: str, leeway_seconds: float | None = None) -> Identity:

@@ -7,6 +7,8 @@ from threading import Lock
 from time import monotonic
 from typing import Final
 
+from aveverify._fork import renew_after_fork
+
 log = logging.getLogger("aveverify.http")
 
 MAX_RECORDS_PER_WINDOW: Final = 100
@@ -19,12 +21,17 @@ class LimitedLog:
     The first records of a flood say what it is; the rest would fill a disk, and bury what else happens.
     """
 
-    __slots__ = ("_left_out", "_lock", "_records", "_until")
+    __slots__ = ("__weakref__", "_left_out", "_lock", "_records", "_until")
 
     def __init__(self) -> None:
         self._until = 0.0
         self._records = 0
         self._left_out = 0
+        self._lock = Lock()
+        renew_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
         self._lock = Lock()
 
     def info(self, text: str, argument: object, at: float | None = None) -> None:

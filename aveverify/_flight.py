@@ -42,7 +42,8 @@ class Landing:
         Returns:
             Whether it has happened.
         """
-        return self._event.wait(timeout_seconds)
+        # Of what has happened no lock is taken: one that another thread holds at a fork stays held in the child.
+        return self.has_landed or self._event.wait(timeout_seconds)
 
     async def wait_async(self, timeout_seconds: float) -> bool:
         """Suspend this coroutine until it happens; its event loop goes on turning.
@@ -53,6 +54,8 @@ class Landing:
         Returns:
             Whether it has happened.
         """
+        if self.has_landed:
+            return True
         import asyncio  # noqa: PLC0415 - only asyncio programs come here, and they have it already
 
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Final, Literal
 
 from aveverify._core.addresses import decode_data_url, is_data_url
@@ -31,7 +31,7 @@ from aveverify._core.key_cache import (
 from aveverify._document import FlightFault
 from aveverify._flight import LANDED, Landing
 from aveverify._herald import tell_of_failure, tell_of_success
-from aveverify.errors import InvalidTokenError
+from aveverify.errors import ConfigurationError, InvalidTokenError, Problem
 from aveverify.events import BudgetExhausted, ServedStale
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class KeySource:
         # Flights whose thread has not come back, given up or not, and the thread of the last one.
         self._aloft = 0
         self._thread: Thread | None = None
+        self._is_closed = False
         # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
         self._told_until = dict.fromkeys(self.refusals, 0.0)
         # In which state a budget was last found spent.
@@ -91,9 +92,31 @@ class KeySource:
         self.state = replace(self.state, flight=None)
 
     def finish(self, timeout_seconds: float) -> None:
-        """Wait a little for the last flight, so that what it fetched is shared before the process ends."""
-        if self._thread is not None:
-            self._thread.join(timeout_seconds)
+        """Wait a little for the last flight, so that what it fetched is shared before the process ends.
+
+        Args:
+            timeout_seconds: How long at most.
+        """
+        thread = self._thread
+        # A listener of its events may close the verifier on that very thread.
+        if thread is not None and thread is not current_thread():
+            thread.join(timeout_seconds)
+
+    def close(self) -> None:
+        """Forget the keys, wake everything that waits for them, and fetch no more. Idempotent.
+
+        Source: CON-014.
+        """
+        with self._lock:
+            self._is_closed = True
+            if self.state.flight is not None:
+                # It will share nothing, so there is nothing to finish.
+                self._thread = None
+            # Without keys nothing can be accepted, and a flight that is not this state's own changes nothing.
+            self.state = EMPTY
+            landing = self._landing
+        self._harvester.courier.close()
+        landing.land()
 
     def settle(  # noqa: PLR0913 - the question and the two instants
         self, need: Need, asked_after: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
@@ -110,9 +133,14 @@ class KeySource:
 
         Returns:
             The decision, and the flight to wait for where it says WAIT.
+
+        Raises:
+            ConfigurationError: `CLOSED`.
         """
         begun: Flight | None = None
         with self._lock:
+            if self._is_closed:
+                raise ConfigurationError(Problem.CLOSED, "the verifier")
             if patient and self.state.snapshot is not seen:
                 # A flight has landed since: what was missing may be there, and another look costs nothing.
                 return Decision(Action.WAIT), LANDED
@@ -140,8 +168,11 @@ class KeySource:
 
     def note_stale(self, snapshot: Snapshot, now: float, at: float) -> None:
         """Tell, once for each outage, that keys past their freshness are used."""
-        if not self._told_stale:
-            self._told_stale = True
+        if self._told_stale:
+            return
+        with self._lock:
+            was_told, self._told_stale = self._told_stale, True
+        if not was_told:
             age_seconds = snapshot.age_seconds(now, at)
             cap_seconds = snapshot.fresh_seconds + self._policy.stale_if_error_seconds
             self._tell(
@@ -171,13 +202,15 @@ class KeySource:
             # NET-007: threads that hang in a name look-up or a custom fetcher must not pile up.
             self._land(flight, landing, FlightFault("earlier fetches have not come back"))
             return
-        self._thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
+        thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:
-            self._thread = None
             # No more threads to be had: a failure like any other, so that nobody waits for nothing.
             self._land(flight, landing, FlightFault("no thread could be started"))
+            return
+        # Once it runs: only then can it be waited for.
+        self._thread = thread
 
     def _fly(self, flight: Flight, landing: Landing) -> None:
         result: Harvest | FlightFault
@@ -187,11 +220,12 @@ class KeySource:
             result = fault
         except Exception as error:  # noqa: BLE001 - a custom fetcher may raise anything; it counts as a failed fetch
             result = FlightFault(f"the fetcher raised {type(error).__name__}")
-        self._land(flight, landing, result)
-        # Nobody waits any more: a slow store delays no request.
-        self._harvester.courier.share()
+        if self._land(flight, landing, result):
+            # No request waits any more: a slow store delays none.
+            self._harvester.courier.share()
 
-    def _land(self, flight: Flight, landing: Landing, result: Harvest | FlightFault) -> None:
+    def _land(self, flight: Flight, landing: Landing, result: Harvest | FlightFault) -> bool:
+        """Note how a flight ended, and wake all that wait for it; False if the verifier was closed before."""
         try:
             _, at = self._harvester.courier.read_clocks()
         except InvalidTokenError:
@@ -200,10 +234,12 @@ class KeySource:
         with self._lock:
             self._aloft -= 1
             events = self._note(flight, result, at)
+            counts = not self._is_closed
         # The state is published before anybody is woken.
         landing.land()
         for event in events:
             self._tell(event)
+        return counts
 
     def _note(self, flight: Flight, result: Harvest | FlightFault, at: float) -> list[Event]:
         before = self.state

@@ -5,7 +5,8 @@ One `KeySource` per place where keys come from; providers that agree in it share
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.judge import make_entry
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from aveverify.provider import Provider
 
 _FOREVER: Final = float("inf")
-# How long closing a verifier waits for a flight; one that hangs must not hang the end of a process.
+# How long closing a verifier waits until fetched documents are shared; a store that hangs must not hang the end of a
+# process.
 _FINISH_SECONDS: Final = 0.5
 
 
@@ -59,6 +61,7 @@ class KeyEngine:
         self.policy = policy
         self._clock = clock
         self._fetcher = fetcher
+        self._close_fetcher: Callable[[], object] | None = getattr(fetcher, "close", None)
         self._document_store = document_store
         self._herald = Herald(on_event)
         issuers: dict[SourceAddress, dict[str, None]] = {}
@@ -97,10 +100,13 @@ class KeyEngine:
         return now, at
 
     def close(self) -> None:
-        """Finish what is under way, and release the connections of the fetcher, where it has any."""
+        """Give up what is under way, and release the connections of the fetcher, where it has any. Idempotent."""
         for source in self.sources:
-            source.finish(_FINISH_SECONDS)
-        close = getattr(self._fetcher, "close", None)
+            source.close()
+        ends_at = monotonic() + _FINISH_SECONDS
+        for source in self.sources:
+            source.finish(max(ends_at - monotonic(), 0.0))
+        close, self._close_fetcher = self._close_fetcher, None
         if close is not None:
             close()
 

@@ -206,6 +206,8 @@ class Problem(StrEnum):
     ENVIRONMENT = "ENVIRONMENT"
     NO_MIDDLEWARE = "NO_MIDDLEWARE"
     CLOSED = "CLOSED"
+    WEAK_KEY = "WEAK_KEY"
+    INSECURE_TLS = "INSECURE_TLS"
 
 
 MENDS: Final[dict[Problem, Mend]] = {
@@ -248,4 +250,10 @@ MENDS: Final[dict[Problem, Mend]] = {
         "HTTP-06", None, "has passed no aveverify middleware, so nothing is known of its user; install the middleware"
     ),
     Problem.CLOSED: Mend("CON-008", None, "is closed; make a new one"),
+    Problem.WEAK_KEY: Mend("CFG-015", None, "can be guessed; make a random one with `openssl rand -base64 48`"),
+    Problem.INSECURE_TLS: Mend(
+        "CFG-014",
+        None,
+        "must leave certificate and name of the server checked; name a private CA by ssl_ca_certs=FILE",
+    ),
 }

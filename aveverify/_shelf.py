@@ -55,6 +55,7 @@ class Shelf:
     policy: CachePolicy
     read_clocks: Callable[[], tuple[float, float]]
     _is_down: bool = False
+    _is_closed: bool = False
     # Held by the one thread that looks, and by the one that puts.
     _looking: Lock = field(default_factory=Lock)
     _putting: Lock = field(default_factory=Lock)
@@ -63,6 +64,10 @@ class Shelf:
         """Forget the threads of the parent that look and put."""
         self._looking = Lock()
         self._putting = Lock()
+
+    def close(self) -> None:
+        """Look no more: the verifier is closed."""
+        self._is_closed = True
 
     def look(  # noqa: PLR0913 - what to look for, and what is known of it
         self,
@@ -130,6 +135,8 @@ class Shelf:
     ) -> tuple[T, Document] | None:
         found: tuple[T, Document] | None = None
         for _ in range(_MAX_LOOKS):
+            if self._is_closed:
+                break
             stored = load(kept if found is None else found[1])
             if stored is not None:
                 try:

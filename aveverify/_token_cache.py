@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from aveverify.clock import Clock
     from aveverify.identity import Identity
 
-# An entry of 13 claims takes about a kibibyte beside its payload.
-_ENTRY_BYTES: Final = 1_024
+# An entry whose identity has all standard attributes, less their texts.
+_ENTRY_BYTES: Final = 1_600
 # TOK-014: at 16 KiB a token, ten thousand entries would be 160 MiB.
 MAX_CACHE_BYTES: Final = 32 * 1024 * 1024
-
+# What shows a character that takes four bytes of a str, or two: how its UTF-8 begins, and how JSON escapes begin.
+_FOUR_BYTES: Final = bytes(range(0xF0, 0xF5))
+_TWO_BYTES: Final = bytes(range(0xC4, 0xF0))
+_ESCAPE, _LATIN_ESCAPE, _SURROGATES = b"\\u", b"\\u00", (b"\\ud", b"\\uD")
+# As a number, which `in` finds fastest.
+_BACKSLASH: Final = 0x5C
 
 # Where to look an entry up: the end of its signature. No two tokens of an issuer share it, and a stranger's token is
 # told apart before anything is hashed. It opens nothing: the digest of the whole token decides.
@@ -64,6 +69,8 @@ class TokenCache:
     def renew_after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held; what is remembered stays."""
         self._lock = Lock()
+        # That thread may have added an entry and not yet its bytes.
+        self._bytes = sum(entry.cost_bytes for entry in self._entries.values())
 
     def __len__(self) -> int:
         """Return how many tokens are known."""
@@ -134,20 +141,32 @@ class TokenCache:
             token: The whole token.
             verdict: The verdict on it.
         """
-        cost_bytes = _ENTRY_BYTES + len(token)
-        if self._max_entries == 0 or cost_bytes > MAX_CACHE_BYTES:
+        if self._max_entries == 0:
+            return
+        payload = verdict.identity._payload  # noqa: SLF001 - what an entry holds
+        # TOK-020. Nearly every payload is plain ASCII: held twice, as bytes and as the texts that are read from it.
+        is_plain = payload.isascii() and _BACKSLASH not in payload
+        cost_bytes = _ENTRY_BYTES + (2 * len(payload) if is_plain else _held_bytes(payload))
+        if cost_bytes > MAX_CACHE_BYTES:
             return
         tail, entry = token[-_TAIL_CHARACTERS:], Entry(sha256(token).digest(), *verdict, cost_bytes)
         with self._lock:
+            # CON-014: closed meanwhile.
+            if self._max_entries == 0:
+                return
             self._remove(tail)
             while len(self._entries) >= self._max_entries or self._bytes + cost_bytes > MAX_CACHE_BYTES:
                 self._remove(next(iter(self._entries)))
             self._entries[tail] = entry
             self._bytes += cost_bytes
 
-    def clear(self) -> None:
-        """Forget all tokens."""
+    def close(self) -> None:
+        """Forget all tokens, and remember none from now on.
+
+        Source: CON-014.
+        """
         with self._lock:
+            self._max_entries = 0
             self._entries.clear()
             self._bytes = 0
 
@@ -155,3 +174,22 @@ class TokenCache:
         entry = self._entries.pop(tail, None)
         if entry is not None:
             self._bytes -= entry.cost_bytes
+
+
+def _held_bytes(payload: bytes) -> int:
+    """Return how many bytes a payload takes, and at most the texts that an identity reads from it.
+
+    Args:
+        payload: The verified payload, which an identity keeps. Its subject and its attributes are parts of it.
+
+    Source: TOK-020; PEP 393: one wide character makes every character of a text as wide.
+    """
+    length = len(payload)
+    if len(payload.translate(None, _FOUR_BYTES)) < length or any(half in payload for half in _SURROGATES):
+        width = 4
+    elif len(payload.translate(None, _TWO_BYTES)) < length or payload.count(_ESCAPE) > payload.count(_LATIN_ESCAPE):
+        width = 2
+    else:
+        width = 1
+    # A text that is not ASCII may keep its UTF-8 beside itself.
+    return (2 + width) * length

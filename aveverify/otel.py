@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from aveverify._fork import renew_after_fork
 from aveverify.errors import AveVerifyError
 from aveverify.events import (
     BudgetExhausted,
@@ -97,6 +99,9 @@ class KeyMetrics:
             meter = metrics.get_meter("aveverify")
         self._make_observation: Callable[[float, Attributes], Observation] = metrics.Observation
         self._verifiers: WeakSet[Verifier] = WeakSet()
+        # A WeakSet that grows while another thread walks through it raises an error there.
+        self._lock = Lock()
+        renew_after_fork(self)
         self._counters: dict[str, Counter] = {
             name: meter.create_counter(name, unit, description) for name, unit, description in _COUNTERS
         }
@@ -120,13 +125,20 @@ class KeyMetrics:
             verifier: Only a weak reference to it is kept. Two verifiers with a provider in common need two
                 `KeyMetrics` with two meters, or they report under the same labels.
         """
-        self._verifiers.add(verifier)
+        with self._lock:
+            self._verifiers.add(verifier)
+
+    def renew_after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = Lock()
 
     def _make_callback(
         self, read: Callable[[ProviderStatus, float], float | None]
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_options: CallbackOptions) -> Iterator[Observation]:
-            for verifier in list(self._verifiers):
+            with self._lock:
+                verifiers = list(self._verifiers)
+            for verifier in verifiers:
                 for provider, now in self._read_status(verifier):
                     value = read(provider, now)
                     if value is not None:

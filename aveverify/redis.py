@@ -13,21 +13,36 @@ from math import isfinite
 from threading import Thread
 from time import time
 from typing import Any, Final, Protocol, Self, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from aveverify._fork import renew_after_fork
+from aveverify._secret_key import check_secret_key
 from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, StoredDocument, fingerprint, seal, unseal
-from aveverify.errors import ConfigurationError, Problem
+from aveverify.errors import ConfigurationError, Problem, quote
 
 __all__ = ["RedisClient", "RedisDocumentStore"]
 
 T = TypeVar("T")
 
+# CFG-014: all that the query of a URL may set. Whatever else redis-py reads there, today or tomorrow, is refused.
+_OPTIONS: Final = frozenset(
+    {
+        "client_name", "db", "health_check_interval", "max_connections", "password", "protocol",
+        "socket_connect_timeout", "socket_keepalive", "socket_read_size", "socket_timeout", "username",
+    }
+)  # fmt: skip
+_TLS_OPTIONS: Final = frozenset(
+    {"ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"}
+)
+# They may be said, but not otherwise than they are.
+_STRICT: Final = frozenset(
+    {("ssl_cert_reqs", "required"), ("ssl_check_hostname", "true"), ("ssl_check_hostname", "True")}
+)
+
 DEFAULT_PREFIX: Final = "aveverify:"
 # A command takes a millisecond, and a new connection with TLS ten; workers that start together take longer over both.
 # At its end a worker asks the issuer itself, with 4.75 of its 5 seconds left.
 DEFAULT_TIMEOUT_SECONDS: Final = 0.25
-# As long as the hash: a shorter secret is easier to guess than the hash is to break (RFC 2104 §3).
-MIN_HMAC_KEY_BYTES: Final = 32
 # Clocks of workers differ; what claims to come from further in the future blocks no document.
 _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 # NET-029: `StoredDocument.has_come_after`, in the server, so that nothing comes between the comparison and the write.
@@ -100,7 +115,7 @@ class RedisDocumentStore:
         timeout_seconds: How long one call may take, altogether.
 
     Raises:
-        ConfigurationError: `hmac_key` is too short, or `timeout_seconds` no positive number.
+        ConfigurationError: `hmac_key` is too short or can be guessed, or `timeout_seconds` is no positive number.
     """
 
     def __init__(
@@ -111,8 +126,8 @@ class RedisDocumentStore:
         hmac_key: bytes | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
-        if hmac_key is not None and (type(hmac_key) is not bytes or len(hmac_key) < MIN_HMAC_KEY_BYTES):
-            raise ConfigurationError(Problem.OUT_OF_RANGE, "hmac_key", f"at least {MIN_HMAC_KEY_BYTES} bytes")
+        if hmac_key is not None:
+            check_secret_key(hmac_key, "hmac_key")
         # type(), not isinstance(): bool is an int.
         if type(timeout_seconds) not in (int, float) or not isfinite(timeout_seconds) or timeout_seconds <= 0:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "timeout_seconds", "above zero")
@@ -137,7 +152,8 @@ class RedisDocumentStore:
 
         Args:
             url: `redis://`, `rediss://` or `unix://`, as redis-py reads it; a query such as `?ssl_ca_certs=ca.pem`
-                sets whatever a connection of redis-py knows.
+                names a private CA. None can switch checks of the certificate off: a client that shall do without
+                them has to be made by hand.
             prefix: As for the constructor.
             hmac_key: As for the constructor.
             timeout_seconds: As for the constructor.
@@ -146,10 +162,12 @@ class RedisDocumentStore:
             The store.
 
         Raises:
-            ConfigurationError: As from the constructor.
+            ConfigurationError: As from the constructor; or the query of the URL switches checks off, or sets what no
+                URL may set (CFG-014).
             ImportError: redis-py is not installed; `pip install aveverify[redis]` does it.
             ValueError: redis-py cannot read the URL.
         """
+        _check_query(url)
         import encodings.idna  # noqa: F401, PLC0415 - name look-ups import it, and a fork may come in the middle
 
         from redis import Redis  # noqa: PLC0415 - heavy, and not needed with a client of another package
@@ -252,6 +270,21 @@ class RedisDocumentStore:
             # At once, where the thread has come back meanwhile.
             future.add_done_callback(overdue.discard)
             raise
+
+
+def _check_query(url: str) -> None:
+    # As redis-py takes it apart. Of an option that is there twice it takes the first.
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    names = [name for name, _ in options]
+    for name, value in options:
+        is_tls = name.lower().startswith("ssl")
+        if is_tls and (parts.scheme != "rediss" or not (name in _TLS_OPTIONS or (name, value) in _STRICT)):
+            raise ConfigurationError(Problem.INSECURE_TLS, "url", f"its query sets {quote(name)}")
+        if not is_tls and name not in _OPTIONS:
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "url", f"its query must not set {quote(name)}")
+        if names.count(name) > 1:
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "url", f"its query sets {quote(name)} twice")
 
 
 def _milliseconds(seconds: float) -> int:

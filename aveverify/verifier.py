@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from cachetools import LRUCache
-
 from aveverify._core.bearer import parse_authorization
 from aveverify._core.judge import Wait, judge
 from aveverify._core.key_cache import Need
@@ -22,6 +20,7 @@ from aveverify._core.selection import ProviderTable
 from aveverify._desk import Desk
 from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
+from aveverify._recent import RecentlyUsed
 from aveverify._report import describe_source
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
@@ -47,7 +46,7 @@ _LARGEST_MAX_TOKEN_BYTES: Final = 16 * 1024 * 1024
 # So many verifiers of one provider in one process are a verifier for each request.
 _MANY_VERIFIERS: Final = 10
 # How many verifiers were made for the network; feeds one log record, decides nothing.
-_made: Final[LRUCache[Provider, int]] = LRUCache(256)
+_made: Final[RecentlyUsed[Provider, int]] = RecentlyUsed(256)
 
 
 class Verifier:
@@ -174,13 +173,14 @@ class Verifier:
         Raises:
             InvalidTokenError: The token is refused.
             KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            ConfigurationError: The verifier is closed.
             TypeError: The token is neither str nor bytes.
         """
-        # What nearly every token is; `token_bytes` has the questions of all others.
+        # What nearly every token is; `_read_unusual` has the questions of all others.
         data = (
             token.encode()
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
-            else token_bytes(token, self._max_token_bytes)
+            else self._read_unusual(token)
         )
         known = self._recall(data)
         if known is not None:
@@ -206,13 +206,14 @@ class Verifier:
         Raises:
             InvalidTokenError: The token is refused.
             KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            ConfigurationError: The verifier is closed.
             TypeError: The token is neither str nor bytes.
         """
-        # What nearly every token is; `token_bytes` has the questions of all others.
+        # What nearly every token is; `_read_unusual` has the questions of all others.
         data = (
             token.encode()
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
-            else token_bytes(token, self._max_token_bytes)
+            else self._read_unusual(token)
         )
         known = self._recall(data)
         if known is not None:
@@ -238,12 +239,15 @@ class Verifier:
             InvalidRequestError: The header is malformed.
             InvalidTokenError: The token is refused.
             KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            ConfigurationError: The verifier is closed.
         """
+        self._check_open()
         token = parse_authorization(value)
         return None if token is None else self.verify(token)
 
     async def verify_header_async(self, value: str | bytes | None) -> Identity | None:
         """Verify the token of an Authorization header without blocking the event loop; see `verify_header`."""
+        self._check_open()
         token = parse_authorization(value)
         return None if token is None else await self.verify_async(token)
 
@@ -255,7 +259,9 @@ class Verifier:
 
         Raises:
             KeysUnavailableError: With `fail_closed`, for the first provider without keys.
+            ConfigurationError: The verifier is closed.
         """
+        self._check_open()
         for provider, source in self._engine.providers:
             desk = self._open_desk()
             try:
@@ -268,6 +274,7 @@ class Verifier:
 
     async def warm_up_async(self, *, fail_closed: bool = False) -> None:
         """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`."""
+        self._check_open()
         for provider, source in self._engine.providers:
             desk = self._open_desk()
             try:
@@ -297,9 +304,15 @@ class Verifier:
         return VerifierStatus(providers=providers, cached_tokens=len(self._tokens))
 
     def close(self) -> None:
-        """Forget the verified tokens and close the connections. The verifier cannot be used afterwards."""
+        """Forget tokens and keys, and close the connections. Idempotent; any thread may call it.
+
+        From now on every call raises `ConfigurationError`, for tokens that were accepted before, too. Calls that wait
+        for keys at this moment stop waiting and raise it at once.
+
+        Source: CON-008; CON-014.
+        """
         self._closed = True
-        self._tokens.clear()
+        self._tokens.close()
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -321,8 +334,17 @@ class Verifier:
 
     def _open_desk(self) -> Desk:
         if self._closed:
-            raise ConfigurationError(Problem.CLOSED, "the verifier")
+            self._check_open()
         return Desk(self._engine)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigurationError(Problem.CLOSED, "the verifier")
+
+    def _read_unusual(self, token: str | bytes) -> bytes:
+        """Read what is not plainly a text of bearable length."""
+        self._check_open()
+        return token_bytes(token, self._max_token_bytes)
 
     def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
         """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
@@ -333,6 +355,9 @@ class Verifier:
         if isinstance(outcome, Wait):
             return outcome
         self._tokens.put(token, outcome)
+        if self._closed:
+            # CON-014: meanwhile.
+            self._check_open()
         return outcome.identity
 
     def _warn_of_blocked_loop(self, landing: Landing) -> None:
@@ -355,8 +380,7 @@ class Verifier:
 def _note_made(providers: tuple[Provider, ...]) -> None:
     """Warn, once for each provider, where verifiers are made again and again instead of kept."""
     for provider in providers:
-        made = _made.get(provider, 0) + 1
-        _made[provider] = made
+        made = _made.update(provider, lambda before: (before or 0) + 1)
         if made == _MANY_VERIFIERS:
             log.warning(
                 "the %dth verifier for %s: each has caches of its own and asks the issuer anew; make one and keep it",

@@ -27,7 +27,7 @@ _connect_ex = socket.socket.connect_ex
 
 
 def pytest_report_header() -> str:
-    names = ("cryptography", "PyJWT", "httpx", "cachetools", "starlette", "flask")
+    names = ("cryptography", "PyJWT", "httpx", "starlette", "flask")
     return "with " + ", ".join(f"{name} {version(name)}" for name in names)
 
 

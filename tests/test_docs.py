@@ -43,6 +43,7 @@ from aveverify import (
     wsgi,
 )
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.hmac_keys import KEY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -285,7 +286,10 @@ def test_a_middleware_alone_ends_a_websocket_with_its_token(
         assert session.receive_json() == {"is_watched": is_watched}
 
 
-def test_the_store_of_a_fleet_is_made_as_shown_and_asks_nobody_yet(ave: FakeIssuer) -> None:
+def test_the_store_of_a_fleet_is_made_as_shown_and_asks_nobody_yet(
+    ave: FakeIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_KEY", KEY.hex())
     namespace = run(example("RedisDocumentStore"), ave)
     assert isinstance(namespace["verifier"], Verifier)
     namespace["store"].close()

@@ -17,6 +17,7 @@ from aveverify.events import Event
 from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
 from drill.accounting import BROKEN, Verdict
+from tests.hmac_keys import KEY
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -121,7 +122,8 @@ def test_the_rights_of_the_stores_user_are_those_that_are_tested() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[-1].strip())
-def test_every_example_runs_as_it_is_printed(example: str) -> None:
+def test_every_example_runs_as_it_is_printed(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_KEY", KEY.hex())
     namespace: dict[str, Any] = {"__name__": "keys"}
     if "redis" in example:
         pytest.importorskip("redis", reason="NOT TESTED HERE: redis-py is not installed")

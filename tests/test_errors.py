@@ -86,6 +86,8 @@ PROBLEMS: dict[Problem, tuple[str, str | None]] = {
     Problem.ENVIRONMENT: ("CFG-16", None),
     Problem.NO_MIDDLEWARE: ("HTTP-06", None),
     Problem.CLOSED: ("CON-008", None),
+    Problem.WEAK_KEY: ("CFG-015", None),
+    Problem.INSECURE_TLS: ("CFG-014", None),
 }
 ERRORS: list[AveVerifyError] = [
     InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp"),

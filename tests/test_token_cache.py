@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,9 +12,11 @@ from hashlib import sha256
 import pytest
 
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
+from aveverify._core.encoding import parse_json_object
 from aveverify._core.judge import Verdict
 from aveverify._key_source import KeySource
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
+from aveverify.identity import make_identity
 from tests.core.making import (
     ISSUER,
     KEYS_URL,
@@ -27,11 +31,12 @@ from tests.core.making import (
     good_claims,
     issuer_documents,
     key_set_document,
-    oidc_identity,
     oidc_verifier,
     refused,
     without,
 )
+
+PROVIDER = Provider(issuer=ISSUER, application_id="app_test")
 
 
 def token(**changes: object) -> str:
@@ -326,47 +331,146 @@ def test_refused_tokens_push_nothing_out() -> None:
         assert verifier.verify(token()) is good
 
 
+SOURCE: KeySource = object.__new__(KeySource)
+
+
 def verdict(identity: Identity) -> Verdict[KeySource]:
     """A verdict that a cache can keep; its source is not looked at here."""
-    source: KeySource = object.__new__(KeySource)
-    return Verdict(identity, source, 0, 0, NOW)
+    return Verdict(identity, SOURCE, 0, 0, NOW)
 
 
-def text_of(index: int, size: int) -> bytes:
-    """Another text of about this size for each index."""
-    return str(index).encode().rjust(size, b".")
+def identity_of(payload: bytes) -> Identity:
+    """An identity with this payload, which a cache does not read."""
+    return make_identity(PROVIDER, payload, {"iss": ISSUER, "sub": "u1", "exp": NOW})
+
+
+def text_of(index: int) -> bytes:
+    """Another token for each index."""
+    return str(index).encode().rjust(24, b".")
 
 
 def filled(*sizes: int, max_entries: int = 100) -> TokenCache:
-    """A cache into which tokens of these sizes were put, each another one."""
-    cache, one = TokenCache(max_entries, TestClock()), verdict(oidc_identity())
+    """A cache into which tokens with plain payloads of these sizes were put, each another one."""
+    cache = TokenCache(max_entries, TestClock())
     for index, size in enumerate(sizes):
-        cache.put(text_of(index, size), one)
+        cache.put(text_of(index), verdict(identity_of(b"x" * size)))
     return cache
 
 
 MEBIBYTE = 1024 * 1024
+# A plain payload counts twice, beside 1,600 bytes for each entry.
+A_MEBIBYTE_EACH = (MEBIBYTE - 1600) // 2
+ALL_OF_IT = (MAX_CACHE_BYTES - 1600) // 2
 
 
 @pytest.mark.parametrize(
     ("sizes", "kept"),
     [
-        pytest.param([MEBIBYTE] * 31, 31, id="below"),
-        pytest.param([MEBIBYTE - 1024] * 32, 32, id="at the limit, each entry counted with a kibibyte"),
-        pytest.param([MEBIBYTE - 1024] * 32 + [1], 32, id="one more pushes one out"),
-        pytest.param([MEBIBYTE] * 32, 31, id="above"),
-        pytest.param([MEBIBYTE] * 100, 31, id="far above"),
-        pytest.param([1] * 1000 + [31 * MEBIBYTE], 1000, id="a large one among small ones"),
-        pytest.param([MAX_CACHE_BYTES - 1025], 1, id="one that nearly fills it"),
-        pytest.param([MAX_CACHE_BYTES - 1024], 1, id="one that fills it alone"),
-        pytest.param([MAX_CACHE_BYTES - 1023], 0, id="one that would never fit"),
-        pytest.param([1, MAX_CACHE_BYTES - 1024], 1, id="one that pushes the others out"),
-        pytest.param([1, MAX_CACHE_BYTES - 1023], 1, id="one that would never fit leaves the others"),
+        pytest.param([A_MEBIBYTE_EACH - 1] * 32, 32, id="just below"),
+        pytest.param([A_MEBIBYTE_EACH] * 32, 32, id="at the limit"),
+        pytest.param([A_MEBIBYTE_EACH] * 31 + [A_MEBIBYTE_EACH + 1], 31, id="just above"),
+        pytest.param([A_MEBIBYTE_EACH] * 32 + [1], 32, id="one more pushes one out"),
+        pytest.param([A_MEBIBYTE_EACH] * 100, 32, id="far above"),
+        pytest.param([1] * 1000 + [15 * MEBIBYTE], 1000, id="a large one among small ones"),
+        pytest.param([ALL_OF_IT - 1], 1, id="one that nearly fills it"),
+        pytest.param([ALL_OF_IT], 1, id="one that fills it alone"),
+        pytest.param([ALL_OF_IT + 1], 0, id="one that would never fit"),
+        pytest.param([1, ALL_OF_IT], 1, id="one that pushes the others out"),
+        pytest.param([1, ALL_OF_IT + 1], 1, id="one that would never fit leaves the others"),
     ],
 )
 def test_the_cache_is_bounded_in_bytes(sizes: list[int], kept: int) -> None:
     """TOK-014."""
-    assert len(filled(*sizes, max_entries=1000)) == kept
+    cache = filled(*sizes, max_entries=1000)
+
+    assert len(cache) == kept
+    assert cache._bytes == sum(entry.cost_bytes for entry in cache._entries.values()) <= MAX_CACHE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        pytest.param("x", 2, id="ASCII"),
+        pytest.param("\x7f", 2, id="the last of ASCII"),
+        pytest.param("\\n", 3, id="an escape of something else"),
+        pytest.param("\x80", 3, id="the first beyond it"),
+        pytest.param("\xff", 3, id="the last of Latin-1"),
+        pytest.param("\u0100", 4, id="the first of two bytes"),
+        pytest.param("\uffff", 4, id="the last of two bytes"),
+        pytest.param("\U00010000", 6, id="the first of four bytes"),
+        pytest.param("\U0010ffff", 6, id="the last of all"),
+        pytest.param("\\u0041", 3, id="ASCII, escaped"),
+        pytest.param("\\u00ff", 3, id="the last of Latin-1, escaped"),
+        pytest.param("\\u0100", 4, id="the first of two bytes, escaped"),
+        pytest.param("\\u00ff\\u0100", 4, id="one of each, escaped"),
+        pytest.param("\\ud83d\\ude00", 6, id="four bytes, escaped"),
+        pytest.param("\\uD83D\\uDE00", 6, id="four bytes, escaped in capitals"),
+        pytest.param("\xff\u0100\U00010000", 6, id="one of each"),
+        pytest.param("\u0100\\ud83d\\ude00", 6, id="four bytes escaped among two"),
+        pytest.param("\xff\\u0100", 4, id="two bytes escaped among Latin-1"),
+    ],
+)
+def test_tok_020_a_payload_counts_by_its_widest_character(text: str, times: int) -> None:
+    payload = f"{'x' * 100}{text}".encode()
+    cache = TokenCache(10, TestClock())
+    cache.put(text_of(0), verdict(identity_of(payload)))
+    ((_, entry),) = cache._entries.items()
+
+    assert entry.cost_bytes == 1600 + times * len(payload)
+
+
+TEXTS = (
+    "name", "nickname", "email", "gender", "given_name", "family_name", "preferred_username", "profile", "picture",
+    "website", "birthdate", "zoneinfo", "locale", "phone_number",
+)  # fmt: skip
+OTHERS = {"email_verified": True, "phone_number_verified": True, "updated_at": NOW, "address": {"formatted": "a place"}}
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["as UTF-8", "escaped"])
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({}, id="nothing more"),
+        pytest.param({name: f"{name} of a user" for name in TEXTS} | OTHERS, id="all standard claims"),
+        pytest.param({"sub": "x" * 11_000}, id="a long subject"),
+        pytest.param({"plan": "x" * 11_000}, id="a long custom claim"),
+        pytest.param({"sub": "x" * 11_000 + "\U0001f600"}, id="one wide character in a long subject"),
+        pytest.param({"name": "x" * 11_000 + "\U0001f600"}, id="one wide character in a long name"),
+        pytest.param({"name": "x" * 11_000 + "\u0436"}, id="one Cyrillic character in a long name"),
+        pytest.param({"name": "x" * 11_000 + "\xe9"}, id="one accent in a long name"),
+        pytest.param(dict.fromkeys(TEXTS, "\u6f22" * 30) | OTHERS, id="all standard claims in Chinese"),
+        pytest.param(
+            {"address": {"formatted": "x" * 5000 + "\U0001f600"}, "sub": "x" * 5000 + "\U0001f600"}, id="two of them"
+        ),
+    ],
+)
+def test_tok_020_an_entry_holds_no_more_than_it_counts(claims: Json, *, escaped: bool) -> None:
+    """Measured: what the interpreter took for a hundred entries whose attributes were asked for."""
+    count = 100
+    payloads = [
+        json.dumps(good_claims(**{"sub": f"u{index}"} | claims), ensure_ascii=escaped).encode()
+        for index in range(count)
+    ]
+    cache = TokenCache(count, TestClock())
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for index, payload in enumerate(payloads):
+            # A copy of its own, as decoding a token makes one.
+            own = bytes(bytearray(payload))
+            identity = make_identity(PROVIDER, own, parse_json_object(own))
+            cache.put(text_of(index), verdict(identity))
+            assert identity.subject is not identity.gender
+            del identity
+        gc.collect()
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(cache) == count
+    assert held_bytes <= cache._bytes
+    # And not so much less that the bound would keep out what has room.
+    assert held_bytes * 6 >= cache._bytes
 
 
 @pytest.mark.parametrize(("entries", "kept"), [(2, 2), (3, 3), (4, 3)], ids=["one below", "at", "one above"])
@@ -375,13 +479,13 @@ def test_the_cache_is_bounded_in_entries(entries: int, kept: int) -> None:
 
 
 def test_a_token_that_is_put_again_counts_once() -> None:
-    cache, one = TokenCache(10, TestClock()), verdict(oidc_identity())
+    cache, one = TokenCache(10, TestClock()), verdict(identity_of(b"x" * MEBIBYTE))
     for _ in range(100):
-        cache.put(text_of(-1, MEBIBYTE), one)
+        cache.put(text_of(-1), one)
 
     assert len(cache) == 1
     for index in range(30):
-        cache.put(text_of(index, 1), one)
+        cache.put(text_of(index), one)
     assert len(cache) == 10
 
 
@@ -389,15 +493,13 @@ def test_nothing_is_put_into_a_cache_of_no_entries() -> None:
     assert len(filled(1, 2, 3, max_entries=0)) == 0
 
 
-def test_clearing_forgets_entries_and_bytes() -> None:
-    cache = filled(*[MEBIBYTE] * 31)
-    cache.clear()
-    assert len(cache) == 0
+def test_con_014_a_closed_cache_forgets_all_and_remembers_nothing() -> None:
+    cache = filled(*[A_MEBIBYTE_EACH] * 32)
+    cache.close()
+    assert (len(cache), cache._bytes) == (0, 0)
 
-    one = verdict(oidc_identity())
-    for index in range(31):
-        cache.put(text_of(index, MEBIBYTE), one)
-    assert len(cache) == 31
+    cache.put(text_of(0), verdict(identity_of(b"x")))
+    assert len(cache) == 0
 
 
 def test_the_bound_is_32_mebibytes() -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gc
 import socket
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
-from aveverify import AveVerifyError, FetchError, FetchRequest, HttpxFetcher, InvalidTokenError, Reason
+from aveverify import AveVerifyError, FetchError, FetchRequest, HttpxFetcher, InvalidTokenError, Reason, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.attacks import stage
+from tests.hectic import hectic_threads
 
 
 class CountingClock(FakeClock):
@@ -40,17 +38,6 @@ def test_one_verification_reads_the_clock_once(size: int) -> None:
     assert clock.readings == 1
 
 
-@contextmanager
-def hectic_threads() -> Iterator[None]:
-    """Let the interpreter change threads as often as it can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 def test_threads_that_fill_and_empty_one_cache_get_right_answers(clock: FakeClock) -> None:
     """TOK-015: more tokens than entries, some of them expired; no exception, no wrong user."""
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
@@ -66,7 +53,7 @@ def test_threads_that_fill_and_empty_one_cache_get_right_answers(clock: FakeCloc
                 with pytest.raises(InvalidTokenError):
                     verifier.verify(expired)
                 if step % 10 == 9:
-                    verifier._tokens.clear()
+                    forget(verifier)
             return seen
 
         with ThreadPoolExecutor(16) as pool:
@@ -74,6 +61,14 @@ def test_threads_that_fill_and_empty_one_cache_get_right_answers(clock: FakeCloc
         assert len(verifier._tokens) <= 8
     assert len(pairs) == 480
     assert [pair for pair in pairs if pair[0] != pair[1]] == []
+
+
+def forget(verifier: Verifier) -> None:
+    """Empty the token cache of a verifier that goes on."""
+    cache = verifier._tokens
+    with cache._lock:
+        cache._entries.clear()
+        cache._bytes = 0
 
 
 def test_memory_stays_flat_under_a_stream_of_garbage(clock: FakeClock) -> None:

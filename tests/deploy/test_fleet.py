@@ -14,6 +14,7 @@ from aveverify.clock import SystemClock
 from aveverify.identity_header import IdentitySigner
 from aveverify.testing import FakeIssuer
 from tests.deploy.stage import DEPLOY
+from tests.hmac_keys import KEY_FILE, KEY_TEXT
 
 PAGE = DEPLOY.parent / "docs" / "proxies.md"
 FLEET = DEPLOY / "fleet"
@@ -44,10 +45,10 @@ def test_the_page_shows_how_a_python_service_reads_the_signed_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "sign-key").write_bytes(b"k" * 48 + b"\n")
+    (tmp_path / "sign-key").write_bytes(KEY_FILE)
     issuer = FakeIssuer(clock=SystemClock())
     with issuer.verifier() as verifier:
-        value = IdentitySigner(b"k" * 48)(verifier.verify(issuer.token(sub="ada")))
+        value = IdentitySigner(KEY_TEXT)(verifier.verify(issuer.token(sub="ada")))
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     namespace: dict[str, Any] = {}
 

@@ -34,10 +34,9 @@ from aveverify.errors import Problem
 from aveverify.redis import RedisClient, RedisDocumentStore
 from tests.engine.test_fetcher import certificate_for_loopback
 from tests.fleet.servers import RedisServer, dripping_server, free_port, run_redis, silent_server
+from tests.hmac_keys import KEY, OTHER_KEY
 
 URL = "https://issuer.test/.well-known/jwks.json"
-KEY = bytes(range(32))
-OTHER_KEY = bytes(32)
 DOCUMENT = StoredDocument(
     url=URL, fetched_at=1_700_000_000.25, headers={"etag": '"1"', "cache-control": "max-age=60"}, body=b'{"keys":[]}'
 )
@@ -403,7 +402,9 @@ def test_a_store_shows_no_secret() -> None:
         pytest.param("redis://127.0.0.1", {}, id="TCP"),
         # The default of redis-py 5 takes a certificate of any name.
         pytest.param("rediss://127.0.0.1", {"ssl_check_hostname": True}, id="TLS"),
-        pytest.param("rediss://127.0.0.1?ssl_check_hostname=no", {"ssl_check_hostname": False}, id="a loud no"),
+        pytest.param(
+            "rediss://127.0.0.1?ssl_cert_reqs=required&ssl_check_hostname=true", {"ssl_check_hostname": True}, id="said"
+        ),
         pytest.param("unix:///run/redis.sock", {}, id="Unix socket"),
     ],
 )
@@ -414,6 +415,68 @@ def test_a_client_of_the_stores_own_is_impatient_and_strict(url: str, options: d
     assert options.items() <= found.items()
     assert (found["socket_timeout"], found["socket_connect_timeout"]) == (0.125, 0.125)
     assert found["retry"]._retries == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ssl_cert_reqs=none", "ssl_cert_reqs=optional", "ssl_cert_reqs=None", "ssl_cert_reqs=NONE", "ssl_cert_reqs=0",
+        "ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs=", "ssl_cert_reqs=REQUIRED", "ssl_cert_reqs=required%20",
+        "SSL_CERT_REQS=none", "Ssl_Cert_Reqs=required", "ssl%5Fcert%5Freqs=none", "ssl_cert_reqs=%6eone",
+        "ssl_ca_certs=ca.pem&ssl_cert_reqs=none", "db=0&ssl_cert_reqs=none", "ssl_\ncert_reqs=none",
+        "ssl_cert_reqs=none&ssl_cert_reqs=required",
+        "ssl_check_hostname=false", "ssl_check_hostname=False", "ssl_check_hostname=no", "ssl_check_hostname=0",
+        "ssl_check_hostname=", "ssl_check_hostname=f", "ssl_check_hostname", "ssl_check_hostname=yes",
+        "ssl_exclude_verify_flags=VERIFY_X509_STRICT", "ssl_include_verify_flags=VERIFY_X509_PARTIAL_CHAIN",
+        "ssl_ciphers=aNULL", "ssl_min_version=768", "ssl_validate_ocsp=false", "ssl_context=x", "ssl=false",
+        "sslmode=disable", "ssl_whatever_comes_next=1",
+    ],
+)  # fmt: skip
+def test_cfg_014_a_query_that_could_switch_checks_off_is_refused(query: str) -> None:
+    for place in ("", "/0", ":6380/1"):
+        with pytest.raises(ConfigurationError, match="ssl_ca_certs=FILE") as caught:
+            RedisDocumentStore.from_url(f"rediss://:secret@127.0.0.1{place}?{query}")
+        assert (caught.value.problem, caught.value.field) == (Problem.INSECURE_TLS, "url")
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "connection_class=x", "retry=x", "credential_provider=x", "host=other.test", "port=1", "path=/tmp/x", "DB=0",
+        "unknown", "tls_verify=false", "verify=false", "socket_timeout=1&socket_timeout=2", "db=1&db=2", " db=1",
+        "ssl_ca_certs=a.pem&ssl_ca_certs=b.pem", "ssl_cert_reqs=required&ssl_cert_reqs=required",
+    ],
+)  # fmt: skip
+def test_cfg_014_a_query_that_sets_what_no_url_may_set_is_refused(query: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RedisDocumentStore.from_url(f"rediss://127.0.0.1?{query}")
+    assert (caught.value.problem, caught.value.field) == (Problem.OUT_OF_RANGE, "url")
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1", "unix:///run/redis.sock"])
+@pytest.mark.parametrize("query", ["ssl_cert_reqs=required", "ssl_ca_certs=ca.pem", "ssl=true"])
+def test_cfg_014_options_of_tls_without_tls_are_refused(url: str, query: str) -> None:
+    """Whoever names a CA means TLS."""
+    with pytest.raises(ConfigurationError) as caught:
+        RedisDocumentStore.from_url(f"{url}?{query}")
+    assert caught.value.problem is Problem.INSECURE_TLS
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ssl_cert_reqs=required", "ssl_check_hostname=true", "ssl_check_hostname=True", "ssl_ca_certs=ca.pem",
+        "ssl_ca_path=/etc/ca", "ssl_ca_data=x", "ssl_certfile=a.pem&ssl_keyfile=b.pem&ssl_password=c", "db=3",
+        "socket_timeout=1&health_check_interval=30&max_connections=9&client_name=web&protocol=3", "",
+    ],
+)  # fmt: skip
+def test_cfg_014_what_leaves_every_check_on_may_be_said(query: str) -> None:
+    store = RedisDocumentStore.from_url(f"rediss://127.0.0.1?{query}")
+
+    options = store._client.get_connection_kwargs()  # type: ignore[attr-defined]  # of redis-py
+    assert options["ssl_check_hostname"] is True
+    assert options.get("ssl_cert_reqs", "required") == "required"
 
 
 def test_an_address_that_redis_py_cannot_read_is_refused() -> None:

@@ -259,7 +259,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
             return aveverify.verify(token, issuer=issuer.issuer, application_id="app_test")
 
         verify()
-        (kept,) = _default.kept._verifiers.values()
+        (kept,) = _default.kept._entries.values()
         with held_elsewhere(_default.kept._lock, kept._tokens._lock, kept._engine.sources[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)

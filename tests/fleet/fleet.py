@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from aveverify.testing import FakeIssuer
+from tests.hmac_keys import KEY
 
 ROOT = Path(__file__).parents[2]
-HMAC_KEY = bytes(range(32))
+HMAC_KEY = KEY
 
 
 class Worker:

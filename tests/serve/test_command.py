@@ -29,6 +29,7 @@ from aveverify.cli.serve import _read_environment
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
 from tests.fleet.servers import run_redis
+from tests.hmac_keys import KEY_FILE, KEY_TEXT
 from tests.processes import free_port, python, running
 
 TRUST = ("--issuer", "https://issuer.test", "--application-id", "app_test")
@@ -80,7 +81,7 @@ def test_without_options_it_serves_this_machine_alone() -> None:
 
 def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = tmp_path / "key"
-    key.write_bytes(b"k" * 32 + b"\n")
+    key.write_bytes(KEY_FILE)
     by_option = parse(
         *TRUST, "--optional", "--scope", "read", "--scope", "write", "--realm", "here", "--resource-metadata",
         "https://api.test/meta", "--sign-key", str(key), "--sign-audience", "billing", "--bind", "[::1]:5000",
@@ -99,7 +100,7 @@ def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatc
     by_environment = parse(*TRUST)
 
     assert {**vars(by_environment), "trust": None} == {**vars(by_option), "trust": None}
-    assert by_option.sign_key == b"k" * 32
+    assert by_option.sign_key == KEY_TEXT
     assert by_option.host == "::1"
 
 
@@ -206,7 +207,7 @@ def service_client(app: Any) -> Any:  # noqa: ANN401 - any application
 
 def test_a_fleet_shares_its_documents_under_a_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     key = tmp_path / "key"
-    key.write_bytes(b"k" * 32)
+    key.write_bytes(KEY_FILE)
     address = ("--redis-url", f"redis://127.0.0.1:{free_port()}")
 
     open_verifier(parse(*TRUST, *address, "--redis-hmac-key", str(key))).close()
@@ -223,6 +224,30 @@ def test_an_unreadable_redis_address_is_not_repeated(capsys: Output) -> None:
     error = capsys.readouterr().err
     assert "redis://" in error
     assert "secret" not in error
+
+
+def test_cfg_014_the_redis_url_of_the_service_cannot_switch_checks_off(capsys: Output) -> None:
+    url = "rediss://:hidden@127.0.0.1/0?ssl_cert_reqs=none"
+    assert main(["serve", *TRUST, "--redis-url", url]) == 2
+
+    error = capsys.readouterr().err
+    assert "'ssl_cert_reqs'" in error
+    assert "ssl_ca_certs=FILE" in error
+    assert "hidden" not in error
+
+
+@pytest.mark.parametrize("text", [b"32 random bytes or more, shared!\n", b"00" * 32, bytes(32), b"changeme" * 6])
+@pytest.mark.parametrize("option", ["--sign-key", "--redis-hmac-key"])
+def test_cfg_015_a_key_file_that_can_be_guessed_stops_the_start(
+    option: str, text: bytes, live_issuer: FakeIssuer, tmp_path: Path, capsys: Output
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(text)
+    options = ["--bind", "127.0.0.1:0", "--admin-port", "off", "--redis-url", f"redis://127.0.0.1:{free_port()}"]
+
+    assert main(["serve", *trust(live_issuer), *options, option, str(key)]) == 2
+
+    assert "openssl rand -base64 48" in capsys.readouterr().err
 
 
 def test_a_short_key_of_the_fleet_is_a_configuration_error(tmp_path: Path) -> None:
@@ -307,7 +332,7 @@ def test_two_ports_have_two_applications(live_issuer: FakeIssuer, capsys: Output
 def test_one_port_may_have_both(live_issuer: FakeIssuer, tmp_path: Path) -> None:
     port = free_port()
     key = tmp_path / "key"
-    key.write_bytes(b"k" * 32)
+    key.write_bytes(KEY_FILE)
 
     def visit() -> None:
         assert get(port, "/healthz").status_code == 200
@@ -354,7 +379,7 @@ def test_workers_serve_one_port_and_count_together(live_issuer: FakeIssuer, tmp_
 def test_services_of_a_fleet_make_one_fetch_together(live_issuer: FakeIssuer, tmp_path: Path) -> None:
     """Through a real Redis, sealed with a key of all."""
     key = tmp_path / "key"
-    key.write_bytes(b"k" * 32)
+    key.write_bytes(KEY_FILE)
     with run_redis() as redis, ExitStack() as stack:
         for number in range(3):
             port = free_port()

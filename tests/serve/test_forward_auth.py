@@ -16,8 +16,7 @@ from aveverify.asgi import ASGIApp, Receive, Scope, Send
 from aveverify.forward_auth import IDENTITY_HEADERS, make_admin_app, make_app
 from aveverify.identity_header import IdentitySigner, encode_identity, read_identity
 from aveverify.testing import FakeClock, FakeIssuer
-
-KEY = b"k" * 32
+from tests.hmac_keys import KEY
 
 
 def client_of(app: ASGIApp) -> TestClient:
