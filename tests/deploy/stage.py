@@ -130,6 +130,9 @@ def run_envoy(setting: Setting) -> Iterator[Program]:
         yield envoy
 
 
+PROXIES: dict[str, RunProxy] = {"nginx": run_nginx, "caddy": run_caddy, "traefik": run_traefik, "envoy": run_envoy}
+
+
 @contextmanager
 def run_serve(folder: Path, *options: str) -> Iterator[tuple[Program, int, int]]:
     """Run `aveverify serve`; gives its port and that of its admin application."""
@@ -164,11 +167,16 @@ class Stage:
 
 @contextmanager
 def open_stage(
-    run_proxy: RunProxy, folder: Path, *options: str, asks_nobody: bool = False, opens_healthz: bool = False
+    run_proxy: RunProxy,
+    folder: Path,
+    *options: str,
+    asks_nobody: bool = False,
+    opens_healthz: bool = False,
+    serve_behind: Callable[[], AbstractContextManager[Upstream]] = serve_upstream,
 ) -> Iterator[Stage]:
-    """Start everything; with `asks_nobody` the proxy asks at a port on which nobody listens."""
+    """Start everything; with `asks_nobody` the proxy asks at a port on which no service listens."""
     issuer, lost = FakeIssuer(clock=SystemClock()), FakeIssuer(f"http://127.0.0.1:{free_port()}", clock=SystemClock())
-    with issuer.serve(), serve_upstream() as upstream:
+    with issuer.serve(), serve_behind() as upstream:
         entries = [{"domain": each.issuer, "applicationID": each.application_id} for each in (issuer, lost)]
         config = folder / "auth.json"
         config.write_text(json.dumps({"providers": entries}))
