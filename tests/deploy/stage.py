@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -76,10 +77,14 @@ def find_program(name: str) -> str:
 
 
 @contextmanager
-def run_nginx(setting: Setting) -> Iterator[Program]:
-    """Run nginx in the foreground, as one process."""
+def run_nginx(setting: Setting, additions: Mapping[str, str] = MappingProxyType({})) -> Iterator[Program]:
+    """Run nginx in the foreground, as one process, with what a site adds behind the first of these lines."""
     folder = setting.folder
     text = setting.read("nginx.conf").replace("/var/log/nginx/", f"{folder}/")
+    for line, added in additions.items():
+        before, found, after = text.partition(line)
+        assert found, line
+        text = before + found + added.replace("FOLDER", str(folder)) + after
     # Where nobody but root could write otherwise.
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
