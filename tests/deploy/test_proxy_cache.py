@@ -49,10 +49,10 @@ def page(stage: Stage, target: str, *lines: bytes) -> Answer:
     return answer
 
 
-def test_htp_050_a_page_of_nobody_is_cached(stage: Stage) -> None:
+def test_htp_050_an_anonymous_page_is_cached(stage: Stage) -> None:
     """What the other tests rely on: the cache is on, and answers."""
-    assert page(stage, "/nobody").body == page(stage, "/nobody").body
-    assert stage.upstream.targets == ["GET /nobody"]
+    assert page(stage, "/anonymous").body == page(stage, "/anonymous").body
+    assert stage.upstream.targets == ["GET /anonymous"]
 
 
 def test_htp_050_a_page_of_one_user_is_no_page_of_another(stage: Stage) -> None:
@@ -61,11 +61,11 @@ def test_htp_050_a_page_of_one_user_is_no_page_of_another(stage: Stage) -> None:
     for _ in range(2):
         for name, line in tokens.items():
             assert f'"X-Ave-Subject", "{name}"'.encode() in page(stage, "/page", line).body
-        nobody = page(stage, "/page").body
-        assert not any(name.encode() in nobody for name in tokens)
+        anonymous = page(stage, "/page").body
+        assert not any(name.encode() in anonymous for name in tokens)
 
 
-def test_htp_050_a_page_of_nobody_is_no_page_of_a_user(stage: Stage) -> None:
+def test_htp_050_an_anonymous_page_is_no_page_of_a_user(stage: Stage) -> None:
     page(stage, "/first")
 
     assert b'"X-Ave-Subject", "ada"' in page(stage, "/first", bearer(stage.issuer.token(sub="ada"))).body
@@ -78,7 +78,7 @@ def test_htp_050_a_refused_token_is_refused_where_a_page_is_cached(stage: Stage)
     assert ask(stage.port, bearer(stage.issuer.forge("expired")), target=b"/refused").status == 401
 
 
-def test_htp_050_a_websocket_s_token_is_no_page_of_nobody(stage: Stage) -> None:
+def test_htp_050_an_offered_token_is_on_no_anonymous_page(stage: Stage) -> None:
     offer = f"Sec-WebSocket-Protocol: bearer, {stage.issuer.token(sub='ada')}".encode()
     answer = page(stage, "/offer", b"Sec-WebSocket-Key: eA==", offer)
 
@@ -87,7 +87,7 @@ def test_htp_050_a_websocket_s_token_is_no_page_of_nobody(stage: Stage) -> None:
     assert answer.status == 200
 
 
-def test_htp_050_a_cookie_s_page_is_no_page_of_nobody(stage: Stage) -> None:
+def test_htp_050_a_page_for_a_cookie_is_no_anonymous_page(stage: Stage) -> None:
     """A session of the service itself, on a protected path and on an open one."""
     for target in ("/session", "/healthz"):
         assert b"secret" in page(stage, target, b"Cookie: session=secret").body

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from websockets.sync.client import connect
 
 from tests.deploy.obedient import OVERRIDES, serve_obediently
-from tests.deploy.stage import RunProxy, Stage, open_stage
+from tests.deploy.stage import RunProxy, Stage, find_program, open_stage, run_nginx
 from tests.deploy.tunnel import FORGED, Told, dig, speak_at_once
+from tests.processes import free_port
 from tests.raw_http import ask, bearer, exchange, request
 
 PREFLIGHT = (b"Origin: https://app.test", b"Access-Control-Request-Method: POST")
@@ -49,10 +52,21 @@ def stage(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield stage
 
 
+@pytest.fixture(scope="module")
+def in_http_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The nginx of a site that speaks HTTP/2, as most do that have a certificate."""
+    find_program("nginx")
+    port = free_port()
+    listening = partial(run_nginx, additions={"    server {\n": f"listen 127.0.0.1:{port} http2;\n"})
+    folder = tmp_path_factory.mktemp("http2")
+    with open_stage(listening, folder, opens_healthz=True, serve_behind=serve_obediently) as stage:
+        yield replace(stage, port=port)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_received(request: pytest.FixtureRequest) -> None:
-    if "stage" in request.fixturenames:
-        request.getfixturevalue("stage").upstream.forget()
+    for name in {"stage", "in_http_2"} & set(request.fixturenames):
+        request.getfixturevalue(name).upstream.forget()
 
 
 def check_no_tunnel(stage: Stage, told: Told, first: str | None) -> None:
@@ -131,7 +145,7 @@ def test_htp_049_a_refused_websocket_leaves_no_tunnel(stage: Stage) -> None:
     assert "DELETE /admin" not in stage.upstream.targets
 
 
-def test_htp_049_http_2_without_an_upgrade_passes_no_one_by(stage: Stage) -> None:
+def test_htp_049_http_2_without_an_upgrade_passes_no_check_by(stage: Stage) -> None:
     """Where the proxy speaks HTTP/2 itself, it asks as ever."""
     assert speak_at_once(stage.port, FORGED) in (0, 401)
 
@@ -278,6 +292,32 @@ def test_htp_027_a_preflight_with_a_body_is_none_in_http_2(stage: Stage) -> None
     assert speak_at_once(stage.port, headers, b"_method=DELETE") in (0, 403, 413)
     assert stage.upstream.targets == []
     assert speak_at_once(stage.port, headers) in (0, 200)
+
+
+def test_htp_027_a_form_is_no_preflight_in_the_http_2_of_nginx(in_http_2: Stage) -> None:
+    preflight = [(":method", "OPTIONS"), *FORGED[1:4], ("origin", "x"), ("access-control-request-method", "POST")]
+    form = ("content-type", "application/x-www-form-urlencoded")
+
+    assert speak_at_once(in_http_2.port, preflight) == 200
+    assert speak_at_once(in_http_2.port, [*preflight, form], b"_method=DELETE") == 401
+    assert speak_at_once(in_http_2.port, [*preflight, ("x-http-method-override", "DELETE")]) == 401
+    assert speak_at_once(in_http_2.port, FORGED) == 401
+    assert in_http_2.upstream.targets == ["OPTIONS /admin"]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_htp_049_no_upgrade_goes_on_in_the_http_2_of_nginx(in_http_2: Stage, protocol: str) -> None:
+    """RFC 9113 §8.2.2: there is no Upgrade in HTTP/2; this nginx reads it all the same."""
+    token = ("authorization", f"Bearer {in_http_2.issuer.token(sub='ada')}")
+    key = [("sec-websocket-key", "eA=="), ("sec-websocket-version", "13")]
+    asked = [(":method", "GET"), *FORGED[1:], token, ("upgrade", protocol), ("http2-settings", "AAMAAABk"), *key]
+
+    assert speak_at_once(in_http_2.port, asked) == 200
+
+    (received,) = in_http_2.upstream.received
+    assert in_http_2.upstream.targets == ["GET /admin"]
+    assert not {"upgrade", "connection", "http2-settings"} & dict(received).keys()
+    assert dict(received)["x-ave-subject"] == "ada"
 
 
 @pytest.mark.parametrize(
