@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -76,10 +77,14 @@ def find_program(name: str) -> str:
 
 
 @contextmanager
-def run_nginx(setting: Setting) -> Iterator[Program]:
-    """Run nginx in the foreground, as one process."""
+def run_nginx(setting: Setting, additions: Mapping[str, str] = MappingProxyType({})) -> Iterator[Program]:
+    """Run nginx in the foreground, as one process, with what a site adds behind the first of these lines."""
     folder = setting.folder
     text = setting.read("nginx.conf").replace("/var/log/nginx/", f"{folder}/")
+    for line, added in additions.items():
+        before, found, after = text.partition(line)
+        assert found, line
+        text = before + found + added.replace("FOLDER", str(folder)) + after
     # Where nobody but root could write otherwise.
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
@@ -130,6 +135,9 @@ def run_envoy(setting: Setting) -> Iterator[Program]:
         yield envoy
 
 
+PROXIES: dict[str, RunProxy] = {"nginx": run_nginx, "caddy": run_caddy, "traefik": run_traefik, "envoy": run_envoy}
+
+
 @contextmanager
 def run_serve(folder: Path, *options: str) -> Iterator[tuple[Program, int, int]]:
     """Run `aveverify serve`; gives its port and that of its admin application."""
@@ -164,11 +172,16 @@ class Stage:
 
 @contextmanager
 def open_stage(
-    run_proxy: RunProxy, folder: Path, *options: str, asks_nobody: bool = False, opens_healthz: bool = False
+    run_proxy: RunProxy,
+    folder: Path,
+    *options: str,
+    asks_nobody: bool = False,
+    opens_healthz: bool = False,
+    serve_behind: Callable[[], AbstractContextManager[Upstream]] = serve_upstream,
 ) -> Iterator[Stage]:
-    """Start everything; with `asks_nobody` the proxy asks at a port on which nobody listens."""
+    """Start everything; with `asks_nobody` the proxy asks at a port on which no service listens."""
     issuer, lost = FakeIssuer(clock=SystemClock()), FakeIssuer(f"http://127.0.0.1:{free_port()}", clock=SystemClock())
-    with issuer.serve(), serve_upstream() as upstream:
+    with issuer.serve(), serve_behind() as upstream:
         entries = [{"domain": each.issuer, "applicationID": each.application_id} for each in (issuer, lost)]
         config = folder / "auth.json"
         config.write_text(json.dumps({"providers": entries}))

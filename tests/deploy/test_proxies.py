@@ -14,22 +14,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.deploy.stage import (
-    RunProxy,
-    Setting,
-    Stage,
-    find_program,
-    open_stage,
-    run_caddy,
-    run_envoy,
-    run_nginx,
-    run_traefik,
-)
+from tests.deploy.stage import RunProxy, Setting, Stage, open_stage, run_envoy
 from tests.deploy.upstream import serve_upstream
 from tests.processes import free_port
 from tests.raw_http import Answer, ask, bearer, exchange, request
 
-PROXIES = {"nginx": run_nginx, "caddy": run_caddy, "traefik": run_traefik, "envoy": run_envoy}
 # Each spelling that a server behind the proxy might read as one of our headers.
 SPOOFS = [
     b"X-Ave-Subject: mallory",
@@ -43,13 +32,6 @@ SPOOFS = [
     b"X-Ave-Token_Identifier: mallory",
     b"X_Ave_Token_Identifier: mallory",
 ]
-
-
-@pytest.fixture(scope="module", params=list(PROXIES))
-def run_proxy(request: pytest.FixtureRequest) -> RunProxy:
-    # Here, so that nothing else is started for a proxy that is missing.
-    find_program(request.param)
-    return PROXIES[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from aveverify import Verifier
 from aveverify.forward_auth import IDENTITY_HEADERS, make_app
 from aveverify.testing import FakeIssuer
+from tests.deploy.obedient import OVERRIDES
 from tests.deploy.stage import DEPLOY
 
 Headers = list[tuple[str, str]]
@@ -84,6 +85,26 @@ def test_traefik_takes_every_spelling_out_on_every_router(traefik: Any) -> None:
     assert set(emptied) == {spelling for name in IDENTITY_HEADERS for spelling in spellings(name)}
     assert set(emptied.values()) == {""}
     assert all(router["middlewares"][0] == "ave-strip" for router in traefik["routers"].values())
+
+
+def test_htp_027_traefik_takes_every_method_out_of_a_preflight(traefik: Any) -> None:  # noqa: ANN401 - as above
+    """Those with hyphens make it none: its rule names them."""
+    preflight = traefik["routers"]["preflight"]
+    emptied = traefik["middlewares"]["ave-preflight"]["headers"]["customRequestHeaders"]
+
+    assert set(emptied) == {spelling for name in OVERRIDES for spelling in spellings(name)} - set(OVERRIDES)
+    assert set(emptied.values()) == {""}
+    assert "ave-preflight" in preflight["middlewares"]
+    assert all(f"!HeaderRegexp(`{name}`, `.*`)" in preflight["rule"] for name in OVERRIDES)
+
+
+def test_htp_049_an_upgrade_goes_on_by_way_of_one_router_alone(traefik: Any) -> None:  # noqa: ANN401 - as above
+    routers = traefik["routers"]
+
+    assert all(router["middlewares"][1] == "ave-no-tunnel" for router in routers.values())
+    assert [name for name in routers if "ave-websocket" in routers[name]["middlewares"]] == ["websocket"]
+    assert "ave-auth" in routers["websocket"]["middlewares"]
+    assert "HeaderRegexp(`Upgrade`, `(?i)^websocket$`)" in routers["websocket"]["rule"]
 
 
 @pytest.mark.parametrize("name", sorted(itertools.chain.from_iterable(map(spellings, IDENTITY_HEADERS))))
@@ -163,3 +184,15 @@ def test_envoy_passes_challenge_and_retry_after_on(envoy_filters: dict[str, Any]
     shown = {pattern["exact"] for pattern in service["authorization_response"]["allowed_client_headers"]["patterns"]}
 
     assert {"www-authenticate", "retry-after"} <= shown
+
+
+def test_htp_049_envoy_upgrades_on_one_route_alone(envoy_filters: dict[str, Any]) -> None:
+    """And nowhere by default; CONNECT is allowed nowhere."""
+    manager = envoy_filters["manager"]
+    (host,) = manager["route_config"]["virtual_hosts"]
+    upgrading = [route for route in host["routes"] if "upgrade_configs" in route["route"]]
+
+    assert "upgrade_configs" not in manager
+    assert "http2_protocol_options" not in manager
+    assert [route["route"]["upgrade_configs"] for route in upgrading] == [[{"upgrade_type": "websocket"}]]
+    assert "typed_per_filter_config" not in upgrading[0]
