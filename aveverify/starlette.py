@@ -17,8 +17,10 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
+from aveverify._edge_checks import check_app, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify._spelling import refuse_unknown
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class AveAuthMiddleware:
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -63,6 +66,8 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        check_app(app, "ASGI")
+        check_function("load_user", load_user)
         self._app = app
         self._load_user = load_user
         self._edge = asgi.AveAuthMiddleware(
@@ -158,6 +163,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         **options: Unpack[EdgeOptions],
     ) -> None: ...
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         verifier: Verifier,
@@ -166,6 +172,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        check_function("load_user", load_user)
         self._gate = make_gate(verifier, required=required, **options)
         self._load_user = load_user
 
