@@ -51,7 +51,12 @@ def make_gate_from(
     if chosen is None:
         raise ConfigurationError(Problem.MISSING, label("ISSUER"), "or VERIFIER, PROVIDERS or AUTH_CONFIG")
     given = {name.lower(): settings[name] for name in _OPTIONS if name in settings}
-    with _named(lambda field: label(field.upper())):
+
+    def name(field: str) -> str:
+        option, bracket, place = field.partition("[")
+        return f"{label(option.upper())}{bracket}{place}" if option.upper() in settings else field
+
+    with _named(name):
         return make_gate(chosen, awaits=awaits, **({"required": False} | dict(options or {}) | given))
 
 
