@@ -5,13 +5,18 @@ Each of these would otherwise fail, or let everyone in, when a request comes. Kn
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Sequence
+import types
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.sources import TokenSource, is_same_source
 from aveverify.verifier import Verifier
+
+View = Callable[..., Any]
 
 # What a server calls an application with: PEP 3333; ASGI 3.0.
 _ARGUMENTS: Final = {"WSGI": ("environ", "start_response"), "ASGI": ("scope", "receive", "send")}
@@ -138,9 +143,7 @@ def check_app(app: object, protocol: Literal["WSGI", "ASGI"]) -> None:
     elif protocol == "WSGI":
         is_app = is_app and not is_coroutine_function(app)
     if not is_app:
-        raise ConfigurationError(
-            Problem.NOT_AN_APPLICATION, "app", f"{protocol} calls it with {', '.join(arguments)}"
-        )
+        raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", f"{protocol} calls it with {', '.join(arguments)}")
 
 
 def is_coroutine_function(value: object) -> bool:
@@ -163,3 +166,54 @@ def _accepts(function: Callable[..., Any], arguments: int) -> bool:
 
 def _is_generator(value: object) -> bool:
     return inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value)
+
+
+def layers(view: object) -> Iterator[View]:
+    """Yield a view and what it wraps, from the outermost on.
+
+    Args:
+        view: A view, perhaps decorated: with `functools.wraps`, as a partial or a method, or by a function that takes
+            every argument and holds on to what it wraps.
+
+    Yields:
+        What a weak reference can be made of.
+    """
+    seen: set[int] = set()
+    waiting = [view]
+    while waiting:
+        layer = waiting.pop(0)
+        if isinstance(layer, types.MethodType):
+            # A method is another object each time; its function is always the same.
+            layer = layer.__func__
+        if id(layer) not in seen and callable(layer):
+            seen.add(id(layer))
+            if _can_be_kept(layer):
+                yield layer
+            waiting.extend(_wrapped_by(layer))
+
+
+def _wrapped_by(layer: View) -> Iterator[object]:
+    if isinstance(layer, functools.partial):
+        yield layer.func
+    elif hasattr(layer, "__wrapped__"):
+        yield layer.__wrapped__
+    elif isinstance(layer, types.FunctionType) and layer.__code__.co_flags & (
+        inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    ):
+        # A decorator without `functools.wraps`: it takes every argument, and holds on to what it wraps.
+        for cell in layer.__closure__ or ():
+            try:
+                held = cell.cell_contents
+            except ValueError:
+                # Nothing is in it yet.
+                continue
+            if isinstance(held, (types.FunctionType, types.MethodType, functools.partial)):
+                yield held
+
+
+def _can_be_kept(layer: object) -> bool:
+    try:
+        hash(weakref.ref(layer))
+    except TypeError:
+        return False
+    return True

@@ -7,21 +7,17 @@ registered views before the first request is served. HTP-043.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
 import weakref
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, request_started
 
+from aveverify._edge_checks import View, layers
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from aveverify.flask import AveAuth
-
-View = Callable[..., Any]
 
 # The extension's name in an application, and the prefix of its config.
 EXTENSION: Final = "aveverify"
@@ -46,7 +42,7 @@ class Decorated:
             view: What the decorator was given.
             guard: What it has made of it.
         """
-        for layer in _layers(view):
+        for layer in layers(view):
             self._inner.add(layer)
         _guards.add(guard)
         watch.decorations += 1
@@ -58,7 +54,7 @@ class Decorated:
         """
         for _, view in _registered(app):
             is_guarded = False
-            for layer in _layers(view):
+            for layer in layers(view):
                 if is_guarded:
                     self._inner.discard(layer)
                 is_guarded = is_guarded or layer in _guards
@@ -78,7 +74,7 @@ class Decorated:
         return next((name for name, view in _registered(app) if self._is_bare(view)), None)
 
     def _is_bare(self, view: View) -> bool:
-        for layer in _layers(view):
+        for layer in layers(view):
             if layer in self._inner:
                 # A guard, too, where another one was put around it.
                 return True
@@ -154,46 +150,3 @@ def _registered(app: Flask) -> Iterator[tuple[str, View]]:
     for functions in app.before_request_funcs.values():
         for function in functions:
             yield getattr(function, "__qualname__", repr(type(function))), function
-
-
-def _layers(view: object) -> Iterator[View]:
-    """Yield a view and what it wraps, from the outermost on."""
-    seen: set[int] = set()
-    waiting = [view]
-    while waiting:
-        layer = waiting.pop(0)
-        if isinstance(layer, types.MethodType):
-            # A method is another object each time; its function is always the same.
-            layer = layer.__func__
-        if id(layer) not in seen and callable(layer):
-            seen.add(id(layer))
-            if _can_be_kept(layer):
-                yield layer
-            waiting.extend(_wrapped_by(layer))
-
-
-def _wrapped_by(layer: View) -> Iterator[object]:
-    if isinstance(layer, functools.partial):
-        yield layer.func
-    elif hasattr(layer, "__wrapped__"):
-        yield layer.__wrapped__
-    elif isinstance(layer, types.FunctionType) and layer.__code__.co_flags & (
-        inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
-    ):
-        # A decorator without `functools.wraps`: it takes every argument, and holds on to what it wraps.
-        for cell in layer.__closure__ or ():
-            try:
-                held = cell.cell_contents
-            except ValueError:
-                # Nothing is in it yet.
-                continue
-            if isinstance(held, (types.FunctionType, types.MethodType, functools.partial)):
-                yield held
-
-
-def _can_be_kept(layer: object) -> bool:
-    try:
-        hash(weakref.ref(layer))
-    except TypeError:
-        return False
-    return True

@@ -91,8 +91,8 @@ class AveAuth:
             app: The application; its config may hold `AVEVERIFY_ISSUER` and the like.
 
         Raises:
-            ConfigurationError: Names the config that is missing, unknown or wrong, or a view whose decorator stands above
-            its route.
+            ConfigurationError: Names the config that is missing, unknown or wrong, or a view whose decorator stands
+                above its route.
         """
         # Quart's applications look alike, and await what runs before a request.
         if not isinstance(app, Flask):

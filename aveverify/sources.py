@@ -176,7 +176,9 @@ def is_same_source(one: TokenSource, other: TokenSource) -> bool:
     if one is other:
         return True
     # A cookie or a parameter is one by its name, whatever else is said of it.
-    return type(one) is type(other) and type(one) in _OURS and getattr(one, "_name", None) == getattr(other, "_name", None)
+    return (
+        type(one) is type(other) and type(one) in _OURS and getattr(one, "_name", None) == getattr(other, "_name", None)
+    )
 
 
 def read_token(head: RequestHead, sources: Sequence[TokenSource]) -> bytes | None:
