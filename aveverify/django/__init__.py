@@ -7,9 +7,9 @@ newer, synchronous and asynchronous; design §6.
 
 from aveverify.django import _checks as _checks
 from aveverify.django._decorators import ave_optional, ave_required
+from aveverify.django._enforcement import look_early
 from aveverify.django._middleware import AveAuthMiddleware
 from aveverify.django._requests import AveOptionalRequest, AveRequest
-from aveverify.django._settings import look_early
 
 __all__ = ["AveAuthMiddleware", "AveOptionalRequest", "AveRequest", "ave_optional", "ave_required"]
 

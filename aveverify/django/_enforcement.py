@@ -10,13 +10,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started, setting_changed
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from aveverify._edge_checks import layers
-from aveverify.django._settings import SETTING, kept
+from aveverify.django._settings import SETTING, check_early, kept
 from aveverify.errors import ConfigurationError, Problem
 
 OURS: Final = "aveverify.django.AveAuthMiddleware"
@@ -51,9 +52,7 @@ class _Installation:
         if not installed and not self._was_made and kept.get().gate.required:
             bare = next(_bare_routes(get_resolver().url_patterns), None)
             if bare is not None:
-                yield ConfigurationError(
-                    Problem.NOT_ENFORCED, f'{SETTING}["REQUIRED"]', f"add {OURS} to MIDDLEWARE; nothing guards {bare!r}"
-                )
+                yield _not_enforced(f"add {OURS} to MIDDLEWARE; nothing guards {bare!r}")
 
     def look_once(self, **_signal: object) -> None:
         """Refuse the first request, and every further one, while something is wrong."""
@@ -71,17 +70,41 @@ class _Installation:
         request_started.connect(self.look_once)
 
 
+def look_early() -> None:
+    """Refuse what is wrong where this package is imported late, with the views of a project.
+
+    The system checks that it registers are not among those that Django is running by then, and its first request has
+    begun.
+
+    Raises:
+        ConfigurationError: The settings are wrong, or REQUIRED holds without the middleware. Views of REST framework
+            enforce it, too; but which routes lead to others is known too late.
+    """
+    configured = getattr(settings, SETTING, None) if apps.ready else None
+    if configured is None:
+        return
+    check_early(configured)
+    if configured.get("REQUIRED") is True and not any(
+        path == OURS or _is_ours(path) is not False for path in settings.MIDDLEWARE
+    ):
+        raise _not_enforced(f"add {OURS} to MIDDLEWARE, or aveverify.django to INSTALLED_APPS")
+
+
 installation: Final = _Installation()
 request_started.connect(installation.look_once)
 setting_changed.connect(installation.look_again)
 
 
-def _is_ours(path: str) -> bool:
+def _is_ours(path: str) -> bool | None:
+    """Tell whether the class at a path is our middleware; None where it cannot be imported, or not yet."""
     try:
         return getattr(import_string(path), MARK, False) is True
     except ImportError:
-        # Django says so by itself.
-        return False
+        return None
+
+
+def _not_enforced(mend: str) -> ConfigurationError:
+    return ConfigurationError(Problem.NOT_ENFORCED, f'{SETTING}["REQUIRED"]', mend)
 
 
 def _bare_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "/") -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from django.apps import apps
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
@@ -75,18 +74,17 @@ def make_rules(configured: object) -> Rules:
     return Rules(make_gate_from(members, _label), load_user, "VERIFIER" not in members)
 
 
-def look_early() -> None:
-    """Refuse wrong settings where this package is imported late, as the views of a project are.
+def check_early(configured: object) -> None:
+    """Refuse wrong settings while the modules of a project are imported.
 
-    The system checks that are registered then are not among those that Django is running. What a dotted path names is
-    not imported here: its module may be the one that imports this package.
+    What a dotted path names is not imported here: its module may be the one that imports this package.
+
+    Args:
+        configured: The value of `AVEVERIFY`.
 
     Raises:
         ConfigurationError: As `make_rules`.
     """
-    configured = getattr(settings, SETTING, None) if apps.ready else None
-    if configured is None:
-        return
     if isinstance(configured, Mapping) and any(_has_path(configured.get(name)) for name in _DOTTED):
         check_names(configured, _label, [_USER_LOADER])
     else:
