@@ -147,6 +147,7 @@ ROOMS = {
         ("__main__", "cli", "cli.*"),
         (
             "words",
+            "spelling",
             "clock",
             "core",
             "values",
