@@ -518,28 +518,25 @@ def test_htp_043_a_wsgi_middleware_stands_before_a_wsgi_application(app: Any, sh
     assert (error.problem, error.field) == (Problem.NOT_AN_APPLICATION, "app")
 
 
+ASGI_EDGES: list[Any] = [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware]
+ASGI_APPS: list[Any] = [
+    app_asgi, Starlette(), FastAPI(), Litestar([]), QuartLike.__new__(QuartLike), ClassOfAsgi, Starlette().__call__,
+    functools.partial(app_asgi), pass_on, ASGIHandler.__new__(ASGIHandler), lambda *_arguments: None,
+]  # fmt: skip
+WSGI_APPS: list[Any] = [
+    app_wsgi, Flask("a"), Flask("a").wsgi_app, ClassOfWsgi, functools.partial(app_wsgi),
+    WSGIHandler.__new__(WSGIHandler), lambda *_arguments: [],
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("edge", "app"),
     [
-        *(
-            (edge, app)
-            for edge in (asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware)
-            for app in (
-                app_asgi, Starlette(), FastAPI(), Litestar([]), QuartLike.__new__(QuartLike), ClassOfAsgi,
-                Starlette().__call__, functools.partial(app_asgi), pass_on,
-                ASGIHandler.__new__(ASGIHandler), lambda *_arguments: None,
-            )
-        ),
-        *(
-            (wsgi_edge.AveAuthMiddleware, app)
-            for app in (
-                app_wsgi, Flask("a"), Flask("a").wsgi_app, ClassOfWsgi, functools.partial(app_wsgi),
-                WSGIHandler.__new__(WSGIHandler), lambda *_arguments: [], dict.get,
-            )
-        ),
+        *((edge, app) for edge in ASGI_EDGES for app in ASGI_APPS),
+        *((wsgi_edge.AveAuthMiddleware, app) for app in WSGI_APPS),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
-)  # fmt: skip
+)
 def test_every_application_of_the_protocol_will_do(edge: Any, app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
     edge(app, shared_verifier, required=True)
 

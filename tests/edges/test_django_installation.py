@@ -44,7 +44,7 @@ def factory(get_response: Any) -> AveAuthMiddleware:  # noqa: ANN401 - whatever 
     return AveAuthMiddleware(get_response)
 
 
-def secret(_request: HttpRequest, **_words: object) -> HttpResponse:
+def secret(_request: HttpRequest, /, **_words: object) -> HttpResponse:
     """A view that says what only users may know."""
     return HttpResponse("secret")
 

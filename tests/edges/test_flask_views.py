@@ -90,7 +90,7 @@ DECORATORS: dict[str, Callable[[AveAuth], Decorate]] = {
 every_decorator = pytest.mark.parametrize("decorator", list(DECORATORS))
 
 
-def on_app(app: Flask, view: Callable[..., Any]) -> object:
+def on_app(app: Flask, view: Any) -> Any:  # noqa: ANN401 - the view
     """Register as `@app.get` does."""
     return app.get("/", endpoint="view")(view)
 
@@ -209,7 +209,7 @@ def test_htp_043_a_view_that_is_registered_with_and_without_its_guard_is_refused
 ) -> None:
     """Nothing tells a wish from `@ave.required` between two routes; a public view is a function of its own."""
     view = new_view()
-    registered = {"bare": view, "guarded": ave.required(view)}
+    registered: dict[str, Any] = {"bare": view, "guarded": ave.required(view)}
     for name in registered if bare_first else reversed(registered):
         app.add_url_rule(f"/{name}", name, registered[name])
 
@@ -265,8 +265,8 @@ def test_htp_043_a_decorator_that_runs_while_a_wrapper_is_still_empty_is_no_erro
         return str(never)
 
     ave.required(wrapper)
-    if not app:
-        never = 1  # pragma: no cover - makes an empty cell
+    if "never" in app.config:
+        never = 1
 
     app.add_url_rule("/", "view", new_view("open"))
     assert app.test_client().get("/").text == "open"
@@ -326,7 +326,8 @@ def test_two_views_of_one_class_are_two(app: Flask, ave: AveAuth) -> None:
             return "page"
 
     app.add_url_rule("/open", view_func=Page.as_view("open"))
-    app.add_url_rule("/", view_func=ave.required(Page.as_view("guarded")))
+    guarded: Any = ave.required(Page.as_view("guarded"))
+    app.add_url_rule("/", view_func=guarded)
 
     client = app.test_client()
     assert [client.get(path).status_code for path in ("/open", "/")] == [200, 401]
