@@ -235,7 +235,8 @@ def test_a_guard_that_runs_before_requests_guards_them_all(app: Flask, ave: AveA
 
 def test_a_registered_view_may_be_replaced_by_a_guarded_one(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     on_app(app, new_view())
-    app.view_functions["view"] = ave.required(app.view_functions["view"])
+    guarded: Any = ave.required(app.view_functions["view"])
+    app.view_functions["view"] = guarded
 
     client = app.test_client()
     assert [client.get("/").status_code, client.get("/", headers=bearer(tokens["good"])).status_code] == [401, 200]
