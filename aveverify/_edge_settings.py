@@ -69,7 +69,7 @@ def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str
         further: Names that belong to the framework alone.
 
     Raises:
-        ConfigurationError: Names the setting, and the nearest one.
+        ConfigurationError: Names the setting, and the nearest one. An empty realm is one (RFC 9110 §11.5).
 
     Source: HTP-043, CFG-013.
     """
@@ -78,7 +78,7 @@ def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str
         if name not in known:
             # A misspelt REQUIRED or SCOPES would leave a door open without a word.
             raise unknown_option(name, sorted(known), label)
-        if isinstance(value, str) and not value.strip():
+        if name != "REALM" and isinstance(value, str) and not value.strip():
             # What an environment variable without a value becomes; it never counts as unset.
             raise ConfigurationError(Problem.EMPTY, label(name))
 

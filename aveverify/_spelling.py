@@ -18,6 +18,10 @@ R = TypeVar("R")
 _CLOSE: Final = 0.6
 
 
+class UnknownOptionError(ConfigurationError, TypeError):
+    """A keyword argument that no parameter has: for Python a `TypeError`, which it stays."""
+
+
 def nearest(name: str, names: Iterable[str], *, cutoff: float = _CLOSE) -> str | None:
     """Return the known name that is most like another one.
 
@@ -37,7 +41,11 @@ def nearest(name: str, names: Iterable[str], *, cutoff: float = _CLOSE) -> str |
 
 
 def unknown_option(
-    name: object, names: Iterable[str], label: Callable[[str], str] = str, detail: str | None = None
+    name: object,
+    names: Iterable[str],
+    label: Callable[[str], str] = str,
+    *,
+    kind: type[ConfigurationError] = ConfigurationError,
 ) -> ConfigurationError:
     """Make the error for a name that is unknown.
 
@@ -45,16 +53,15 @@ def unknown_option(
         name: What was written.
         names: The known names.
         label: How an option is called where it stands.
-        detail: What else helps, where no name is near.
+        kind: The class of the error.
 
     Returns:
         The error; it names the nearest name.
     """
     if not isinstance(name, str):
-        return ConfigurationError(Problem.UNKNOWN_OPTION, label(quote(str(name))), "the name must be text")
+        return kind(Problem.UNKNOWN_OPTION, label(quote(str(name))), "the name must be text")
     meant = nearest(name, names)
-    mend = f"did you mean {label(meant)}?" if meant is not None else detail
-    return ConfigurationError(Problem.UNKNOWN_OPTION, label(name), mend)
+    return kind(Problem.UNKNOWN_OPTION, label(name), f"did you mean {label(meant)}?" if meant is not None else None)
 
 
 def refuse_unknown(options: type | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -64,7 +71,7 @@ def refuse_unknown(options: type | None = None) -> Callable[[Callable[P, R]], Ca
         options: The typed dictionary of `**options`, if the function has any.
 
     Returns:
-        The decorator. The function raises `ConfigurationError` for an unknown name, also where another argument is
+        The decorator. The function raises `UnknownOptionError` for an unknown name, also where another argument is
         missing, as `required` is where `require` was written.
 
     Source: HTP-043.
@@ -80,7 +87,7 @@ def refuse_unknown(options: type | None = None) -> Callable[[Callable[P, R]], Ca
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:
                 if name not in known:
-                    raise unknown_option(name, written)
+                    raise unknown_option(name, written, kind=UnknownOptionError)
             return function(*args, **kwargs)
 
         return checked

@@ -73,10 +73,10 @@ class AveAuthMiddleware:
         close_expired: bool = True,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        check_app(app, "ASGI")
-        check_flag("close_expired", close_expired)
-        self._app = app
         self._gate = make_gate(verifier, required=required, **options)
+        check_flag("close_expired", close_expired)
+        check_app(app, "ASGI")
+        self._app = app
         self._recall = self._gate.recall
         self._close_expired = close_expired
 

@@ -66,13 +66,13 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        check_app(app, "ASGI")
-        check_function("load_user", load_user)
-        self._app = app
-        self._load_user = load_user
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
+        check_function("load_user", load_user)
+        check_app(app, "ASGI")
+        self._app = app
+        self._load_user = load_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -172,8 +172,8 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        check_function("load_user", load_user)
         self._gate = make_gate(verifier, required=required, **options)
+        check_function("load_user", load_user)
         self._load_user = load_user
 
     # Starlette's own views never look for more than the members that an Identity has, and a user of the application

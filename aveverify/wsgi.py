@@ -54,9 +54,9 @@ class AveAuthMiddleware:
     def __init__(
         self, app: WSGIApplication, verifier: Verifier, *, required: bool, **options: Unpack[EdgeOptions]
     ) -> None:
+        self._gate = make_gate(verifier, required=required, awaits=False, **options)
         check_app(app, "WSGI")
         self._app = app
-        self._gate = make_gate(verifier, required=required, awaits=False, **options)
         self._recall = self._gate.recall
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

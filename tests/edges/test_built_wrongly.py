@@ -5,6 +5,7 @@ Each row failed at the first request before, or let everyone in.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from starlette.applications import Starlette
 from aveverify import ConfigurationError, Identity, Provider, Verifier, asgi, fastapi, forward_auth, litestar, starlette
 from aveverify import wsgi as wsgi_edge
 from aveverify.django._settings import kept
+from aveverify.drf import HasScopes
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, WebSocketProtocol
@@ -212,7 +214,7 @@ def test_an_option_that_is_like_no_other_is_refused_without_a_guess(edge: str, s
 
 
 @pytest.mark.parametrize("edge", ["flask-config", "django"])
-@pytest.mark.parametrize("name", ["REALM", "SCOPES", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", "RESOURCE_METADATA"])
+@pytest.mark.parametrize("name", ["SCOPES", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", "RESOURCE_METADATA"])
 @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)
 def test_cfg_013_an_empty_setting_never_counts_as_unset(edge: str, name: str, value: str) -> None:
     settings: dict[str, object] = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app", name: value}
@@ -226,6 +228,27 @@ def test_cfg_013_an_empty_setting_never_counts_as_unset(edge: str, name: str, va
     error = refused(build)
 
     assert (error.problem, error.field) == (Problem.EMPTY, LABELS[edge].format(name))
+
+
+@pytest.mark.parametrize("edge", ["flask-config", "django"])
+def test_an_empty_realm_is_a_realm(edge: str, shared_verifier: Verifier) -> None:
+    """RFC 9110 §11.5: a quoted string, which may be empty."""
+    EDGES[edge](shared_verifier, realm="")
+
+
+def test_an_unknown_option_is_still_what_python_says_of_it(shared_verifier: Verifier) -> None:
+    edge: Any = asgi.AveAuthMiddleware
+    with pytest.raises(TypeError) as caught:
+        edge(app_asgi, shared_verifier, require=True)
+
+    error = copy.copy(caught.value)
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == str(caught.value)
+
+
+@pytest.mark.parametrize("make", [HasScopes, litestar.requires_scopes], ids=["drf", "litestar"])
+def test_htp_043_a_demand_for_scopes_names_one(make: Callable[[], object]) -> None:
+    assert refused(make).field == "scopes"
 
 
 def test_htp_043_a_setting_is_named_by_text() -> None:

@@ -25,14 +25,17 @@ from rest_framework.views import APIView
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
+from aveverify.django._enforcement import look_early
 from aveverify.django._settings import kept
 from aveverify.drf import AveAuthentication
 from aveverify.errors import Problem
+from aveverify.sources import AuthorizationHeader
 from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.ask_django import MIDDLEWARE
 from tests.edges.world import bearer
 
 OURS = MIDDLEWARE[0]
+GOOD: dict[str, Any] = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}
 
 
 class OwnMiddleware(AveAuthMiddleware):
@@ -342,6 +345,40 @@ def test_htp_043_the_setting_under_another_name_is_found(name: str, *, is_near: 
 def test_a_request_of_a_factory_is_no_request_to_the_project(shared_verifier: Verifier) -> None:
     with project(shared_verifier, secret):
         assert ave_required(secret)(RequestFactory().get("/")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("settings", "middleware", "problem"),
+    [
+        pytest.param(None, [], None, id="no setting"),
+        pytest.param({}, [], Problem.MISSING, id="no verifier"),
+        pytest.param({"REALLM": "a", "CHECK": "shop.check"}, [], Problem.UNKNOWN_OPTION, id="a name beside a path"),
+        pytest.param(
+            {"REALLM": "a", "TOKEN_SOURCES": ["shop.a"]}, [], Problem.UNKNOWN_OPTION, id="and a list of paths"
+        ),
+        pytest.param({"CHECK": "shop.check"}, [], None, id="a path that cannot be followed yet"),
+        pytest.param({"ISSUER": "a"}, [], Problem.MISSING, id="half a verifier"),
+        pytest.param(GOOD, [], None, id="good"),
+        pytest.param(GOOD | {"TOKEN_SOURCES": [AuthorizationHeader()]}, [], None, id="good, with sources"),
+        pytest.param(GOOD | {"REQUIRED": True}, [], Problem.NOT_ENFORCED, id="required"),
+        pytest.param(GOOD | {"REQUIRED": True}, MIDDLEWARE, None, id="required, with the middleware"),
+        pytest.param(GOOD | {"REQUIRED": True}, ["shop.Own"], None, id="required, with what is being imported"),
+        pytest.param(
+            GOOD | {"REQUIRED": True},
+            ["django.middleware.common.CommonMiddleware"],
+            Problem.NOT_ENFORCED,
+            id="required, with another one",
+        ),
+    ],
+)
+def test_htp_043_a_late_import_looks_at_the_settings(
+    settings: object, middleware: list[str], problem: Problem | None
+) -> None:
+    with override_settings(AVEVERIFY=settings, MIDDLEWARE=middleware):
+        if problem is None:
+            look_early()
+        else:
+            assert refused(look_early).problem is problem
 
 
 # --- whole projects, as they start ----------------------------------------------------------------------------------
