@@ -23,6 +23,9 @@ _ARGUMENTS: Final = {"WSGI": ("environ", "start_response"), "ASGI": ("scope", "r
 # What the instances of a class have that is an application by itself: PEP 3333, and `async def __call__` by a class.
 _INSTANCE: Final = {"WSGI": "__iter__", "ASGI": "__await__"}
 
+# An object that answers to every name would go on for ever.
+_MOST_LAYERS: Final = 100
+
 
 def check_verifier(verifier: object, name: str = "verifier") -> Verifier:
     """Refuse what is no verifier: the class itself, a provider, a name.
@@ -180,7 +183,7 @@ def layers(view: object) -> Iterator[View]:
     """
     seen: set[int] = set()
     waiting = [view]
-    while waiting:
+    while waiting and len(seen) < _MOST_LAYERS:
         layer = waiting.pop(0)
         if isinstance(layer, types.MethodType):
             # A method is another object each time; its function is always the same.

@@ -323,7 +323,8 @@ def _check_issuer(issuer: str, application_id: str | None, *, insecure_http: boo
 
 
 def _check_fetched(name: str, url: object, problem: Problem, *, insecure_http: bool) -> None:
-    address = parse_address(url) if type(url) is str else None
+    # DV-24: a quote at the end is a copy's, too.
+    address = parse_address(url) if type(url) is str and not is_padded(url) else None
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(problem, name)
     # DV-10

@@ -448,6 +448,8 @@ def test_keys_have_an_address(jwks: str) -> None:
         ("keys.example/k", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("/keys", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("https://k.example/a b", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
+        ('https://k.example/a"', Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
+        ("https://k.example/a\u2028", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("ftp://k.example", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("file:///etc/keys", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ('{"keys":[]}', Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),

@@ -196,6 +196,11 @@ def test_a_view_that_guards_itself_needs_no_middleware(
         assert Client(headers=dict(bearer(tokens["good"]))).get("/0").status_code == 200
 
 
+def test_a_project_without_routes_has_nothing_to_enforce(shared_verifier: Verifier) -> None:
+    with project(shared_verifier), override_settings(ROOT_URLCONF=None):
+        assert ids() == []
+
+
 def test_without_required_views_may_be_open(shared_verifier: Verifier) -> None:
     with project(shared_verifier, secret, REQUIRED=False):
         assert ids() == []

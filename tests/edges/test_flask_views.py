@@ -12,6 +12,7 @@ from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
 from aveverify import ConfigurationError, Provider, Verifier
+from aveverify._edge_checks import layers
 from aveverify._flask_views import watch
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
@@ -301,6 +302,21 @@ def test_htp_043_views_that_are_no_functions_are_seen(app: Flask, ave: AveAuth, 
     ave.required(functools.partial(view))
 
     assert refused(app).field == "the view 'view'"
+
+
+class Endless:
+    """A view that has every attribute, each of them another one."""
+
+    def __call__(self) -> str:
+        """Answer."""
+        return "secret"
+
+    def __getattr__(self, name: str) -> Endless:
+        return Endless()
+
+
+def test_a_view_that_has_every_attribute_comes_to_an_end() -> None:
+    assert 1 <= len(list(layers(Endless()))) <= 100
 
 
 def test_a_view_without_weak_references_is_guarded_like_any_other(app: Flask, ave: AveAuth) -> None:
