@@ -5,7 +5,7 @@ Python's own `TypeError` for a misspelt option names no other one, and hides it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 # From here on difflib takes two names for one: `scope` for `scopes`, not `realm` for `required`.
 _CLOSE: Final = 0.6
+# Two long names that differ in a letter or two: `AVEVERIFY_SCOPES` and `AVEVERIFY_SCOPE`.
+_ALMOST_EQUAL: Final = 0.9
 
 
 class UnknownOptionError(ConfigurationError, TypeError):
@@ -62,6 +64,23 @@ def unknown_option(
         return kind(Problem.UNKNOWN_OPTION, label(quote(str(name))), "the name must be text")
     meant = nearest(name, names)
     return kind(Problem.UNKNOWN_OPTION, label(name), f"did you mean {label(meant)}?" if meant is not None else None)
+
+
+def refuse_misspelt(names: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a name that is nearly a known one, among names of which most belong to others.
+
+    Args:
+        names: The names of an environment, or of an application's config.
+        known: The names that mean something here.
+
+    Raises:
+        ConfigurationError: It names the known one. It would be ignored otherwise, and what it demands with it.
+
+    Source: HTP-043.
+    """
+    for name in names:
+        if name not in known and nearest(name, known, cutoff=_ALMOST_EQUAL) is not None:
+            raise unknown_option(name, known)
 
 
 def refuse_unknown(options: type | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:

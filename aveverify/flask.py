@@ -21,11 +21,11 @@ from aveverify._edge import EdgeOptions, Gate, check_scope_list
 from aveverify._edge_checks import check_flag, check_function, check_verifier, check_view
 from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
-from aveverify._edge_settings import make_gate_from
+from aveverify._edge_settings import NAMES, make_gate_from
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import full_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
-from aveverify._spelling import refuse_unknown
+from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.identity import Identity
 
@@ -99,6 +99,8 @@ class AveAuth:
             raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", "a Flask application")
         if EXTENSION in app.extensions:
             raise ConfigurationError(Problem.INSTALLED_TWICE, "app", "it has an AveAuth already")
+        # Also a misspelt prefix, which leaves a setting of the config without effect.
+        refuse_misspelt(app.config, [PREFIX + name for name in sorted(NAMES)])
         settings = {name.removeprefix(PREFIX): app.config[name] for name in app.config if name.startswith(PREFIX)}
         gate = make_gate_from(settings, PREFIX.__add__, verifier=self._verifier, options=self._options, awaits=False)
         watch.refuse_bare(app, self)

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
-from aveverify._spelling import nearest, unknown_option
+from aveverify._spelling import refuse_misspelt
 from aveverify.cli._settings import read_settings
 from aveverify.cli._terminal import ExitCode, UsageError
 from aveverify.cli._trust import add_trust_options
@@ -32,8 +32,6 @@ issuer's keys cannot be had
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _PREFIX: Final = "AVEVERIFY_"
-# How alike a variable must be to one of ours to be taken for a misspelling of it.
-_CLOSE: Final = 0.8
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,7 +99,7 @@ def _read_environment(arguments: argparse.Namespace) -> None:
 
     Source: CFG-013, HTP-043.
     """
-    _refuse_misspelt_variables()
+    refuse_misspelt(os.environ, [f"{_PREFIX}{name.upper()}" for name in (*_SETTINGS, *_TRUST)])
     for name in _SETTINGS:
         variable = f"{_PREFIX}{name.upper()}"
         value = os.environ.get(variable)
@@ -118,15 +116,6 @@ def _read_environment(arguments: argparse.Namespace) -> None:
             setattr(arguments, name, value.lower() in _TRUE)
         else:
             setattr(arguments, name, value.split() if name == "scope" else value)
-
-
-def _refuse_misspelt_variables() -> None:
-    known = [*_SETTINGS, *_TRUST]
-    for variable in os.environ:
-        name = variable.removeprefix(_PREFIX).lower()
-        # Other programs have variables of this prefix, and Kubernetes has for a service of this name.
-        if variable.startswith(_PREFIX) and name not in known and nearest(name, known, cutoff=_CLOSE) is not None:
-            raise unknown_option(name, known, lambda one: f"{_PREFIX}{one.upper()}")
 
 
 _SWITCHES: Final = frozenset({"optional", "identity", "warm_up", "fail_closed", "access_log"})

@@ -401,6 +401,16 @@ def test_htp_043_views_that_come_after_protect_are_protected_and_those_of_nested
     assert [client.get(path).status_code for path in ("/", "/inner/")] == [401, 401]
 
 
+@pytest.mark.parametrize(
+    "name", ["AVEVERFIY_REQUIRED", "AVE_VERIFY_REQUIRED", "AVEVERIFY_REQUIERD", "AVEVERIFYREQUIRED"]
+)
+def test_htp_043_a_config_of_a_misspelt_prefix_is_refused(name: str, shared_verifier: Verifier) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AveAuth(new_app(**{name: True}), shared_verifier)
+
+    assert (caught.value.field, caught.value.detail) == (name, "did you mean AVEVERIFY_REQUIRED?")
+
+
 # --- an extension in no application ---------------------------------------------------------------------------------
 
 
