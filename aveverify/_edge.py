@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._edge_checks import check_flag, check_function, check_sources, check_verifier
 from aveverify._edge_identity import Deferred
 from aveverify._edge_log import LimitedLog
 from aveverify._edge_paths import ExemptPaths
@@ -231,6 +232,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
     exempt: Sequence[str] = (),
     token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
     check: Check | None = None,
+    awaits: bool = True,
 ) -> Gate:
     """Check the arguments of an edge.
 
@@ -244,16 +246,18 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         exempt: See there.
         token_sources: See there.
         check: See there.
+        awaits: Whether the edge can await a coroutine function.
 
     Returns:
         The rules.
 
     Raises:
         ConfigurationError: An argument is not what it must be, or could break out of a challenge's quotes.
+
+    Source: design §6, HTP-043.
     """
-    # type(), and no truth value: None or "no" must not decide who comes in.
-    if type(required) is not bool:
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "required", "True or False")
+    check_verifier(verifier)
+    check_flag("required", required)
     if on_invalid not in ("reject", "defer"):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "on_invalid", "'reject' or 'defer'")
     check_scope_list(scopes)
@@ -261,10 +265,8 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
     if resource_metadata is not None and not _is_like(_SCOPE_TOKEN, resource_metadata):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
-    if not isinstance(token_sources, (list, tuple)) or not token_sources:
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "token_sources", "a list of sources of aveverify.sources")
-    if check is not None and not callable(check):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", "a function of an identity")
+    check_sources(token_sources)
+    check_function("check", check, awaits=awaits)
     is_plain = check is None and not scopes and not exempt and tuple(token_sources) == DEFAULT_SOURCES
     return Gate(
         verifier=verifier,
@@ -279,12 +281,18 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
     )
 
 
-def check_scope_list(scopes: object) -> None:
+def check_scope_list(scopes: object, *, may_be_empty: bool = True) -> None:
     """Refuse what is not a list of scopes.
 
+    Args:
+        scopes: What was given.
+        may_be_empty: Whether a list without a scope means something there.
+
     Raises:
-        ConfigurationError: It is text, or holds something that is no scope token of RFC 6749 §3.3.
+        ConfigurationError: It is text, or holds something that is no scope token of RFC 6749 §3.3, or nothing.
     """
+    if not may_be_empty and not scopes:
+        raise ConfigurationError(Problem.EMPTY, "scopes")
     # Text is a sequence of texts: "read" would demand r, e, a and d.
     if not isinstance(scopes, (list, tuple)) or not all(_is_like(_SCOPE_TOKEN, scope) for scope in scopes):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "scopes", "a list of scope tokens of RFC 6749 §3.3")

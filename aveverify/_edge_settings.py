@@ -5,11 +5,13 @@ Knows no framework: whoever calls has taken the settings out of their place and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from aveverify._edge import EdgeOptions, Gate, make_gate
+from aveverify._edge_checks import check_verifier
+from aveverify._spelling import unknown_option
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.provider import Provider
 from aveverify.verifier import Verifier
@@ -26,6 +28,7 @@ def make_gate_from(
     *,
     verifier: Verifier | None = None,
     options: Mapping[str, Any] | None = None,
+    awaits: bool = True,
 ) -> Gate:
     """Make the rules of an edge from settings.
 
@@ -35,23 +38,49 @@ def make_gate_from(
         label: How a setting is called where it stands.
         verifier: What counts where the settings name none.
         options: Arguments of `make_gate` that count where the settings say nothing; `required` is False by default.
+        awaits: Whether the edge can await a coroutine function.
 
     Returns:
         The rules.
 
     Raises:
-        ConfigurationError: Names the setting that is missing, unknown or wrong.
+        ConfigurationError: Names the setting that is missing, unknown, empty or wrong.
     """
-    for name in settings:
-        if name not in NAMES:
-            # A misspelt REQUIRED or SCOPES would leave a door open without a word.
-            raise ConfigurationError(Problem.OUT_OF_RANGE, label(name), "there is no such setting")
+    check_names(settings, label)
     chosen = _choose_verifier(settings, label) or verifier
     if chosen is None:
         raise ConfigurationError(Problem.MISSING, label("ISSUER"), "or VERIFIER, PROVIDERS or AUTH_CONFIG")
     given = {name.lower(): settings[name] for name in _OPTIONS if name in settings}
-    with _named(lambda field: label(field.upper())):
-        return make_gate(chosen, **({"required": False} | dict(options or {}) | given))
+
+    def name(field: str) -> str:
+        option, bracket, place = field.partition("[")
+        return f"{label(option.upper())}{bracket}{place}" if option.upper() in settings else field
+
+    with _named(name):
+        return make_gate(chosen, awaits=awaits, **({"required": False} | dict(options or {}) | given))
+
+
+def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str] = ()) -> None:
+    """Refuse a setting that is unknown or empty.
+
+    Args:
+        settings: The settings.
+        label: How a setting is called where it stands.
+        further: Names that belong to the framework alone.
+
+    Raises:
+        ConfigurationError: Names the setting, and the nearest one. An empty realm is one (RFC 9110 §11.5).
+
+    Source: HTP-043, CFG-013.
+    """
+    known = NAMES.union(further)
+    for name, value in settings.items():
+        if name not in known:
+            # A misspelt REQUIRED or SCOPES would leave a door open without a word.
+            raise unknown_option(name, sorted(known), label)
+        if name != "REALM" and isinstance(value, str) and not value.strip():
+            # What an environment variable without a value becomes; it never counts as unset.
+            raise ConfigurationError(Problem.EMPTY, label(name))
 
 
 def _choose_verifier(settings: Mapping[str, Any], label: Label) -> Verifier | None:
@@ -69,10 +98,7 @@ def _choose_verifier(settings: Mapping[str, Any], label: Label) -> Verifier | No
 
 
 def _take_verifier(settings: Mapping[str, Any], label: Label) -> Verifier:
-    verifier = settings["VERIFIER"]
-    if not isinstance(verifier, Verifier):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, label("VERIFIER"), "a Verifier")
-    return verifier
+    return check_verifier(settings["VERIFIER"], label("VERIFIER"))
 
 
 def _of_providers(settings: Mapping[str, Any], label: Label) -> Verifier:
@@ -93,9 +119,6 @@ def _of_issuer(settings: Mapping[str, Any], label: Label) -> Verifier:
     application_id = settings.get("APPLICATION_ID")
     if application_id is None:
         raise ConfigurationError(Problem.MISSING, label("APPLICATION_ID"))
-    if application_id == "":
-        # CFG-17: legal in Convex, where it refuses every token; here it is a variable that nobody has set.
-        raise ConfigurationError(Problem.EMPTY, label("APPLICATION_ID"))
     with _named(lambda field: label(field.upper())):
         return Verifier(Provider(issuer=settings["ISSUER"], application_id=application_id))
 

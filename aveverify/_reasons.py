@@ -191,6 +191,8 @@ class Problem(StrEnum):
     FOREIGN_MEMBER = "FOREIGN_MEMBER"
     SHARED_ISSUER = "SHARED_ISSUER"
     QUOTED = "QUOTED"
+    PADDED = "PADDED"
+    WELL_KNOWN = "WELL_KNOWN"
     NOT_A_URL = "NOT_A_URL"
     NO_DOT = "NO_DOT"
     PLAIN_HTTP = "PLAIN_HTTP"
@@ -203,6 +205,14 @@ class Problem(StrEnum):
     AUDIENCE = "AUDIENCE"
     UNREADABLE_FILE = "UNREADABLE_FILE"
     NOT_A_PROVIDER = "NOT_A_PROVIDER"
+    NO_PROVIDERS = "NO_PROVIDERS"
+    NOT_A_VERIFIER = "NOT_A_VERIFIER"
+    NOT_AN_APPLICATION = "NOT_AN_APPLICATION"
+    NOT_A_VIEW = "NOT_A_VIEW"
+    UNKNOWN_OPTION = "UNKNOWN_OPTION"
+    UNGUARDED_VIEW = "UNGUARDED_VIEW"
+    NOT_ENFORCED = "NOT_ENFORCED"
+    INSTALLED_TWICE = "INSTALLED_TWICE"
     ENVIRONMENT = "ENVIRONMENT"
     NO_MIDDLEWARE = "NO_MIDDLEWARE"
     CLOSED = "CLOSED"
@@ -224,7 +234,11 @@ MENDS: Final[dict[Problem, Mend]] = {
     Problem.SHARED_ISSUER: Mend(
         "CFG-07", _INSECURE, "is shared by all applications of that service; set the application id"
     ),
-    Problem.QUOTED: Mend("CFG-08", _URL, "begins with a quote; remove the quotes"),
+    Problem.QUOTED: Mend("CFG-08", _URL, "begins or ends with a quote; remove the quotes"),
+    Problem.PADDED: Mend("DV-24", _SCHEMA, "begins or ends with a blank, a line break or a quote; remove it"),
+    Problem.WELL_KNOWN: Mend(
+        "DV-24", _URL, "is the address of a discovery document; write what stands in front of /.well-known/"
+    ),
     Problem.NOT_A_URL: Mend("CFG-10", _URL, "must be an https URL with a host and a valid port, without blanks"),
     Problem.NO_DOT: Mend("CFG-11", _URL, "has neither scheme nor dot; write the whole URL, beginning with https://"),
     Problem.PLAIN_HTTP: Mend(
@@ -235,12 +249,22 @@ MENDS: Final[dict[Problem, Mend]] = {
     Problem.KEY_SET_DATA: Mend("DV-18", _SCHEMA, "is a data: URL that does not decode to a key set with a usable key"),
     Problem.FETCH_ADDRESS: Mend("DV-10", None, "must be an absolute https URL without blanks (http only on loopback)"),
     Problem.OUT_OF_RANGE: Mend("CFG-009", None, "is out of range"),
-    Problem.EMPTY: Mend("CFG-002", None, "is empty; set it"),
+    Problem.EMPTY: Mend("CFG-002", None, "is empty or blank; set it, or leave it out"),
     Problem.AUDIENCE: Mend(
         "SEC-03", None, "is missing: give the application id, or say any_audience=True to accept tokens of every client"
     ),
     Problem.UNREADABLE_FILE: Mend("CFG-01", None, "names a file that cannot be read"),
     Problem.NOT_A_PROVIDER: Mend("CFG-01", None, "is not a Provider; for an auth.config use Verifier.from_auth_config"),
+    Problem.NO_PROVIDERS: Mend("HTP-043", None, "is empty, so every token would be refused; name a Provider"),
+    Problem.NOT_A_VERIFIER: Mend("HTP-043", None, "must be a Verifier, for example Verifier(Provider.ave('app_123'))"),
+    Problem.NOT_AN_APPLICATION: Mend("HTP-043", None, "is not an application that can stand here"),
+    Problem.NOT_A_VIEW: Mend("HTP-043", None, "is not a view function, so it cannot be decorated"),
+    Problem.UNKNOWN_OPTION: Mend("HTP-043", None, "is unknown"),
+    Problem.UNGUARDED_VIEW: Mend(
+        "HTP-043", None, "is registered without its aveverify decorator; write the decorator below the route"
+    ),
+    Problem.NOT_ENFORCED: Mend("HTP-043", None, "is not enforced, so requests without a token would be served"),
+    Problem.INSTALLED_TWICE: Mend("HTP-043", None, "is installed twice; remove one"),
     Problem.ENVIRONMENT: Mend(
         "CFG-16",
         None,

@@ -24,8 +24,10 @@ from aveverify._edge_asgi import (
     recognise,
     send_answer,
 )
+from aveverify._edge_checks import check_app, check_flag
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection, get_live_connection
+from aveverify._spelling import refuse_unknown
 from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class AveAuthMiddleware:
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -70,8 +73,10 @@ class AveAuthMiddleware:
         close_expired: bool = True,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        self._app = app
         self._gate = make_gate(verifier, required=required, **options)
+        check_flag("close_expired", close_expired)
+        check_app(app, "ASGI")
+        self._app = app
         self._recall = self._gate.recall
         self._close_expired = close_expired
 

@@ -155,9 +155,9 @@ def HasScopes(*scopes: str) -> type[BasePermission]:  # noqa: N802 - a class to 
         A permission class.
 
     Raises:
-        ConfigurationError: One is no scope token of RFC 6749 §3.3.
+        ConfigurationError: There is none, or one is no scope token of RFC 6749 §3.3.
     """
-    check_scope_list(scopes)
+    check_scope_list(scopes, may_be_empty=False)
     return type("HasScopes", (_ScopePermission,), {"scopes": scopes, "__doc__": f"Demands {' '.join(scopes)}."})
 
 

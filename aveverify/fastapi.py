@@ -17,11 +17,14 @@ from starlette.responses import Response
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_deny, read_scope_token, recognise
+from aveverify._edge_checks import check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
+from aveverify._spelling import refuse_unknown
+from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
@@ -100,6 +103,7 @@ class AveAuth(BearerScheme):
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown()
     def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         verifier: Verifier,
@@ -152,6 +156,9 @@ class AveAuth(BearerScheme):
 
         Returns:
             The dependency.
+
+        Raises:
+            ConfigurationError: It is no function of an identity.
         """
         return UserDependency(self, self, load_user)
 
@@ -276,6 +283,9 @@ class UserDependency(Generic[UserT]):
     """The application's own user, as a dependency. Made by `AveAuth.user`."""
 
     def __init__(self, auth: AveAuth, source: AveAuth | OptionalAveAuth, load_user: LoadUser[Any]) -> None:
+        if load_user is None:
+            raise ConfigurationError(Problem.MISSING, "load_user")
+        check_function("load_user", load_user)
         self._auth = auth
         self._load_user = load_user
         self.__signature__ = sign(identity=Security(source))

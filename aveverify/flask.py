@@ -11,36 +11,35 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Request, Response, current_app, has_request_context, request
+from flask import Flask, Request, Response, current_app, has_request_context, request
+from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
 from aveverify._edge import EdgeOptions, Gate, check_scope_list
+from aveverify._edge_checks import check_flag, check_function, check_verifier, check_view
 from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
-from aveverify._edge_settings import make_gate_from
+from aveverify._edge_settings import NAMES, make_gate_from
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import full_path
+from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
+from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
-    from flask import Flask
-    from flask.sansio.scaffold import Scaffold
-
     from aveverify.verifier import Verifier
 
 __all__ = ["AveAuth", "FlaskOptions", "current_identity", "current_user"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-S = TypeVar("S", bound="Scaffold")
+S = TypeVar("S", bound=Scaffold)
 LoadUser = Callable[[Identity], object | Awaitable[object]]
 L = TypeVar("L", bound=LoadUser)
 
-_EXTENSION: Final = "aveverify"
-_PREFIX: Final = "AVEVERIFY_"
 # Where a request object holds its visit, what an edge was serving when that began, and its user: not in `g`, which a
 # test may keep for several requests.
 _VISIT: Final = "_aveverify_visit"
@@ -67,15 +66,21 @@ class AveAuth:
         options: Everything else that an edge can be told: `FlaskOptions`.
 
     Raises:
-        ConfigurationError: Names what is missing or wrong.
+        ConfigurationError: Names what is missing, unknown or wrong.
     """
 
+    @refuse_unknown(FlaskOptions)
     def __init__(
         self, app: Flask | None = None, verifier: Verifier | None = None, **options: Unpack[FlaskOptions]
     ) -> None:
+        if verifier is not None:
+            check_verifier(verifier)
         self._verifier = verifier
         self._options = options
         self._load_user: LoadUser | None = None
+        self.decorated = Decorated()
+        self.requires_all = options.get("required") is True
+        watch.begin(self)
         if app is not None:
             self.init_app(app)
 
@@ -86,13 +91,21 @@ class AveAuth:
             app: The application; its config may hold `AVEVERIFY_ISSUER` and the like.
 
         Raises:
-            ConfigurationError: Names the config that is missing, unknown or wrong.
+            ConfigurationError: Names the config that is missing, unknown or wrong, or a view whose decorator stands
+                above its route.
         """
-        if _EXTENSION in app.extensions:
-            raise ConfigurationError(Problem.OUT_OF_RANGE, "app", "it has an AveAuth already")
-        settings = {name.removeprefix(_PREFIX): app.config[name] for name in app.config if name.startswith(_PREFIX)}
-        gate = make_gate_from(settings, _PREFIX.__add__, verifier=self._verifier, options=self._options)
-        installed = app.extensions[_EXTENSION] = _Installed(self, gate)
+        # Quart's applications look alike, and await what runs before a request.
+        if not isinstance(app, Flask):
+            raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", "a Flask application")
+        if EXTENSION in app.extensions:
+            raise ConfigurationError(Problem.INSTALLED_TWICE, "app", "it has an AveAuth already")
+        # Also a misspelt prefix, which leaves a setting of the config without effect.
+        refuse_misspelt(app.config, [PREFIX + name for name in sorted(NAMES)])
+        settings = {name.removeprefix(PREFIX): app.config[name] for name in app.config if name.startswith(PREFIX)}
+        gate = make_gate_from(settings, PREFIX.__add__, verifier=self._verifier, options=self._options, awaits=False)
+        watch.refuse_bare(app, self)
+        installed = app.extensions[EXTENSION] = _Installed(self, gate)
+        watch.end(self)
         app.before_request(installed.begin)
         # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
         if AveVerifyError not in app.error_handler_spec[None][None]:
@@ -104,6 +117,7 @@ class AveAuth:
     @overload
     def required(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
+    @refuse_unknown()
     def required(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
         """Let only requests with a good token reach a view: `@ave.required`, or with scopes.
 
@@ -117,7 +131,7 @@ class AveAuth:
             The view behind the check; without a view, the decorator.
 
         Raises:
-            ConfigurationError: The scopes are not a list of scope tokens.
+            ConfigurationError: The scopes are not a list of scope tokens, or the view is a class or no function.
         """
         return self._decorate(view, scopes, required=True)
 
@@ -127,10 +141,12 @@ class AveAuth:
     @overload
     def optional(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
+    @refuse_unknown()
     def optional(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
         """Let requests without a token reach a view, too; a bad one is refused (HTP-036). See `required`."""
         return self._decorate(view, scopes, required=False)
 
+    @refuse_unknown()
     def protect(self, blueprint: S, /, *, scopes: Sequence[str] = (), required: bool = True) -> S:
         """Do for all views of a blueprint what `required` or `optional` does for one.
 
@@ -141,8 +157,17 @@ class AveAuth:
 
         Returns:
             The blueprint.
+
+        Raises:
+            ConfigurationError: It is no blueprint, or registered already, or an argument is not what it must be.
         """
+        if not isinstance(blueprint, Scaffold):
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "blueprint", "a blueprint or an application")
+        if getattr(blueprint, "_got_registered_once", False):
+            # What Flask itself says of it is an AssertionError about setup methods.
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "blueprint", "protect it before it is registered")
         check_scope_list(scopes)
+        check_flag("required", required)
         cast("Any", blueprint).before_request(lambda: _admit(scopes, required=required, asks=not _answers_by_itself()))
         return blueprint
 
@@ -151,7 +176,13 @@ class AveAuth:
 
         It runs once for each request, when somebody asks. A coroutine function runs before the decorated views that
         are coroutine functions, because nothing in these could wait for it.
+
+        Raises:
+            ConfigurationError: It is no function of an identity.
         """
+        if loader is None:
+            raise ConfigurationError(Problem.MISSING, "load_user")
+        check_function("load_user", loader)
         self._load_user = loader
         return loader
 
@@ -159,6 +190,7 @@ class AveAuth:
         check_scope_list(scopes)
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            check_view(view, "write decorators = [ave.required] in the class")
             is_async = iscoroutinefunction(view)
 
             @wraps(view)
@@ -168,6 +200,8 @@ class AveAuth:
                     _user()
                 return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
 
+            self.decorated.add(view, checked)
+            watch.note_use(self)
             return checked
 
         return decorate if view is None else decorate(view)
@@ -184,12 +218,24 @@ class _Installed:
     def __init__(self, extension: AveAuth, gate: Gate) -> None:
         self.extension = extension
         self.gate = gate
+        self._looked_at = -1
 
     def begin(self) -> None:
-        """Begin a request."""
+        """Begin a request.
+
+        Raises:
+            ConfigurationError: A view of the application is registered without its decorator; no request is served.
+        """
+        if self._looked_at != watch.decorations:
+            self._look()
         visit = self.visit(_request())
         if self.gate.required and not isinstance(visit.settle(), Identity):
             _raise(visit.judge((), required=not visit.is_exempt))
+
+    def _look(self) -> None:
+        decorations = watch.decorations
+        watch.refuse_bare(cast("Any", current_app)._get_current_object(), self.extension)  # noqa: SLF001 - Werkzeug's documented name for it
+        self._looked_at = decorations
 
     def visit(self, request: Request) -> Visit:
         """Return the visit of a request; the first to ask makes it."""
@@ -205,7 +251,7 @@ class _Installed:
 
 
 def _installed() -> _Installed:
-    found = current_app.extensions.get(_EXTENSION)
+    found = current_app.extensions.get(EXTENSION)
     if not isinstance(found, _Installed):
         raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
     return found
@@ -268,7 +314,7 @@ def _user() -> object:
 
 def _find_carrier(entered: Any) -> Any:  # noqa: ANN401 - a scope or an environ
     """Return the environ of Flask's request, where our extension serves it and no edge serves another within it."""
-    installed = current_app.extensions.get(_EXTENSION) if has_request_context() else None
+    installed = current_app.extensions.get(EXTENSION) if has_request_context() else None
     if not isinstance(installed, _Installed):
         return entered
     found = _request()

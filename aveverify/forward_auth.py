@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aveverify._core.bearer import Answer
 from aveverify._edge import REFUSALS, make_gate
 from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send
+from aveverify._edge_checks import check_callable, check_verifier
+from aveverify._spelling import refuse_unknown
 from aveverify.errors import AveVerifyError
 from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, read_token
@@ -56,6 +58,7 @@ class Page(NamedTuple):
     body: bytes
 
 
+@refuse_unknown()
 def make_app(  # noqa: PLR0913 - options, all by keyword
     verifier: Verifier,
     *,
@@ -92,6 +95,8 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
     gate = make_gate(
         verifier, required=required, scopes=scopes, realm=realm, resource_metadata=resource_metadata, check=check
     )
+    check_callable("write_identity", write_identity, arguments=1)
+    check_callable("on_outcome", on_outcome, arguments=2)
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         _check_http(scope)
@@ -155,7 +160,12 @@ def make_admin_app(verifier: Verifier, render_metrics: Callable[[], tuple[str, b
 
     Returns:
         The application.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
     """
+    check_verifier(verifier)
+    check_callable("render_metrics", render_metrics, arguments=0)
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         _check_http(scope)

@@ -22,12 +22,23 @@ from litestar.types import Scope  # noqa: TC002
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
-from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, Gate, check_scope_list, check_scopes, granted_scopes
+from aveverify._edge import (
+    GATE_KEY,
+    REFUSALS,
+    EdgeOptions,
+    Gate,
+    check_scope_list,
+    check_scopes,
+    granted_scopes,
+    make_gate,
+)
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
+from aveverify._edge_checks import check_app, check_flag, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
+from aveverify._spelling import refuse_unknown
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
 
@@ -85,6 +96,7 @@ class AveAuthMiddleware:
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -95,6 +107,8 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        check_app(app, "ASGI")
+        check_function("load_user", load_user)
         self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
         self._load_user = load_user
         self._edge = asgi.AveAuthMiddleware(
@@ -107,6 +121,7 @@ class AveAuthMiddleware:
         )
 
     @classmethod
+    @refuse_unknown(EdgeOptions)
     def define(
         cls,
         verifier: Verifier,
@@ -130,7 +145,14 @@ class AveAuthMiddleware:
 
         Returns:
             What belongs in the `middleware` of an application, router, controller or handler.
+
+        Raises:
+            ConfigurationError: An argument is not what it must be.
         """
+        # Litestar calls what is returned when it builds its routes; a mistake is told where it was written.
+        make_gate(verifier, required=required, **options)
+        check_flag("close_expired", close_expired)
+        check_function("load_user", load_user)
 
         def make(app: ASGIApp) -> AveAuthMiddleware:
             return cls(app, verifier, required=required, close_expired=close_expired, load_user=load_user, **options)
@@ -190,8 +212,12 @@ class AveAuthPlugin(InitPluginProtocol):
         close_expired: As for `AveAuthMiddleware`.
         load_user: As for `AveAuthMiddleware`.
         options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         verifier: Verifier,
@@ -282,7 +308,7 @@ def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any
     Raises:
         ConfigurationError: There is no scope, or it is none of RFC 6749 §3.3.
     """
-    check_scope_list(scopes)
+    check_scope_list(scopes, may_be_empty=False)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         identity = get_user_identity(connection)

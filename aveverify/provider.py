@@ -24,6 +24,9 @@ from aveverify.errors import ConfigurationError, Problem, ProviderKind, quote
 MAX_LEEWAY_SECONDS: Final = 300
 # CFG-07, DV-19: all applications of this service share one issuer.
 _SHARED_HOST: Final = "api.workos.com"
+# RFC 8615 §3
+_WELL_KNOWN: Final = "/.well-known/"
+_QUOTES: Final = frozenset("\"'`\u2018\u2019\u201c\u201d")
 
 CustomJwtAlgorithm = Literal["RS256", "ES256"]
 
@@ -103,7 +106,7 @@ class Provider:
 
         Source: CFG-02, CFG-08 to CFG-12; DV-10; DV-17.
         """
-        _require_text("application_id", application_id)
+        _check_audience("application_id", application_id)
         _require_flag("insecure_http", insecure_http)
         issuer = _check_issuer(issuer, application_id, insecure_http=insecure_http)
         for name, url in (("discovery_url", discovery_url), ("jwks_uri", jwks_uri)):
@@ -149,7 +152,7 @@ class Provider:
         _require_flag("any_audience", any_audience)
         _require_flag("insecure_http", insecure_http)
         if application_id is not None:
-            _require_text("application_id", application_id)
+            _check_audience("application_id", application_id)
         _require_text("jwks", jwks)
         if not is_custom_jwt_algorithm(algorithm):
             # CFG-13
@@ -196,7 +199,7 @@ class Provider:
 
         Source: AVE-01 to AVE-03.
         """
-        _require_text("client_id", client_id)
+        _check_audience("client_id", client_id)
         if not client_id:
             raise ConfigurationError(Problem.EMPTY, "client_id")
         provider = cls(
@@ -266,6 +269,27 @@ def _require_flag(name: str, value: object) -> None:
         raise ConfigurationError(Problem.OUT_OF_RANGE, name, "True or False")
 
 
+def is_padded(text: str) -> bool:
+    """Tell whether a text begins or ends with what only a careless copy puts there: a blank, a line break, a quote.
+
+    Args:
+        text: An issuer or an application id as written.
+
+    Returns:
+        Whether no token could name it; also for control and invisible characters. False for an empty text.
+
+    Source: DV-24.
+    """
+    return any(not end.isprintable() or end.isspace() or end in _QUOTES for end in (text[:1], text[-1:]) if end)
+
+
+def _check_audience(name: str, value: object) -> None:
+    _require_text(name, value)
+    # CFG-17: empty is legal.
+    if is_padded(str(value)):
+        raise ConfigurationError(Problem.PADDED, name)
+
+
 def _check_leeway(leeway_seconds: object) -> float | None:
     if leeway_seconds is None:
         return None
@@ -281,15 +305,19 @@ def _check_leeway(leeway_seconds: object) -> float | None:
 
 def _check_issuer(issuer: str, application_id: str | None, *, insecure_http: bool) -> str:
     _require_text("issuer", issuer)
-    # CFG-08
-    if issuer.startswith('"'):
-        raise ConfigurationError(Problem.QUOTED, "issuer")
+    # CFG-08, DV-24
+    if is_padded(issuer):
+        is_quoted = issuer[0] in _QUOTES or issuer[-1] in _QUOTES
+        raise ConfigurationError(Problem.QUOTED if is_quoted else Problem.NOT_A_URL, "issuer")
     # CFG-09, CFG-12: compared as written, but for this.
     text = add_scheme(issuer)
     address = parse_address(text)
     # CFG-10
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(Problem.NOT_A_URL, "issuer")
+    # DV-24: what is copied from a browser; the document's own address would be looked for below it.
+    if _WELL_KNOWN in f"{address.path.lower()}/":
+        raise ConfigurationError(Problem.WELL_KNOWN, "issuer")
     # CFG-11, DV-17: an IPv6 address may hold a dot, too, and is no name.
     if text != issuer and address.host != "localhost" and not _is_dotted_name(address.host):
         raise ConfigurationError(Problem.NO_DOT, "issuer")
@@ -307,7 +335,8 @@ def _is_dotted_name(host: str) -> bool:
 
 
 def _check_fetched(name: str, url: object, problem: Problem, *, insecure_http: bool) -> None:
-    address = parse_address(url) if type(url) is str else None
+    # DV-24: a quote at the end is a copy's, too.
+    address = parse_address(url) if type(url) is str and not is_padded(url) else None
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(problem, name)
     # DV-10

@@ -167,7 +167,18 @@ class QueryParameter:
 
 
 BEARER_PROTOCOL: Final = b"bearer"
+_OURS: Final = (AuthorizationHeader, WebSocketProtocol, Cookie, QueryParameter)
 DEFAULT_SOURCES: Final[tuple[TokenSource, ...]] = (AuthorizationHeader(), WebSocketProtocol())
+
+
+def is_same_source(one: TokenSource, other: TokenSource) -> bool:
+    """Tell whether two sources find the same token: every request that carries one would carry it twice."""
+    if one is other:
+        return True
+    # A cookie or a parameter is one by its name, whatever else is said of it.
+    return (
+        type(one) is type(other) and type(one) in _OURS and getattr(one, "_name", None) == getattr(other, "_name", None)
+    )
 
 
 def read_token(head: RequestHead, sources: Sequence[TokenSource]) -> bytes | None:

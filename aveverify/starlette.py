@@ -17,8 +17,10 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
+from aveverify._edge_checks import check_app, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify._spelling import refuse_unknown
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class AveAuthMiddleware:
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -63,11 +66,13 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        self._app = app
-        self._load_user = load_user
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
+        check_function("load_user", load_user)
+        check_app(app, "ASGI")
+        self._app = app
+        self._load_user = load_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -158,6 +163,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         **options: Unpack[EdgeOptions],
     ) -> None: ...
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self,
         verifier: Verifier,
@@ -167,6 +173,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         **options: Unpack[EdgeOptions],
     ) -> None:
         self._gate = make_gate(verifier, required=required, **options)
+        check_function("load_user", load_user)
         self._load_user = load_user
 
     # Starlette's own views never look for more than the members that an Identity has, and a user of the application

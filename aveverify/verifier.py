@@ -22,6 +22,7 @@ from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
 from aveverify._recent import RecentlyUsed
 from aveverify._report import describe_source
+from aveverify._spelling import refuse_unknown
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
@@ -65,9 +66,10 @@ class Verifier:
         document_store: Where the workers of a fleet share documents, so that one of them asks for all.
 
     Raises:
-        ConfigurationError: An argument is out of range.
+        ConfigurationError: There is no provider, or an argument is unknown or out of range.
     """
 
+    @refuse_unknown()
     def __init__(  # noqa: PLR0913 - options, all by keyword
         self,
         *providers: Provider,
@@ -84,6 +86,8 @@ class Verifier:
                 raise ConfigurationError(Problem.NOT_A_PROVIDER, f"providers[{index}]")
         _check_range("max_token_bytes", max_token_bytes, 1, _LARGEST_MAX_TOKEN_BYTES)
         _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
+        if not providers:
+            raise ConfigurationError(Problem.NO_PROVIDERS, "providers")
         self._providers = providers
         self._max_token_bytes = max_token_bytes
         self._clock = clock if clock is not None else SystemClock()
@@ -107,6 +111,7 @@ class Verifier:
             if provider.application_id is None:
                 # SEC-03, XJW-007
                 log.warning("provider %s accepts tokens made for any client of its issuer", quote(provider.issuer))
+        _note_shadowed(providers)
 
     @classmethod
     def from_auth_config(cls, config: AuthConfig, **options: Any) -> Self:  # noqa: ANN401 - those of the constructor
@@ -138,16 +143,20 @@ class Verifier:
             The verifier.
 
         Raises:
-            ConfigurationError: A variable is missing or wrong.
+            ConfigurationError: A variable is missing, empty or wrong.
         """
         variables = os.environ if environ is None else environ
-        config = variables.get("AVEVERIFY_AUTH_CONFIG")
-        if config:
+        names = ("AVEVERIFY_AUTH_CONFIG", "AVEVERIFY_ISSUER", "AVEVERIFY_APPLICATION_ID")
+        for name in names:
+            # CFG-013: a variable without a value is a mistake of the deployment, and never counts as unset.
+            if not variables.get(name, name).strip():
+                raise ConfigurationError(Problem.EMPTY, name)
+        config, issuer, application_id = map(variables.get, names)
+        if config is not None:
             return cls.from_auth_config(config, **options)
-        issuer, application_id = (variables.get(f"AVEVERIFY_{name}") for name in ("ISSUER", "APPLICATION_ID"))
-        if not issuer:
+        if issuer is None:
             raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_ISSUER")
-        if not application_id:
+        if application_id is None:
             raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_APPLICATION_ID")
         return cls(Provider(issuer=issuer, application_id=application_id), **options)
 
@@ -387,6 +396,25 @@ def _note_made(providers: tuple[Provider, ...]) -> None:
                 made,
                 quote(provider.issuer),
             )
+
+
+def _note_shadowed(providers: tuple[Provider, ...]) -> None:
+    """Warn of each provider that no token ever reaches, because an earlier one takes all of its tokens (CFG-016)."""
+    # As `ProviderTable` compares: the issuer but for trailing slashes, and None takes every audience.
+    earlier: dict[tuple[str, str | None], int] = {}
+    for index, provider in enumerate(providers):
+        issuer = provider.issuer.rstrip("/")
+        found = [earlier.get((issuer, audience)) for audience in (provider.application_id, None)]
+        taken = min((one for one in found if one is not None), default=None)
+        if taken is not None:
+            log.warning(
+                "providers[%d] is never used: providers[%d] stands before it and takes every token of issuer %s that "
+                "it would take; remove one, or put the narrower one first",
+                index,
+                taken,
+                quote(provider.issuer),
+            )
+        earlier.setdefault((issuer, provider.application_id), index)
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, EdgeOptions, make_gate
+from aveverify._edge_checks import check_app
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
+from aveverify._spelling import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +50,13 @@ class AveAuthMiddleware:
         ConfigurationError: An argument is not what it must be.
     """
 
+    @refuse_unknown(EdgeOptions)
     def __init__(
         self, app: WSGIApplication, verifier: Verifier, *, required: bool, **options: Unpack[EdgeOptions]
     ) -> None:
+        self._gate = make_gate(verifier, required=required, awaits=False, **options)
+        check_app(app, "WSGI")
         self._app = app
-        self._gate = make_gate(verifier, required=required, **options)
         self._recall = self._gate.recall
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -71,6 +71,8 @@ PROBLEMS: dict[Problem, tuple[str, str | None]] = {
     Problem.FOREIGN_MEMBER: ("CFG-06", SCHEMA),
     Problem.SHARED_ISSUER: ("CFG-07", INSECURE),
     Problem.QUOTED: ("CFG-08", URL),
+    Problem.PADDED: ("DV-24", SCHEMA),
+    Problem.WELL_KNOWN: ("DV-24", URL),
     Problem.NOT_A_URL: ("CFG-10", URL),
     Problem.NO_DOT: ("CFG-11", URL),
     Problem.PLAIN_HTTP: ("DV-10", INSECURE),
@@ -83,6 +85,14 @@ PROBLEMS: dict[Problem, tuple[str, str | None]] = {
     Problem.AUDIENCE: ("SEC-03", None),
     Problem.UNREADABLE_FILE: ("CFG-01", None),
     Problem.NOT_A_PROVIDER: ("CFG-01", None),
+    Problem.NO_PROVIDERS: ("HTP-043", None),
+    Problem.NOT_A_VERIFIER: ("HTP-043", None),
+    Problem.NOT_AN_APPLICATION: ("HTP-043", None),
+    Problem.NOT_A_VIEW: ("HTP-043", None),
+    Problem.UNKNOWN_OPTION: ("HTP-043", None),
+    Problem.UNGUARDED_VIEW: ("HTP-043", None),
+    Problem.NOT_ENFORCED: ("HTP-043", None),
+    Problem.INSTALLED_TWICE: ("HTP-043", None),
     Problem.ENVIRONMENT: ("CFG-16", None),
     Problem.NO_MIDDLEWARE: ("HTTP-06", None),
     Problem.CLOSED: ("CON-008", None),
@@ -277,7 +287,7 @@ def test_the_sentence_of_a_missing_scope() -> None:
 
 def test_the_sentence_of_a_misconfiguration() -> None:
     assert str(ConfigurationError(Problem.QUOTED, "issuer", "detail")) == (
-        "issuer begins with a quote; remove the quotes (detail) [CFG-08]"
+        "issuer begins or ends with a quote; remove the quotes (detail) [CFG-08]"
     )
 
 

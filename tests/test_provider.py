@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aveverify import ConfigurationError, Provider
+from aveverify import ConfigurationError, Provider, parse_auth_config
 from aveverify.errors import Problem, Reason
 from aveverify.provider import MAX_LEEWAY_SECONDS
 from tests.core.making import (
@@ -247,6 +247,26 @@ def test_an_issuer_is_kept_as_written_but_for_a_missing_scheme(make: Make, writt
     [
         ('"https://idp.example"', Problem.QUOTED, "CFG-08", "InvalidProviderDomainUrl"),
         ('"', Problem.QUOTED, "CFG-08", "InvalidProviderDomainUrl"),
+        *(
+            (issuer, Problem.QUOTED, "CFG-08", "InvalidProviderDomainUrl")
+            for issuer in ('https://idp.example/x"', "https://idp.example'", "'https://idp.example", "https://a.b/`")
+        ),
+        *(
+            (f"https://idp.example{path}", Problem.WELL_KNOWN, "DV-24", "InvalidProviderDomainUrl")
+            for path in (
+                "/.well-known/openid-configuration",
+                "/.well-known/openid-configuration/",
+                "/.well-known/",
+                "/.well-known",
+                "/tenant/.well-known/x",
+                "/.Well-Known/openid-configuration",
+                "/.well-known/?a#b",
+            )
+        ),
+        *(
+            (f"https://idp.example/x{end}", Problem.NOT_A_URL, "CFG-10", "InvalidProviderDomainUrl")
+            for end in (" ", "\n", "\r\n", "\t", "\xa0", "\u2028", "\u3000", "\ufeff", "\u200b")
+        ),
         ("", Problem.NOT_A_URL, "CFG-10", "InvalidProviderDomainUrl"),
         ("https://", Problem.NOT_A_URL, "CFG-10", "InvalidProviderDomainUrl"),
         ("https://idp example", Problem.NOT_A_URL, "CFG-10", "InvalidProviderDomainUrl"),
@@ -335,6 +355,47 @@ def test_an_empty_application_id_is_legal_as_in_convex() -> None:
     assert custom_jwt(application_id="").application_id == ""
 
 
+@pytest.mark.parametrize(
+    "application_id",
+    [
+        f"{front}app{end}"
+        for mark in (" ", "\n", "\r\n", "\t", "\xa0", "\u2028", "\ufeff", "\x00", '"', "'", "`", "\u201d")
+        for front, end in ((mark, ""), ("", mark), (mark, mark))
+    ]
+    + [" ", "\n", '""', '"'],
+    ids=ascii,
+)
+@EVERY
+def test_cfg_013_an_application_id_that_was_copied_with_its_surroundings_is_refused(
+    make: Make, application_id: str
+) -> None:
+    """DV-24: no token could name it."""
+    field = "client_id" if make is ave else "application_id"
+    error = wrong(lambda: make(**{field: application_id}))
+
+    assert (error.problem, error.field, error.convex_code) == (
+        Problem.PADDED,
+        field,
+        "AuthConfigNotMatchingSchemaError",
+    )
+
+
+@pytest.mark.parametrize(
+    "application_id", ["a b", 'a"b', "a\nb", "origin:https://site.example", "-", "\u00e4pp"], ids=ascii
+)
+def test_what_stands_within_an_application_id_is_its_own(application_id: str) -> None:
+    """DV-24."""
+    assert oidc(application_id=application_id).application_id == application_id
+
+
+def test_a_padded_application_id_of_an_auth_config_is_named_as_it_is_written_there() -> None:
+    """DV-24."""
+    entry = {"domain": "https://idp.example", "applicationID": "app\n"}
+    error = wrong(lambda: parse_auth_config({"providers": [entry]}))
+
+    assert (error.field, error.problem) == ("providers[0].applicationID", Problem.PADDED)
+
+
 def test_an_empty_client_id_of_ave_is_not() -> None:
     """Style, habit 10."""
     error = wrong(lambda: Provider.ave(""))
@@ -389,6 +450,8 @@ def test_keys_have_an_address(jwks: str) -> None:
         ("keys.example/k", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("/keys", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("https://k.example/a b", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
+        ('https://k.example/a"', Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
+        ("https://k.example/a\u2028", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("ftp://k.example", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ("file:///etc/keys", Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),
         ('{"keys":[]}', Problem.KEY_SET_ADDRESS, "AuthConfigNotMatchingSchemaError"),

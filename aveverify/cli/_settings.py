@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Final, Literal
 
 from aveverify.cli._terminal import UsageError
+from aveverify.cli._trust import refuse_blank
+from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity_header import DEFAULT_AUDIENCE
 
 DEFAULT_BIND: Final = "127.0.0.1:4180"
 DEFAULT_ADMIN_PORT: Final = 4181
 _LARGEST_PORT: Final = 65535
 _MAX_WORKERS: Final = 256
+_TEXTS: Final = (
+    "realm", "resource_metadata", "sign_key", "sign_audience", "bind", "admin_port", "workers", "redis_url",
+    "redis_hmac_key",
+)  # fmt: skip
 
 AdminPort = int | Literal["same", "off"]
 
@@ -66,10 +72,15 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
     Raises:
         UsageError: It cannot be read, or contradicts itself.
+        ConfigurationError: A setting or the file of a key is empty (CFG-013).
     """
+    for name in _TEXTS:
+        refuse_blank(f"--{name.replace('_', '-')}", getattr(arguments, name))
+    for scope in arguments.scope or ():
+        refuse_blank("--scope", scope)
     if arguments.identity and arguments.sign_key:
         raise UsageError("--identity and --sign-key fill the same header; give one of them")
-    if arguments.redis_hmac_key and not arguments.redis_url:
+    if arguments.redis_hmac_key is not None and arguments.redis_url is None:
         raise UsageError("--redis-hmac-key goes with --redis-url")
     host, _, port = (arguments.bind or DEFAULT_BIND).rpartition(":")
     admin_port = arguments.admin_port or DEFAULT_ADMIN_PORT
@@ -107,10 +118,13 @@ def _number(option: str, text: str | int, low: int, high: int) -> int:
 
 
 def _read_key(option: str, path: str | None) -> bytes | None:
-    if not path:
+    if path is None:
         return None
     try:
         # Editors and `openssl rand -base64 48 >` end a file with a line break.
-        return Path(path).read_bytes().strip()
+        key = Path(path).read_bytes().strip()
     except OSError as error:
         raise UsageError(f"the file of {option} cannot be read: {error.strerror}") from None
+    if not key:
+        raise ConfigurationError(Problem.EMPTY, f"the file of {option}")
+    return key

@@ -8,6 +8,7 @@ from typing import Any
 
 from aveverify import Provider, Verifier
 from aveverify.cli._terminal import UsageError
+from aveverify.errors import ConfigurationError, Problem
 
 
 def add_trust_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,8 @@ def make_verifier(arguments: argparse.Namespace, **options: Any) -> Verifier:  #
         ConfigurationError: Whom to trust is not said, or said wrongly.
     """
     issuer, application_id, config = arguments.issuer, arguments.application_id, arguments.auth_config
+    for option, text in (("--issuer", issuer), ("--application-id", application_id), ("--auth-config", config)):
+        refuse_blank(option, text)
     if config is not None and (issuer is not None or application_id is not None):
         raise UsageError("--auth-config says whom to trust; leave --issuer and --application-id out")
     if (issuer is None) != (application_id is None):
@@ -59,3 +62,19 @@ def make_verifier(arguments: argparse.Namespace, **options: Any) -> Verifier:  #
         # JSON is not the name of a file, and the name of a file may end in anything.
         return Verifier.from_auth_config(config if config.lstrip().startswith("{") else Path(config), **options)
     return Verifier.from_env(**options)
+
+
+def refuse_blank(option: str, text: str | None) -> None:
+    """Refuse an option without a value, as `--scope "$SCOPE"` is where the variable is not set.
+
+    Args:
+        option: How the option is written.
+        text: Its value; None where it was not given.
+
+    Raises:
+        ConfigurationError: The value is empty or blank.
+
+    Source: CFG-013.
+    """
+    if text is not None and not text.strip():
+        raise ConfigurationError(Problem.EMPTY, option)

@@ -8,10 +8,11 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
+from aveverify._spelling import refuse_misspelt
 from aveverify.cli._settings import read_settings
 from aveverify.cli._terminal import ExitCode, UsageError
 from aveverify.cli._trust import add_trust_options
-from aveverify.errors import KeysUnavailableError
+from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
 
 _DESCRIPTION: Final = """\
 Serve the verdicts of a verifier to a proxy: nginx auth_request, Traefik ForwardAuth, Caddy forward_auth or Envoy HTTP
@@ -20,7 +21,8 @@ configurations are in deploy/.
 """
 _EPILOG: Final = """\
 Every option can be given by the environment: --bind by AVEVERIFY_BIND, --sign-key by AVEVERIFY_SIGN_KEY, --optional by
-AVEVERIFY_OPTIONAL=1; whom to trust by AVEVERIFY_AUTH_CONFIG, or AVEVERIFY_ISSUER and AVEVERIFY_APPLICATION_ID.
+AVEVERIFY_OPTIONAL=1; whom to trust by AVEVERIFY_AUTH_CONFIG, or AVEVERIFY_ISSUER and AVEVERIFY_APPLICATION_ID. A
+variable or an option without a value is refused, and so is a misspelt variable.
 
 A second port has /healthz, /readyz and /metrics (extra `prometheus`); no proxy should show it to the world.
 
@@ -28,7 +30,8 @@ exit codes: 0 stopped by a signal, 2 usage or configuration, or the extra `serve
 issuer's keys cannot be had
 """
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+_PREFIX: Final = "AVEVERIFY_"
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option cannot be read, a file or a port cannot be had, or an extra is missing.
-        ConfigurationError: Whom to trust is not said, or said wrongly.
+        ConfigurationError: Whom to trust is not said, or said wrongly, or a setting is empty.
     """
     if find_spec("uvicorn") is None:
         raise UsageError('serving needs uvicorn: pip install "aveverify[serve]"')
@@ -88,20 +91,37 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read_environment(arguments: argparse.Namespace) -> None:
-    """Fill in from the environment what was not said by an option."""
+    """Fill in from the environment what was not said by an option.
+
+    Raises:
+        UsageError: A switch is neither on nor off.
+        ConfigurationError: A variable is empty, or misspelt.
+
+    Source: CFG-013, HTP-043.
+    """
+    refuse_misspelt(os.environ, [f"{_PREFIX}{name.upper()}" for name in (*_SETTINGS, *_TRUST)])
     for name in _SETTINGS:
-        value = os.environ.get(f"AVEVERIFY_{name.upper()}")
+        variable = f"{_PREFIX}{name.upper()}"
+        value = os.environ.get(variable)
         if value is None or getattr(arguments, name) not in (None, False):
             continue
+        if not value.strip():
+            if name in _PLACES:
+                continue
+            # CFG-013: a scope, a key or a switch that a deployment lost must not count as never wanted.
+            raise ConfigurationError(Problem.EMPTY, variable)
         if name in _SWITCHES:
             if value.lower() not in _TRUE | _FALSE:
-                raise UsageError(f"AVEVERIFY_{name.upper()} is 1 or 0")
+                raise UsageError(f"{variable} is 1 or 0")
             setattr(arguments, name, value.lower() in _TRUE)
-        elif value:
+        else:
             setattr(arguments, name, value.split() if name == "scope" else value)
 
 
 _SWITCHES: Final = frozenset({"optional", "identity", "warm_up", "fail_closed", "access_log"})
+# Where to listen: without a value they say nothing, as ever, and decide nothing about who comes in.
+_PLACES: Final = frozenset({"bind", "admin_port", "workers"})
+_TRUST: Final = ("auth_config", "issuer", "application_id")
 _SETTINGS: Final = (
     "scope", "realm", "resource_metadata", "sign_key", "sign_audience", "bind", "admin_port", "workers", "redis_url",
     "redis_hmac_key", *sorted(_SWITCHES),

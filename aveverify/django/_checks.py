@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
 
+from aveverify.django._enforcement import OURS, installation
 from aveverify.django._settings import SETTING, kept
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from django.apps import AppConfig
 
-_OURS: Final = "aveverify.django.AveAuthMiddleware"
 _DJANGOS: Final = "django.contrib.auth.middleware.AuthenticationMiddleware"
+_NUMBERS: Final = {Problem.NOT_ENFORCED: "E003", Problem.INSTALLED_TWICE: "E004", Problem.OUT_OF_RANGE: "E005"}
 
 
+@register(Tags.security)
 def check_settings(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
     """Report what is wrong with `AVEVERIFY`.
 
@@ -37,6 +39,28 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_options: object) 
     return []
 
 
+@register(Tags.security)
+def check_installation(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
+    """Report what keeps the middleware from its work (HTP-043).
+
+    Args:
+        app_configs: As in `check_settings`.
+        _options: As there.
+
+    Returns:
+        E003: `REQUIRED` holds, and neither the middleware nor the view itself enforces it. E004: the middleware is
+        listed twice. E005: MIDDLEWARE lists a class of this package that is no middleware of Django.
+    """
+    del app_configs
+    try:
+        faults = list(installation.find_faults())
+    except ConfigurationError:
+        # Said by `check_settings`.
+        return []
+    return [Error(str(fault), id=f"aveverify.{_NUMBERS[fault.problem]}") for fault in faults]
+
+
+@register(Tags.security)
 def check_middleware_order(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
     """Report a middleware of Django's that would replace the user whom `USER_LOADER` has found.
 
@@ -51,7 +75,7 @@ def check_middleware_order(app_configs: Sequence[AppConfig] | None, **_options: 
     order = list(settings.MIDDLEWARE)
     configured = getattr(settings, SETTING, None)
     has_loader = isinstance(configured, Mapping) and "USER_LOADER" in configured
-    if has_loader and {_OURS, _DJANGOS} <= set(order) and order.index(_DJANGOS) > order.index(_OURS):
+    if has_loader and {OURS, _DJANGOS} <= set(order) and order.index(_DJANGOS) > order.index(OURS):
         return [
             Warning(
                 "AuthenticationMiddleware replaces the user that USER_LOADER has found",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
 from aveverify._edge import check_scope_list
+from aveverify._edge_checks import check_view
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
+from aveverify._spelling import refuse_unknown
+from aveverify.django._enforcement import guarded
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
-from aveverify.errors import AveVerifyError
+from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +26,8 @@ View = Callable[Concatenate[HttpRequest, P], R]
 Required = Callable[Concatenate[AveRequest, P], R]
 Optional = Callable[Concatenate[AveOptionalRequest, P], R]
 Admit = Callable[[HttpRequest, Visit], HttpResponse | None]
+
+_MEND: Final = "write method_decorator(ave_required) at the method, or ave_required(TheClass.as_view())"
 
 
 @overload
@@ -32,6 +38,7 @@ def ave_required(view: Required[P, R], /) -> View[P, R]: ...
 def ave_required(*, scopes: Sequence[str] = ()) -> Callable[[Required[P, R]], View[P, R]]: ...
 
 
+@refuse_unknown()
 def ave_required(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
     """Let only requests with a good token reach a view: `@ave_required`, or with scopes.
 
@@ -45,7 +52,7 @@ def ave_required(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[
         The view behind the check; without a view, the decorator.
 
     Raises:
-        ConfigurationError: The scopes are not a list of scope tokens.
+        ConfigurationError: The scopes are not a list of scope tokens, or the view is a class, a method or no function.
     """
     return _decorate(view, scopes, required=True)
 
@@ -58,6 +65,7 @@ def ave_optional(view: Optional[P, R], /) -> View[P, R]: ...
 def ave_optional(*, scopes: Sequence[str] = ()) -> Callable[[Optional[P, R]], View[P, R]]: ...
 
 
+@refuse_unknown()
 def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
     """Let requests without a token reach a view, too; a bad one is refused (HTP-036). See `ave_required`."""
     return _decorate(view, scopes, required=False)
@@ -74,15 +82,32 @@ def _decorate(view: Callable[..., Any] | None, scopes: Sequence[str], *, require
         return None
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        return _check_async(view, admit) if iscoroutinefunction(view) else _check(view, admit)
+        check_view(view, _MEND)
+        if _is_method(view):
+            raise ConfigurationError(Problem.NOT_A_VIEW, f"the method {view.__qualname__}", _MEND)
+        checked = _check_async(view, admit) if iscoroutinefunction(view) else _check(view, admit)
+        guarded.add(checked)
+        return checked
 
     return decorate if view is None else decorate(view)
+
+
+def _is_method(view: Callable[..., Any]) -> bool:
+    # By its own code: what is decorated already takes a request, and `method_decorator` passes a bound method.
+    return inspect.isfunction(view) and view.__code__.co_varnames[:1] in (("self",), ("cls",))
+
+
+def _request_of(request: object, view: Callable[..., Any]) -> HttpRequest:
+    # A method that looked like a function when it was decorated gets its instance here; never serve it unchecked.
+    if not hasattr(request, "META"):
+        raise ConfigurationError(Problem.NOT_A_VIEW, f"the method {getattr(view, '__qualname__', view)!s}", _MEND)
+    return cast("HttpRequest", request)
 
 
 def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
-        visit = visit_of(request)
+        visit = visit_of(_request_of(request, view))
         visit.settle()
         refusal = admit(request, visit)
         if refusal is not None:
@@ -102,7 +127,7 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
 def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
     @wraps(view)
     async def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
-        visit = visit_of(request)
+        visit = visit_of(_request_of(request, view))
         await visit.settle_async()
         refusal = admit(request, visit)
         if refusal is not None:

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
+from aveverify.django._enforcement import installation
 from aveverify.django._requests import respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
@@ -34,6 +35,8 @@ class AveAuthMiddleware:
 
     sync_capable: ClassVar[bool] = True
     async_capable: ClassVar[bool] = True
+    # For `_enforcement`, which knows a subclass by it.
+    is_ave_auth_middleware: ClassVar[bool] = True
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -42,6 +45,7 @@ class AveAuthMiddleware:
             markcoroutinefunction(self)
         # A server that is configured wrongly must not start.
         kept.get()
+        installation.note()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request.

@@ -10,15 +10,20 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._edge import Gate
-from aveverify._edge_settings import make_gate_from
+from aveverify._edge_checks import check_callable, check_function
+from aveverify._edge_settings import check_names, make_gate_from
+from aveverify._spelling import nearest
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.identity import Identity
 
 LoadUser = Callable[[Identity], object | Awaitable[object]]
 
 SETTING: Final = "AVEVERIFY"
+_USER_LOADER: Final = "USER_LOADER"
 # What may be given as a dotted path.
-_DOTTED: Final = ("VERIFIER", "CHECK", "USER_LOADER", "TOKEN_SOURCES")
+_DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
+# How alike the name of another setting must be to be taken for a misspelling.
+_CLOSE: Final = 0.8
 
 
 class Rules(NamedTuple):
@@ -53,16 +58,41 @@ def make_rules(configured: object) -> Rules:
         ConfigurationError: Names what is missing, unknown or wrong.
     """
     if configured is None:
-        raise ConfigurationError(Problem.MISSING, SETTING)
+        meant = nearest(SETTING, (name for name in dir(settings) if name.isupper()), cutoff=_CLOSE)
+        raise ConfigurationError(Problem.MISSING, SETTING, f"did you mean it by {meant}?" if meant else None)
     if not isinstance(configured, Mapping):
         raise ConfigurationError(Problem.OUT_OF_RANGE, SETTING, "a dictionary")
+    # Before anything is imported: an empty path is an empty setting.
+    check_names(configured, _label, [_USER_LOADER])
     members = {name: _resolve(name, value) if name in _DOTTED else value for name, value in configured.items()}
-    load_user = members.pop("USER_LOADER", None)
-    if load_user is not None and not callable(load_user):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, _label("USER_LOADER"), "a function of an identity")
-    if callable(members.get("VERIFIER")):
-        members["VERIFIER"] = members["VERIFIER"]()
+    load_user = members.pop(_USER_LOADER, None)
+    check_function(_label(_USER_LOADER), load_user)
+    maker = members.get("VERIFIER")
+    if callable(maker) and not isinstance(maker, type):
+        check_callable(_label("VERIFIER"), maker, arguments=0)
+        members["VERIFIER"] = maker()
     return Rules(make_gate_from(members, _label), load_user, "VERIFIER" not in members)
+
+
+def check_early(configured: object) -> None:
+    """Refuse wrong settings while the modules of a project are imported.
+
+    What a dotted path names is not imported here: its module may be the one that imports this package.
+
+    Args:
+        configured: The value of `AVEVERIFY`.
+
+    Raises:
+        ConfigurationError: As `make_rules`.
+    """
+    if isinstance(configured, Mapping) and any(_has_path(configured.get(name)) for name in _DOTTED):
+        check_names(configured, _label, [_USER_LOADER])
+    else:
+        kept.get()
+
+
+def _has_path(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(isinstance(one, str) for one in value))
 
 
 def _label(name: str) -> str:

@@ -1,11 +1,8 @@
-"""The application of Django that brings the system checks."""
+"""The application of Django: the system checks are registered before Django runs them."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core import checks
-
-from aveverify.django._checks import check_middleware_order, check_settings
 
 
 class AveVerifyConfig(AppConfig):
@@ -15,8 +12,3 @@ class AveVerifyConfig(AppConfig):
     # The last part of the name would be that of Django itself.
     label = "aveverify"
     verbose_name = "aveverify"
-
-    def ready(self) -> None:
-        """Register the system checks."""
-        checks.register(check_settings, checks.Tags.security)
-        checks.register(check_middleware_order, checks.Tags.security)

@@ -94,10 +94,12 @@ def test_an_asynchronous_edge_awaits_the_check(
 def test_a_synchronous_edge_cannot_await_and_says_so(
     tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
 ) -> None:
-    async def check(_identity: Identity) -> None:
+    """A function that gives a coroutine without being a coroutine function shows only when it is called."""
+
+    async def answer() -> None:
         raise NotImplementedError
 
-    app = WsgiMiddleware(wsgi_app(observer), shared_verifier, required=True, check=check)
+    app = WsgiMiddleware(wsgi_app(observer), shared_verifier, required=True, check=lambda _: answer())
 
     with pytest.raises(ConfigurationError) as caught:
         Server().call(app, wsgi_environ(Request(bearer(tokens["good"]))))

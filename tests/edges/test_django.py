@@ -23,6 +23,7 @@ from aveverify import (
     Identity,
     InsufficientScopeError,
     InvalidTokenError,
+    Provider,
     Reason,
     Verifier,
     current_identity,
@@ -78,8 +79,8 @@ def refuse_all(_identity: Identity) -> str:
 
 
 def make_verifier() -> Verifier:
-    """A verifier that knows nobody."""
-    return Verifier()
+    """A verifier of another issuer."""
+    return Verifier(Provider.ave("app_other"))
 
 
 @pytest.fixture(autouse=True)

@@ -27,11 +27,15 @@ from aveverify import (
     Reason,
     Verifier,
     _default,
+    parse_auth_config,
 )
+from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.engine.gate import Gate
 
+OIDC = Provider(issuer="https://idp.example", application_id="app")
+ANY = Provider.custom_jwt(issuer=OIDC.issuer, jwks="https://idp.example/jwks", algorithm="RS256", any_audience=True)
 VerifyHeader = Callable[[Verifier, str | bytes | None], Identity | None]
 
 
@@ -211,10 +215,76 @@ class TestConstruction:
             Verifier(Provider.ave("app_1"), entry)
         assert caught.value.field == "providers[1]"
 
-    def test_cfg_001_without_providers_every_token_is_refused(self, issuer: FakeIssuer) -> None:
-        with pytest.raises(InvalidTokenError) as caught:
-            Verifier(fetcher=issuer).verify(issuer.token())
-        assert caught.value.convex_code == "NoAuthProvider"
+    @pytest.mark.parametrize(
+        "make",
+        [
+            pytest.param(Verifier, id="no argument"),
+            pytest.param(lambda: Verifier.from_auth_config({"providers": []}), id="an empty list"),
+            pytest.param(lambda: Verifier.from_auth_config('{"providers": []}'), id="its text"),
+            pytest.param(
+                lambda: Verifier.from_env({"AVEVERIFY_AUTH_CONFIG": '{"providers": []}'}), id="of the environment"
+            ),
+        ],
+    )
+    def test_cfg_001_htp_043_without_providers_there_is_no_verifier(self, make: Callable[[], Verifier]) -> None:
+        """It would report that it is ready, and refuse every token."""
+        with pytest.raises(ConfigurationError) as caught:
+            make()
+        assert (caught.value.field, caught.value.problem) == ("providers", Problem.NO_PROVIDERS)
+        assert parse_auth_config({"providers": []}) == ()
+
+    @pytest.mark.parametrize("name", ["AUTH_CONFIG", "ISSUER", "APPLICATION_ID"])
+    @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)
+    def test_cfg_013_a_variable_without_a_value_never_counts_as_unset(self, name: str, value: str) -> None:
+        whole = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_APPLICATION_ID": "app"}
+        with pytest.raises(ConfigurationError) as caught:
+            Verifier.from_env({**whole, f"AVEVERIFY_{name}": value})
+        assert (caught.value.field, caught.value.problem) == (f"AVEVERIFY_{name}", Problem.EMPTY)
+
+    @pytest.mark.parametrize(
+        ("written", "meant"), [("token_cachesize", "token_cache_size"), ("ontime", None)], ids=["near", "far"]
+    )
+    def test_htp_043_an_unknown_option_is_refused_with_the_nearest_name(self, written: str, meant: str | None) -> None:
+        options: dict[str, Any] = {written: 1}
+        with pytest.raises(ConfigurationError) as caught:
+            Verifier(Provider.ave("app_1"), **options)
+        assert (caught.value.field, caught.value.problem) == (written, Problem.UNKNOWN_OPTION)
+        assert caught.value.detail == (meant and f"did you mean {meant}?")
+
+    @pytest.mark.parametrize(
+        ("earlier", "later", "is_shadowed"),
+        [
+            pytest.param(OIDC, Provider.ave("app", issuer=OIDC.issuer), True, id="plain OIDC before the preset"),
+            pytest.param(Provider.ave("app", issuer=OIDC.issuer), OIDC, True, id="the preset before plain OIDC"),
+            pytest.param(ANY, OIDC, True, id="any audience before a client"),
+            pytest.param(ANY, ANY, True, id="any audience twice"),
+            pytest.param(OIDC, OIDC, True, id="the same twice"),
+            pytest.param(OIDC, Provider(issuer=f"{OIDC.issuer}/", application_id="app"), True, id="but for a slash"),
+            pytest.param(OIDC, ANY, False, id="a client before any audience"),
+            pytest.param(OIDC, Provider(issuer=OIDC.issuer, application_id="other"), False, id="two clients"),
+            pytest.param(ANY, Provider(issuer="https://other.example", application_id="app"), False, id="two issuers"),
+        ],
+    )
+    def test_cfg_016_a_provider_that_no_token_reaches_is_said(
+        self, caplog: pytest.LogCaptureFixture, earlier: Provider, later: Provider, *, is_shadowed: bool
+    ) -> None:
+        unrelated = Provider.ave("app_0")
+        with caplog.at_level(logging.WARNING, logger="aveverify"):
+            verifier = Verifier(unrelated, earlier, later)
+        said = [record.getMessage() for record in caplog.records if "never used" in record.getMessage()]
+        assert len(said) == is_shadowed
+        assert all(text.startswith("providers[2] is never used: providers[1]") for text in said)
+        assert all(f"'{OIDC.issuer}" in text for text in said)
+        assert verifier.providers == (unrelated, earlier, later)
+
+    def test_cfg_016_the_first_of_several_that_shadow_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.WARNING, logger="aveverify"):
+            Verifier(OIDC, ANY, OIDC, ANY)
+        said = [record.getMessage() for record in caplog.records if "never used" in record.getMessage()]
+        assert [text.split(" stands")[0] for text in said] == [
+            "providers[2] is never used: providers[0]",
+            "providers[3] is never used: providers[1]",
+        ]
 
     def test_an_auth_config_makes_a_verifier(self, issuer: FakeIssuer, clock: FakeClock, tmp_path: Path) -> None:
         config = {"providers": [issuer.provider.to_auth_config()]}

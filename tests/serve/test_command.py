@@ -104,7 +104,7 @@ def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatc
     assert by_option.host == "::1"
 
 
-def test_an_option_outweighs_the_environment_and_an_empty_variable_says_nothing(
+def test_an_option_outweighs_the_environment_and_a_place_without_a_value_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AVEVERIFY_REALM", "there")
@@ -114,6 +114,103 @@ def test_an_option_outweighs_the_environment_and_an_empty_variable_says_nothing(
     settings = parse(*TRUST, "--realm", "here")
 
     assert (settings.realm, settings.workers, settings.required) == ("here", 1, True)
+
+
+VARIABLES = [
+    "SCOPE", "REALM", "RESOURCE_METADATA", "SIGN_KEY", "SIGN_AUDIENCE", "REDIS_URL", "REDIS_HMAC_KEY", "OPTIONAL",
+    "IDENTITY", "WARM_UP", "FAIL_CLOSED", "ACCESS_LOG",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("value", ["", " ", "\n", "\t \n"], ids=repr)
+def test_cfg_013_a_variable_without_a_value_never_counts_as_unset(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, name: str, value: str
+) -> None:
+    """A deployment that lost its scope must not let everyone in."""
+    monkeypatch.setenv(f"AVEVERIFY_{name}", value)
+
+    assert main(["serve", *TRUST]) == 2
+    assert f"AVEVERIFY_{name} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["AUTH_CONFIG", "ISSUER", "APPLICATION_ID"])
+@pytest.mark.parametrize("command", ["serve", "verify"])
+@pytest.mark.parametrize("value", ["", " "], ids=repr)
+def test_cfg_013_so_it_is_with_what_names_the_provider(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, command: str, name: str, value: str
+) -> None:
+    variables = {"ISSUER": "https://issuer.test", "APPLICATION_ID": "app_test", name: value}
+    for one, text in variables.items():
+        monkeypatch.setenv(f"AVEVERIFY_{one}", text)
+
+    assert main([command]) == 2
+    assert f"AVEVERIFY_{name} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--scope", "--realm", "--resource-metadata", "--sign-key", "--sign-audience", "--redis-url", "--redis-hmac-key",
+     "--bind", "--admin-port", "--workers", "--issuer", "--application-id"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)
+def test_cfg_013_an_option_without_a_value_is_refused(capsys: Output, option: str, value: str) -> None:
+    """`--scope "$SCOPE"`, where the variable of the shell is not set."""
+    further = ["--redis-url", "redis://127.0.0.1"] if option == "--redis-hmac-key" else []
+
+    assert main(["serve", *TRUST, *further, option, value]) == 2
+    assert f"{option} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--auth-config", ""], ["--issuer", "", "--application-id", "app"]], ids=repr)
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_cfg_013_so_it_is_with_the_options_of_every_command(capsys: Output, command: str, options: list[str]) -> None:
+    assert main([command, *options]) == 2
+    assert f"{options[0]} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--sign-key", "--redis-hmac-key"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t"], ids=repr)
+def test_cfg_013_the_file_of_a_key_is_not_empty(capsys: Output, tmp_path: Path, option: str, content: bytes) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(content)
+
+    assert main(["serve", *TRUST, "--redis-url", "redis://127.0.0.1", option, str(key)]) == 2
+    assert f"the file of {option} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("AVEVERIFY_SCOPES", "SCOPE"),
+        ("AVEVERIFY_SIGN_KEYS", "SIGN_KEY"),
+        ("AVEVERIFY_FAILCLOSED", "FAIL_CLOSED"),
+        ("AVEVERIFY_APPLICATIONID", "APPLICATION_ID"),
+        ("AVEVERFIY_SCOPE", "SCOPE"),
+        ("AVE_VERIFY_SIGN_KEY", "SIGN_KEY"),
+    ],
+)
+def test_htp_043_a_misspelt_variable_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, variable: str, meant: str
+) -> None:
+    monkeypatch.setenv(variable, "admin")
+
+    assert main(["serve", *TRUST]) == 2
+    assert f"{variable} is unknown (did you mean AVEVERIFY_{meant}?)" in capsys.readouterr().err
+
+
+def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes makes these for a service of this name."""
+    for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_4180_TCP", "PORT_4180_TCP_ADDR", "FAST"):
+        monkeypatch.setenv(f"AVEVERIFY_{name}", "tcp://10.0.0.1:4180")
+
+    assert parse(*TRUST).port == 4180
+
+
+def test_htp_043_a_service_without_providers_does_not_start(capsys: Output) -> None:
+    for command in ("serve", "verify"):
+        assert main([command, "--auth-config", '{"providers": []}']) == 2
+        assert "providers is empty" in capsys.readouterr().err
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
