@@ -72,7 +72,7 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Non
     """
     is_http = scope["type"] == "http"
     try:
-        if gate.exempt and scope["path"] in gate.exempt:
+        if gate.exempt and gate.exempt.covers(scope["path"], scope.get("root_path")):
             redact_query(gate, scope)
         else:
             token = read_scope_token(gate, scope)

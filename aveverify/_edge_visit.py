@@ -26,7 +26,7 @@ class Visit:
     Args:
         gate: The rules.
         environ: The request.
-        path: Its whole decoded path; it decides whether the request is exempt.
+        path: Its decoded path, as the router sees it; it decides whether the request is exempt (HTP-026).
 
     Attributes:
         gate: The rules.

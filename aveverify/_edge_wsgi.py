@@ -1,4 +1,4 @@
-"""What edges read out of a WSGI environ: the credentials, and the whole path. PEP 3333."""
+"""What edges read out of a WSGI environ: the credentials, and the path. PEP 3333."""
 
 from __future__ import annotations
 
@@ -62,10 +62,14 @@ def read_environ(environ: WSGIEnvironment, sources: Sequence[TokenSource]) -> by
     return read_token(head, sources)
 
 
-def full_path(environ: WSGIEnvironment) -> str:
-    """Return the whole decoded path of a request, with the prefix under which the application is mounted (HTP-026)."""
-    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # PEP 3333: the bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
+def route_path(environ: WSGIEnvironment) -> str:
+    """Return the decoded path that the router of the application judges.
+
+    Source: HTP-026: without SCRIPT_NAME, which a client may choose: gunicorn takes it from a header.
+    """
+    # PEP 3333: empty is the root of the application.
+    path: str = environ.get("PATH_INFO") or "/"
+    # The bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Unpack, cast
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
+from aveverify._edge_wsgi import is_preflight, read_environ, recognise, route_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class AveAuthMiddleware:
         gate = self._gate
         found: Identity | Deferred | Answer | None = None
         try:
-            if not (gate.exempt and full_path(environ) in gate.exempt):
+            if not (gate.exempt and route_path(environ) in gate.exempt):
                 token = read_environ(environ, gate.sources)
                 if token is not None:
                     found = gate.admit(token)

@@ -36,8 +36,8 @@ def visit_of(request: HttpRequest) -> Visit:
     members = request.__dict__
     visit = members.get(_VISIT)
     if not isinstance(visit, Visit):
-        # The path with its prefix, decoded once: what the router sees (HTP-026).
-        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path)
+        # HTP-026: what the router sees; `path` begins with a prefix that a client may choose.
+        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path_info)
     return visit
 
 
