@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer
 from aveverify._edge import REFUSALS, make_gate
-from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send
+from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send, keep_headers
 from aveverify.errors import AveVerifyError
 from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, read_token
@@ -99,7 +99,7 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
             # Never 200: with a prefix forgotten in the proxy, a client's own path would arrive here.
             await _send(send, 404, [_NO_STORE, _EMPTY], b"")
             return
-        outcome, found = await _decide(gate, scope["headers"])
+        outcome, found = await _decide(gate, keep_headers(scope))
         if isinstance(found, Answer):
             status, body = found.status, b"" if scope["method"] == "HEAD" else found.body
             headers = [(name.encode(), value.encode()) for name, value in found.headers]

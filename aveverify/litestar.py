@@ -28,7 +28,7 @@ from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
-from aveverify.errors import AveVerifyError, InsufficientScopeError
+from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -153,6 +153,12 @@ class AveAuthMiddleware:
         if not is_open and self._exempt:
             readings = _read_paths(scope)
             is_open = bool(readings) and all(reading in self._exempt for reading in readings)
+        headers = scope["headers"]
+        if not is_open and type(headers) is not list and iter(headers) is headers:
+            # HTP-045: Litestar's router has read some of them, and what can be read once is gone.
+            answer = self._edge._gate.refuse(InvalidRequestError())  # noqa: SLF001 - the rules are the same
+            await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
+            return
         edge = self._open_edge if is_open else self._edge
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Unpack, cast
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._edge_wsgi import is_preflight, read_environ, recognise, route_path
+from aveverify._edge_wsgi import pass_preflight, read_environ, recognise, route_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ class AveAuthMiddleware:
                 token = read_environ(environ, gate.sources)
                 if token is not None:
                     found = gate.admit(token)
-                elif gate.required and not is_preflight(environ):
+                elif gate.required and not pass_preflight(environ):
                     found = gate.refuse(None)
         except REFUSALS as error:
             found = gate.refuse_or_defer(error)

@@ -41,6 +41,25 @@ def visit_of(request: HttpRequest) -> Visit:
     return visit
 
 
+def judge_by_settings(request: HttpRequest, visit: Visit) -> AveVerifyError | Answer | None:
+    """Decide whether a request may reach a view by `AVEVERIFY` of the settings alone, once the visit is settled.
+
+    Args:
+        request: The request.
+        visit: What it has shown.
+
+    Returns:
+        As `Visit.judge`.
+    """
+    required = visit.gate.required and not visit.is_exempt
+    verdict = visit.judge((), required=required)
+    if verdict is None and required and request.method == "OPTIONS" and visit.settle() is None and request.body:
+        # HTP-027: a preflight with a body is none. Over ASGI, Django has read the body before any middleware runs, and
+        # HTTP/2 allows one without a length.
+        return visit.gate.refuse(None)
+    return verdict
+
+
 def show(request: HttpRequest, visit: Visit) -> None:
     """Let the view see who asks, once the visit is settled and the request is let in."""
     if "ave_identity" in request.__dict__:
