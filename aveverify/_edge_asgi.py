@@ -195,6 +195,9 @@ def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers of a WebSocket with the offer of protocols, which wsproto shows only in `subprotocols`."""
     headers = list(scope["headers"])
     offered = scope.get("subprotocols")
+    if offered is not None:
+        # HTP-045: any iterable, too.
+        offered = scope["subprotocols"] = list(offered)
     if offered and not any(name.lower() == OFFERED_PROTOCOLS for name, _ in headers):
         headers.append((OFFERED_PROTOCOLS, ", ".join(offered).encode("latin-1", "replace")))
     return headers

@@ -22,6 +22,7 @@ from flask import request as flask_request
 from litestar import Litestar, Request, Response, Router
 from litestar import asgi as litestar_asgi
 from litestar import get as litestar_get
+from litestar.enums import ScopeType
 from litestar.static_files import StaticFilesConfig, create_static_files_router
 
 # Litestar reads the annotations of handlers when it starts.
@@ -190,8 +191,7 @@ def ask_flask_behind_a_proxy(verifier: Verifier, exempt: Sequence[str], path: st
     app = flask_app()
     AveAuth(app, verifier, required=True, exempt=exempt)
     server = Server()
-    headers = {"HTTP_X_FORWARDED_PREFIX": prefix, "PATH_INFO": path}
-    server.call(ProxyFix(app, x_prefix=1), wsgi_environ(**headers))
+    server.call(ProxyFix(app, x_prefix=1), wsgi_environ(HTTP_X_FORWARDED_PREFIX=prefix, PATH_INFO=path))
     status = int((server.head or ("0",))[0][:3])
     return Asked(status, [b"".join(server.sent).decode()] if status == 200 else [])
 
@@ -442,7 +442,7 @@ def test_no_router_serves_another_path_than_an_exempt_one(shared_verifier: Verif
 async def say_rest(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - Litestar asks for all three
     """Say who asks for which path, as a mounted application sees it."""
     body = f"{subject_of(scope)} at {scope['path']}".encode()
-    if scope["type"] == "websocket":
+    if scope["type"] == ScopeType.WEBSOCKET:
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -468,7 +468,7 @@ either_way = pytest.mark.parametrize("make", [with_plugin, with_middleware], ids
 
 
 @either_way
-@pytest.mark.parametrize("kind", ["is_mount", "is_static"])
+@pytest.mark.parametrize("is_static", [False, True], ids=["mount", "static"])
 @pytest.mark.parametrize(
     ("path", "exempt", "served"),
     [
@@ -484,10 +484,10 @@ either_way = pytest.mark.parametrize("make", [with_plugin, with_middleware], ids
     ],
 )
 def test_the_path_inside_a_mount_of_litestar_is_judged_whole(  # noqa: PLR0913 - a row of the table
-    shared_verifier: Verifier, *, make: Make, kind: str, path: str, exempt: list[str], served: str | None
+    shared_verifier: Verifier, *, make: Make, is_static: bool, path: str, exempt: list[str], served: str | None
 ) -> None:
     """HTP-026: Litestar shortens the path before any middleware runs."""
-    handler = litestar_asgi("/internal", copy_scope=True, **{kind: True})(say_rest)
+    handler = litestar_asgi("/internal", copy_scope=True, is_mount=not is_static, is_static=is_static)(say_rest)
 
     asked = ask_scope(make(shared_verifier, exempt, handler), path, "")
 

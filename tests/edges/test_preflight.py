@@ -330,7 +330,7 @@ def test_a_body_stays_where_no_preflight_is_needed_to_pass(shared_verifier: Veri
     request = Request(PREFLIGHT, method="OPTIONS", body=b"_method=DELETE")
     for options in ({"required": False}, {"required": True, "exempt": ["/"]}):
         store, other = Store(), Store()
-        assert send_asgi(asgi.AveAuthMiddleware(store.asgi, shared_verifier, **options), request) == 200  # type: ignore[arg-type]
+        assert send_asgi(asgi.AveAuthMiddleware(store.asgi, shared_verifier, **options), request) == 200
         environ = wsgi_environ(request) | {"wsgi.input": io.BytesIO(request.body)}
-        Server().call(wsgi.AveAuthMiddleware(other.wsgi, shared_verifier, **options), environ)  # type: ignore[arg-type]
+        Server().call(wsgi.AveAuthMiddleware(other.wsgi, shared_verifier, **options), environ)
         assert store.methods == other.methods == ["DELETE"]

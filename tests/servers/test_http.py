@@ -330,6 +330,10 @@ ORIGIN, ASKS = b"Origin: https://app.test", b"Access-Control-Request-Method: POS
         pytest.param(b"TRACE", (ORIGIN, ASKS), id="TRACE"),
         pytest.param(b"options", (ORIGIN, ASKS), id="lower case"),
         pytest.param(b"POST", (ORIGIN, ASKS, b"X-HTTP-Method-Override: OPTIONS"), id="method override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"X-HTTP-Method-Override: DELETE"), id="preflight, method override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"x-method-override: PUT"), id="preflight, another override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"Authorization: Basic YTpi"), id="preflight, Authorization"),
+        pytest.param(b"DELETE", (b"X-HTTP-Method-Override: OPTIONS",), id="DELETE that says OPTIONS"),
     ],
 )
 def test_no_method_is_a_way_around(running: Running, method: bytes, lines: tuple[bytes, ...]) -> None:
