@@ -67,10 +67,10 @@ def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
                     # HTP-001
                     return None
                 found = value
-        return recall(found[7:]) if found is not None and found.startswith(b"Bearer ") else None
     except (AttributeError, TypeError):
-        # HTP-045: not bytes, which the full look makes of it.
+        # HTP-045: names that are no bytes, or no pairs. The full look makes bytes of them, or fails.
         return None
+    return recall(found[7:]) if type(found) is bytes and found[:7] == b"Bearer " else None
 
 
 def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
