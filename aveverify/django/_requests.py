@@ -53,9 +53,9 @@ def judge_by_settings(request: HttpRequest, visit: Visit) -> AveVerifyError | An
     """
     required = visit.gate.required and not visit.is_exempt
     verdict = visit.judge((), required=required)
-    if verdict is None and required and request.method == "OPTIONS" and visit.settle() is None and request.body:
-        # HTP-027: a preflight with a body is none. Over ASGI, Django has read the body before any middleware runs, and
-        # HTTP/2 allows one without a length.
+    if verdict is None and required and visit.settle() is None and (request.method != "OPTIONS" or request.body):
+        # HTP-027: what passes without a token is a preflight. It is none if something in front has overridden its
+        # method, or if it has a body, which Django has read over ASGI; HTTP/2 allows one without a length.
         return visit.gate.refuse(None)
     return verdict
 

@@ -409,7 +409,7 @@ def routers(verifier: Verifier) -> dict[str, Any]:
     return {
         "starlette": starlette_app(blind),
         "django": ASGIHandler(),
-        "flask": WsgiToAsgi(flask),
+        "flask": cast("Any", WsgiToAsgi)(flask),
         "litestar": litestar,
     }
 

@@ -189,6 +189,16 @@ def django_overrides(get_response: Callable[[HttpRequest], HttpResponse]) -> Cal
     return STORE.django(get_response)
 
 
+def django_forgets_body(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """What takes the body of a request away."""
+
+    def serve(request: HttpRequest) -> HttpResponse:
+        request.__dict__["_body"] = b""
+        return get_response(request)
+
+    return serve
+
+
 def send_asgi(edge: Any, request: Request, **members: Any) -> int:  # noqa: ANN401 - of any framework
     """Ask over ASGI; the status."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
@@ -246,6 +256,23 @@ def test_no_preflight_becomes_another_method_in_django(shared_verifier: Verifier
     # Over WSGI, Django reads no body without a length.
     passes = bool(override.body) and over == "wsgi"
     assert (reply.status, STORE.methods) == ((200, ["OPTIONS"]) if passes else (401, []))
+
+
+@pytest.mark.parametrize("override", [row for row in OVERRIDES if row.id != "header with underscores"])
+def test_no_preflight_has_become_another_method_in_front_of_django(
+    shared_verifier: Verifier, override: Request
+) -> None:
+    """HTP-027: the override middleware stands in front, and changes the request alone."""
+    STORE.methods.clear()
+    request = override._replace(method="OPTIONS", headers=(*PREFLIGHT, *override.headers))
+    with override_settings(
+        AVEVERIFY=configured(shared_verifier, required=True),
+        MIDDLEWARE=[f"{__name__}.django_overrides", f"{__name__}.django_forgets_body", *MIDDLEWARE],
+        ROOT_URLCONF=(path("", STORE.view),),
+    ):
+        reply = ask_asgi_handler(request)
+
+    assert (reply.status, STORE.methods) == (401, [])
 
 
 def test_a_real_preflight_passes_django_over_asgi(shared_verifier: Verifier) -> None:
