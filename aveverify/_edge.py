@@ -59,8 +59,9 @@ class EdgeOptions(TypedDict, total=False):
         scopes: What the token's `scope` claim must hold, if there is a token.
         realm: The realm named in challenges.
         resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
-        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for all below. The whole
-            path counts, with the prefix under which an application is mounted. Nothing is read there: whoever asks is
+        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for all below. They are
+            compared with the path that the router behind the edge sees: PATH_INFO, the ASGI path without `root_path`.
+            The prefix of a mount, a proxy or a server is no part of it. Nothing is read there: the request is
             anonymous.
         token_sources: Where to look for a token, from `aveverify.sources`: by default in the Authorization header and
             in `Sec-WebSocket-Protocol`.

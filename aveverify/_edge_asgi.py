@@ -5,12 +5,13 @@ Knows scopes and messages, no application and no framework. ASGI 3.0; design §6
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._edge_preflight import is_preflight
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -31,8 +32,13 @@ OUTER_KEY: Final = "aveverify.outer"
 AUTHORIZATION: Final = b"authorization"
 _NAME_BYTES: Final = len(AUTHORIZATION)
 _DENIAL: Final = "websocket.http.response"
-# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
-_PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
+
+
+class Preflight(NamedTuple):
+    """A CORS preflight, which passes without a token where credentials are required: an anonymous request (HTP-027)."""
+
+
+_PREFLIGHT: Final = Preflight()
 
 
 def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
@@ -50,36 +56,72 @@ def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
     """
     if recall is None or scope["type"] != "http":
         return None
+    headers = scope["headers"]
+    if type(headers) is not list:
+        headers = keep_headers(scope)
     found: bytes | None = None
-    for name, value in scope["headers"]:
-        if len(name) == _NAME_BYTES and name.lower() == AUTHORIZATION:
-            if found is not None:
-                # HTP-001
-                return None
-            found = value
-    return recall(found[7:]) if found is not None and found[:7] == b"Bearer " else None
+    try:
+        for name, value in headers:
+            if len(name) == _NAME_BYTES and name.lower() == AUTHORIZATION:
+                if found is not None:
+                    # HTP-001
+                    return None
+                found = value
+    except (AttributeError, TypeError):
+        # HTP-045: names that are no bytes, or no pairs. The full look makes bytes of them, or fails.
+        return None
+    return recall(found[7:]) if type(found) is bytes and found[:7] == b"Bearer " else None
 
 
-async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | None:
+def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Read the headers once, and leave them in the scope as a list of pairs of bytes.
+
+    Args:
+        scope: The connection, with headers as any iterable of pairs of anything like bytes (ASGI 3.0). One that can be
+            read only once is read here, for the application and for all that stands in front, too.
+
+    Returns:
+        The headers.
+
+    Raises:
+        TypeError: A name or value is nothing like bytes: read as if it were not there, it could hide a token.
+
+    Source: HTP-045.
+    """
+    headers = scope["headers"]
+    if type(headers) is list:
+        for name, value in headers:
+            if type(name) is not bytes or type(value) is not bytes:
+                break
+        else:
+            return headers
+    headers = scope["headers"] = [(bytes(name), bytes(value)) for name, value in headers]
+    return headers
+
+
+async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Preflight | None:
     """Decide about an HTTP request or a WebSocket.
 
     Args:
         gate: The rules.
-        scope: The connection; changed in one case only: a token in the query of a WebSocket is taken out.
+        scope: The connection; its headers become a list, and a token in the query of a WebSocket is taken out.
 
     Returns:
-        The identity, None for an anonymous request, what stands for a deferred refusal, or the answer of a refusal.
+        The identity, None or a preflight for an anonymous request, what stands for a deferred refusal, or the answer
+        of a refusal.
     """
     is_http = scope["type"] == "http"
     try:
-        if gate.exempt and scope["path"] in gate.exempt:
+        if gate.exempt and gate.exempt.covers(scope["path"], scope.get("root_path")):
+            keep_headers(scope)
             redact_query(gate, scope)
         else:
             token = read_scope_token(gate, scope)
             if token is not None:
                 return await gate.admit_async(token)
-            if gate.required and not _is_preflight(scope):
-                return gate.refuse(None)
+            if gate.required:
+                passes = is_http and is_preflight(scope["method"], scope["headers"], scope["query_string"])
+                return _PREFLIGHT if passes else gate.refuse(None)
     except REFUSALS as error:
         return gate.refuse_or_defer(error) if is_http else gate.refuse(error)
     return None
@@ -90,7 +132,7 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
 
     Args:
         gate: Knows where to look.
-        scope: The connection; a token in the query of a WebSocket is taken out.
+        scope: The connection; its headers become a list, and a token in the query of a WebSocket is taken out.
 
     Returns:
         The token; None where there is none.
@@ -98,7 +140,7 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
     Raises:
         InvalidRequestError: A token is malformed, or there are several.
     """
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    headers = keep_headers(scope)
     kind = scope["type"]
     if kind == "http" and gate.sources is DEFAULT_SOURCES:
         # Servers send lower-case names; a test client or a gateway may not.
@@ -136,9 +178,14 @@ def redact_query(gate: Gate, scope: Scope) -> None:
     """
     if scope["type"] != "websocket":
         return
+    raw_path = scope.get("raw_path")
     for source in gate.sources:
         if isinstance(source, QueryParameter):
             scope["query_string"] = source.redact(scope["query_string"])
+            if isinstance(raw_path, bytes) and b"?" in raw_path:
+                # Not of ASGI 3.0, but of some servers and test clients.
+                path, _, query = raw_path.partition(b"?")
+                raw_path = scope["raw_path"] = b"?".join(filter(None, (path, source.redact(query))))
     outer = scope.get(OUTER_KEY)
     if isinstance(outer, OuterScope):
         outer.redact(gate)
@@ -148,6 +195,9 @@ def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers of a WebSocket with the offer of protocols, which wsproto shows only in `subprotocols`."""
     headers = list(scope["headers"])
     offered = scope.get("subprotocols")
+    if offered is not None:
+        # HTP-045: any iterable, too.
+        offered = scope["subprotocols"] = list(offered)
     if offered and not any(name.lower() == OFFERED_PROTOCOLS for name, _ in headers):
         headers.append((OFFERED_PROTOCOLS, ", ".join(offered).encode("latin-1", "replace")))
     return headers
@@ -191,8 +241,28 @@ def answer_deferred(scope: Scope, error: Exception) -> Answer | None:
     return make_answer(error, scope[GATE_KEY].parameters)
 
 
-def _is_preflight(scope: Scope) -> bool:
-    # HTP-027: exactly this method, with both of Fetch's headers.
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
-        return False
-    return _PREFLIGHT.issubset(name.lower() for name, _ in scope["headers"])
+def may_hide_body(scope: Scope) -> bool:
+    """Tell whether an HTTP request may have a body that none of its headers announces, as HTTP/2 allows (RFC 9113)."""
+    is_old = scope.get("http_version", "1.1") in ("1.0", "1.1")
+    return not is_old and not any(name.lower() == b"content-length" for name, _ in scope["headers"])
+
+
+def without_body(receive: Receive) -> Receive:
+    """Hide the body of a request from the application: it receives an empty one, and then only the end.
+
+    What the client sends is read to no purpose and dropped, no more than one message at a time.
+
+    Source: HTP-027: a preflight has no body, but HTTP/2 allows one that no header announces.
+    """
+    began = False
+
+    async def receive_nothing() -> Message:
+        nonlocal began
+        if not began:
+            began = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return receive_nothing

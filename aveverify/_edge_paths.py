@@ -1,6 +1,6 @@
 """Which paths need no credentials: compared segment by segment, on the decoded path that the router sees.
 
-A path that two readers could understand differently is never exempt. HTP-011 to HTP-024.
+A path that two readers could understand differently is never exempt. HTP-011 to HTP-024; HTP-026.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from aveverify.errors import ConfigurationError, Problem
 # parameters, what is still encoded after decoding, control characters, and what could not be decoded.
 _DOUBTFUL: Final = re.compile(r"//|/\.\.?(?:/|\Z)|[\\;%?#\x00-\x20\x7f-\x9f\ufffd\ud800-\udfff]")
 _BELOW: Final = "/*"
+# What no pattern stands for.
+_UNREADABLE: Final = ""
 
 
 class ExemptPaths:
@@ -46,11 +48,46 @@ class ExemptPaths:
         """Tell whether a path needs no credentials.
 
         Args:
-            path: The whole path, decoded once, as the router sees it.
+            path: The path, decoded once, as the router of the application behind the edge sees it.
         """
         if self._is_everything:
             return True
         return (path in self._exact or path.startswith(self._below)) and _DOUBTFUL.search(path) is None
+
+    def covers(self, path: str, root_path: object) -> bool:
+        """Tell whether an ASGI connection needs no credentials.
+
+        Args:
+            path: The path of the scope.
+            root_path: That of the scope: a prefix that a server, a proxy, a mount or, behind some servers, the client
+                has chosen. It is not compared with any pattern.
+
+        Returns:
+            Whether every way in which a router may read the path is exempt.
+
+        Source: HTP-026; ASGI, HTTP connection scope.
+        """
+        return all(reading in self for reading in _read_path(path, root_path))
+
+
+def _read_path(path: str, root_path: object) -> tuple[str, ...]:
+    """Return what the routers of ASGI frameworks make of a path and a prefix: one text, where they agree.
+
+    All of them remove a prefix that ends before a slash. Of any other text in `root_path` Starlette removes nothing,
+    Django and bridges to WSGI cut it off in the middle of a segment, Litestar and Quart wherever it first occurs.
+    """
+    if not root_path:
+        return (path,)
+    if not isinstance(root_path, str):
+        return (_UNREADABLE,)
+    if root_path not in path:
+        return (path,)
+    if _DOUBTFUL.search(root_path) is not None:
+        return (_UNREADABLE,)
+    before, _, rest = path.partition(root_path)
+    if not before and rest[:1] in ("/", ""):
+        return (rest,)
+    return (path, "/" + rest.lstrip("/"))
 
 
 class _EveryPath(tuple[str, ...]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, Gate, check_scopes
 from aveverify._edge_identity import Deferred
-from aveverify._edge_wsgi import is_preflight, read_environ, recognise
+from aveverify._edge_wsgi import pass_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES
@@ -26,7 +26,7 @@ class Visit:
     Args:
         gate: The rules.
         environ: The request.
-        path: Its whole decoded path; it decides whether the request is exempt.
+        path: Its decoded path, as the router sees it; it decides whether the request is exempt (HTP-026).
 
     Attributes:
         gate: The rules.
@@ -140,7 +140,7 @@ class Visit:
             except InsufficientScopeError as error:
                 gate.refuse(error)
                 return error.with_traceback(None)
-        elif outcome is None and required and (asks or not is_preflight(self._environ)):
+        elif outcome is None and required and (asks or not pass_preflight(self._environ)):
             return gate.refuse(None)
         return None
 

@@ -1,11 +1,13 @@
-"""What edges read out of a WSGI environ: the credentials, and the whole path. PEP 3333."""
+"""What edges read out of a WSGI environ: the credentials, and the path. PEP 3333."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import parse_authorization
+from aveverify._edge_preflight import is_preflight
 from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
@@ -13,9 +15,6 @@ if TYPE_CHECKING:
 
     from aveverify._edge import Recall
     from aveverify.identity import Identity
-
-# Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
-_PREFLIGHT: Final = frozenset({"HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD"})
 
 
 def recognise(recall: Recall | None, environ: WSGIEnvironment) -> Identity | None:
@@ -53,25 +52,51 @@ def read_environ(environ: WSGIEnvironment, sources: Sequence[TokenSource]) -> by
     if sources == DEFAULT_SOURCES:
         # Servers join repeated headers by a comma, which no token contains (HTP-002).
         return parse_authorization(environ.get("HTTP_AUTHORIZATION"))
+    return read_token(_read_head(environ), sources)
+
+
+def _read_head(environ: WSGIEnvironment) -> RequestHead:
     headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        (_encode(name[5:].replace("_", "-").lower()), _encode(value))
         for name, value in environ.items()
         if name.startswith("HTTP_")
     ]
-    head = RequestHead("http", environ["REQUEST_METHOD"], headers, environ.get("QUERY_STRING", "").encode("latin-1"))
-    return read_token(head, sources)
+    return RequestHead("http", environ["REQUEST_METHOD"], headers, _encode(environ.get("QUERY_STRING", "")))
 
 
-def full_path(environ: WSGIEnvironment) -> str:
-    """Return the whole decoded path of a request, with the prefix under which the application is mounted (HTP-026)."""
-    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # PEP 3333: the bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
+def _encode(text: str) -> bytes:
+    # PEP 3333: bytes, each as one character; Django decodes the query of an ASGI scope by itself, as UTF-8.
+    return text.encode("latin-1", "replace")
+
+
+def route_path(environ: WSGIEnvironment) -> str:
+    """Return the decoded path that the router of the application judges.
+
+    Source: HTP-026: without SCRIPT_NAME, which a client may choose: gunicorn takes it from a header.
+    """
+    # PEP 3333: empty is the root of the application.
+    path: str = environ.get("PATH_INFO") or "/"
+    # The bytes of the path, each as one character. What is no UTF-8 becomes U+FFFD, which is never exempt.
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def is_preflight(environ: WSGIEnvironment) -> bool:
-    """Tell whether a request is a CORS preflight, which never carries credentials.
+def pass_preflight(environ: WSGIEnvironment) -> bool:
+    """Tell whether a request passes without a token because it is a CORS preflight.
 
-    Source: HTP-027: exactly this method, with both of Fetch's headers.
+    Args:
+        environ: The request; if it passes, its body is replaced by an empty one.
+
+    Returns:
+        Whether it passes.
+
+    Source: HTP-027.
     """
-    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.keys() >= _PREFLIGHT
+    if environ["REQUEST_METHOD"] != "OPTIONS":
+        return False
+    head = _read_head(environ)
+    length = (b"content-length", _encode(environ.get("CONTENT_LENGTH", "")))
+    if not is_preflight(head.method, [*head.headers, length], head.query_string):
+        return False
+    # HTTP/2 allows a body without a length, and some servers let an application read it to its end.
+    environ["wsgi.input"] = BytesIO()
+    return True

@@ -16,6 +16,7 @@ from aveverify._edge_asgi import (
     ASGIApp,
     Message,
     OuterScope,
+    Preflight,
     Receive,
     Scope,
     Send,
@@ -23,12 +24,13 @@ from aveverify._edge_asgi import (
     handshake_headers,
     recognise,
     send_answer,
+    without_body,
 )
 from aveverify._edge_checks import check_app, check_flag
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection, get_live_connection
 from aveverify._spelling import refuse_unknown
-from aveverify.sources import BEARER_PROTOCOL, WebSocketProtocol, split_protocols
+from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
 if TYPE_CHECKING:
     from aveverify.identity import Identity
@@ -84,7 +86,8 @@ class AveAuthMiddleware:
         """Serve one connection.
 
         Args:
-            scope: The connection; copied, and changed in one case only: a token in its query is taken out.
+            scope: The connection; copied, and changed in two cases only: headers that are no list become one, and a
+                token in its query is taken out.
             receive: Gives the client's messages.
             send: Takes the answer's messages.
         """
@@ -114,6 +117,8 @@ class AveAuthMiddleware:
             await send_answer(found, scope, receive, send)
         elif isinstance(found, Deferred):
             await self._serve_deferred(found, scope, receive, send)
+        elif isinstance(found, Preflight):
+            await self._serve(None, scope, without_body(receive), send)
         elif kind == "http":
             await self._serve(found, scope, receive, send)
         else:
@@ -168,11 +173,16 @@ class AveAuthMiddleware:
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
     """Return what to answer to an offer of `bearer`, and the members of the scope without it and its token."""
     offered = split_protocols(value for name, value in handshake_headers(scope) if name.lower() == OFFERED_PROTOCOLS)
-    if BEARER_PROTOCOL not in offered:
+    places = find_bearer(offered)
+    if not places:
         return None, {}
-    place = offered.index(BEARER_PROTOCOL)
-    rest = offered[:place] + offered[place + 2 :]
+    # More than one is served where nothing is read: on exempt paths.
+    hidden = {place + offset for place in places for offset in (0, 1)}
+    rest = [protocol for place, protocol in enumerate(offered) if place not in hidden]
     headers = [(name, value) for name, value in scope["headers"] if name.lower() != OFFERED_PROTOCOLS]
     if rest:
         headers.append((OFFERED_PROTOCOLS, b", ".join(rest)))
-    return BEARER_PROTOCOL.decode(), {"headers": headers, "subprotocols": [text.decode("latin-1") for text in rest]}
+    return offered[places[0]].decode("latin-1"), {
+        "headers": headers,
+        "subprotocols": [text.decode("latin-1") for text in rest],
+    }

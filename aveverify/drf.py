@@ -19,7 +19,7 @@ from rest_framework.permissions import BasePermission
 from aveverify._core.bearer import Answer, make_challenge
 from aveverify._edge import check_scope_list, granted_scopes
 from aveverify._edge_identity import Deferred
-from aveverify.django._requests import respond, show, visit_of
+from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
@@ -79,7 +79,7 @@ class AveAuthentication(BaseAuthentication):
         inner = _inner(request)
         visit = visit_of(inner)
         outcome = visit.settle()
-        verdict = visit.judge((), required=visit.gate.required and not visit.is_exempt)
+        verdict = judge_by_settings(inner, visit)
         if verdict is not None:
             raise _refusal(request, visit, verdict)
         show(inner, visit)

@@ -43,6 +43,8 @@ __all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDepende
 _OF_THE_BODY: Final = ("content-type", "content-length")
 
 
+# Where Starlette keeps what it has made of the query.
+_OF_THE_QUERY: Final = ("_query_params", "_url")
 # Where the scope holds what the dependencies of one request have found.
 _ASKED: Final = "aveverify.fastapi"
 
@@ -210,7 +212,10 @@ class AveAuth(BearerScheme):
             else:
                 identity = recognise(gate.recall, scope)
                 if identity is None:
-                    token = read_scope_token(gate, scope)
+                    try:
+                        token = read_scope_token(gate, scope)
+                    finally:
+                        _forget_query(connection)
                     identity = None if token is None else await gate.admit_async(token)
             live = scope.get(LIVE_KEY)
             if identity is not None and isinstance(live, LiveConnection):
@@ -306,6 +311,13 @@ class UserDependency(Generic[UserT]):
             return cast("UserT", await find_user(self._load_user, identity))
         except REFUSALS as error:
             raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
+
+
+def _forget_query(connection: HTTPConnection) -> None:
+    """Let a WebSocket read its query anew: FastAPI has read it for our own parameters, with the token in it."""
+    if connection.scope["type"] == "websocket":
+        for name in _OF_THE_QUERY:
+            connection.__dict__.pop(name, None)
 
 
 class _InContext:

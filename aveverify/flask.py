@@ -23,7 +23,7 @@ from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
 from aveverify._edge_settings import NAMES, make_gate_from
 from aveverify._edge_visit import Visit
-from aveverify._edge_wsgi import full_path
+from aveverify._edge_wsgi import route_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
 from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
@@ -243,7 +243,7 @@ class _Installed:
         visit = members.get(_VISIT)
         if not isinstance(visit, Visit):
             gate, environ = self.gate, request.environ
-            visit = members[_VISIT] = Visit(gate, environ, full_path(environ) if gate.exempt else "")
+            visit = members[_VISIT] = Visit(gate, environ, route_path(environ) if gate.exempt else "")
             members[_AROUND] = identity_of_context.entered()
             # HTP-010: whatever stood there, this request's identity replaces it.
             environ[IDENTITY_KEY] = Pending(visit.ask)

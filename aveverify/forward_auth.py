@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer
 from aveverify._edge import REFUSALS, make_gate
-from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send
+from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send, keep_headers
 from aveverify._edge_checks import check_callable, check_verifier
 from aveverify._spelling import refuse_unknown
 from aveverify.errors import AveVerifyError
@@ -104,7 +104,7 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
             # Never 200: with a prefix forgotten in the proxy, a client's own path would arrive here.
             await _send(send, 404, [_NO_STORE, _EMPTY], b"")
             return
-        outcome, found = await _decide(gate, scope["headers"])
+        outcome, found = await _decide(gate, keep_headers(scope))
         if isinstance(found, Answer):
             status, body = found.status, b"" if scope["method"] == "HEAD" else found.body
             headers = [(name.encode(), value.encode()) for name, value in found.headers]

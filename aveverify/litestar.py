@@ -36,10 +36,10 @@ from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
 from aveverify._edge_checks import check_app, check_flag, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
-from aveverify._edge_paths import EVERY_PATH
+from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
 from aveverify._spelling import refuse_unknown
-from aveverify.errors import AveVerifyError, InsufficientScopeError
+from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -111,8 +111,11 @@ class AveAuthMiddleware:
         check_function("load_user", load_user)
         self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
         self._load_user = load_user
+        # Litestar changes the path before any middleware runs, so that this decides which paths are exempt.
+        self._exempt = ExemptPaths(options.get("exempt", ()))
+        seeing: EdgeOptions = {**options, "exempt": ()}
         self._edge = asgi.AveAuthMiddleware(
-            self._serve, verifier, required=required, close_expired=close_expired, **options
+            self._serve, verifier, required=required, close_expired=close_expired, **seeing
         )
         # What else was asked for holds for a token that comes later, by `reauthenticate`.
         blind: EdgeOptions = {**options, "exempt": EVERY_PATH}
@@ -169,6 +172,15 @@ class AveAuthMiddleware:
         """
         handler = scope.get("route_handler")
         is_open = handler is not None and handler.opt.get(EXCLUDE_OPT_KEY) is True
+        if not is_open and self._exempt:
+            readings = _read_paths(scope)
+            is_open = bool(readings) and all(reading in self._exempt for reading in readings)
+        headers = scope["headers"]
+        if not is_open and type(headers) is not list and iter(headers) is headers:
+            # HTP-045: Litestar's router has read some of them, and what can be read once is gone.
+            answer = self._edge._gate.refuse(InvalidRequestError())  # noqa: SLF001 - the rules are the same
+            await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
+            return
         edge = self._open_edge if is_open else self._edge
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 
@@ -187,6 +199,20 @@ class AveAuthMiddleware:
         """Return what makes somebody known to the application, in the scope, which is this connection's own copy."""
         auth, user = await _make_user(found, self._load_user)
         return partial(scope.update, {"auth": auth, "user": user})
+
+
+def _read_paths(scope: Scope) -> list[str]:
+    """Return the path as the router of Litestar got it; several where that cannot be told from what is left of it.
+
+    Source: HTP-026: of a path inside a mount or among static files, the router leaves only what follows the mount.
+    """
+    handler, path = scope.get("route_handler"), scope["path"]
+    if not getattr(handler, "is_mount", False):
+        return [path]
+    mounts = [route.path for route in scope["app"].routes if getattr(route, "route_handler", None) is handler]
+    whole = [(mount + path).rstrip("/") or "/" for mount in mounts]
+    # Where another handler has the path of the mount, too, the router leaves it as it is.
+    return [*whole, path] if path in mounts else whole
 
 
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:

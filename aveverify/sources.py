@@ -68,8 +68,9 @@ class AuthorizationHeader:
 class WebSocketProtocol:
     """`Sec-WebSocket-Protocol: bearer, <token>`: what a browser can send with a WebSocket.
 
-    Other protocols may stand around these two. The application sees neither, and where it chooses no protocol, the
-    answer names `bearer`, because a browser gives up without an answer to its offer.
+    Other protocols may stand around these two. `bearer` counts in any case, as the name of a scheme does. The
+    application sees neither, and where it chooses no protocol, the answer names `bearer` as the client has spelt it,
+    because a browser gives up without an answer to its offer.
     """
 
     is_ambient = False
@@ -79,11 +80,12 @@ class WebSocketProtocol:
         if head.kind != "websocket":
             return None
         offered = split_protocols(head.values(b"sec-websocket-protocol"))
-        if BEARER_PROTOCOL not in offered:
+        places = find_bearer(offered)
+        if not places:
             return None
-        if offered.count(BEARER_PROTOCOL) > 1 or offered[-1] == BEARER_PROTOCOL:
+        if len(places) > 1 or places[0] == len(offered) - 1:
             raise InvalidRequestError
-        return _parse_credentials(offered[offered.index(BEARER_PROTOCOL) + 1])
+        return _parse_credentials(offered[places[0] + 1])
 
 
 class Cookie:
@@ -166,7 +168,7 @@ class QueryParameter:
         return b"&".join(pair for pair in query_string.split(b"&") if _split_pair(pair)[0] != self._name)
 
 
-BEARER_PROTOCOL: Final = b"bearer"
+_BEARER_PROTOCOL: Final = b"bearer"
 _OURS: Final = (AuthorizationHeader, WebSocketProtocol, Cookie, QueryParameter)
 DEFAULT_SOURCES: Final[tuple[TokenSource, ...]] = (AuthorizationHeader(), WebSocketProtocol())
 
@@ -216,6 +218,11 @@ def single(values: Sequence[bytes]) -> bytes | None:
 def split_protocols(values: Iterable[bytes]) -> list[bytes]:
     """Return the protocols that a client offers, from the values of its `Sec-WebSocket-Protocol` headers."""
     return [text.strip(b" \t") for value in values for text in value.split(b",")]
+
+
+def find_bearer(offered: Sequence[bytes]) -> list[int]:
+    """Return where `bearer` stands among the protocols that a client offers, in any case; a token follows each."""
+    return [place for place, protocol in enumerate(offered) if protocol.lower() == _BEARER_PROTOCOL]
 
 
 def _parse_credentials(token: bytes) -> bytes | None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
-from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
+from aveverify._edge_asgi import Preflight, answer_deferred, decide, may_hide_body, recognise, send_answer
 from aveverify._edge_checks import check_app, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
@@ -121,7 +121,8 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
 
     `Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)`. Without `on_error` Starlette
     answers 400 to every refusal. Starlette's middleware closes a refused WebSocket (code 1000) and knows nothing of
-    what comes later: where WebSockets matter, or `current_identity`, install `AveAuthMiddleware` instead.
+    what comes later: where WebSockets matter, or `current_identity`, install `AveAuthMiddleware` instead. Where
+    credentials are required, it lets no preflight over HTTP/2 pass: Starlette's `CORSMiddleware` in front answers them.
 
     Args:
         verifier: Decides about tokens.
@@ -192,6 +193,11 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         """
         known = recognise(self._gate.recall, conn.scope)
         found = await decide(self._gate, conn.scope) if known is None else known
+        if isinstance(found, Preflight):
+            # HTP-027: nothing here can take such a body away from the application.
+            if may_hide_body(conn.scope):
+                raise _RefusedError(self._gate.refuse(None))
+            found = None
         if isinstance(found, Answer):
             raise _RefusedError(found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.

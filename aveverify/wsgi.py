@@ -16,7 +16,7 @@ from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, EdgeOptions, make_gate
 from aveverify._edge_checks import check_app
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._edge_wsgi import full_path, is_preflight, read_environ, recognise
+from aveverify._edge_wsgi import pass_preflight, read_environ, recognise, route_path
 from aveverify._spelling import refuse_unknown
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class AveAuthMiddleware:
         gate = self._gate
         found: Identity | Deferred | Answer | None = None
         try:
-            if not (gate.exempt and full_path(environ) in gate.exempt):
+            if not (gate.exempt and route_path(environ) in gate.exempt):
                 token = read_environ(environ, gate.sources)
                 if token is not None:
                     found = gate.admit(token)
-                elif gate.required and not is_preflight(environ):
+                elif gate.required and not pass_preflight(environ):
                     found = gate.refuse(None)
         except REFUSALS as error:
             found = gate.refuse_or_defer(error)

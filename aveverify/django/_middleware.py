@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
 from aveverify.django._enforcement import installation
-from aveverify.django._requests import respond, show, visit_of
+from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
 from aveverify.identity import Identity
@@ -100,7 +100,7 @@ class AveAuthMiddleware:
 
 
 def _admit(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
-    verdict = visit.judge((), required=visit.gate.required and not visit.is_exempt)
+    verdict = judge_by_settings(request, visit)
     if verdict is not None:
         return respond(request, visit, verdict)
     if isinstance(visit.settle(), Identity) and not visit.is_ambient:

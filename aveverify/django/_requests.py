@@ -36,9 +36,28 @@ def visit_of(request: HttpRequest) -> Visit:
     members = request.__dict__
     visit = members.get(_VISIT)
     if not isinstance(visit, Visit):
-        # The path with its prefix, decoded once: what the router sees (HTP-026).
-        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path)
+        # HTP-026: what the router sees; `path` begins with a prefix that a client may choose.
+        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path_info)
     return visit
+
+
+def judge_by_settings(request: HttpRequest, visit: Visit) -> AveVerifyError | Answer | None:
+    """Decide whether a request may reach a view by `AVEVERIFY` of the settings alone, once the visit is settled.
+
+    Args:
+        request: The request.
+        visit: What it has shown.
+
+    Returns:
+        As `Visit.judge`.
+    """
+    required = visit.gate.required and not visit.is_exempt
+    verdict = visit.judge((), required=required)
+    if verdict is None and required and visit.settle() is None and (request.method != "OPTIONS" or request.body):
+        # HTP-027: what passes without a token is a preflight. It is none if something in front has overridden its
+        # method, or if it has a body, which Django has read over ASGI; HTTP/2 allows one without a length.
+        return visit.gate.refuse(None)
+    return verdict
 
 
 def show(request: HttpRequest, visit: Visit) -> None:

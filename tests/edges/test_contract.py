@@ -177,6 +177,31 @@ TABLE = [
     without_credentials(
         "HTP-027: method override", ORIGIN, ASKS_FOR_METHOD, ("X-HTTP-Method-Override", "OPTIONS"), method="POST"
     ),
+    *(
+        without_credentials(f"HTP-027: preflight with {name}", ORIGIN, ASKS_FOR_METHOD, (name, value), method="OPTIONS")
+        for name, value in (
+            ("X-HTTP-Method-Override", "DELETE"),
+            ("x-http-method-override", "OPTIONS"),
+            ("X-HTTP-Method", "DELETE"),
+            ("X-Method-Override", "DELETE"),
+            ("X-Method", "DELETE"),
+            ("X-Original-Method", "DELETE"),
+            ("X-HTTP-Verb", "DELETE"),
+            ("X-Override", "DELETE"),
+            ("Authorization", "Basic YWRhOnNlY3JldA=="),
+            ("Transfer-Encoding", "chunked"),
+        )
+    ),
+    *(
+        without_credentials(f"HTP-027: preflight with ?{query}", ORIGIN, ASKS_FOR_METHOD, method="OPTIONS", query=query)
+        for query in ("_method=DELETE", "page=1&%5Fmethod=DELETE", "_METHOD=DELETE", "X-HTTP-Method-Override=DELETE")
+    ),
+    *(
+        without_credentials(f"HTP-027: plain {method} with {name}", (name, override), method=method)
+        for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+        for method, override in (("POST", "DELETE"), ("POST", "OPTIONS"), ("GET", "DELETE"))
+    ),
+    without_credentials("HTP-027: plain POST with ?_method", method="POST", query="_method=OPTIONS"),
     # HTP-036: optional is for those who show nothing, never for those who show something bad.
     *(same(f"HTP-036: {flaw}", INVALID_TOKEN, *authorization(f"Bearer {{{flaw}}}")) for flaw in FLAWS),
     same("HTP-036: padded_base64, which is no b64token", INVALID_REQUEST, *authorization("Bearer {padded_base64}")),

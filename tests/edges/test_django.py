@@ -384,11 +384,13 @@ def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917
 
 
 def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -> None:
-    """HTP-026: the path counts with its prefix."""
-    with serve(who, REQUIRED=True, EXEMPT=["/api/"]):
+    """HTP-026: the path counts without its prefix."""
+    with serve(who, REQUIRED=True, EXEMPT=["/"]):
         assert ask_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
         assert ask_asgi_handler(Request(), path="/api/", root_path="/api").body == b"None"
-        assert ask_wsgi_handler(Request()).status == 401
+    with serve(who, REQUIRED=True, EXEMPT=["/api/"]):
+        assert ask_wsgi_handler(Request(), SCRIPT_NAME="/api").status == 401
+        assert ask_asgi_handler(Request(), path="/api/", root_path="/api").status == 401
 
 
 # --- users ----------------------------------------------------------------------------------------------------------

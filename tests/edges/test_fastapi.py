@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebSocket
@@ -35,7 +35,7 @@ from aveverify._edge_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
-from aveverify.fastapi import AveAuth, Refusal
+from aveverify.fastapi import AveAuth, Refusal, RefusedError
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeClock, FakeIssuer
@@ -776,6 +776,81 @@ def test_a_token_in_the_query_is_taken_out_of_the_servers_own_scope(*, in_front:
     with TestClient(server).websocket_connect(f"/?access_token={ISSUER.token(sub='ada')}&room=1") as session:
         assert session.receive_text() == "ada room=1"
     assert scopes[-1]["query_string"] == b"room=1"
+
+
+@pytest.mark.parametrize("installs", [True, False], ids=["installed", "not installed"])
+@pytest.mark.parametrize("where", ["endpoint", "sub-dependency", "router", "optional"])
+def test_a_token_in_the_query_is_nowhere_in_the_websocket_of_the_application(*, installs: bool, where: str) -> None:
+    """HTP-033: FastAPI has read the query for the dependency's own parameters, and Starlette keeps what it has read."""
+    auth = AveAuth(VERIFIER, token_sources=[AuthorizationHeader(), QueryParameter()])
+    app = FastAPI()
+    seen: list[str] = []
+
+    def look(websocket: WebSocket) -> None:
+        scope = {name: value for name, value in websocket.scope.items() if isinstance(value, (str, bytes, list, dict))}
+        seen.append(
+            f"{websocket.query_params} {websocket.url} {websocket.query_params.getlist('access_token')} {scope}"
+        )
+
+    def before(websocket: WebSocket) -> None:
+        # Somebody has looked already, so that Starlette has kept it.
+        assert "access_token" in websocket.query_params
+        assert "access_token" in str(websocket.url)
+
+    def inner(websocket: WebSocket, identity: Any = Security(auth)) -> str:  # noqa: ANN401, B008
+        look(websocket)
+        return str(identity.subject)
+
+    async def talk(websocket: WebSocket, room: str, subject: str = "ada") -> None:
+        look(websocket)
+        await websocket.accept()
+        await websocket.send_text(f"{subject} {room} {websocket.query_params.get('room')} {websocket.url.query}")
+        await websocket.close()
+
+    async def talk_behind(websocket: WebSocket, room: str, subject: str = Depends(inner)) -> None:
+        await talk(websocket, room, subject)
+
+    dependency = Security(auth.optional if where == "optional" else auth)
+    if where == "sub-dependency":
+        app.add_api_websocket_route("/", talk_behind, dependencies=[Depends(before)])
+    else:
+        router = APIRouter(dependencies=[Depends(before), dependency] if where == "router" else [])
+        router.add_api_websocket_route(
+            "/", talk, dependencies=[] if where == "router" else [Depends(before), dependency]
+        )
+        app.include_router(router)
+    if installs:
+        auth.install(app)
+    good = ISSUER.token(sub="ada")
+
+    with TestClient(app).websocket_connect(f"/?access_token={good}&room=1") as session:
+        assert session.receive_text() == "ada 1 1 room=1"
+
+    assert seen
+    assert not any(good in text or "access_token" in text for text in seen)
+
+
+def test_a_refused_token_in_the_query_is_nowhere_in_the_websocket_of_an_exception_handler() -> None:
+    """HTP-033."""
+    auth = AveAuth(VERIFIER, token_sources=[QueryParameter()])
+    app = FastAPI()
+    seen: list[str] = []
+
+    async def talk(identity: Any = Security(auth)) -> None:  # noqa: ANN401, B008
+        raise NotImplementedError
+
+    async def handle(websocket: WebSocket, _error: Exception) -> None:
+        seen.append(f"{websocket.query_params} {websocket.url}")
+        await websocket.close()
+
+    app.add_api_websocket_route("/", talk)
+    app.add_exception_handler(RefusedError, cast("Any", handle))
+
+    query = f"access_token={ISSUER.forge('expired')}&room=1"
+    with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect(f"/?{query}"):
+        raise NotImplementedError
+
+    assert seen == ["room=1 ws://testserver/?room=1"]
 
 
 class Copying:

@@ -42,6 +42,14 @@ def test_an_offer_counts_wherever_a_server_shows_it_and_is_hidden_there(
     assert client.sent == [{"type": "websocket.accept", "subprotocol": "bearer"}]
 
 
+def test_an_offer_that_can_be_read_only_once_is_read_once(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """HTP-045."""
+    client, seen = offer(shared_verifier, [], subprotocols=iter(["Bearer", tokens["good"], "chat"]))
+
+    assert seen == ["ada", [b"chat"], ["chat"]]
+    assert client.sent == [{"type": "websocket.accept", "subprotocol": "Bearer"}]
+
+
 @pytest.mark.parametrize("offered", [["bearer"], ["bearer", "\u20ac"], ["bearer", "a b"]], ids=repr)
 def test_a_malformed_offer_is_refused_wherever_it_is_shown(shared_verifier: Verifier, offered: list[str]) -> None:
     client, seen = offer(shared_verifier, [], subprotocols=offered)

@@ -104,6 +104,32 @@ def test_a_websocket_may_carry_its_token_as_a_protocol(
     assert seen.sent == [{"type": "websocket.accept", "subprotocol": "bearer"}]
 
 
+@pytest.mark.parametrize("spelt", ["Bearer", "BEARER", "bEARER"])
+def test_bearer_counts_in_any_case_and_is_answered_as_it_was_offered(
+    spelt: str, tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    """HTP-029: the application sees neither the word nor the token."""
+    seen = open_websocket(shared_verifier, protocols(f"chat, {spelt}, {tokens['good']}"))
+
+    assert isinstance(seen, Seen)
+    assert seen.subject == "ada"
+    assert seen.scope["subprotocols"] == ["chat"]
+    assert tokens["good"] not in repr(seen.scope)
+    assert seen.sent == [{"type": "websocket.accept", "subprotocol": spelt}]
+
+
+def test_every_offer_of_a_token_is_hidden_where_none_is_read(tokens: dict[str, str], shared_verifier: Verifier) -> None:
+    """HTP-029: on an exempt path."""
+    headers = protocols(f"Bearer, {tokens['good']}, chat", f"bearer, {tokens['expired']}, BEARER")
+
+    seen = open_websocket(shared_verifier, headers, exempt=["/*"])
+
+    assert isinstance(seen, Seen)
+    assert seen.subject is None
+    assert seen.scope["subprotocols"] == ["chat"]
+    assert not any(tokens[kind] in repr(seen.scope) for kind in ("good", "expired"))
+
+
 def test_the_application_may_choose_another_protocol(tokens: dict[str, str], shared_verifier: Verifier) -> None:
     seen = open_websocket(shared_verifier, protocols(f"chat, bearer, {tokens['good']}"), subprotocol="chat")
 
@@ -120,7 +146,11 @@ def test_the_application_may_choose_another_protocol(tokens: dict[str, str], sha
         pytest.param(["bearer, {good}", "bearer, {good}"], 400, id="twice, in two headers"),
         pytest.param(["bearer, "], 400, id="empty"),
         pytest.param(["bearer, {expired}"], 401, id="expired"),
-        pytest.param(["Bearer, {good}"], 401, id="in capitals: another protocol"),
+        pytest.param(["Bearer"], 400, id="Bearer alone"),
+        pytest.param(["Bearer, {good}, bearer, {good}"], 400, id="twice, in two spellings"),
+        pytest.param(["Bearer, {expired}"], 401, id="expired, in capitals"),
+        pytest.param(["BEARER, {bad_signature}"], 401, id="bad signature, in capitals"),
+        pytest.param(["Bearer {good}"], 401, id="one protocol with a blank"),
         pytest.param(["{good}"], 401, id="without the word"),
         pytest.param(["chat"], 401, id="other protocols"),
     ],
@@ -209,6 +239,35 @@ def test_a_token_in_the_query_is_taken_out_where_none_is_needed_too(
     assert isinstance(seen, Seen)
     assert seen.subject is None
     assert seen.scope["query_string"] == seen.scope["server's query"] == b"room=1"
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "left"),
+    [
+        pytest.param(b"/?room=1&access_token={good}", b"/?room=1", id="among others"),
+        pytest.param(b"/?access_token={good}", b"/", id="alone"),
+        pytest.param(b"/access_token={good}", b"/access_token={good}", id="in the path, which is no query"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_a_token_is_taken_out_of_a_raw_path_that_holds_the_query(
+    raw_path: bytes | None, left: bytes | None, tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    """HTP-033: some servers and test clients put it there, too."""
+    good = tokens["good"].encode()
+    query = b"access_token=" + good
+    scope = websocket_scope(query_string=query, raw_path=raw_path and raw_path.replace(b"{good}", good))
+
+    Client(CONNECT).call(
+        AsgiMiddleware(_accept, shared_verifier, required=True, token_sources=[QueryParameter()]), scope
+    )
+
+    assert scope["raw_path"] == (left and left.replace(b"{good}", good))
+    assert scope["query_string"] == b""
+
+
+async def _accept(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "websocket.accept"})
 
 
 async def _never(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -41,6 +41,13 @@ HTTP_SERVERS = {
     "gunicorn-gevent": Server((*_GUNICORN, "gevent", _WSGI)),
     "waitress": Server(("waitress", "--listen", "127.0.0.1:{port}", _WSGI), reads_body_first=True),
 }
+# Where each is told a prefix: uvicorn puts it before every path, hypercorn expects it there or taken away.
+PREFIX = "/api"
+PREFIXED_SERVERS = {
+    "uvicorn-root-path": Server((*_UVICORN, "--root-path", PREFIX, _ASGI)),
+    "uvicorn-root-path-slash": Server((*_UVICORN, "--root-path", f"{PREFIX}/", _ASGI)),
+    "hypercorn-root-path": Server((*_HYPERCORN, "--root-path", PREFIX, _ASGI)),
+}
 WEBSOCKET_SERVERS = {
     "uvicorn-websockets": Server((*_UVICORN, "--ws", "websockets", _WEBSOCKET)),
     "uvicorn-wsproto": Server((*_UVICORN, "--ws", "wsproto", _WEBSOCKET)),

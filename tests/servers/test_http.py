@@ -14,7 +14,7 @@ import pytest
 
 from aveverify.testing import FakeIssuer
 from tests.raw_http import PATIENCE_SECONDS, Answer, ask, bearer, exchange, request
-from tests.servers.servers import HTTP_SERVERS, Running, run_server
+from tests.servers.servers import HTTP_SERVERS, PREFIX, PREFIXED_SERVERS, Running, run_server
 
 # The server has hung up, or says what is wrong with the request.
 BY_SERVER = {0, 400, 431}
@@ -301,6 +301,22 @@ def test_the_host_header_opens_no_door(running: Running, host: bytes) -> None:
     assert ask(running.port, target=b"/admin", host=host).status in {401} | BY_SERVER
 
 
+@pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"X-Forwarded-Prefix", b"Daphne-Root-Path"])
+def test_a_prefix_that_a_client_sends_opens_no_door(running: Running, tokens: dict[str, str], name: bytes) -> None:
+    """HTP-026: gunicorn cuts the value of a header SCRIPT_NAME off the path, if a local client or proxy sends it."""
+    prefix = name + b": /open"
+
+    known = ask(running.port, prefix, bearer(tokens["good"]), target=b"/open/admin")
+    answer = ask(running.port, prefix, target=b"/open/admin")
+
+    if running.name.startswith("gunicorn") and name == b"SCRIPT_NAME":
+        assert known.body == b"hello ada at /admin\n"
+        assert answer.status == 401
+    else:
+        # The server took no notice of it, or refuses such a header.
+        assert answer.body == b"hello None at /open/admin\n" or answer.status in BY_SERVER
+
+
 ORIGIN, ASKS = b"Origin: https://app.test", b"Access-Control-Request-Method: POST"
 
 
@@ -314,6 +330,10 @@ ORIGIN, ASKS = b"Origin: https://app.test", b"Access-Control-Request-Method: POS
         pytest.param(b"TRACE", (ORIGIN, ASKS), id="TRACE"),
         pytest.param(b"options", (ORIGIN, ASKS), id="lower case"),
         pytest.param(b"POST", (ORIGIN, ASKS, b"X-HTTP-Method-Override: OPTIONS"), id="method override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"X-HTTP-Method-Override: DELETE"), id="preflight, method override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"x-method-override: PUT"), id="preflight, another override"),
+        pytest.param(b"OPTIONS", (ORIGIN, ASKS, b"Authorization: Basic YTpi"), id="preflight, Authorization"),
+        pytest.param(b"DELETE", (b"X-HTTP-Method-Override: OPTIONS",), id="DELETE that says OPTIONS"),
     ],
 )
 def test_no_method_is_a_way_around(running: Running, method: bytes, lines: tuple[bytes, ...]) -> None:
@@ -343,3 +363,32 @@ def test_no_log_has_a_token_in_it(running: Running, tokens: dict[str, str]) -> N
     output = running.program.output
     assert not any(token.rpartition(".")[2] in output for token in tokens.values())
     assert output.count("Traceback") == output.count("h11._util.LocalProtocolError")
+
+
+@pytest.fixture(scope="module", params=list(PREFIXED_SERVERS))
+def prefixed(
+    request: pytest.FixtureRequest, live_issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    name: str = request.param
+    with run_server(name, PREFIXED_SERVERS[name], live_issuer.issuer, tmp_path_factory.mktemp(name)) as running:
+        yield running
+
+
+def test_a_prefix_that_a_server_is_told_hides_no_exempt_path_and_opens_none(prefixed: Running) -> None:
+    """HTP-026: `--root-path`, with the path as a proxy passes it on that has taken the prefix away."""
+    exempt, refused = ask(prefixed.port, target=b"/open/a"), ask(prefixed.port, target=b"/me")
+
+    assert exempt.body.startswith(b"hello None at /")
+    assert exempt.body.endswith(b"/open/a\n")
+    assert refused.status == 401
+
+
+def test_a_prefix_that_a_server_leaves_in_the_path_hides_no_exempt_path(prefixed: Running) -> None:
+    """HTP-026: hypercorn's, where the proxy in front has not taken it away."""
+    answer = ask(prefixed.port, target=f"{PREFIX}/open/a".encode())
+
+    if prefixed.name.startswith("hypercorn"):
+        assert answer.body == b"hello None at /api/open/a\n"
+    else:
+        # uvicorn has put another one before it, so that this is no exempt path of the application.
+        assert answer.status == 401
