@@ -20,7 +20,7 @@ from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_de
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
-from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
+from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
@@ -148,7 +148,8 @@ class AveAuth(BearerScheme):
         """Make a dependency on the application's own user: `Annotated[User, Security(ave.user(load_user))]`.
 
         Args:
-            load_user: Makes the user of an identity; a coroutine function is awaited. None refuses the request.
+            load_user: Makes the user of an identity; a coroutine function is awaited. None (`UNKNOWN_USER`), or a user
+                whose `is_active` is false (`INACTIVE_USER`), refuses the token, also where credentials are optional.
 
         Returns:
             The dependency.
@@ -286,7 +287,7 @@ class UserDependency(Generic[UserT]):
         """Return the user; FastAPI calls this.
 
         Raises:
-            HTTPException: There is no such user.
+            HTTPException: There is no such user, or it is inactive (HTP-044).
             WebSocketException: As above, where the server cannot answer a WebSocket.
         """
         if identity is None:
@@ -295,6 +296,7 @@ class UserDependency(Generic[UserT]):
         try:
             return cast("UserT", await find_user(self._load_user, identity))
         except REFUSALS as error:
+            withhold(connection.scope, Deferred(error.with_traceback(None)))
             raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
 
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._edge import Gate
 from aveverify._edge_settings import make_gate_from
+from aveverify._edge_user import Users
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.identity import Identity
-
-LoadUser = Callable[[Identity], object | Awaitable[object]]
 
 SETTING: Final = "AVEVERIFY"
 # What may be given as a dotted path.
 _DOTTED: Final = ("VERIFIER", "CHECK", "USER_LOADER", "TOKEN_SOURCES")
+
+
+class _UsersOfDjango(Users):
+    """Loads users under ASGI as Django does it: synchronous code runs in the thread that the database belongs to."""
+
+    __slots__ = ()
+
+    async def find_async(self, identity: Identity) -> Any:  # noqa: ANN401 - a user of the application
+        """Load and check a user without blocking the event loop."""
+        if iscoroutinefunction(self._load_user):
+            return await super().find_async(identity)
+        return await sync_to_async(self.find)(identity)
 
 
 class Rules(NamedTuple):
@@ -26,12 +38,12 @@ class Rules(NamedTuple):
 
     Attributes:
         gate: The rules of the edge.
-        load_user: Finds the application's own user of an identity; None leaves `request.user` alone.
+        users: Loads the application's own user of an identity; None leaves `request.user` alone.
         owns_verifier: Whether the verifier was made here, so that nobody else closes it.
     """
 
     gate: Gate
-    load_user: LoadUser | None
+    users: Users | None
     owns_verifier: bool
 
     def close(self) -> None:
@@ -62,7 +74,8 @@ def make_rules(configured: object) -> Rules:
         raise ConfigurationError(Problem.OUT_OF_RANGE, _label("USER_LOADER"), "a function of an identity")
     if callable(members.get("VERIFIER")):
         members["VERIFIER"] = members["VERIFIER"]()
-    return Rules(make_gate_from(members, _label), load_user, "VERIFIER" not in members)
+    users = None if load_user is None else _UsersOfDjango(load_user, async_to_sync)
+    return Rules(make_gate_from(members, _label), users, "VERIFIER" not in members)
 
 
 def _label(name: str) -> str:
