@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
@@ -51,7 +52,7 @@ async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
             asked = steps.send(answer)
         except StopIteration as end:
             return cast("UserT", end.value)
-        answer = await asked if inspect.isawaitable(asked) else asked
+        answer = await asked if _is_awaitable(asked) else asked
 
 
 def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> UserT:
@@ -69,7 +70,7 @@ def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> U
             asked = steps.send(answer)
         except StopIteration as end:
             return cast("UserT", end.value)
-        answer = _finish(asked, run) if inspect.isawaitable(asked) else asked
+        answer = _finish(asked, run) if _is_awaitable(asked) else asked
 
 
 def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any, Any, UserT]:
@@ -86,15 +87,21 @@ def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any,
         ConfigurationError: As `find_user`.
     """
     user: Any = yield load_user(identity)
-    if inspect.isawaitable(user):
+    if _is_awaitable(user):
         # Any object passes for an active user, so a forgotten `await` would admit a disabled one.
         raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "what it returns must be awaited once, not twice")
-    if user is None or user is False:
+    # isinstance sees through the lazy objects of Django and Werkzeug; `is` does not.
+    if isinstance(user, NoneType) or (isinstance(user, bool) and not user):
         raise make_refusal(Reason.UNKNOWN_USER, identity)
     for name, reason in _FLAGS:
         if not (yield _read_flag(user, name)):
             raise make_refusal(reason, identity)
     return user  # type: ignore[no-any-return] # what load_user returned
+
+
+def _is_awaitable(value: object) -> bool:
+    # Every proxy of Werkzeug looks awaitable by its class, whatever it stands for.
+    return inspect.isawaitable(value) and (inspect.isgenerator(value) or hasattr(value, "__await__"))
 
 
 def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:

@@ -220,6 +220,13 @@ class AveAuth(BearerScheme):
             scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
         return identity
 
+    async def _watch(self, scope: Scope, identity: Identity, check: Check) -> None:
+        """Put every further token of a WebSocket before the loader that has admitted the user of this one (HTP-044)."""
+        live, asked = scope.get(LIVE_KEY), scope.get(_ASKED)
+        # In a test that replaces the dependency, no token stands behind the identity.
+        if isinstance(live, LiveConnection) and isinstance(asked, _Asked) and asked.answers.get(self) is identity:
+            await live.join(identity, self._gate.asking(check))
+
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
         if scopes:
@@ -294,10 +301,15 @@ class UserDependency(Generic[UserT]):
             # Only where credentials are optional, and then UserT says so.
             return cast("UserT", None)
         try:
-            return cast("UserT", await find_user(self._load_user, identity))
+            user = await find_user(self._load_user, identity)
+            await self._auth._watch(connection.scope, identity, self._check)  # noqa: SLF001 - its other half
         except REFUSALS as error:
             withhold(connection.scope, Deferred(error.with_traceback(None)))
-            raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
+            raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - as above
+        return cast("UserT", user)
+
+    async def _check(self, identity: Identity) -> None:
+        await find_user(self._load_user, identity)
 
 
 class _InContext:
