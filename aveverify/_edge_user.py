@@ -105,7 +105,7 @@ def _is_awaitable(value: object) -> bool:
 
 
 def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:
-    """Make the error of a user whom the application does not admit.
+    """Make the error of a user that the application does not admit.
 
     Args:
         reason: `UNKNOWN_USER` or `INACTIVE_USER`.

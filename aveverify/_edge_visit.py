@@ -90,37 +90,39 @@ class Visit:
             The identity; None for an anonymous request; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            if self.users is not None and (candidate := self._find_candidate()) is not None:
+            users = self.users
+            if users is not None and (candidate := self._find_candidate()) is not None:
                 return candidate
             outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
             try:
                 if outcome is None:
                     token = self.find_token()
                     outcome = None if token is None else self.gate.admit(token)
-                if self.users is not None and isinstance(outcome, Identity):
+                if users is not None and isinstance(outcome, Identity):
                     with self._showing(outcome):
-                        self.user = self.users.find(outcome)
+                        self.user = users.find(outcome)
             except REFUSALS as error:
                 outcome = self._refuse(error)
-            self._outcome, self._is_settled = outcome, True
+            self._outcome = outcome
+            self._is_settled = True
         return self._outcome
 
     async def settle_async(self) -> Identity | Deferred | Answer | None:
         """Read, verify and load without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            if self.users is not None and (candidate := self._find_candidate()) is not None:
-                return candidate
+            users = self.users
             outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
             try:
                 if outcome is None:
                     token = self.find_token()
                     outcome = None if token is None else await self.gate.admit_async(token)
-                if self.users is not None and isinstance(outcome, Identity):
+                if users is not None and isinstance(outcome, Identity):
                     with self._showing(outcome):
-                        self.user = await self.users.find_async(outcome)
+                        self.user = await users.find_async(outcome)
             except REFUSALS as error:
                 outcome = self._refuse(error)
-            self._outcome, self._is_settled = outcome, True
+            self._outcome = outcome
+            self._is_settled = True
         return self._outcome
 
     def _refuse(self, error: AveVerifyError) -> Answer | Deferred:

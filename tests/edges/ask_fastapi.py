@@ -36,9 +36,9 @@ def ask_dependency(
     ave.install(app)
 
     auth = ave if required else ave.optional
-    whoever = Security(auth)
+    depends = Security(auth)
 
-    async def endpoint(request: FastAPIRequest, identity: Identity | None = whoever) -> PlainTextResponse:
+    async def endpoint(request: FastAPIRequest, identity: Identity | None = depends) -> PlainTextResponse:
         assert identity is get_user_identity(request)
         return PlainTextResponse(view(request))
 

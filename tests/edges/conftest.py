@@ -23,7 +23,7 @@ EDGES = (
 # What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
 WITHOUT_CONTEXT = ("starlette-backend", "drf")
 USERS = (
-    "test_only_users_whom_the_application_admits_reach_a_view",
+    "test_only_users_that_the_application_admits_reach_a_view",
     "test_a_user_is_loaded_once_and_only_for_a_token",
     "test_a_user_that_is_not_admitted_is_logged_once_with_its_reason",
     "test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks",

@@ -53,7 +53,7 @@ from aveverify.drf import AveAuthentication  # noqa: E402 - as above
 
 
 def load_user(identity: Identity) -> User | None:
-    """Find a user; `is_active` is read from the database when somebody asks for it."""
+    """Find a user; `is_active` is read from the database when it is asked for."""
     return User.objects.only("username").filter(username=identity.subject).first()
 
 

@@ -479,7 +479,7 @@ def blind(scene: Scene) -> Callable[[object], str]:
 @either
 @loading
 @pytest.mark.parametrize("case", USERS, ids=lambda case: case.id)
-def test_only_users_whom_the_application_admits_reach_a_view(
+def test_only_users_that_the_application_admits_reach_a_view(
     scene: Scene, case: UserCase, way: str, *, required: bool
 ) -> None:
     """HTP-044: also a view that never looks at its user, under either kind of loader."""
@@ -532,7 +532,7 @@ def test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks(
 
 
 def test_nothing_knows_the_identity_if_the_loader_fails(scene: Scene) -> None:
-    """HTP-044: a database that is down admits nobody, and is an error of the application."""
+    """HTP-044: a database that is down admits no user, and is an error of the application."""
 
     def load_user(_identity: Identity) -> object:
         raise ConnectionRefusedError

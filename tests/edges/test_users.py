@@ -50,7 +50,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify import current_identity as identity_of_context
-from aveverify._edge_user import find_user, find_user_now
+from aveverify._edge_user import LoadUser, find_user, find_user_now
 from aveverify.asgi import get_live_connection
 from aveverify.django import ave_required
 from aveverify.drf import AveAuthentication
@@ -217,7 +217,7 @@ REFUSED = {
     "Starlette's anonymous user": (UnauthenticatedUser, Reason.UNKNOWN_USER),
     "anonymous by a method": (lambda: ByMethod(authenticated=False), Reason.UNKNOWN_USER),
     "a lazy None": (lambda: SimpleLazyObject(lambda: None), Reason.UNKNOWN_USER),
-    "a proxy of nobody": (lambda: LocalProxy(lambda: None), Reason.UNKNOWN_USER),
+    "a proxy of None": (lambda: LocalProxy(lambda: None), Reason.UNKNOWN_USER),
     "a lazy False": (lambda: SimpleLazyObject(lambda: False), Reason.UNKNOWN_USER),
     "a lazy anonymous user": (lambda: SimpleLazyObject(AnonymousUser), Reason.UNKNOWN_USER),
     "False in an attribute": (lambda: SimpleNamespace(is_active=False), Reason.INACTIVE_USER),
@@ -273,7 +273,7 @@ def test_htp_044_a_user_that_cannot_say_it_is_an_error_of_the_application(
         admit(make())
 
 
-def test_htp_044_a_forgotten_await_admits_nobody(admit: Admit) -> None:
+def test_htp_044_a_forgotten_await_admits_no_user(admit: Admit) -> None:
     """A coroutine has no `is_active`, and would pass for an active user."""
     never_awaited = answer(None)
 
@@ -281,18 +281,19 @@ def test_htp_044_a_forgotten_await_admits_nobody(admit: Admit) -> None:
         admit(answer(never_awaited))
 
     assert caught.value.field == "load_user"
-    never_awaited.close()  # type: ignore[attr-defined]
+    never_awaited.close()
 
 
 def test_a_coroutine_that_nothing_can_run_is_closed(identity: Identity) -> None:
     loading = answer("ada")
 
     async def load() -> object:
-        return find_user_now(lambda _identity: loading, identity, async_to_sync)
+        load_user: LoadUser[object] = lambda _identity: loading  # noqa: E731 - for its type
+        return find_user_now(load_user, identity, async_to_sync)
 
     with pytest.raises(RuntimeError, match="event loop"):
         asyncio.run(load())
-    assert inspect.getcoroutinestate(loading) == inspect.CORO_CLOSED  # type: ignore[arg-type]
+    assert inspect.getcoroutinestate(loading) == inspect.CORO_CLOSED
 
 
 # --- once for all layers, and what the loader itself sees -----------------------------------------------------------
@@ -354,7 +355,7 @@ def test_htp_044_the_layers_of_flask_load_a_user_once(shared_verifier: Verifier,
 def test_htp_044_a_bare_view_of_flask_learns_of_it_when_it_asks(
     shared_verifier: Verifier, tokens: dict[str, str], look: Callable[[], object], on_invalid: str
 ) -> None:
-    """No identity is left behind: whoever handles the refusal and asks again is refused again."""
+    """No identity is left behind: a handler of the refusal that asks again is refused again."""
     caught: list[Reason] = []
     app, _ = flask_app(shared_verifier, Loader(is_active=False), on_invalid=on_invalid)
     app.add_url_rule("/", "view", lambda: str(look()))
@@ -680,7 +681,7 @@ def test_htp_044_a_websocket_of_fastapi_puts_a_further_token_before_the_loader_o
         except InvalidTokenError as error:
             await websocket.send_text(f"{error.reason}, still {user.name}")
         else:
-            await websocket.send_text(f"nobody has asked for {user.name}")
+            await websocket.send_text(f"no loader has refused {user.name}")
         await websocket.close()
 
     if replaced:
@@ -689,7 +690,7 @@ def test_htp_044_a_websocket_of_fastapi_puts_a_further_token_before_the_loader_o
 
     headers = {} if replaced else dict(bearer(tokens["good"]))
     with TestClient(app).websocket_connect("/", headers=headers) as session:
-        assert session.receive_text() == ("nobody has asked for ada" if replaced else "INACTIVE_USER, still ada")
+        assert session.receive_text() == ("no loader has refused ada" if replaced else "INACTIVE_USER, still ada")
 
 
 @pytest.mark.parametrize("is_active", [True, False], ids=["active", "inactive"])
