@@ -153,6 +153,10 @@ class Gate(NamedTuple):
         demanded = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
         return self._replace(parameters=self.parameters._replace(scopes=demanded), recall=None)
 
+    def asking(self, check: Check) -> Gate:
+        """Return the same rules with another `check`."""
+        return self._replace(check=check, recall=None)
+
     def refuse(self, error: AveVerifyError | None) -> Answer:
         """Log a refusal and write its answer.
 

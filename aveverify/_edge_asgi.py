@@ -12,6 +12,7 @@ from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_preflight import is_preflight
+from aveverify._edge_user import withhold
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -23,6 +24,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Meet = Callable[[Scope, Any], Awaitable[Callable[[], None]]]
 
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
@@ -110,7 +112,6 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
         The identity, None or a preflight for an anonymous request, what stands for a deferred refusal, or the answer
         of a refusal.
     """
-    is_http = scope["type"] == "http"
     try:
         if gate.exempt and gate.exempt.covers(scope["path"], scope.get("root_path")):
             keep_headers(scope)
@@ -120,11 +121,18 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
             if token is not None:
                 return await gate.admit_async(token)
             if gate.required:
-                passes = is_http and is_preflight(scope["method"], scope["headers"], scope["query_string"])
+                passes = scope["type"] == "http" and is_preflight(
+                    scope["method"], scope["headers"], scope["query_string"]
+                )
                 return _PREFLIGHT if passes else gate.refuse(None)
     except REFUSALS as error:
-        return gate.refuse_or_defer(error) if is_http else gate.refuse(error)
+        return refuse_or_defer(gate, scope, error)
     return None
+
+
+def refuse_or_defer(gate: Gate, scope: Scope, error: AveVerifyError) -> Answer | Deferred:
+    """Log a refusal, and write its answer or defer it; that of a WebSocket is never deferred."""
+    return gate.refuse_or_defer(error) if scope["type"] == "http" else gate.refuse(error)
 
 
 def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
@@ -217,6 +225,75 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
         await send({"type": f"{_DENIAL}.body", "body": answer.body})
     else:
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
+    app: ASGIApp, deferred: Deferred, gate: Gate, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve an HTTP request whose refusal is deferred: answer with it if it escapes before the response began.
+
+    Args:
+        app: The application, and what makes the refusal known to it.
+        deferred: The refusal.
+        gate: The rules that it came of.
+        scope: The connection.
+        receive: Gives the client's messages.
+        send: Takes the answer's messages.
+    """
+    began = False
+
+    async def watched_send(message: Message) -> None:
+        nonlocal began
+        began = began or message["type"] == "http.response.start"
+        await send(message)
+
+    try:
+        await app(scope, receive, watched_send)
+    except REFUSALS as error:
+        if began or error is not deferred.error:
+            raise
+        await send_answer(make_answer(error, gate.parameters), scope, receive, send)
+
+
+async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
+    """Make the identity of a connection known to its framework, if the application admits its user.
+
+    Args:
+        meet: Loads the user, and returns what shows it to the framework.
+        scope: The connection, with the identity.
+
+    Returns:
+        None, or the refusal.
+
+    Source: HTP-044.
+    """
+    try:
+        show = await meet(scope, scope[IDENTITY_KEY])
+    except REFUSALS as error:
+        return error.with_traceback(None)
+    show()
+    return None
+
+
+async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a connection whose user the application does not admit, or defer that; behind a middleware for ASGI.
+
+    Args:
+        app: The application.
+        error: The refusal.
+        scope: The connection; keeps nothing of the identity.
+        receive: Gives the client's messages.
+        send: Takes the answer's messages.
+
+    Source: HTP-044.
+    """
+    gate: Gate = scope[GATE_KEY]
+    outcome = refuse_or_defer(gate, scope, error)
+    if isinstance(outcome, Answer):
+        await send_answer(outcome, scope, receive, send)
+        return
+    withhold(scope, outcome)
+    await serve_deferred(app, outcome, gate, scope, receive, send)
 
 
 def can_deny(scope: Scope) -> bool:

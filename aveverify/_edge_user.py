@@ -1,46 +1,194 @@
-"""The application's own user behind an identity, and what stands there while a refusal is deferred.
+"""The application's own user behind an identity: who is admitted, and what stands there while a refusal is deferred.
 
-Knows no framework. HTTP-09; HTP-036.
+Knows no framework. HTTP-09; HTP-036; HTP-044.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar, cast
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from types import NoneType
+from typing import Any, Final, NoReturn, TypeVar, cast
 
-from aveverify._edge_identity import Deferred
-from aveverify.errors import InvalidTokenError, Reason
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
+from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
 from aveverify.identity import Identity
 
 UserT = TypeVar("UserT")
 
-# Finds or makes the user of an identity. None refuses the token: a good token of nobody lets nobody in.
+# Finds or makes the user of an identity. None refuses the token.
 LoadUserAsync = Callable[[Identity], Awaitable[UserT | None]]
 LoadUserSync = Callable[[Identity], UserT | None]
 LoadUser = LoadUserAsync[UserT] | LoadUserSync[UserT]
+# Makes a coroutine function callable from synchronous code, as `asgiref.sync.async_to_sync` does.
+Run = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# What a user says of itself in Django, Flask-Login and Starlette; a user without the member is admitted. The anonymous
+# user of each of them is not authenticated: a loader that returns it has found no user.
+_FLAGS: Final = (("is_authenticated", Reason.UNKNOWN_USER), ("is_active", Reason.INACTIVE_USER))
 
 
 async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
-    """Ask the application for its user.
+    """Load the user of an identity and check that the application admits it.
 
     Args:
-        load_user: The application's function; a coroutine function is awaited.
-        identity: Whoever the token vouches for.
+        load_user: The application's function; what it returns is awaited where it can be.
+        identity: The verified identity.
 
     Returns:
         The user.
 
     Raises:
-        InvalidTokenError: The application knows no such user.
+        InvalidTokenError: `UNKNOWN_USER`: there is none, or an anonymous one. `INACTIVE_USER`: `is_active` of the user
+            is false.
+        ConfigurationError: `load_user` returned an awaitable inside an awaitable.
+
+    Source: HTP-044.
     """
-    found: Any = load_user(identity)
-    user = await found if inspect.isawaitable(found) else found
-    if user is None:
-        raise InvalidTokenError(
-            Reason.REFUSED_BY_CHECK, rule="load_user", kind=identity.provider.kind, refusal="load_user found no user"
-        )
-    return cast("UserT", user)
+    steps = admit_user(load_user, identity)
+    answer: Any = None
+    while True:
+        try:
+            asked = steps.send(answer)
+        except StopIteration as end:
+            return cast("UserT", end.value)
+        answer = await asked if _is_awaitable(asked) else asked
+
+
+def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> UserT:
+    """Load and check a user from synchronous code; see `find_user`.
+
+    Args:
+        load_user: As there.
+        identity: As there.
+        run: Runs a coroutine function to its end, where `load_user` or the user needs it.
+    """
+    steps = admit_user(load_user, identity)
+    answer: Any = None
+    while True:
+        try:
+            asked = steps.send(answer)
+        except StopIteration as end:
+            return cast("UserT", end.value)
+        answer = _finish(asked, run) if _is_awaitable(asked) else asked
+
+
+def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any, Any, UserT]:
+    """Decide whether the application admits the user of an identity: the one rule of both worlds.
+
+    Yields:
+        Each value that may have to be awaited; is sent what came of it.
+
+    Returns:
+        The user.
+
+    Raises:
+        InvalidTokenError: As `find_user`.
+        ConfigurationError: As `find_user`.
+    """
+    user: Any = yield load_user(identity)
+    if _is_awaitable(user):
+        # Any object passes for an active user, so a forgotten `await` would admit a disabled one.
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "what it returns must be awaited once, not twice")
+    # isinstance sees through the lazy objects of Django and Werkzeug; `is` does not.
+    if isinstance(user, NoneType) or (isinstance(user, bool) and not user):
+        raise make_refusal(Reason.UNKNOWN_USER, identity)
+    for name, reason in _FLAGS:
+        if not (yield _read_flag(user, name)):
+            raise make_refusal(reason, identity)
+    return user  # type: ignore[no-any-return] # what load_user returned
+
+
+def _is_awaitable(value: object) -> bool:
+    # Every proxy of Werkzeug looks awaitable by its class, whatever it stands for.
+    return inspect.isawaitable(value) and (inspect.isgenerator(value) or hasattr(value, "__await__"))
+
+
+def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:
+    """Make the error of a user that the application does not admit.
+
+    Args:
+        reason: `UNKNOWN_USER` or `INACTIVE_USER`.
+        identity: The verified identity.
+
+    Returns:
+        The error.
+    """
+    hint = Hint.NO_USER if reason is Reason.UNKNOWN_USER else None
+    return InvalidTokenError(reason, rule="HTP-044", kind=identity.provider.kind, hint=hint)
+
+
+def _read_flag(user: Any, name: str) -> Any:  # noqa: ANN401 - a user of the application
+    """Return what a user says of itself by an attribute, a method or a member; True where it says nothing."""
+    try:
+        found = getattr(user, name)
+    except AttributeError:
+        # A property that fails of an AttributeError inside must not pass for an absent one. __class__ sees through
+        # the lazy objects of Django and Werkzeug.
+        if any(inspect.getattr_static(one, name, None) is not None for one in (user, user.__class__)):
+            raise
+        found = _read_member(user, name)
+    # A bound method is true, whatever it would answer.
+    return found() if callable(found) else found
+
+
+def _read_member(user: Any, name: str) -> Any:  # noqa: ANN401 - as above
+    # A dictionary, or a row of a database that is like one: sqlite3.Row and asyncpg.Record are no Mapping.
+    is_row = hasattr(user, "keys") and hasattr(user, "__getitem__")
+    return user[name] if is_row and name in user.keys() else True  # noqa: SIM118 - a row iterates over its values
+
+
+def _finish(awaitable: Any, run: Run) -> Any:  # noqa: ANN401 - what the application awaits
+    try:
+        return run(_wait_for)(awaitable)
+    finally:
+        if inspect.iscoroutine(awaitable):
+            # Where `run` refuses, as inside a running event loop, nothing else would.
+            awaitable.close()
+
+
+async def _wait_for(awaitable: Awaitable[Any]) -> Any:  # noqa: ANN401 - as above
+    return await awaitable
+
+
+class Users:
+    """The application's users, for the edges that serve both worlds.
+
+    Args:
+        load_user: The application's function.
+        run: Makes a coroutine function callable from synchronous code.
+    """
+
+    __slots__ = ("_load_user", "_run")
+
+    def __init__(self, load_user: LoadUser[Any], run: Run) -> None:
+        self._load_user = load_user
+        self._run = run
+
+    def find(self, identity: Identity) -> Any:  # noqa: ANN401 - a user of the application
+        """Load and check a user; see `find_user`."""
+        return find_user_now(self._load_user, identity, self._run)
+
+    async def find_async(self, identity: Identity) -> Any:  # noqa: ANN401 - as above
+        """Load and check a user without blocking the event loop; see `find_user`."""
+        return await find_user(self._load_user, identity)
+
+
+def withhold(scope: MutableMapping[str, Any], deferred: Deferred) -> None:
+    """Put a refusal in the place of an identity that has stood in the scope of a connection, wherever it stood.
+
+    Args:
+        scope: The connection, as the application sees it.
+        deferred: The refusal.
+
+    Source: HTP-044: what handles the refusal must not find the refused user.
+    """
+    scope[IDENTITY_KEY] = deferred
+    scope["auth"] = scope["user"] = RefusedUser(deferred)
+    scope.pop(LIVE_KEY, None)
+    state = scope.get("state")
+    if state:
+        state.pop("identity", None)
 
 
 class RefusedUser:

@@ -5,19 +5,32 @@ Middleware, decorator and view of one request share one `Visit`. It knows a WSGI
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import REFUSALS, Gate, check_scopes
-from aveverify._edge_identity import Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import pass_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from wsgiref.types import WSGIEnvironment
+
+    from aveverify._edge_user import Users
+
+
+class _Candidate(dict[str, Identity]):
+    """What the context serves while the loader judges the identity of a visit."""
+
+    __slots__ = ("visit",)
+
+    def __init__(self, visit: Visit, identity: Identity) -> None:
+        super().__init__({IDENTITY_KEY: identity})
+        self.visit = visit
 
 
 class Visit:
@@ -27,17 +40,22 @@ class Visit:
         gate: The rules.
         environ: The request.
         path: Its decoded path, as the router sees it; it decides whether the request is exempt (HTP-026).
+        users: Loads the application's user of an identity, and may refuse it; None where the application has no users.
 
     Attributes:
         gate: The rules.
         error: Why the credentials were refused; None where they were not, or where nobody has looked.
+        user: The application's user, once the visit is settled; None of an anonymous request, or without `users`.
+        users: As given.
     """
 
-    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "gate")
+    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "gate", "user", "users")
 
-    def __init__(self, gate: Gate, environ: WSGIEnvironment, path: str) -> None:
+    def __init__(self, gate: Gate, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
         self.gate = gate
         self.error: AveVerifyError | None = None
+        self.user: Any = None
+        self.users = users
         self._environ = environ
         self._path = path
         self._outcome: Identity | Deferred | Answer | None = None
@@ -66,39 +84,69 @@ class Visit:
         return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
 
     def settle(self) -> Identity | Deferred | Answer | None:
-        """Read and verify the credentials, unless that is done.
+        """Read and verify the credentials and load the application's user, unless that is done.
 
         Returns:
-            The identity; None for nobody; or what becomes of a refusal, which is logged here, once.
+            The identity; None for an anonymous request; or what becomes of a refusal, which is logged here, once.
         """
         if not self._is_settled:
-            self._outcome = recognise(self.gate.recall, self._environ)
-            if self._outcome is None:
-                try:
+            users = self.users
+            if users is not None and (candidate := self._find_candidate()) is not None:
+                return candidate
+            outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
+            try:
+                if outcome is None:
                     token = self.find_token()
-                    self._outcome = None if token is None else self.gate.admit(token)
-                except REFUSALS as error:
-                    self._refuse(error)
+                    outcome = None if token is None else self.gate.admit(token)
+                if users is not None and isinstance(outcome, Identity):
+                    with self._showing(outcome):
+                        self.user = users.find(outcome)
+            except REFUSALS as error:
+                outcome = self._refuse(error)
+            self._outcome = outcome
             self._is_settled = True
         return self._outcome
 
     async def settle_async(self) -> Identity | Deferred | Answer | None:
-        """Read and verify the credentials without blocking the event loop; see `settle`."""
+        """Read, verify and load without blocking the event loop; see `settle`."""
         if not self._is_settled:
-            self._outcome = recognise(self.gate.recall, self._environ)
-            if self._outcome is None:
-                try:
+            users = self.users
+            outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
+            try:
+                if outcome is None:
                     token = self.find_token()
-                    self._outcome = None if token is None else await self.gate.admit_async(token)
-                except REFUSALS as error:
-                    self._refuse(error)
+                    outcome = None if token is None else await self.gate.admit_async(token)
+                if users is not None and isinstance(outcome, Identity):
+                    with self._showing(outcome):
+                        self.user = await users.find_async(outcome)
+            except REFUSALS as error:
+                outcome = self._refuse(error)
+            self._outcome = outcome
             self._is_settled = True
         return self._outcome
 
-    def _refuse(self, error: AveVerifyError) -> None:
+    def _refuse(self, error: AveVerifyError) -> Answer | Deferred:
         # Without the frames of the verification, where a crash report would find the token among the locals.
         self.error = error.with_traceback(None)
-        self._outcome = self.gate.refuse_or_defer(error)
+        return self.gate.refuse_or_defer(error)
+
+    @contextmanager
+    def _showing(self, identity: Identity) -> Iterator[None]:
+        """Let the loader, and nothing else, see the identity that it is to judge (HTP-044)."""
+        token = current_identity.enter(served := [_Candidate(self, identity)])
+        try:
+            yield
+        finally:
+            served.clear()
+            current_identity.leave(token)
+
+    def _find_candidate(self) -> Identity | None:
+        """Return the identity that the loader judges, if it is the loader that asks: a log filter in it, for instance.
+
+        To settle the visit for it would call the loader again, and again.
+        """
+        entered = current_identity.entered()
+        return entered[IDENTITY_KEY] if isinstance(entered, _Candidate) and entered.visit is self else None
 
     def ask(self) -> Identity | None:
         """Return the identity; None for nobody.

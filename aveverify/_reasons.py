@@ -53,6 +53,8 @@ class Reason(StrEnum):
     ISSUED_IN_THE_FUTURE = "ISSUED_IN_THE_FUTURE"
     NOT_AN_ID_TOKEN = "NOT_AN_ID_TOKEN"  # noqa: S105 - a name, not a secret
     REFUSED_BY_CHECK = "REFUSED_BY_CHECK"
+    UNKNOWN_USER = "UNKNOWN_USER"
+    INACTIVE_USER = "INACTIVE_USER"
     OTHER_USER = "OTHER_USER"
     CLOCK_UNUSABLE = "CLOCK_UNUSABLE"
     KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
@@ -117,6 +119,8 @@ TABLE: Final[dict[Reason, Row]] = {
     Reason.ISSUED_IN_THE_FUTURE: Row(Step.CHECK, _UNA, _IAH, "the token was issued in the future (iat)"),
     Reason.NOT_AN_ID_TOKEN: Row(Step.CHECK, _UNA, _UNA, "the claims are those of another kind of token"),
     Reason.REFUSED_BY_CHECK: Row(None, _UNA, _UNA, "the application's own check refused this user"),
+    Reason.UNKNOWN_USER: Row(None, _UNA, _UNA, "the application knows no user of this identity"),
+    Reason.INACTIVE_USER: Row(None, _UNA, _UNA, "the application knows this user as inactive"),
     Reason.OTHER_USER: Row(None, _UNA, _UNA, "the new token of this connection belongs to another user"),
     Reason.CLOCK_UNUSABLE: Row(None, None, None, "the clock of this machine gives no usable time"),
     Reason.KEYS_UNAVAILABLE: Row(Step.KEY, _DISC, _IAH, "the keys of the issuer cannot be had"),
@@ -148,6 +152,7 @@ class Hint(StrEnum):
     NOT_TEXT = "this claim must be a JSON string"
     NOT_NUMBER = "this claim must be a JSON number"
     ES256_NEEDS_CUSTOM_JWT = "OIDC providers accept RS256 and EdDSA; for ES256 use Provider.custom_jwt"
+    NO_USER = "load_user (Django: USER_LOADER) returned no user; to admit new users, let it create them"
     CUSTOM_JWT_ALGORITHM = "a customJwt provider accepts only its configured algorithm"
 
 

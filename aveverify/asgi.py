@@ -6,10 +6,11 @@ WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0; d
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, make_gate
+from aveverify._core.bearer import Answer
+from aveverify._edge import GATE_KEY, EdgeOptions, make_gate
 from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
@@ -24,6 +25,7 @@ from aveverify._edge_asgi import (
     handshake_headers,
     recognise,
     send_answer,
+    serve_deferred,
     without_body,
 )
 from aveverify._edge_checks import check_app, check_flag
@@ -116,7 +118,7 @@ class AveAuthMiddleware:
         if isinstance(found, Answer):
             await send_answer(found, scope, receive, send)
         elif isinstance(found, Deferred):
-            await self._serve_deferred(found, scope, receive, send)
+            await serve_deferred(partial(self._serve, found), found, self._gate, scope, receive, send)
         elif isinstance(found, Preflight):
             await self._serve(None, scope, without_body(receive), send)
         elif kind == "http":
@@ -152,22 +154,6 @@ class AveAuthMiddleware:
             await self._serve(found, scope, receive, live.send, **extra, **{LIVE_KEY: live})
         finally:
             live.end()
-
-    async def _serve_deferred(self, deferred: Deferred, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve an HTTP request whose refusal is deferred: answer with it if it escapes before the response began."""
-        began = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal began
-            began = began or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._serve(deferred, scope, receive, watched_send)
-        except REFUSALS as error:
-            if began or error is not deferred.error:
-                raise
-            await send_answer(make_answer(error, self._gate.parameters), scope, receive, send)
 
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:

@@ -91,7 +91,7 @@ class AveAuthentication(BaseAuthentication):
         if visit.is_ambient:
             # Views of REST framework are exempt from Django's own check.
             SessionAuthentication().enforce_csrf(request)
-        return (outcome if kept.get().load_user is None else inner.user), outcome
+        return (outcome if kept.get().users is None else visit.user), outcome
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of REST framework's own 401."""

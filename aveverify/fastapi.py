@@ -21,7 +21,7 @@ from aveverify._edge_checks import check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
-from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
+from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify._spelling import refuse_unknown
 from aveverify.errors import ConfigurationError, Problem
@@ -154,7 +154,8 @@ class AveAuth(BearerScheme):
         """Make a dependency on the application's own user: `Annotated[User, Security(ave.user(load_user))]`.
 
         Args:
-            load_user: Makes the user of an identity; a coroutine function is awaited. None refuses the request.
+            load_user: Makes the user of an identity; a coroutine function is awaited. None (`UNKNOWN_USER`), or a user
+                whose `is_active` is false (`INACTIVE_USER`), refuses the token, also where credentials are optional.
 
         Returns:
             The dependency.
@@ -231,6 +232,13 @@ class AveAuth(BearerScheme):
             scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
         return identity
 
+    async def _watch(self, scope: Scope, identity: Identity, check: Check) -> None:
+        """Put every further token of a WebSocket before the loader that has admitted the user of this one (HTP-044)."""
+        live, asked = scope.get(LIVE_KEY), scope.get(_ASKED)
+        # In a test that replaces the dependency, no token stands behind the identity.
+        if isinstance(live, LiveConnection) and isinstance(asked, _Asked) and asked.answers.get(self) is identity:
+            await live.join(identity, self._gate.asking(check))
+
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
         if scopes:
@@ -301,16 +309,22 @@ class UserDependency(Generic[UserT]):
         """Return the user; FastAPI calls this.
 
         Raises:
-            HTTPException: There is no such user.
+            HTTPException: There is no such user, or it is inactive (HTP-044).
             WebSocketException: As above, where the server cannot answer a WebSocket.
         """
         if identity is None:
             # Only where credentials are optional, and then UserT says so.
             return cast("UserT", None)
         try:
-            return cast("UserT", await find_user(self._load_user, identity))
+            user = await find_user(self._load_user, identity)
+            await self._auth._watch(connection.scope, identity, self._check)  # noqa: SLF001 - its other half
         except REFUSALS as error:
-            raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - its other half
+            withhold(connection.scope, Deferred(error.with_traceback(None)))
+            raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - as above
+        return cast("UserT", user)
+
+    async def _check(self, identity: Identity) -> None:
+        await find_user(self._load_user, identity)
 
 
 def _forget_query(connection: HTTPConnection) -> None:

@@ -22,6 +22,7 @@ from aveverify._edge_checks import check_flag, check_function, check_verifier, c
 from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
 from aveverify._edge_settings import NAMES, make_gate_from
+from aveverify._edge_user import Users
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import route_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
@@ -40,11 +41,10 @@ S = TypeVar("S", bound=Scaffold)
 LoadUser = Callable[[Identity], object | Awaitable[object]]
 L = TypeVar("L", bound=LoadUser)
 
-# Where a request object holds its visit, what an edge was serving when that began, and its user: not in `g`, which a
-# test may keep for several requests.
+# Where a request object holds its visit, and what an edge was serving when that began: not in `g`, which a test may
+# keep for several requests.
 _VISIT: Final = "_aveverify_visit"
 _AROUND: Final = "_aveverify_around"
-_USER: Final = "_aveverify_user"
 
 
 class FlaskOptions(EdgeOptions, total=False):
@@ -77,7 +77,7 @@ class AveAuth:
             check_verifier(verifier)
         self._verifier = verifier
         self._options = options
-        self._load_user: LoadUser | None = None
+        self._users: Users | None = None
         self.decorated = Decorated()
         self.requires_all = options.get("required") is True
         watch.begin(self)
@@ -174,16 +174,25 @@ class AveAuth:
     def load_user(self, loader: L, /) -> L:
         """Register the function that finds the application's own user of an identity, for `current_user`.
 
-        It runs once for each request, when somebody asks. A coroutine function runs before the decorated views that
-        are coroutine functions, because nothing in these could wait for it.
+        It runs once for each request, as soon as the token is verified: before a view that demands or takes
+        credentials, and in any other view when it asks for the identity or the user. A token is refused if the function
+        returns None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`).
+
+        Args:
+            loader: The function; a coroutine function is run to its end.
+
+        Returns:
+            The same function.
 
         Raises:
             ConfigurationError: It is no function of an identity.
+
+        Source: HTP-044.
         """
         if loader is None:
             raise ConfigurationError(Problem.MISSING, "load_user")
         check_function("load_user", loader)
-        self._load_user = loader
+        self._users = Users(loader, _run)
         return loader
 
     def _decorate(self, view: Callable[..., Any] | None, scopes: Sequence[str], *, required: bool) -> Any:  # noqa: ANN401 - as above
@@ -196,8 +205,6 @@ class AveAuth:
             @wraps(view)
             def checked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
                 _admit(scopes, required=required)
-                if is_async and iscoroutinefunction(self._load_user):
-                    _user()
                 return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
 
             self.decorated.add(view, checked)
@@ -205,11 +212,6 @@ class AveAuth:
             return checked
 
         return decorate if view is None else decorate(view)
-
-    def _user_of(self, identity: Identity) -> object:
-        if self._load_user is None:
-            raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
-        return current_app.ensure_sync(self._load_user)(identity)
 
 
 class _Installed:
@@ -243,7 +245,8 @@ class _Installed:
         visit = members.get(_VISIT)
         if not isinstance(visit, Visit):
             gate, environ = self.gate, request.environ
-            visit = members[_VISIT] = Visit(gate, environ, route_path(environ) if gate.exempt else "")
+            path = route_path(environ) if gate.exempt else ""
+            visit = members[_VISIT] = Visit(gate, environ, path, self.extension._users)  # noqa: SLF001 - one room
             members[_AROUND] = identity_of_context.entered()
             # HTP-010: whatever stood there, this request's identity replaces it.
             environ[IDENTITY_KEY] = Pending(visit.ask)
@@ -298,18 +301,20 @@ def _response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, list(answer.headers))
 
 
+def _run(function: Callable[..., Any]) -> Callable[..., Any]:
+    # Which application serves is known at the request.
+    return current_app.ensure_sync(function)
+
+
 def _identity() -> Identity | None:
     return _visit().ask()
 
 
 def _user() -> object:
-    identity = _identity()
-    if identity is None:
-        return None
-    members = request.__dict__
-    if _USER not in members:
-        members[_USER] = _installed().extension._user_of(identity)  # noqa: SLF001 - one room
-    return members[_USER]
+    visit = _visit()
+    if visit.ask() is not None and visit.users is None:
+        raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
+    return visit.user
 
 
 def _find_carrier(entered: Any) -> Any:  # noqa: ANN401 - a scope or an environ

@@ -32,9 +32,9 @@ from aveverify._edge import (
     granted_scopes,
     make_gate,
 )
-from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
+from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
 from aveverify._edge_checks import check_app, check_flag, check_function
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
+from aveverify._edge_identity import LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
@@ -89,7 +89,8 @@ class AveAuthMiddleware:
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         close_expired: Whether a WebSocket is closed (code 3000) when its token expires.
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
-            becomes `connection.user`; with None the request is refused at once.
+            becomes `connection.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
+            refuses the token.
         options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
 
     Raises:
@@ -185,12 +186,10 @@ class AveAuthMiddleware:
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        try:
-            introduce = await self._meet(scope, scope[IDENTITY_KEY])
-        except REFUSALS as error:
-            await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
+        refusal = await introduce(self._meet, scope)
+        if refusal is not None:
+            await refuse_user(self._app, refusal, scope, receive, send)
             return
-        introduce()
         if scope["type"] == "websocket":
             scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)

@@ -16,7 +16,16 @@ from starlette.responses import Response
 from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
-from aveverify._edge_asgi import Preflight, answer_deferred, decide, may_hide_body, recognise, send_answer
+from aveverify._edge_asgi import (
+    Preflight,
+    answer_deferred,
+    decide,
+    introduce,
+    may_hide_body,
+    recognise,
+    refuse_or_defer,
+    refuse_user,
+)
 from aveverify._edge_checks import check_app, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
@@ -48,7 +57,8 @@ class AveAuthMiddleware:
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         close_expired: Whether a WebSocket is closed (code 3000) when its token expires.
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
-            becomes `request.user`; with None the request is refused at once.
+            becomes `request.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
+            refuses the token.
         options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
 
     Raises:
@@ -91,12 +101,10 @@ class AveAuthMiddleware:
             if self._load_user is None or not isinstance(found, Identity):
                 scope["auth"], scope["user"] = _show(found, found)
             else:
-                try:
-                    introduce = await self._meet(scope, found)
-                except REFUSALS as error:
-                    await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
+                refusal = await introduce(self._meet, scope)
+                if refusal is not None:
+                    await refuse_user(self._app, refusal, scope, receive, send)
                     return
-                introduce()
             if scope["type"] == "websocket":
                 scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
@@ -198,19 +206,18 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             if may_hide_body(conn.scope):
                 raise _RefusedError(self._gate.refuse(None))
             found = None
+        user: Any = found
+        if self._load_user is not None and isinstance(found, Identity):
+            # Before the identity stands anywhere: what is refused must not be found by middleware in front (HTP-044).
+            try:
+                user = await find_user(self._load_user, found)
+            except REFUSALS as error:
+                found = refuse_or_defer(self._gate, conn.scope, error)
         if isinstance(found, Answer):
             raise _RefusedError(found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         conn.scope[IDENTITY_KEY], conn.scope[GATE_KEY] = found, self._gate
-        if found is None:
-            return None
-        user: Any = found
-        if self._load_user is not None and isinstance(found, Identity):
-            try:
-                user = await find_user(self._load_user, found)
-            except REFUSALS as error:
-                raise _RefusedError(self._gate.refuse(error)) from None
-        return _show(found, user)
+        return None if found is None else _show(found, user)
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.

@@ -53,6 +53,8 @@ REASONS: dict[Reason, tuple[Step | None, str | None, str | None]] = {
     Reason.ISSUED_IN_THE_FUTURE: (Step.CHECK, UNA, IAH),
     Reason.NOT_AN_ID_TOKEN: (Step.CHECK, UNA, UNA),
     Reason.REFUSED_BY_CHECK: (None, "Unauthenticated", "Unauthenticated"),
+    Reason.UNKNOWN_USER: (None, "Unauthenticated", "Unauthenticated"),
+    Reason.INACTIVE_USER: (None, "Unauthenticated", "Unauthenticated"),
     Reason.OTHER_USER: (None, "Unauthenticated", "Unauthenticated"),
     Reason.CLOCK_UNUSABLE: (None, None, None),
     Reason.KEYS_UNAVAILABLE: (Step.KEY, DISC, IAH),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-from django.apps import apps
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.bearer import Answer
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_visit import Visit
-from aveverify.django._settings import LoadUser, kept
+from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
 from aveverify.identity import Identity
 
@@ -36,8 +34,9 @@ def visit_of(request: HttpRequest) -> Visit:
     members = request.__dict__
     visit = members.get(_VISIT)
     if not isinstance(visit, Visit):
+        rules = kept.get()
         # HTP-026: what the router sees; `path` begins with a prefix that a client may choose.
-        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path_info)
+        visit = members[_VISIT] = Visit(rules.gate, request.META, request.path_info, rules.users)
     return visit
 
 
@@ -73,11 +72,14 @@ def show(request: HttpRequest, visit: Visit) -> None:
     # Whoever looks at a deferred refusal meets it (HTTP-09).
     found = SimpleLazyObject(visit.ask) if isinstance(outcome, Deferred) else outcome
     request.__dict__["ave_identity"] = found
-    load_user = kept.get().load_user
-    if load_user is not None and outcome is not None:
-        user = UserOfVisit(visit, load_user)
-        request.__dict__["user"] = SimpleLazyObject(user.get)
-        request.__dict__["auser"] = user.get_async
+    if outcome is not None and kept.get().users is not None:
+        user = SimpleLazyObject(visit.ask) if isinstance(outcome, Deferred) else visit.user
+
+        async def find_user() -> Any:  # noqa: ANN401 - the application's own
+            visit.ask()
+            return user
+
+        request.__dict__["user"], request.__dict__["auser"] = user, find_user
 
 
 def respond(request: HttpRequest, visit: Visit, verdict: AveVerifyError | Answer) -> HttpResponse:
@@ -85,38 +87,3 @@ def respond(request: HttpRequest, visit: Visit, verdict: AveVerifyError | Answer
     answer = verdict if isinstance(verdict, Answer) else visit.write(verdict)
     body = b"" if request.method == "HEAD" else answer.body
     return HttpResponse(body, status=answer.status, headers=dict(answer.headers))
-
-
-class UserOfVisit:
-    """The application's own user of a request: loaded once, when somebody asks."""
-
-    def __init__(self, visit: Visit, load_user: LoadUser) -> None:
-        self._visit = visit
-        self._load_user: Any = load_user
-        self._found: tuple[object] | None = None
-
-    def get(self) -> object:
-        """Load the user; a coroutine function runs in an event loop of its own.
-
-        Returns:
-            The user; where the loader knows none, Django's anonymous one.
-        """
-        if self._found is None:
-            load: Any = async_to_sync(self._load_user) if iscoroutinefunction(self._load_user) else self._load_user
-            self._found = (_or_anonymous(load(self._visit.ask())),)
-        return self._found[0]
-
-    async def get_async(self) -> object:
-        """Load the user without blocking the event loop; see `get`."""
-        if self._found is None:
-            load: Any = self._load_user if iscoroutinefunction(self._load_user) else sync_to_async(self._load_user)
-            self._found = (_or_anonymous(await load(self._visit.ask())),)
-        return self._found[0]
-
-
-def _or_anonymous(user: object) -> object:
-    if user is None and apps.is_installed("django.contrib.auth"):
-        from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415 - needs the application that is asked for
-
-        return AnonymousUser()
-    return user

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
@@ -12,11 +13,10 @@ from django.utils.module_loading import import_string
 from aveverify._edge import Gate
 from aveverify._edge_checks import check_callable, check_function
 from aveverify._edge_settings import check_names, make_gate_from
+from aveverify._edge_user import Users
 from aveverify._spelling import nearest
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.identity import Identity
-
-LoadUser = Callable[[Identity], object | Awaitable[object]]
 
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"
@@ -26,17 +26,29 @@ _DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
 _CLOSE: Final = 0.8
 
 
+class _UsersOfDjango(Users):
+    """Loads users under ASGI as Django does it: synchronous code runs in the thread that the database belongs to."""
+
+    __slots__ = ()
+
+    async def find_async(self, identity: Identity) -> Any:  # noqa: ANN401 - a user of the application
+        """Load and check a user without blocking the event loop."""
+        if iscoroutinefunction(self._load_user):
+            return await super().find_async(identity)
+        return await sync_to_async(self.find)(identity)
+
+
 class Rules(NamedTuple):
     """What the settings say.
 
     Attributes:
         gate: The rules of the edge.
-        load_user: Finds the application's own user of an identity; None leaves `request.user` alone.
+        users: Loads the application's own user of an identity; None leaves `request.user` alone.
         owns_verifier: Whether the verifier was made here, so that nobody else closes it.
     """
 
     gate: Gate
-    load_user: LoadUser | None
+    users: Users | None
     owns_verifier: bool
 
     def close(self) -> None:
@@ -71,7 +83,8 @@ def make_rules(configured: object) -> Rules:
     if callable(maker) and not isinstance(maker, type):
         check_callable(_label("VERIFIER"), maker, arguments=0)
         members["VERIFIER"] = maker()
-    return Rules(make_gate_from(members, _label), load_user, "VERIFIER" not in members)
+    users = None if load_user is None else _UsersOfDjango(load_user, async_to_sync)
+    return Rules(make_gate_from(members, _label), users, "VERIFIER" not in members)
 
 
 def check_early(configured: object) -> None:

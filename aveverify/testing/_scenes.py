@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
+from aveverify._edge_user import make_refusal
 from aveverify.errors import (
     ConfigurationError,
     InsufficientScopeError,
@@ -27,6 +28,7 @@ from aveverify.testing._flaws import REASONS
 from aveverify.testing._keys import SigningKey, dump_json
 
 if TYPE_CHECKING:
+    from aveverify.identity import Identity
     from aveverify.testing._issuer import FakeIssuer
     from aveverify.verifier import Verifier
 
@@ -172,6 +174,15 @@ def _no_id_token(issuer: FakeIssuer) -> _Plan:
     return _Plan(token, Provider.ave(client_id, issuer=issuer.issuer))
 
 
+def _not_admitted(issuer: FakeIssuer, reason: Reason) -> _Plan:
+    """Refuse in `check`, which every edge takes: `load_user` is given in another way at each."""
+
+    def check(identity: Identity) -> NoReturn:
+        raise make_refusal(reason, identity)
+
+    return _Plan(issuer.token(), options={"check": check})
+
+
 def _other_user(issuer: FakeIssuer) -> _Plan:
     return _Plan(issuer.token(sub="somebody-else"), credentials=(f"Bearer {issuer.token()}",))
 
@@ -196,6 +207,8 @@ _PLANS: Final[dict[Reason, Callable[[FakeIssuer], _Plan]]] = {
     Reason.ISSUED_IN_THE_FUTURE: _issued_in_the_future,
     Reason.NOT_AN_ID_TOKEN: _no_id_token,
     Reason.REFUSED_BY_CHECK: lambda issuer: _Plan(issuer.token(), options={"check": lambda _identity: "revoked"}),
+    Reason.UNKNOWN_USER: lambda issuer: _not_admitted(issuer, Reason.UNKNOWN_USER),
+    Reason.INACTIVE_USER: lambda issuer: _not_admitted(issuer, Reason.INACTIVE_USER),
     Reason.OTHER_USER: _other_user,
     Reason.CLOCK_UNUSABLE: lambda issuer: _Plan(issuer.token(), None, {"clock": FakeClock(now=float("nan"))}),
     Reason.KEYS_UNAVAILABLE: lambda issuer: _Plan(issuer.token(), None, {"fetcher": _Nobody()}),

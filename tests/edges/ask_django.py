@@ -26,7 +26,8 @@ MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 
 def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - those of an edge
     """The setting `AVEVERIFY` of a verifier and options."""
-    return {"VERIFIER": verifier, **{name.upper(): value for name, value in options.items()}}
+    names = {"load_user": "USER_LOADER"}
+    return {"VERIFIER": verifier, **{names.get(name, name.upper()): value for name, value in options.items()}}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from aveverify import Identity, Verifier, get_user_identity
+from aveverify._edge_user import LoadUser
 from aveverify.fastapi import AveAuth
 from aveverify.starlette import AveAuthMiddleware
 from tests.edges.ask_starlette import ask_through_test_client
@@ -26,20 +27,23 @@ def ask_dependency(
     on_invalid: str = "reject",
     **options: Any,  # noqa: ANN401
 ) -> Reply:
-    """Ask an application whose view depends on the identity."""
+    """Ask an application whose view depends on the identity, and on its own user where there is a loader."""
     if on_invalid == "defer":
         pytest.skip("LEFT OUT: a dependency asks for the identity itself, so there is nothing to defer")
+    load_user: LoadUser[Any] | None = options.pop("load_user", None)
     ave = AveAuth(verifier, **options)
     app = FastAPI()
     ave.install(app)
 
-    whoever = Security(ave if required else ave.optional)
+    auth = ave if required else ave.optional
+    depends = Security(auth)
 
-    async def endpoint(request: FastAPIRequest, identity: Identity | None = whoever) -> PlainTextResponse:
+    async def endpoint(request: FastAPIRequest, identity: Identity | None = depends) -> PlainTextResponse:
         assert identity is get_user_identity(request)
         return PlainTextResponse(view(request))
 
-    app.add_api_route("/", endpoint, methods=list(METHODS))
+    dependencies = [] if load_user is None else [Security(auth.user(load_user))]
+    app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
     return ask_through_test_client(app, request)
 
 

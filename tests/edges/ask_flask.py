@@ -23,8 +23,10 @@ def new_app(**config: object) -> Flask:
 def ask_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a view behind `@ave.required(scopes=…)` or `@ave.optional(scopes=…)`."""
     app = new_app()
-    required, scopes = options.pop("required"), options.pop("scopes", ())
+    required, scopes, load_user = options.pop("required"), options.pop("scopes", ()), options.pop("load_user", None)
     ave = AveAuth(app, verifier, **options)
+    if load_user is not None:
+        ave.load_user(load_user)
     decorate = ave.required(scopes=scopes) if required else ave.optional(scopes=scopes)
     app.add_url_rule(
         "/", "view", decorate(lambda: view(flask_request)), methods=list(METHODS), provide_automatic_options=False
@@ -34,10 +36,13 @@ def ask_decorators(verifier: Verifier, view: View, request: Request, **options: 
 
 def ask_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a bare view of an application whose config says everything; without `required`, behind `@ave.optional`."""
+    load_user = options.pop("load_user", None)
     app = new_app(
         AVEVERIFY_VERIFIER=verifier, **{f"AVEVERIFY_{name.upper()}": value for name, value in options.items()}
     )
     ave = AveAuth()
+    if load_user is not None:
+        ave.load_user(load_user)
     ave.init_app(app)
 
     def ask() -> str:

@@ -22,10 +22,22 @@ EDGES = (
 )
 # What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
 WITHOUT_CONTEXT = ("starlette-backend", "drf")
+USERS = (
+    "test_only_users_that_the_application_admits_reach_a_view",
+    "test_a_user_is_loaded_once_and_only_for_a_token",
+    "test_a_user_that_is_not_admitted_is_logged_once_with_its_reason",
+    "test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks",
+    "test_nothing_knows_the_identity_if_the_loader_fails",
+)
 LEFT_OUT = [
     *ask_flask.LEFT_OUT,
     *ask_django.LEFT_OUT,
     *ask_drf.LEFT_OUT,
+    *(
+        LeftOut(edge, test, {}, "a raw edge knows no user of the application, so it takes no load_user")
+        for edge in world.EDGES
+        for test in USERS
+    ),
     *(
         LeftOut(edge, test, {}, "the framework does not tell it when the request ends")
         for edge in WITHOUT_CONTEXT

@@ -6,6 +6,7 @@ not fit an edge is skipped by the way to ask it, with the reason (`LEFT OUT`).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import pytest
 from aveverify import (
     AveVerifyError,
     ConfigurationError,
+    Identity,
     KeysUnavailableError,
     Reason,
     Verifier,
@@ -421,6 +423,148 @@ def test_nothing_of_a_token_can_write_into_the_log(
     [record] = logged()
     assert record.getMessage().isprintable()
     assert len(record.getMessage()) < 500
+
+
+# --- the users of the application -----------------------------------------------------------------------------------
+
+
+class Account:
+    """A user of the application."""
+
+    def __init__(self, *, is_active: object) -> None:
+        self.is_active = is_active
+
+
+class Stranger:
+    """What Django and Flask-Login show in the place of a user."""
+
+    is_anonymous = True
+    is_authenticated = False
+    is_active = False
+
+
+class UserCase(NamedTuple):
+    """A row: what the loader finds behind a good token, and what becomes of the request."""
+
+    id: str
+    user: object
+    reason: Reason | None = None
+
+
+USERS = [
+    UserCase("HTP-044: active user", Account(is_active=True)),
+    UserCase("HTP-044: a user that says nothing of it", "ada"),
+    UserCase("HTP-044: a row that says nothing of it", {"name": "ada"}),
+    UserCase("HTP-044: active by a method", Account(is_active=lambda: True)),
+    UserCase("HTP-044: active by 1", Account(is_active=1)),
+    UserCase("HTP-044: unknown user", None, Reason.UNKNOWN_USER),
+    UserCase("HTP-044: an anonymous user", Stranger(), Reason.UNKNOWN_USER),
+    UserCase("HTP-044: inactive user", Account(is_active=False), Reason.INACTIVE_USER),
+    UserCase("HTP-044: inactive by a method", Account(is_active=lambda: False), Reason.INACTIVE_USER),
+    UserCase("HTP-044: inactive by null", Account(is_active=None), Reason.INACTIVE_USER),
+    UserCase("HTP-044: an inactive row", {"is_active": False}, Reason.INACTIVE_USER),
+]
+
+
+class Loader:
+    """Finds one user, and remembers how often it was asked."""
+
+    def __init__(self, user: object) -> None:
+        self._user = user
+        self.asked: list[str] = []
+
+    def now(self, identity: Identity) -> object:
+        """Load it."""
+        self.asked.append(identity.subject)
+        return self._user
+
+    async def later(self, identity: Identity) -> object:
+        """Load it in an event loop."""
+        await asyncio.sleep(0)
+        return self.now(identity)
+
+    def soon(self, identity: Identity) -> object:
+        """Return a coroutine, and do not look like it."""
+        return self.later(identity)
+
+
+loading = pytest.mark.parametrize("way", ["now", "later", "soon"])
+
+
+def blind(scene: Scene) -> Callable[[object], str]:
+    """A view that looks at nothing of its request."""
+
+    def view(_request: object) -> str:
+        scene.observer.seen.append("served")
+        return "served"
+
+    return view
+
+
+@either
+@loading
+@pytest.mark.parametrize("case", USERS, ids=lambda case: case.id)
+def test_only_users_that_the_application_admits_reach_a_view(
+    scene: Scene, case: UserCase, way: str, *, required: bool
+) -> None:
+    """HTP-044: also a view that never looks at its user, under either kind of loader."""
+    loader = Loader(case.user)
+
+    reply = scene.ask(scene.bearer("good"), view=blind(scene), required=required, load_user=getattr(loader, way))
+
+    check(reply, scene, Expected(200, seen=("served",)) if case.reason is None else INVALID_TOKEN)
+    assert loader.asked == ["ada"]
+
+
+@loading
+def test_a_user_is_loaded_once_and_only_for_a_token(scene: Scene, way: str) -> None:
+    """HTP-044: anonymous requests have no user to load, and refused ones must not cost the application anything."""
+    loader = Loader(Account(is_active=False))
+    load_user = getattr(loader, way)
+
+    check(scene.ask(required=False, load_user=load_user), scene, ANONYMOUS)
+    scene.observer.seen.clear()
+    check(scene.ask(scene.bearer("expired"), required=False, load_user=load_user), scene, INVALID_TOKEN)
+    assert loader.asked == []
+
+
+@pytest.mark.parametrize("case", [case for case in USERS if case.reason], ids=lambda case: case.id)
+def test_a_user_that_is_not_admitted_is_logged_once_with_its_reason(
+    scene: Scene, case: UserCase, logged: Logged
+) -> None:
+    scene.ask(scene.bearer("good"), required=True, load_user=Loader(case.user).now)
+
+    [record] = logged()
+    assert record.getMessage().startswith(f"refused: {case.reason} (HTP-044): ")
+
+
+@loading
+@pytest.mark.parametrize("user", [None, Account(is_active=False)], ids=["unknown", "inactive"])
+def test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks(
+    scene: Scene, request: pytest.FixtureRequest, user: object, way: str
+) -> None:
+    """HTP-044: a view may answer it by itself, and learns nothing of the user; one that relies on a user never runs."""
+    catcher = Catcher()
+    relies = request.node.callspec.params["edge"] in AT_THE_VIEW
+    options = {"load_user": getattr(Loader(user), way), "on_invalid": "defer"}
+
+    reply = scene.ask(scene.bearer("good"), view=catcher, required=False, **options)
+    check(scene.ask(scene.bearer("good"), required=relies, **options), scene, INVALID_TOKEN)
+
+    assert (reply.status, reply.body) == (200, b"served")
+    [caught] = catcher.caught
+    assert caught.reason is (Reason.UNKNOWN_USER if user is None else Reason.INACTIVE_USER)
+
+
+def test_nothing_knows_the_identity_if_the_loader_fails(scene: Scene) -> None:
+    """HTP-044: a database that is down admits no user, and is an error of the application."""
+
+    def load_user(_identity: Identity) -> object:
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        scene.ask(scene.bearer("good"), required=False, load_user=load_user)
+    assert scene.observer.seen == []
 
 
 # --- deferred refusals ----------------------------------------------------------------------------------------------

@@ -409,7 +409,7 @@ async def named_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with 
 
 @pytest.mark.parametrize("loader", ["load_user", "load_user_async"])
 @pytest.mark.parametrize(("get", "view"), [(get, named), (get_async, named_async)], ids=["sync", "async"])
-def test_the_user_is_loaded_once_when_somebody_asks(
+def test_the_user_is_loaded_once_before_any_view(
     serve: Serve,
     loader: str,
     get: Get,
@@ -419,27 +419,16 @@ def test_the_user_is_loaded_once_when_somebody_asks(
     with serve(ave_required(view), USER_LOADER=f"tests.edges.test_django.{loader}"):
         assert get(tokens["good"]).content == b"Ada Ada"
         assert LOADED == ["ada"]
-        assert get(tokens["other"]).content == b"nobody"
+        assert get(tokens["other"]).status_code == 401
+        assert LOADED == ["ada", "grace"]
 
 
 @both_worlds
-def test_a_user_that_nobody_asks_for_is_not_loaded(
-    serve: Serve,
-    get: Get,
-    who: AnyView,
-    tokens: dict[str, str],
-) -> None:
-    with serve(who, USER_LOADER=load_user):
-        assert get(tokens["good"]).content == b"ada"
+def test_a_user_of_an_exempt_path_is_not_loaded(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
+    """HTP-044: nothing is read there."""
+    with serve(who, USER_LOADER=load_user, EXEMPT=["/"]):
+        assert [get(tokens[kind]).content for kind in ("good", "other")] == [b"None", b"None"]
     assert LOADED == []
-
-
-def test_without_djangos_users_an_unknown_user_is_none(serve: Serve, tokens: dict[str, str]) -> None:
-    def view(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
-        return HttpResponse(str(bool(request.user)))
-
-    with serve(view, USER_LOADER=load_user), override_settings(INSTALLED_APPS=[]):
-        assert get(tokens["other"]).content == b"False"
 
 
 def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: dict[str, str]) -> None:

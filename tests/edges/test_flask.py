@@ -464,7 +464,7 @@ def test_a_cookie_counts_where_it_is_asked_for(shared_verifier: Verifier, tokens
 # --- users ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_user_of_the_application_is_loaded_once_and_when_somebody_asks(
+def test_the_user_of_the_application_is_loaded_once_before_a_view_that_takes_credentials(
     app: Flask, ave: AveAuth, tokens: dict[str, str]
 ) -> None:
     loaded: list[str] = []
@@ -475,9 +475,9 @@ def test_the_user_of_the_application_is_loaded_once_and_when_somebody_asks(
         return {"name": identity.subject.title()}
 
     app.add_url_rule("/", "user", ave.required(lambda: current_user["name"] + current_user["name"]))
-    app.add_url_rule("/other", "other", ave.required(lambda: "other"))
+    app.add_url_rule("/open", "open", lambda: "open")
 
-    assert get(app, tokens["good"], "/other").text == "other"
+    assert get(app, tokens["good"], "/open").text == "open"
     assert loaded == []
     assert get(app, tokens["good"]).text == "AdaAda"
     assert loaded == ["ada"]

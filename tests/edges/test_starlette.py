@@ -323,7 +323,7 @@ def test_a_new_token_of_a_websocket_is_a_new_user(shared_verifier: Verifier, tok
     headers = dict(bearer(tokens["good"]))
     with TestClient(app).websocket_connect("/", headers=headers) as session:
         session.send_text(tokens["other"])
-        assert session.receive_text() == "REFUSED_BY_CHECK, still ADA"
+        assert session.receive_text() == "UNKNOWN_USER, still ADA"
         session.send_text(tokens["reader"])
         assert session.receive_text() == "ADA ['authenticated', 'openid', 'read']"
 

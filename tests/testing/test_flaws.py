@@ -24,6 +24,8 @@ OTHER_REASONS = {
     Reason.ISSUED_IN_THE_FUTURE,
     Reason.NOT_AN_ID_TOKEN,
     Reason.REFUSED_BY_CHECK,
+    Reason.UNKNOWN_USER,
+    Reason.INACTIVE_USER,
     Reason.OTHER_USER,
     Reason.CLOCK_UNUSABLE,
     Reason.KEYS_UNAVAILABLE,

@@ -30,6 +30,8 @@ each_reason = pytest.mark.parametrize("reason", Reason, ids=str)
 # What a verifier alone, which sees neither headers nor an application's rules, does not refuse.
 OF_AN_EDGE = {
     Reason.REFUSED_BY_CHECK,
+    Reason.UNKNOWN_USER,
+    Reason.INACTIVE_USER,
     Reason.OTHER_USER,
     Reason.MALFORMED_AUTHORIZATION,
     Reason.REPEATED_AUTHORIZATION,
@@ -100,7 +102,7 @@ def test_the_verifier_gives_the_reason_itself(clock: FakeClock, reason: Reason, 
 
 
 def test_without_the_options_the_request_is_accepted(issuer: FakeIssuer) -> None:
-    for reason in (Reason.REFUSED_BY_CHECK, Reason.INSUFFICIENT_SCOPE):
+    for reason in (Reason.REFUSED_BY_CHECK, Reason.UNKNOWN_USER, Reason.INACTIVE_USER, Reason.INSUFFICIENT_SCOPE):
         with issuer.scene(reason) as scene:
             assert scene.verifier.verify_header(scene.headers[0][1])
 
