@@ -116,7 +116,7 @@ class Shelf:
         try:
             Thread(target=run, name="aveverify-look", daemon=True).start()
         except RuntimeError:
-            # No more threads to be had; the issuer is asked without one.
+            # No thread can be started: the flight asks the issuer without one.
             looking.release()
             return None
         try:
