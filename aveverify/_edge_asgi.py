@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, refuse_expired
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -77,7 +77,10 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Non
         else:
             token = read_scope_token(gate, scope)
             if token is not None:
-                return await gate.admit_async(token)
+                identity = await gate.admit_async(token)
+                if not is_http:
+                    refuse_expired(identity, gate.verifier)
+                return identity
             if gate.required and not _is_preflight(scope):
                 return gate.refuse(None)
     except REFUSALS as error:

@@ -17,8 +17,16 @@ from starlette.responses import Response
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_deny, read_scope_token, recognise
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
-from aveverify._edge_live import LiveConnection
+from aveverify._edge_identity import (
+    IDENTITY_KEY,
+    LIVE_KEY,
+    Deferred,
+    LiveIdentity,
+    current_identity,
+    refuse_expired,
+)
+from aveverify._edge_live import LiveConnection, serve_live
+from aveverify._edge_live_scope import LiveDict
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
@@ -57,7 +65,7 @@ class _Asked:
     def __init__(self, in_front: object, found: object) -> None:
         self.in_front = in_front
         self.found = found
-        self.answers: dict[AveAuth, Identity | None] = {}
+        self.answers: dict[AveAuth, Identity | LiveIdentity | None] = {}
 
 
 class RefusedError(HTTPException):
@@ -177,47 +185,79 @@ class AveAuth(BearerScheme):
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
-        scope = connection.scope
+        scope, gate = connection.scope, self._demanding(scopes)
+        live = scope.get(LIVE_KEY)
+        if not isinstance(live, LiveConnection):
+            live = None
+        elif live.has_expired:
+            # HTP-041: this WebSocket has no user any longer, whatever was found before or would be found again.
+            return None
         asked = scope.get(_ASKED)
         if not isinstance(asked, _Asked):
             asked = scope[_ASKED] = _Asked(scope.get(GATE_KEY), scope.get(IDENTITY_KEY))
-        gate, in_front, found = self._demanding(scopes), asked.in_front, asked.found
-        is_known = (
-            isinstance(in_front, Gate)
-            and in_front.verifier is gate.verifier
-            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
-            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
-        )
+        # A middleware in front of a WebSocket may have seen another token meanwhile.
+        found = live.in_front if live is not None and live.gate is asked.in_front else asked.found
         try:
-            if self in asked.answers:
-                # Another dependency of this request has asked the same already, perhaps with other scopes.
-                identity = asked.answers[self]
-                if identity is not None:
-                    check_scopes(identity, gate.parameters.scopes)
-            elif is_known and isinstance(found, Deferred):
-                raise found.error.with_traceback(None)
-            elif is_known and isinstance(found, Identity):
-                # A middleware in front has verified the token by the same verifier; its rules may differ.
-                await gate.vet_async(found)
-                identity = found
-            else:
-                identity = recognise(gate.recall, scope)
-                if identity is None:
-                    token = read_scope_token(gate, scope)
-                    identity = None if token is None else await gate.admit_async(token)
-            live = scope.get(LIVE_KEY)
-            if identity is not None and isinstance(live, LiveConnection):
+            identity = await self._look(scope, gate, asked, found)
+            if live is not None:
                 await live.join(identity, gate)
+            elif identity is not None and scope["type"] == "websocket":
+                refuse_expired(identity, gate.verifier)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
-        asked.answers[self] = identity
-        # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but whoever finds nobody
-        # does not take away whom another edge of this package has found.
-        if identity is not None or not isinstance(scope.get(GATE_KEY), Gate):
-            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        asked.answers[self] = self._publish(scope, identity, live)
         return identity
+
+    async def _look(self, scope: Scope, gate: Gate, asked: _Asked, found: object) -> Identity | None:
+        """Return the identity that this dependency or a middleware has found already, or that the token gives."""
+        if self in asked.answers:
+            # Another dependency of this request has asked the same already, perhaps with other scopes.
+            answer = asked.answers[self]
+            identity = answer.identity if isinstance(answer, LiveIdentity) else answer
+            if identity is not None:
+                check_scopes(identity, gate.parameters.scopes)
+            return identity
+        in_front = asked.in_front
+        if (
+            isinstance(in_front, Gate)
+            and in_front.verifier is gate.verifier
+            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
+            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
+        ):
+            if isinstance(found, Deferred):
+                raise found.error.with_traceback(None)
+            if isinstance(found, Identity):
+                # A middleware in front has verified the token by the same verifier; its rules may differ.
+                await gate.vet_async(found)
+                return found
+        identity = recognise(gate.recall, scope)
+        if identity is None:
+            token = read_scope_token(gate, scope)
+            identity = None if token is None else await gate.admit_async(token)
+        return identity
+
+    def _publish(
+        self, scope: Scope, identity: Identity | None, live: LiveConnection | None
+    ) -> Identity | LiveIdentity | None:
+        """Let the scope show what was found; return how to look it up, should it be asked for again."""
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but what another edge of
+        # this package has found is not taken away where there is nothing to put in its place.
+        counts = identity is not None or not isinstance(scope.get(GATE_KEY), Gate)
+        if counts:
+            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        if scope["type"] != "websocket":
+            return identity
+        # HTP-041, HTP-046: of a WebSocket, the user of the moment.
+        own = LiveIdentity(identity, self._gate.verifier)
+        if live is None:
+            if counts:
+                scope[LIVE_KEY] = own
+            return own
+        if counts:
+            live.show_in(scope, IDENTITY_KEY)
+        return live if identity is live.identity else own
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
@@ -307,7 +347,11 @@ class _InContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # A token in the query is taken out of the server's scope, too, whatever copies it further in.
-            scope = {**scope, OUTER_KEY: OuterScope(scope)}
+            scope = LiveDict(scope, **{OUTER_KEY: OuterScope(scope)})
+            if not isinstance(scope.get(LIVE_KEY), LiveConnection):
+                # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
+                await serve_live(self._app, scope, LiveConnection(None, None, receive, send, closes=True))
+                return
         token = current_identity.enter(served := [scope])
         try:
             await self._app(scope, receive, send)

@@ -17,7 +17,8 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
+from aveverify._edge_live import LiveConnection
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.identity import Identity
 
@@ -80,27 +81,39 @@ class AveAuthMiddleware:
         await self._edge(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
+        kind = scope["type"]
+        if kind in ("http", "websocket"):
             # The scope is this connection's own copy.
             found = scope[IDENTITY_KEY]
             if self._load_user is None or not isinstance(found, Identity):
-                scope["auth"], scope["user"] = _show(found, found)
+                user = found
             else:
                 try:
-                    introduce = await self._meet(scope, found)
+                    user = await find_user(self._load_user, found)
                 except REFUSALS as error:
                     await send_answer(scope[GATE_KEY].refuse(error), scope, receive, send)
                     return
-                introduce()
-            if scope["type"] == "websocket":
+            if kind == "http":
+                scope["auth"], scope["user"] = _show(found, user)
+            else:
+                _introduce(scope, found, user)
                 scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
 
     async def _meet(self, scope: Scope, identity: Identity) -> Callable[[], None]:
-        """Return what makes somebody known to the application."""
+        """Return what makes a new user of a WebSocket known to the application."""
         user = identity if self._load_user is None else await find_user(self._load_user, identity)
-        auth, user = _show(identity, user)
-        return partial(scope.update, {"auth": auth, "user": user})
+        return partial(_introduce, scope, identity, user)
+
+
+def _introduce(scope: Scope, found: Identity | None, user: Any) -> None:  # noqa: ANN401 - the application's own
+    """Let the scope of a WebSocket show a user, for as long as the token is good."""
+    names = ("auth", "user")
+    members, absent = (
+        dict(zip(names, _show(found, user), strict=True)),
+        dict(zip(names, _show(None, None), strict=True)),
+    )
+    scope[LIVE_KEY].show(scope, members, absent)
 
 
 class _RefusedError(AuthenticationError):
@@ -188,7 +201,10 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         if isinstance(found, Answer):
             raise _RefusedError(found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        conn.scope[IDENTITY_KEY], conn.scope[GATE_KEY] = found, self._gate
+        scope = conn.scope
+        scope[IDENTITY_KEY], scope[GATE_KEY] = found, self._gate
+        if scope["type"] == "websocket" and not isinstance(found, Deferred):
+            await self._follow(scope, found)
         if found is None:
             return None
         user: Any = found
@@ -198,6 +214,17 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             except REFUSALS as error:
                 raise _RefusedError(self._gate.refuse(error)) from None
         return _show(found, user)
+
+    async def _follow(self, scope: Scope, found: Identity | None) -> None:
+        """Let `get_user_identity` know a WebSocket's user no longer than the token is good."""
+        live = scope.get(LIVE_KEY)
+        if not isinstance(live, LiveConnection):
+            scope[LIVE_KEY] = LiveIdentity(found, self._gate.verifier)
+            return
+        try:
+            await live.join(found, self._gate)
+        except REFUSALS as error:
+            raise _RefusedError(self._gate.refuse(error)) from None
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.
