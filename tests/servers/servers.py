@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +42,15 @@ HTTP_SERVERS = {
     "gunicorn-gevent": Server((*_GUNICORN, "gevent", _WSGI)),
     "waitress": Server(("waitress", "--listen", "127.0.0.1:{port}", _WSGI), reads_body_first=True),
 }
+# Earlier versions have no such implementation.
+_SANSIO = (
+    {"uvicorn-sansio": Server((*_UVICORN, "--ws", "websockets-sansio", _WEBSOCKET))}
+    if find_spec("uvicorn.protocols.websockets.websockets_sansio_impl")
+    else {}
+)
 WEBSOCKET_SERVERS = {
     "uvicorn-websockets": Server((*_UVICORN, "--ws", "websockets", _WEBSOCKET)),
+    **_SANSIO,
     "uvicorn-wsproto": Server((*_UVICORN, "--ws", "wsproto", _WEBSOCKET)),
     "hypercorn": Server((*_HYPERCORN, _WEBSOCKET)),
 }
