@@ -35,8 +35,9 @@ _CLOSE_REASONS: Final[dict[Reason, str]] = {
 }
 # A suspended machine or a clock that was set: the end of a token is looked for at least so often.
 _LONGEST_SLEEP_SECONDS: Final = 30.0
-# How long the closing handshake may keep a connection whose application has returned.
+# How long a server may take to send the close, and the client to answer it, once the application has returned.
 _LONGEST_CLOSE_SECONDS: Final = 10.0
+_LONGEST_ANSWER_SECONDS: Final = 1.0
 
 
 class LiveConnection(LiveIdentity):
@@ -49,7 +50,7 @@ class LiveConnection(LiveIdentity):
         gate: The rules that every further token has to meet; None until the first dependency brings them.
         follow: Asks the framework, where it keeps a user of its own, for what makes a new one known there; it may
             refuse.
-        refused: What the application was told last when it sent something after the end.
+        refused: What the application is told when it sends something after the end.
 
     Args:
         identity: The user when the WebSocket was opened.
@@ -329,6 +330,19 @@ class LiveConnection(LiveIdentity):
         with suppress(Exception):
             await self._send({"type": "websocket.close", **self._end_of_token})
 
+    async def _hear_out(self, closing: asyncio.Task[None]) -> None:
+        """Wait for the client's answer to the close; what came before it is obeyed by no one.
+
+        A server that holds back what is not received would never read the answer.
+        """
+        from asyncio import timeout  # noqa: PLC0415 - as said above
+
+        await closing
+        with suppress(Exception):
+            async with timeout(_LONGEST_ANSWER_SECONDS):
+                while (await self._receive())["type"] != "websocket.disconnect":
+                    pass
+
     async def receive(self) -> Message:
         """Pass a message of the server to the application; for the middleware.
 
@@ -339,19 +353,18 @@ class LiveConnection(LiveIdentity):
         is_opening, self._is_opening = self._is_opening, False
         if is_opening or not self._find_end():
             message = await self._receive_until_ended()
-            if message is not None:
-                kind = message["type"]
-                self._is_over = self._is_over or kind == "websocket.disconnect"
-                if (is_opening and kind == "websocket.connect") or not self._find_end():
-                    return message
+            kind = message["type"]
+            self._is_over = self._is_over or kind == "websocket.disconnect"
+            if (is_opening and kind == "websocket.connect") or not self._find_end():
+                return message
         from asyncio import sleep  # noqa: PLC0415 - as said above
 
         # The close is on its way before the application hears of it.
         await sleep(0)
         return {"type": "websocket.disconnect", **self._end_of_token}
 
-    async def _receive_until_ended(self) -> Message | None:
-        """Wait for a message; None where the connection ended first."""
+    async def _receive_until_ended(self) -> Message:
+        """Wait for a message, or for the end of the connection."""
         from asyncio import timeout  # noqa: PLC0415 - as said above
 
         try:
@@ -370,7 +383,7 @@ class LiveConnection(LiveIdentity):
         except TimeoutError:
             if not limit.expired():
                 raise
-            return None
+            return {"type": "websocket.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application to the server; for the middleware.
@@ -385,7 +398,9 @@ class LiveConnection(LiveIdentity):
                 message = {**message, "subprotocol": self._answer_protocol}
             await self._send(message)
             if self._closes:
-                self._watch()
+                from asyncio import create_task  # noqa: PLC0415 - as said above
+
+                self._watcher = create_task(self.until_expired())
             return
         has_ended = self._find_end()
         if kind == "websocket.close":
@@ -395,19 +410,14 @@ class LiveConnection(LiveIdentity):
                 # The client was sent a close, with the code that says why.
                 return
         elif has_ended:
-            self.refused = ConnectionError(self._end_of_token["reason"])
-            raise self.refused
+            if self.refused is None:
+                self.refused = ConnectionError(self._end_of_token["reason"])
+            raise self.refused.with_traceback(None)
         await self._send(message)
 
     @property
     def _end_of_token(self) -> dict[str, Any]:
         return {"code": UNAUTHORIZED_CLOSE_CODE, "reason": _CLOSE_REASONS[self._ended_by or Reason.EXPIRED]}
-
-    def _watch(self) -> None:
-        from asyncio import create_task  # noqa: PLC0415 - as said above
-
-        if self._watcher is None:
-            self._watcher = create_task(self.until_expired())
 
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
@@ -417,17 +427,25 @@ class LiveConnection(LiveIdentity):
         if self._watcher is not None:
             self._watcher.cancel()
         if self._closing is not None:
-            from asyncio import wait  # noqa: PLC0415 - as said above
+            from asyncio import create_task, wait  # noqa: PLC0415 - as said above
 
+            hearing = create_task(self._hear_out(self._closing))
             try:
-                await wait([self._closing], timeout=_LONGEST_CLOSE_SECONDS)
+                await wait([hearing], timeout=_LONGEST_CLOSE_SECONDS)
             finally:
-                self._closing.cancel()
+                hearing.cancel()
 
 
 def _is_same_user(one: Identity, two: Identity) -> bool:
     # SEC-08: both parts, not the joined text.
     return (one.issuer, one.subject) == (two.issuer, two.subject)
+
+
+def _is_only(error: Exception, expected: Exception | None) -> bool:
+    """Tell whether an error is the expected one, perhaps in the group of an `asyncio.TaskGroup`."""
+    if isinstance(error, ExceptionGroup):
+        return all(_is_only(each, expected) for each in error.exceptions)
+    return error is expected
 
 
 async def serve_live(
@@ -444,9 +462,9 @@ async def serve_live(
     token = current_identity.enter(served := [scope])
     try:
         await app(scope, live.receive, live.send)
-    except ConnectionError as error:
+    except Exception as error:
         # An application that only sends, and lets this error pass, has ended as it should.
-        if error is not live.refused:
+        if not _is_only(error, live.refused):
             raise
     finally:
         served.clear()

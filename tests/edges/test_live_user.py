@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from fastapi import FastAPI, Security, WebSocketException
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aveverify.fetcher import FetchRequest, FetchResponse
 
 LIFE_SECONDS = 60
+CODE = 3000
 
 
 class Account:
@@ -159,7 +160,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_starlette(  # noqa:
             for one in (socket, other):
                 assert isinstance(one.user, UnauthenticatedUser)
                 assert (one.user.is_authenticated, one.auth.scopes) == (False, [])
-        assert (await socket.receive())["code"] == 3000
+        assert (await socket.receive())["code"] == CODE
 
     verifier = issuer.verifier()
     options: dict[str, Any] = {"load_user": load} if edge == "starlette" else {}
@@ -174,7 +175,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_starlette(  # noqa:
     )
 
     with TestClient(app).websocket_connect("/api/v1/talk", headers=headers) as session:
-        assert session.receive()["code"] == 3000
+        assert session.receive()["code"] == CODE
 
     assert as_json(seen) == [*LIFE, [None]]
 
@@ -198,7 +199,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
         seen.extend(await live_through(socket.scope))
         seen.append({name_in(socket.state.identity), name_in(get_user_identity(socket)), name_in(socket.user)})
         assert not socket.auth
-        assert (await socket.receive())["code"] == 3000
+        assert disconnect_of(await socket.receive()) == CODE
 
     @asgi("/mounted", is_mount=True, copy_scope=True)
     async def mounted(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
@@ -206,12 +207,12 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
         seen.extend(await live_through(scope))
         seen.append({name_in(scope["user"])})
         assert scope["user"] is None
-        assert (await receive())["code"] == 3000
+        assert (await receive())["code"] == CODE
 
     app = Litestar(
         [mounted if kind == "mounted" else talk],
         plugins=[AveAuthPlugin(issuer.verifier(), required=True, load_user=load)],
-        middleware=[Copying] if kind == "copied" else [],
+        middleware=cast("Any", [Copying] if kind == "copied" else []),
     )
     path = "/mounted/talk" if kind == "mounted" else "/talk"
 
@@ -222,7 +223,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
     ):
         session.receive()
 
-    assert caught.value.code == 3000
+    assert caught.value.code == CODE
     assert as_json(seen) == [*LIFE, [None]]
 
 
@@ -279,8 +280,6 @@ class Both:
 
 
 # --- FastAPI's dependency ---------------------------------------------------------------------------------------------
-
-CODE = 3000
 
 
 @pytest.fixture
@@ -355,9 +354,10 @@ def test_after_install_a_websocket_without_a_dependency_has_no_rules_and_no_iden
         with pytest.raises(ConfigurationError) as caught:
             await get_live_connection(socket).reauthenticate(issuer.token())
         assert caught.value.problem is Problem.NO_MIDDLEWARE
-        for ask in (lambda: get_user_identity(socket), current_identity.get):
-            with pytest.raises(ConfigurationError):
-                ask()
+        with pytest.raises(ConfigurationError):
+            get_user_identity(socket)
+        with pytest.raises(ConfigurationError):
+            current_identity.get()
         await socket.send_text("done")
 
     talk.__annotations__["socket"] = StarletteWebSocket
