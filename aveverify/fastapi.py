@@ -169,9 +169,11 @@ class AveAuth(BearerScheme):
         return describe_refusals()
 
     def install(self, app: FastAPI) -> None:
-        """Let an application answer refusals exactly by the contract, and know `current_identity`.
+        """Let an application answer refusals exactly by the contract, know `current_identity`, and end its WebSockets.
 
-        Its OpenAPI names the discovery documents of the issuers. Again does no harm.
+        A WebSocket ends when the token of its first dependency expires (code 3000), unless a middleware of this package
+        sees to it: its application receives `websocket.disconnect` and nothing else. The OpenAPI of the application
+        names the discovery documents of the issuers. Again does no harm.
 
         Args:
             app: The application, before it serves its first request.
