@@ -258,8 +258,11 @@ class LiveConnection(LiveIdentity):
             self._further.append(gate)
         if identity is None:
             return
+        introduce = None
+        if self._identity is None and self.follow is not None:
+            introduce = await self.follow(identity)
+        # Another token may have come meanwhile.
         if self._identity is None:
-            introduce = None if self.follow is None else await self.follow(identity)
             self._is_joined = True
             self._become(identity, introduce)
         elif identity is not self._identity:
@@ -273,7 +276,7 @@ class LiveConnection(LiveIdentity):
 
         Of several tokens, by which several edges let a user in, the first to expire counts. A further token takes the
         place of the middleware's. The clock is read at least every thirty seconds; one that gives no usable time ends
-        the connection.
+        the connection. Where the connection ends otherwise there is nothing left to wait for.
 
         Source: CJ-29: at `exp`, without leeway. HTP-048.
         """
@@ -297,6 +300,10 @@ class LiveConnection(LiveIdentity):
         if self._closing is not None:
             await shield(self._closing)
 
+    def _be_over(self) -> None:
+        self._is_over = True
+        self._wake()
+
     def _wake(self) -> None:
         for changed in self._changed:
             changed.set()
@@ -316,12 +323,11 @@ class LiveConnection(LiveIdentity):
         if fault is Reason.CLOCK_UNUSABLE and self.gate is not None:
             self.gate.log.info("closed: %s", InvalidTokenError(fault, rule="HTP-048"))
         self._ended_by = fault
-        self._wake()
         for waiting in self._receiving:
             # Its `receive` returns: what the server still gives is no message of a user.
             waiting.reschedule(0.0)
         if not self._is_over:
-            self._is_over = True
+            self._be_over()
             # A server may wait for the client's answer before it returns. No message may wait for that.
             self._closing = create_task(self._close())
 
@@ -354,7 +360,8 @@ class LiveConnection(LiveIdentity):
         if is_opening or not self._find_end():
             message = await self._receive_until_ended()
             kind = message["type"]
-            self._is_over = self._is_over or kind == "websocket.disconnect"
+            if kind == "websocket.disconnect":
+                self._be_over()
             if (is_opening and kind == "websocket.connect") or not self._find_end():
                 return message
         from asyncio import sleep  # noqa: PLC0415 - as said above
@@ -404,8 +411,7 @@ class LiveConnection(LiveIdentity):
             return
         has_ended = self._find_end()
         if kind == "websocket.close":
-            self._is_over = True
-            self._wake()
+            self._be_over()
             if has_ended:
                 # The client was sent a close, with the code that says why.
                 return
@@ -421,9 +427,9 @@ class LiveConnection(LiveIdentity):
 
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
-        self._is_over = True
+        self._be_over()
         self.follow = self.refused = None
-        self._wake()
+        self._places.clear()
         if self._watcher is not None:
             self._watcher.cancel()
         if self._closing is not None:

@@ -526,6 +526,34 @@ def test_htp_041_a_token_that_is_looked_at_while_the_old_one_expires_is_not_take
     assert serve(app, verifier, token, Client(CONNECT)) == [ACCEPT, CLOSED]
 
 
+def test_a_token_that_comes_while_a_dependencys_user_is_looked_for_stays_in_its_place(
+    issuer: FakeIssuer, verifier: Verifier
+) -> None:
+    """HTP-030: the dependency changes no user unsaid; its token still limits the connection."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await opened(receive, send)
+        live = get_live_connection(scope)
+        assert live.gate is not None
+        has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def follow(identity: Identity) -> Callable[[], None]:
+            if identity.subject == "ada":
+                has_begun.set()
+                await may_end.wait()
+            return lambda: None
+
+        live.follow = follow
+        slow = asyncio.create_task(live.join(verifier.verify(issuer.token(sub="ada")), live.gate))
+        await has_begun.wait()
+        grace = await live.reauthenticate(issuer.token(sub="grace"))
+        may_end.set()
+        await slow
+        assert live.identity is live.in_front is grace
+
+    assert serve(app, verifier, None, Client(CONNECT)) == [ACCEPT]
+
+
 @pytest.mark.parametrize(
     ("rest_seconds", "counts"),
     [
@@ -616,6 +644,17 @@ def test_without_close_expired_until_expired_ends_what_waits_for_a_message(
 
     sent = serve(app, verifier, token, SilentClient(CONNECT), close_expired=False)
     assert sent == [ACCEPT, CLOSED]
+
+
+def test_until_expired_does_not_outlast_the_connection(verifier: Verifier, token: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await opened(receive, send)
+        waiting = asyncio.create_task(get_live_connection(scope).until_expired())
+        await asyncio.sleep(0)
+        assert await receive() == LEFT
+        await waiting
+
+    assert serve(app, verifier, token, Client(CONNECT, LEFT), close_expired=False) == [ACCEPT]
 
 
 def test_until_expired_notices_a_new_token_that_ends_earlier(
