@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, Deferred, refuse_expired
 from aveverify._edge_preflight import is_preflight
 from aveverify._edge_user import withhold
 from aveverify.errors import AveVerifyError
@@ -119,7 +119,10 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
         else:
             token = read_scope_token(gate, scope)
             if token is not None:
-                return await gate.admit_async(token)
+                identity = await gate.admit_async(token)
+                if scope["type"] != "http":
+                    refuse_expired(identity, gate.verifier)
+                return identity
             if gate.required:
                 passes = scope["type"] == "http" and is_preflight(
                     scope["method"], scope["headers"], scope["query_string"]

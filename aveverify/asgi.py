@@ -30,7 +30,8 @@ from aveverify._edge_asgi import (
 )
 from aveverify._edge_checks import check_app, check_flag
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
-from aveverify._edge_live import LiveConnection, get_live_connection
+from aveverify._edge_live import LiveConnection, get_live_connection, serve_live
+from aveverify._edge_live_scope import LiveDict
 from aveverify._spelling import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
@@ -59,8 +60,10 @@ class AveAuthMiddleware:
         app: The application behind it.
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
-        close_expired: Whether a WebSocket is closed (code 3000) when its token expires. Otherwise the application
-            has to see to it, with `get_live_connection(websocket).until_expired()`.
+        close_expired: Whether a WebSocket ends (code 3000) when its token expires: its application receives
+            `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
+            `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
+            there is none, until `reauthenticate` brings a new token.
         options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
 
     Raises:
@@ -126,10 +129,8 @@ class AveAuthMiddleware:
         else:
             await self._serve_live(found, scope, receive, send)
 
-    async def _serve(
-        self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send, **extra: object
-    ) -> None:
-        inner, state = {**scope, **extra}, {**(scope.get("state") or {})}
+    async def _serve(self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send) -> None:
+        inner, state = {**scope}, {**(scope.get("state") or {})}
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         state["identity"] = inner[IDENTITY_KEY] = found
         if isinstance(found, Deferred):
@@ -145,15 +146,23 @@ class AveAuthMiddleware:
     async def _serve_live(self, found: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
-        extra: dict[str, Any] = {OUTER_KEY: OuterScope(scope)}
+        inner, state = LiveDict({**scope}), LiveDict(scope.get("state") or {})
         if any(isinstance(source, WebSocketProtocol) for source in self._gate.sources):
             answer_protocol, hidden = _hide_protocols(scope)
-            extra |= hidden
-        live = LiveConnection(found, self._gate, send, closes=self._close_expired, answer_protocol=answer_protocol)
-        try:
-            await self._serve(found, scope, receive, live.send, **extra, **{LIVE_KEY: live})
-        finally:
-            live.end()
+            inner.update(hidden)
+        live = LiveConnection(
+            found,
+            self._gate,
+            receive,
+            send,
+            closes=self._close_expired,
+            answer_protocol=answer_protocol,
+            outer=scope.get(LIVE_KEY),
+        )
+        inner[OUTER_KEY], inner[GATE_KEY], inner["state"] = OuterScope(scope), self._gate, state
+        live.show_in(inner, IDENTITY_KEY)
+        live.show_in(state, "identity")
+        await serve_live(self._app, inner, live)
 
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:

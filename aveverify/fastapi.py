@@ -18,8 +18,16 @@ from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_deny, read_scope_token, recognise
 from aveverify._edge_checks import check_function
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
-from aveverify._edge_live import LiveConnection
+from aveverify._edge_identity import (
+    IDENTITY_KEY,
+    LIVE_KEY,
+    Deferred,
+    LiveIdentity,
+    current_identity,
+    refuse_expired,
+)
+from aveverify._edge_live import LiveConnection, serve_live
+from aveverify._edge_live_scope import LiveDict
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
@@ -62,7 +70,7 @@ class _Asked:
     def __init__(self, in_front: object, found: object) -> None:
         self.in_front = in_front
         self.found = found
-        self.answers: dict[AveAuth, Identity | None] = {}
+        self.answers: dict[AveAuth, Identity | LiveIdentity | None] = {}
 
 
 class RefusedError(HTTPException):
@@ -171,9 +179,11 @@ class AveAuth(BearerScheme):
         return describe_refusals()
 
     def install(self, app: FastAPI) -> None:
-        """Let an application answer refusals exactly by the contract, and know `current_identity`.
+        """Let an application answer refusals exactly by the contract, know `current_identity`, and end its WebSockets.
 
-        Its OpenAPI names the discovery documents of the issuers. Again does no harm.
+        A WebSocket ends when the token of its first dependency expires (code 3000), unless a middleware of this package
+        sees to it: its application receives `websocket.disconnect` and nothing else. The OpenAPI of the application
+        names the discovery documents of the issuers. Again does no harm.
 
         Args:
             app: The application, before it serves its first request.
@@ -187,57 +197,93 @@ class AveAuth(BearerScheme):
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
-        scope = connection.scope
+        scope, gate = connection.scope, self._demanding(scopes)
+        live = scope.get(LIVE_KEY)
+        if not isinstance(live, LiveConnection):
+            live = None
+        elif live.has_expired:
+            # HTP-041: this WebSocket has no user any longer, whatever was found before or would be found again.
+            return None
         asked = scope.get(_ASKED)
         if not isinstance(asked, _Asked):
             asked = scope[_ASKED] = _Asked(scope.get(GATE_KEY), scope.get(IDENTITY_KEY))
-        gate, in_front, found = self._demanding(scopes), asked.in_front, asked.found
-        is_known = (
-            isinstance(in_front, Gate)
-            and in_front.verifier is gate.verifier
-            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
-            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
-        )
+        # A middleware in front of a WebSocket may have seen another token meanwhile.
+        found = live.in_front if live is not None and live.gate is asked.in_front else asked.found
         try:
-            if self in asked.answers:
-                # Another dependency of this request has asked the same already, perhaps with other scopes.
-                identity = asked.answers[self]
-                if identity is not None:
-                    check_scopes(identity, gate.parameters.scopes)
-            elif is_known and isinstance(found, Deferred):
-                raise found.error.with_traceback(None)
-            elif is_known and isinstance(found, Identity):
-                # A middleware in front has verified the token by the same verifier; its rules may differ.
-                await gate.vet_async(found)
-                identity = found
-            else:
-                identity = recognise(gate.recall, scope)
-                if identity is None:
-                    try:
-                        token = read_scope_token(gate, scope)
-                    finally:
-                        _forget_query(connection)
-                    identity = None if token is None else await gate.admit_async(token)
-            live = scope.get(LIVE_KEY)
-            if identity is not None and isinstance(live, LiveConnection):
+            identity = await self._look(connection, gate, asked, found)
+            if live is not None:
                 await live.join(identity, gate)
+            elif identity is not None and scope["type"] == "websocket":
+                refuse_expired(identity, gate.verifier)
         except REFUSALS as error:
             # What is deferred has been logged already.
             is_logged = isinstance(found, Deferred) and error is found.error
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
-        asked.answers[self] = identity
-        # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but whoever finds nobody
-        # does not take away whom another edge of this package has found.
-        if identity is not None or not isinstance(scope.get(GATE_KEY), Gate):
-            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        asked.answers[self] = self._publish(scope, identity, live)
         return identity
 
-    async def _watch(self, scope: Scope, identity: Identity, check: Check) -> None:
+    async def _watch(self, scope: Scope, identity: Identity | None, check: Check) -> None:
         """Put every further token of a WebSocket before the loader that has admitted the user of this one (HTP-044)."""
         live, asked = scope.get(LIVE_KEY), scope.get(_ASKED)
         # In a test that replaces the dependency, no token stands behind the identity.
-        if isinstance(live, LiveConnection) and isinstance(asked, _Asked) and asked.answers.get(self) is identity:
+        if (
+            isinstance(live, LiveConnection)
+            and isinstance(asked, _Asked)
+            and self in asked.answers
+            and _current(asked.answers[self]) is identity
+        ):
             await live.join(identity, self._gate.asking(check))
+
+    async def _look(self, connection: HTTPConnection, gate: Gate, asked: _Asked, found: object) -> Identity | None:
+        """Return the identity that this dependency or a middleware has found already, or that the token gives."""
+        if self in asked.answers:
+            # Another dependency of this request has asked the same already, perhaps with other scopes.
+            identity = _current(asked.answers[self])
+            if identity is not None:
+                check_scopes(identity, gate.parameters.scopes)
+            return identity
+        in_front = asked.in_front
+        if (
+            isinstance(in_front, Gate)
+            and in_front.verifier is gate.verifier
+            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
+            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
+        ):
+            if isinstance(found, Deferred):
+                raise found.error.with_traceback(None)
+            if isinstance(found, Identity):
+                # A middleware in front has verified the token by the same verifier; its rules may differ.
+                await gate.vet_async(found)
+                return found
+        identity = recognise(gate.recall, connection.scope)
+        if identity is None:
+            try:
+                token = read_scope_token(gate, connection.scope)
+            finally:
+                _forget_query(connection)
+            identity = None if token is None else await gate.admit_async(token)
+        return identity
+
+    def _publish(
+        self, scope: Scope, identity: Identity | None, live: LiveConnection | None
+    ) -> Identity | LiveIdentity | None:
+        """Let the scope show what was found; return how to look it up, should it be asked for again."""
+        # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but what another edge of
+        # this package has found is not taken away where there is nothing to put in its place.
+        counts = identity is not None or not isinstance(scope.get(GATE_KEY), Gate)
+        if counts:
+            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+        if scope["type"] != "websocket":
+            return identity
+        # HTP-041, HTP-046: of a WebSocket, the user of the moment.
+        own = LiveIdentity(identity, self._gate.verifier)
+        if live is None:
+            if counts:
+                scope[LIVE_KEY] = own
+            return own
+        if counts:
+            live.show_in(scope, IDENTITY_KEY)
+        return live if identity is live.identity else own
 
     def _demanding(self, scopes: Sequence[str]) -> Gate:
         """Return the rules with further scopes."""
@@ -312,19 +358,23 @@ class UserDependency(Generic[UserT]):
             HTTPException: There is no such user, or it is inactive (HTP-044).
             WebSocketException: As above, where the server cannot answer a WebSocket.
         """
-        if identity is None:
-            # Only where credentials are optional, and then UserT says so.
-            return cast("UserT", None)
+        user: object = None
         try:
-            user = await find_user(self._load_user, identity)
+            if identity is not None:
+                user = await find_user(self._load_user, identity)
             await self._auth._watch(connection.scope, identity, self._check)  # noqa: SLF001 - its other half
         except REFUSALS as error:
             withhold(connection.scope, Deferred(error.with_traceback(None)))
             raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - as above
+        # None only where credentials are optional, and then UserT says so.
         return cast("UserT", user)
 
     async def _check(self, identity: Identity) -> None:
         await find_user(self._load_user, identity)
+
+
+def _current(answer: Identity | LiveIdentity | None) -> Identity | None:
+    return answer.identity if isinstance(answer, LiveIdentity) else answer
 
 
 def _forget_query(connection: HTTPConnection) -> None:
@@ -343,7 +393,11 @@ class _InContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # A token in the query is taken out of the server's scope, too, whatever copies it further in.
-            scope = {**scope, OUTER_KEY: OuterScope(scope)}
+            scope = LiveDict(scope, **{OUTER_KEY: OuterScope(scope)})
+            if not isinstance(scope.get(LIVE_KEY), LiveConnection):
+                # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
+                await serve_live(self._app, scope, LiveConnection(None, None, receive, send, closes=True))
+                return
         token = current_identity.enter(served := [scope])
         try:
             await self._app(scope, receive, send)

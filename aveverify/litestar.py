@@ -195,9 +195,13 @@ class AveAuthMiddleware:
         await self._app(scope, receive, send)
 
     async def _meet(self, scope: asgi.Scope, found: Identity | Deferred | None) -> Callable[[], None]:
-        """Return what makes somebody known to the application, in the scope, which is this connection's own copy."""
+        """Return what makes a user known to the application, in the scope, which is this connection's own copy."""
         auth, user = await _make_user(found, self._load_user)
-        return partial(scope.update, {"auth": auth, "user": user})
+        members = {"auth": auth, "user": user}
+        if scope["type"] == "websocket":
+            # No one is its user once the token has expired.
+            return partial(scope[LIVE_KEY].show, scope, members, {"auth": frozenset(), "user": None})
+        return partial(scope.update, members)
 
 
 def _read_paths(scope: Scope) -> list[str]:

@@ -27,7 +27,8 @@ from aveverify._edge_asgi import (
     refuse_user,
 )
 from aveverify._edge_checks import check_app, check_function
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
+from aveverify._edge_live import LiveConnection
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify._spelling import refuse_unknown
 from aveverify.identity import Identity
@@ -42,6 +43,8 @@ __all__ = ["AUTHENTICATED", "AveAuthBackend", "AveAuthMiddleware", "exception_ha
 
 # The scope that `requires("authenticated")` asks for. A token that names it in its `scope` claim gains nothing.
 AUTHENTICATED: Final = "authenticated"
+# Where Starlette looks for what a request may do, and for its user.
+_NAMES: Final = ("auth", "user")
 
 
 class AveAuthMiddleware:
@@ -95,25 +98,32 @@ class AveAuthMiddleware:
         await self._edge(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
+        kind = scope["type"]
+        if kind in ("http", "websocket"):
             # The scope is this connection's own copy.
             found = scope[IDENTITY_KEY]
-            if self._load_user is None or not isinstance(found, Identity):
+            if kind == "http" and (self._load_user is None or not isinstance(found, Identity)):
+                # What `introduce` does, less its coroutines: nearly every request comes here.
                 scope["auth"], scope["user"] = _show(found, found)
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
                     await refuse_user(self._app, refusal, scope, receive, send)
                     return
-            if scope["type"] == "websocket":
+            if kind == "websocket":
                 scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
 
-    async def _meet(self, scope: Scope, identity: Identity) -> Callable[[], None]:
-        """Return what makes somebody known to the application."""
-        user = identity if self._load_user is None else await find_user(self._load_user, identity)
-        auth, user = _show(identity, user)
-        return partial(scope.update, {"auth": auth, "user": user})
+    async def _meet(self, scope: Scope, found: Identity | None) -> Callable[[], None]:
+        """Return what makes a user known to the application."""
+        user: Any = found
+        if self._load_user is not None and found is not None:
+            user = await find_user(self._load_user, found)
+        members = dict(zip(_NAMES, _show(found, user), strict=True))
+        if scope["type"] == "websocket":
+            # The token has no user any longer once it has expired.
+            return partial(scope[LIVE_KEY].show, scope, members, dict(zip(_NAMES, _show(None, None), strict=True)))
+        return partial(scope.update, members)
 
 
 class _RefusedError(AuthenticationError):
@@ -199,11 +209,12 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         Raises:
             AuthenticationError: It is refused; `on_error` has the answer.
         """
-        known = recognise(self._gate.recall, conn.scope)
-        found = await decide(self._gate, conn.scope) if known is None else known
+        scope = conn.scope
+        known = recognise(self._gate.recall, scope)
+        found = await decide(self._gate, scope) if known is None else known
         if isinstance(found, Preflight):
             # HTP-027: nothing here can take such a body away from the application.
-            if may_hide_body(conn.scope):
+            if may_hide_body(scope):
                 raise _RefusedError(self._gate.refuse(None))
             found = None
         user: Any = found
@@ -212,12 +223,25 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             try:
                 user = await find_user(self._load_user, found)
             except REFUSALS as error:
-                found = refuse_or_defer(self._gate, conn.scope, error)
+                found = refuse_or_defer(self._gate, scope, error)
         if isinstance(found, Answer):
             raise _RefusedError(found)
+        if scope["type"] == "websocket" and not isinstance(found, Deferred):
+            await self._follow(scope, found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        conn.scope[IDENTITY_KEY], conn.scope[GATE_KEY] = found, self._gate
+        scope[IDENTITY_KEY], scope[GATE_KEY] = found, self._gate
         return None if found is None else _show(found, user)
+
+    async def _follow(self, scope: Scope, found: Identity | None) -> None:
+        """Let `get_user_identity` know a WebSocket's user no longer than the token is good."""
+        live = scope.get(LIVE_KEY)
+        if not isinstance(live, LiveConnection):
+            scope[LIVE_KEY] = LiveIdentity(found, self._gate.verifier)
+            return
+        try:
+            await live.join(found, self._gate)
+        except REFUSALS as error:
+            raise _RefusedError(self._gate.refuse(error)) from None
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.

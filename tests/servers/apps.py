@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from aveverify import (
@@ -130,9 +132,30 @@ _websocket = asgi.AveAuthMiddleware(
 )
 
 
+async def _obey(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Obey every message, and print of which user and whether the token was good; it never closes by itself."""
+    identity = get_user_identity(scope)
+    assert identity is not None
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": "ready"})
+    while (message := await receive())["type"] == "websocket.receive":
+        known = get_user_identity(scope)
+        is_late = time.time() >= identity.expires_at
+        print(f"{scope['path']} obeyed {known and known.subject}{' late' * is_late}", flush=True)  # noqa: T201
+        if scope["path"].startswith("/slow"):
+            await asyncio.sleep(0.02)
+    again = await receive()
+    print(f"{scope['path']} ended {message['code']} {again['code']} {get_user_identity(scope)}", flush=True)  # noqa: T201
+
+
+_obeying = asgi.AveAuthMiddleware(_obey, _verifier, required=True)
+
+
 async def websocket_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
     """Serve WebSockets."""
     if scope["type"] == "lifespan":
         await _live(receive, send)
     else:
-        await _websocket(scope, receive, send)
+        app = _websocket if scope["path"] == "/live" else _obeying
+        await app(scope, receive, send)

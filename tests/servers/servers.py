@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +49,15 @@ PREFIXED_SERVERS = {
     "uvicorn-root-path-slash": Server((*_UVICORN, "--root-path", f"{PREFIX}/", _ASGI)),
     "hypercorn-root-path": Server((*_HYPERCORN, "--root-path", PREFIX, _ASGI)),
 }
+# Earlier versions have no such implementation.
+_SANSIO = (
+    {"uvicorn-sansio": Server((*_UVICORN, "--ws", "websockets-sansio", _WEBSOCKET))}
+    if find_spec("uvicorn.protocols.websockets.websockets_sansio_impl")
+    else {}
+)
 WEBSOCKET_SERVERS = {
     "uvicorn-websockets": Server((*_UVICORN, "--ws", "websockets", _WEBSOCKET)),
+    **_SANSIO,
     "uvicorn-wsproto": Server((*_UVICORN, "--ws", "wsproto", _WEBSOCKET)),
     "hypercorn": Server((*_HYPERCORN, _WEBSOCKET)),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from aveverify.testing import FakeIssuer
+from tests import raw_http
 from tests.servers.servers import WEBSOCKET_SERVERS, Running, run_server
 
 # Longer than a handshake takes, short enough to be waited for.
@@ -97,7 +99,7 @@ REFUSED = [
 def test_it_is_refused_before_it_is_opened(
     running: Running, live_issuer: FakeIssuer, options: dict[str, Any], status: int, challenge: str
 ) -> None:
-    """HTP-029: all three servers have the extension for denials, so the client sees status, challenge and body."""
+    """HTP-029: all of these servers have the extension for denials, so the client sees status, challenge and body."""
     tokens = {"good": live_issuer.token(), "expired": live_issuer.forge("expired")}
 
     with pytest.raises(InvalidStatus) as refused:
@@ -171,3 +173,72 @@ def test_a_new_token_that_is_refused_changes_nothing(
         assert websocket.recv() == f"refused {reason}"
         websocket.send(good)
         assert websocket.recv() == "hello ada"
+
+
+# --- clients that do not care ---------------------------------------------------------------------------------------
+
+# A text frame of a client that says "go", masked by zeros (RFC 6455 §5.2, §5.3).
+COMMAND = b"\x81\x82\x00\x00\x00\x00go"
+# How long a client goes on after `exp`.
+DEFIANCE_SECONDS = 2.0
+
+
+@contextmanager
+def deaf_client(running: Running, token: str, path: str) -> Iterator[socket.socket]:
+    """A WebSocket, byte by byte, whose client reads the first message and nothing after it, not even the close."""
+    request = raw_http.request(
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        raw_http.bearer(token),
+        target=path.encode(),
+    )
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as connection:
+        connection.sendall(request)
+        head = b""
+        while b"ready" not in head:
+            received = connection.recv(1)
+            assert received, head
+            head += received
+        assert head.startswith(b"HTTP/1.1 101 ")
+        yield connection
+
+
+def lines_of(running: Running, path: str) -> list[str]:
+    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
+    return [line for line in found if line.startswith(("obeyed", "ended"))]
+
+
+def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(
+    running: Running, live_issuer: FakeIssuer
+) -> None:
+    """HTP-041: a frame every tenth of a second, and the close is never answered."""
+    token, expires_at = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+    path = "/defiant"
+
+    with deaf_client(running, token, path) as connection, suppress(ConnectionError):
+        while time.time() < expires_at + DEFIANCE_SECONDS:
+            connection.sendall(COMMAND)
+            time.sleep(0.1)
+
+    running.program.wait_for_text(f"{path} ended")
+    *obeyed, ended = lines_of(running, path)
+    assert set(obeyed) == {"obeyed ada"}
+    assert ended == "ended 3000 3000 None"
+
+
+def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, live_issuer: FakeIssuer) -> None:
+    """HTP-041: far more than the application can take until then."""
+    token, _ = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+    path = "/slow"
+
+    with deaf_client(running, token, path) as connection:
+        connection.sendall(COMMAND * 1000)
+        running.program.wait_for_text(f"{path} ended")
+
+    *obeyed, ended = lines_of(running, path)
+    assert 0 < len(obeyed) < 1000
+    assert set(obeyed) == {"obeyed ada"}
+    assert ended == "ended 3000 3000 None"
+    assert "Traceback" not in running.program.output
