@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
+from aveverify._edge_caching import mark
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
@@ -72,7 +73,7 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Non
     """
     is_http = scope["type"] == "http"
     try:
-        if gate.exempt and scope["path"] in gate.exempt:
+        if is_exempt(gate, scope):
             redact_query(gate, scope)
         else:
             token = read_scope_token(gate, scope)
@@ -83,6 +84,66 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Non
     except REFUSALS as error:
         return gate.refuse_or_defer(error) if is_http else gate.refuse(error)
     return None
+
+
+def is_exempt(gate: Gate, scope: Scope) -> bool:
+    """Tell whether the path of a connection needs no credentials, so that nothing is read."""
+    return bool(gate.exempt) and scope["path"] in gate.exempt
+
+
+class MarkedApp:
+    """An application whose HTTP answers tell caches by which headers they differ (HTP-050).
+
+    It stands behind an edge, and in front of every cache of the application. What the edge has not looked at, it
+    leaves alone.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection.
+
+        Args:
+            scope: The connection, from the edge.
+            receive: Gives the client's messages.
+            send: Takes the answer's messages.
+
+        Returns:
+            What the application returns, to be awaited.
+        """
+        gate = scope.get(GATE_KEY)
+        if scope["type"] != "http" or not isinstance(gate, Gate) or is_exempt(gate, scope):
+            return self._app(scope, receive, send)
+        is_personal = scope[IDENTITY_KEY] is not None
+
+        def send_marked(message: Message) -> Awaitable[None]:
+            # No coroutine of its own, which would cost each message.
+            return send(mark_message(message, gate, is_personal=is_personal))
+
+        return self._app(scope, receive, send_marked)
+
+
+def mark_message(message: Message, gate: Gate, *, is_personal: bool) -> Message:
+    """Return a message, and where an answer begins, one that tells caches by which headers it differs.
+
+    Args:
+        message: A message to the server.
+        gate: Knows which headers decide.
+        is_personal: Whether the request had credentials.
+
+    Returns:
+        The same message, or a copy with further headers.
+    """
+    if message["type"] != "http.response.start":
+        return message
+    headers: Iterable[tuple[bytes, bytes]] = message.get("headers") or ()
+    said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    marked = mark(said, gate.parameters.vary, is_personal=is_personal)
+    return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in marked]}
 
 
 def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:

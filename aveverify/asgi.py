@@ -14,6 +14,7 @@ from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
     ASGIApp,
+    MarkedApp,
     Message,
     OuterScope,
     Receive,
@@ -70,8 +71,8 @@ class AveAuthMiddleware:
         close_expired: bool = True,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        self._app = app
         self._gate = make_gate(verifier, required=required, **options)
+        self._app: ASGIApp = MarkedApp(app) if self._gate.marks else app
         self._recall = self._gate.recall
         self._close_expired = close_expired
 

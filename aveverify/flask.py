@@ -17,6 +17,7 @@ from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
 from aveverify._edge import EdgeOptions, Gate, check_scope_list
+from aveverify._edge_caching import mark
 from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
 from aveverify._edge_settings import make_gate_from
@@ -94,6 +95,8 @@ class AveAuth:
         gate = make_gate_from(settings, _PREFIX.__add__, verifier=self._verifier, options=self._options)
         installed = app.extensions[_EXTENSION] = _Installed(self, gate)
         app.before_request(installed.begin)
+        if gate.marks:
+            app.after_request(installed.end)
         # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
         if AveVerifyError not in app.error_handler_spec[None][None]:
             app.register_error_handler(AveVerifyError, _answer)
@@ -190,6 +193,13 @@ class _Installed:
         visit = self.visit(_request())
         if self.gate.required and not isinstance(visit.settle(), Identity):
             _raise(visit.judge((), required=not visit.is_exempt))
+
+    def end(self, response: Response) -> Response:
+        """Let an answer tell caches by which headers it differs, where credentials were looked at (HTP-050)."""
+        visit = _request().__dict__.get(_VISIT)
+        if isinstance(visit, Visit) and visit.has_looked:
+            response.headers[:] = mark(response.headers, self.gate.parameters.vary, is_personal=visit.is_personal)
+        return response
 
     def visit(self, request: Request) -> Visit:
         """Return the visit of a request; the first to ask makes it."""

@@ -6,6 +6,8 @@ is the set of the token's scopes. What comes in, and what a refusal says, is dec
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from copy import copy
 from functools import partial
@@ -14,11 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 from litestar import Response, di
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, WebSocketException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPluginProtocol
 
 # Litestar reads the annotations of guards and providers when it starts.
 from litestar.types import Scope  # noqa: TC002
+from litestar.utils.scope.state import ScopeState
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection, Request
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Send
+    from litestar.types import ASGIApp, CacheKeyBuilder, ExceptionHandlersMap, Receive, Send
 
     from aveverify.verifier import Verifier
 
@@ -97,6 +101,8 @@ class AveAuthMiddleware:
     ) -> None:
         self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
         self._load_user = load_user
+        # HTP-050: Litestar has a cache of its own.
+        options = {**options, "cache_headers": True}
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
@@ -148,6 +154,7 @@ class AveAuthMiddleware:
         handler = scope.get("route_handler")
         is_open = handler is not None and handler.opt.get(EXCLUDE_OPT_KEY) is True
         edge = self._open_edge if is_open else self._edge
+        keep_apart(scope)
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -165,6 +172,45 @@ class AveAuthMiddleware:
         """Return what makes somebody known to the application, in the scope, which is this connection's own copy."""
         auth, user = await _make_user(found, self._load_user)
         return partial(scope.update, {"auth": auth, "user": user})
+
+
+def keep_apart(scope: Scope) -> None:
+    """Let Litestar keep the answers of a handler with `cache=…` apart by who asked. Idempotent.
+
+    Litestar looks for a cached answer by method, path and query, behind every middleware and guard: without this, one
+    user gets the page of another (HTP-050).
+
+    Args:
+        scope: The connection, whose handler the router has found.
+    """
+    handler = scope.get("route_handler")
+    if not isinstance(handler, HTTPRouteHandler) or not handler.cache:
+        return
+    if not isinstance(handler.cache_key_builder, _KeyOfUser):
+        handler.cache_key_builder = _KeyOfUser(handler.cache_key_builder)
+
+
+class _KeyOfUser:
+    """Builds the key of a cached answer: who asked, in front of the handler's or application's own key.
+
+    In front, and for an anonymous request too: no path or query that a stranger chooses makes the key of a user.
+    """
+
+    def __init__(self, own: CacheKeyBuilder | None) -> None:
+        self._own = own
+
+    def __call__(self, request: Request[Any, Any, Any]) -> str:
+        key = (self._own or request.app.response_cache_config.key_builder)(request)
+        found = request.scope.get(IDENTITY_KEY)
+        if isinstance(found, Identity):
+            # All that a page can show of a token, so that nothing of it is in the store, and one token has one key.
+            content = json.dumps([repr(found.provider), found.claims], sort_keys=True)
+            return f"{hashlib.sha256(content.encode()).hexdigest()}|{key}"
+        if isinstance(found, Deferred):
+            # The page of one refused token is for no other request: Litestar stores nothing that came from its cache.
+            ScopeState.from_scope(request.scope).is_cached = True
+            return f"deferred|{key}"
+        return f"anonymous|{key}"
 
 
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
@@ -266,6 +312,7 @@ def requires_authenticated(connection: ASGIConnection[Any, Any, Any, Any], _hand
         WebSocketException: As above, for a WebSocket: closed with code 1008.
         ConfigurationError: No middleware ran.
     """
+    keep_apart(connection.scope)
     if get_user_identity(connection) is None:
         raise _refuse(connection.scope, None)
 
@@ -285,6 +332,7 @@ def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any
     check_scope_list(scopes)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+        keep_apart(connection.scope)
         identity = get_user_identity(connection)
         if identity is None:
             raise _refuse(connection.scope, None, scopes)
@@ -304,6 +352,7 @@ def provide_identity(scope: Scope) -> Identity:
         WebSocketException: As above, for a WebSocket: closed with code 1008.
         AveVerifyError: As `get_user_identity`.
     """
+    keep_apart(scope)
     identity = get_user_identity(scope)
     if identity is None:
         raise _refuse(scope, None)
@@ -316,6 +365,7 @@ def provide_optional_identity(scope: Scope) -> Identity | None:
     Raises:
         AveVerifyError: As `get_user_identity`.
     """
+    keep_apart(scope)
     return get_user_identity(scope)
 
 

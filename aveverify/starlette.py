@@ -19,6 +19,7 @@ from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, mak
 from aveverify._edge_asgi import answer_deferred, decide, recognise, send_answer
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -166,6 +167,10 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        if options.get("cache_headers"):
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "cache_headers", "AveAuthMiddleware; a backend sees no answers"
+            )
         self._gate = make_gate(verifier, required=required, **options)
         self._load_user = load_user
 

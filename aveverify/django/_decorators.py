@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from aveverify._edge import check_scope_list
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
+from aveverify.django._caches import mark
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
 from aveverify.errors import AveVerifyError
 
@@ -89,7 +90,7 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return view(request, *args, **kwargs)
+            return mark(view(request, *args, **kwargs), visit)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
@@ -109,7 +110,7 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return await view(request, *args, **kwargs)
+            return mark(await view(request, *args, **kwargs), visit)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.apps import apps
@@ -12,11 +12,10 @@ from django.utils.functional import SimpleLazyObject
 from aveverify._core.bearer import Answer
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_visit import Visit
+from aveverify.django._caches import VISIT
 from aveverify.django._settings import LoadUser, kept
 from aveverify.errors import AveVerifyError
 from aveverify.identity import Identity
-
-_VISIT: Final = "_aveverify_visit"
 
 
 class AveRequest(HttpRequest):
@@ -34,10 +33,10 @@ class AveOptionalRequest(HttpRequest):
 def visit_of(request: HttpRequest) -> Visit:
     """Return the visit of a request; the first to ask makes it."""
     members = request.__dict__
-    visit = members.get(_VISIT)
+    visit = members.get(VISIT)
     if not isinstance(visit, Visit):
         # The path with its prefix, decoded once: what the router sees (HTP-026).
-        visit = members[_VISIT] = Visit(kept.get().gate, request.META, request.path)
+        visit = members[VISIT] = Visit(kept.get().gate, request.META, request.path)
     return visit
 
 

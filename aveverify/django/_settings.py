@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from aveverify._edge import Gate
 from aveverify._edge_settings import make_gate_from
+from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.identity import Identity
 
@@ -96,6 +97,7 @@ class _Kept:
         rules = self._rules
         if rules is None:
             rules = self._rules = make_rules(getattr(settings, SETTING, None))
+            mark_before_storing()
         return rules
 
     def forget(self, *, setting: str, **_signal: object) -> None:

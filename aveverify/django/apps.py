@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core import checks
 
-from aveverify.django._checks import check_middleware_order, check_settings
+from aveverify.django._checks import check_cache_order, check_middleware_order, check_settings
 
 
 class AveVerifyConfig(AppConfig):
@@ -20,3 +20,4 @@ class AveVerifyConfig(AppConfig):
         """Register the system checks."""
         checks.register(check_settings, checks.Tags.security)
         checks.register(check_middleware_order, checks.Tags.security)
+        checks.register(check_cache_order, checks.Tags.security)
