@@ -42,6 +42,16 @@ def choose_marking(vary: str, *, chosen: bool | None) -> bool:
     return chosen
 
 
+def refuse_unmarked(chosen: bool | None, field: str) -> None:  # noqa: FBT001 - the one value that is checked
+    """Refuse to leave answers unmarked in a framework with a cache of its own.
+
+    Raises:
+        ConfigurationError: `cache_headers` is False.
+    """
+    if chosen is False:
+        raise ConfigurationError(Problem.OUT_OF_RANGE, field, "True or None; the framework has a cache of its own")
+
+
 def vary_of(sources: Sequence[TokenSource]) -> str:
     """Return the value of `Vary` for the answers to HTTP requests whose credentials were looked at.
 

@@ -209,20 +209,20 @@ def _inner(request: Request) -> HttpRequest:
 
 def _refusal(request: Request, visit: Visit, verdict: AveVerifyError | Answer) -> Refusal:
     # REST framework's exceptions carry no further headers; a view does.
-    view = _vary(request, visit)
-    if view is not None:
-        view.headers["Cache-Control"] = "no-store"
+    headers = _vary(request, visit)
+    if headers is not None:
+        headers["Cache-Control"] = "no-store"
     return Refusal(verdict if isinstance(verdict, Answer) else visit.write(verdict))
 
 
-def _vary(request: Request, visit: Visit) -> APIView | None:
+def _vary(request: Request, visit: Visit) -> dict[str, str] | None:
     """Let the answer of a view tell caches by which headers it differs (HTP-050).
 
     Returns:
-        The view; None where there is none.
+        The headers that the view adds to its answer; None where no view is under way.
     """
-    view: APIView | None = request.parser_context.get("view")
+    headers: dict[str, str] | None = getattr(request.parser_context.get("view"), "headers", None)
     vary = visit.gate.parameters.vary
-    if vary and hasattr(view, "headers"):
-        view.headers["Vary"] = merge_vary(view.headers.get("Vary"), vary)
-    return view
+    if headers is not None and vary:
+        headers["Vary"] = merge_vary(headers.get("Vary"), vary)
+    return headers

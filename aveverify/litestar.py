@@ -28,6 +28,7 @@ from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, Gate, check_scope_list, check_scopes, granted_scopes
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, send_answer
+from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH
@@ -102,6 +103,7 @@ class AveAuthMiddleware:
         self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
         self._load_user = load_user
         # HTP-050: Litestar has a cache of its own.
+        refuse_unmarked(options.get("cache_headers"), "cache_headers")
         options = {**options, "cache_headers": True}
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options

@@ -10,6 +10,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._edge import Gate
+from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_settings import make_gate_from
 from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
@@ -63,6 +64,7 @@ def make_rules(configured: object) -> Rules:
         raise ConfigurationError(Problem.OUT_OF_RANGE, _label("USER_LOADER"), "a function of an identity")
     if callable(members.get("VERIFIER")):
         members["VERIFIER"] = members["VERIFIER"]()
+    refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
     return Rules(make_gate_from(members, _label), load_user, "VERIFIER" not in members)
 
 

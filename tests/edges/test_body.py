@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import pytest
 import uvicorn
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
@@ -41,7 +42,7 @@ from aveverify import starlette as ave_starlette
 from aveverify.django import ave_required
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
-from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, requires_authenticated
+from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, CurrentIdentity, requires_authenticated
 from aveverify.testing import FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.ask_django import MIDDLEWARE
@@ -92,6 +93,16 @@ class Upload:
         asyncio.run(app(scope, self.receive, self.send))
         status: int = self.sent[0]["status"]
         return status
+
+
+class PatientUpload(Upload):
+    """A client that stays connected: Django waits for the end of the connection while it serves."""
+
+    async def receive(self) -> asgi.Message:
+        """Give a piece of the body, or wait."""
+        if not self.chunks:
+            await asyncio.Event().wait()
+        return await super().receive()
 
 
 class Unread(io.BytesIO):
@@ -272,6 +283,36 @@ def post_environ(app: Any, headers: Headers) -> tuple[int, int]:  # noqa: ANN401
     }
     server.call(app, environ)
     return int(cast("tuple[str, Any]", server.head)[0][:3]), body.reads
+
+
+@post("/")
+async def depending(data: Posted, identity: CurrentIdentity) -> str:
+    return f"{identity.subject}: {len(data)}"
+
+
+@pytest.mark.parametrize(("required", "status", "reads"), [(True, 401, 0), (False, 400, 2)], ids=["plugin", "alone"])
+def test_htp_051_litestars_dependency_alone_is_solved_after_the_body_as_its_page_says(
+    required: bool,  # noqa: FBT001 - of the plugin
+    status: int,
+    reads: int,
+    shared_verifier: Verifier,
+) -> None:
+    plugin, upload = AveAuthPlugin(shared_verifier, required=required), Upload(b"{", b"more")
+
+    assert upload.post(Litestar([depending], plugins=[plugin], logging_config=None)) == status
+    assert upload.reads == reads
+
+
+def test_htp_051_django_under_asgi_reads_first_but_behind_the_asgi_edge_as_its_page_says(
+    shared_verifier: Verifier,
+) -> None:
+    alone, behind = PatientUpload(b"x", b"y"), PatientUpload(b"x", b"y")
+    settings = {"VERIFIER": shared_verifier, "REQUIRED": True}
+    with override_settings(AVEVERIFY=settings, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", count_body),)):
+        app = cast("asgi.ASGIApp", ASGIHandler())
+        assert (alone.post(app), alone.reads) == (401, 2)
+        edge = asgi.AveAuthMiddleware(app, shared_verifier, required=True)
+        assert (behind.post(edge), behind.reads) == (401, 0)
 
 
 # --- FastAPI --------------------------------------------------------------------------------------------------------

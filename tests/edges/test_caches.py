@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -21,7 +22,7 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.vary import vary_on_headers
-from fastapi import FastAPI, Security
+from fastapi import FastAPI, Security, WebSocket
 from fastapi import Request as FastApiRequest
 from flask import Flask
 from flask import request as flask_request
@@ -44,6 +45,7 @@ from aveverify import starlette as ave_starlette
 from aveverify._edge_caching import make_private, mark, merge_vary, vary_of
 from aveverify.django import ave_optional, ave_required
 from aveverify.django._caches import mark_before_storing
+from aveverify.django._settings import kept
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
 from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, requires_authenticated, requires_scopes
@@ -591,7 +593,7 @@ APPS: dict[str, AskApp] = {
 }
 
 
-@pytest.fixture(params=APPS.values(), ids=APPS)
+@pytest.fixture(params=list(APPS.values()), ids=list(APPS))
 def ask_app(request: pytest.FixtureRequest) -> AskApp:
     """Ask an application in front of which a cache may stand."""
     ask: AskApp = request.param
@@ -689,6 +691,55 @@ def test_cache_headers_is_true_or_false(value: Any, shared_verifier: Verifier) -
     assert caught.value.field == "cache_headers"
 
 
+def test_htp_050_where_no_header_of_a_request_decides_none_is_named(shared_verifier: Verifier) -> None:
+    with serve_django(Order(plain, (OURS,)), shared_verifier, TOKEN_SOURCES=[WebSocketProtocol()], REQUIRED=True):
+        assert "vary" not in get_django({}).headers
+    with serve_django(Order(plain, (OURS,)), shared_verifier, TOKEN_SOURCES=[WebSocketProtocol()]):
+        assert "vary" not in get_django({}).headers
+
+
+def test_htp_050_an_exempt_view_of_rest_framework_says_nothing_of_credentials(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    with serve_django(Order(Shown.as_view()), shared_verifier, EXEMPT=["/"]):
+        assert "vary" not in get_django(dict(bearer(tokens["good"]))).headers
+
+
+def test_websockets_of_fastapi_are_left_as_they_are(shared_verifier: Verifier) -> None:
+    app = FastAPI()
+    AveAuth(shared_verifier).install(app, cache_headers=True)
+
+    @app.websocket("/")
+    async def greet(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("hello")
+        await websocket.close()
+
+    with StarletteClient(app).websocket_connect("/") as connection:
+        assert connection.receive_text() == "hello"
+
+
+def test_htp_050_a_framework_with_a_cache_of_its_own_always_marks_answers(shared_verifier: Verifier) -> None:
+    plugin = AveAuthPlugin(shared_verifier, required=True, cache_headers=False)
+    settings = {"VERIFIER": shared_verifier, "CACHE_HEADERS": False}
+    with override_settings(AVEVERIFY=settings), pytest.raises(ConfigurationError) as of_django:
+        kept.get()
+    with pytest.raises(ConfigurationError) as of_litestar:
+        serve_litestar(CACHING["seconds"], [], plugins=[plugin])
+
+    assert of_django.value.field == 'AVEVERIFY["CACHE_HEADERS"]'
+    assert of_litestar.value.field == "cache_headers"
+
+
+@pytest.mark.parametrize("chosen", [True, None])
+def test_what_says_the_same_as_the_default_is_no_mistake(
+    chosen: bool | None,  # noqa: FBT001 - of the settings
+    shared_verifier: Verifier,
+) -> None:
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "CACHE_HEADERS": chosen}):
+        assert kept.get().gate.verifier is shared_verifier
+
+
 # --- the words of HTTP ----------------------------------------------------------------------------------------------
 
 
@@ -700,7 +751,8 @@ class Named:
 
     def read(self, head: RequestHead) -> bytes | None:
         """Read nothing."""
-        del head
+        assert not head.query_string
+        return None
 
 
 class Unnamed:
@@ -710,7 +762,8 @@ class Unnamed:
 
     def read(self, head: RequestHead) -> bytes | None:
         """Read nothing."""
-        del head
+        assert not head.query_string
+        return None
 
 
 class Overriding(AuthorizationHeader):
@@ -718,7 +771,8 @@ class Overriding(AuthorizationHeader):
 
     def read(self, head: RequestHead) -> bytes | None:
         """Read another header."""
-        del head
+        assert not head.query_string
+        return None
 
 
 class Inheriting(Cookie):
@@ -746,10 +800,11 @@ def named(headers: Any) -> Named:  # noqa: ANN401 - what it must not be
         ([Inheriting("session", allowed_origins=[ORIGIN])], "Cookie, Origin, Sec-Fetch-Site"),
         ([named(("X-Other",))], "X-Other"),
         ([named(None)], "*"),
+        ([SimpleNamespace(is_ambient=False, read=Unnamed().read)], "*"),
     ],
     ids=[
         "header", "default", "websocket", "cookie", "both", "named", "unnamed", "overriding", "inheriting", "own",
-        "none",
+        "none", "without-class",
     ],
 )  # fmt: skip
 def test_htp_050_vary_names_what_the_sources_read(sources: list[TokenSource], vary: str) -> None:
