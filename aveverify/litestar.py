@@ -13,12 +13,13 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 
-from litestar import Response, di
+from litestar import Litestar, Response, di
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, WebSocketException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPluginProtocol
+from litestar.routes import HTTPRoute
 
 # Litestar reads the annotations of guards and providers when it starts.
 from litestar.types import Scope  # noqa: TC002
@@ -186,9 +187,17 @@ def keep_apart(scope: Scope) -> None:
         scope: The connection, whose handler the router has found.
     """
     handler = scope.get("route_handler")
-    if not isinstance(handler, HTTPRouteHandler) or not handler.cache:
-        return
-    if not isinstance(handler.cache_key_builder, _KeyOfUser):
+    if isinstance(handler, HTTPRouteHandler):
+        _key_by_user(handler)
+    elif isinstance(handler, ASGIRouteHandler) and isinstance(handler.fn, Litestar):
+        # An application of its own, with a cache of its own, behind this edge.
+        for route in handler.fn.routes:
+            for inner in route.route_handlers if isinstance(route, HTTPRoute) else ():
+                _key_by_user(inner)
+
+
+def _key_by_user(handler: HTTPRouteHandler) -> None:
+    if handler.cache and not isinstance(handler.cache_key_builder, _KeyOfUser):
         handler.cache_key_builder = _KeyOfUser(handler.cache_key_builder)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from django.http.response import HttpResponseBase
 from django.middleware.cache import UpdateCacheMiddleware
 
-from aveverify._edge_caching import make_private, merge_vary
+from aveverify._edge_caching import ANYTHING, make_private, merge_vary
 from aveverify._edge_visit import Visit
 
 R = TypeVar("R")
@@ -52,7 +52,10 @@ def mark_before_storing() -> None:
     def process_response(self: UpdateCacheMiddleware, request: Any, response: Any) -> Any:  # noqa: ANN401 - as Django has it
         # REST framework has a request of its own, which shows the members of Django's.
         visit = getattr(request, VISIT, None)
-        return store(self, request, mark(response, visit) if isinstance(visit, Visit) else response)
+        if isinstance(visit, Visit) and mark(response, visit).headers.get("Vary") == ANYTHING:
+            # Django 5.2.0 takes this for the name of a header, which no request has.
+            return response
+        return store(self, request, response)
 
     setattr(process_response, _IS_OURS, True)
     UpdateCacheMiddleware.process_response = process_response  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 from django.core.cache import cache
@@ -26,8 +26,10 @@ from fastapi import FastAPI, Security, WebSocket
 from fastapi import Request as FastApiRequest
 from flask import Flask
 from flask import request as flask_request
-from litestar import Litestar, get
+from litestar import Litestar, get, websocket
 from litestar import Request as LitestarRequest
+from litestar import WebSocket as WebSocketOfLitestar
+from litestar import asgi as asgi_handler
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.testing import TestClient
 from rest_framework.response import Response as DrfResponse
@@ -103,11 +105,22 @@ async def plain_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse(page_of(request))
 
 
+class Later(SimpleTemplateResponse):
+    """A response that is rendered behind its view, and so stored later."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__("page.html")
+        self._page = page
+
+    @property
+    def rendered_content(self) -> str:
+        """The page, in the place of a template."""
+        return self._page
+
+
 def rendered_later(request: HttpRequest) -> HttpResponse:
-    """A view whose response is rendered behind it, and so stored later."""
-    response = SimpleTemplateResponse("", status=200)
-    response.content = page_of(request)
-    return response
+    """A view with such a response."""
+    return Later(page_of(request))
 
 
 class Shown(APIView):
@@ -227,6 +240,33 @@ def test_htp_050_no_page_of_djangos_cache_crosses_users(  # noqa: PLR0913, PLR09
 def names_in(vary: str) -> set[str]:
     """The names in a `Vary`."""
     return {name.strip() for name in vary.split(",")}
+
+
+class Silent:
+    """A source that does not say what it reads: a header of its own."""
+
+    is_ambient = False
+
+    def read(self, head: RequestHead) -> bytes | None:
+        """Read the header."""
+        return next(iter(head.values(b"x-token")), None)
+
+
+@pytest.mark.parametrize("sequence", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("order", DJANGO_ORDERS.values(), ids=DJANGO_ORDERS)
+def test_htp_050_no_page_crosses_users_where_a_source_does_not_say_what_it_reads(
+    order: Order, sequence: tuple[str, ...], shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    people = askers(tokens, lambda token: {"X-Token": token})
+    with serve_django(order, shared_verifier, TOKEN_SOURCES=[Silent()]):
+        for name in sequence:
+            who = people[name]
+            reply = get_django(who.headers)
+            if who.subject is None and order.required:
+                assert reply.status == 401
+            else:
+                assert (reply.status, reply.body.strip(b'"').decode()) == (200, f"page of {who.subject or 'nobody'}")
+            assert "*" in names_in(reply.headers["vary"])
 
 
 def get_django(headers: dict[str, str]) -> Reply:
@@ -430,6 +470,30 @@ def test_htp_050_no_page_of_litestars_cache_crosses_users(  # noqa: PLR0913, PLR
 
     # Once for each of the three, so that the cache is still one.
     assert sorted(calls) == ["page of ada", "page of grace", "page of nobody"]
+
+
+def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_edge_in_front(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    calls: list[str] = []
+
+    @websocket("/socket")
+    async def listen(socket: WebSocketOfLitestar[Any, Any, Any]) -> None:
+        await socket.accept()
+        await socket.close()
+
+    mounted = serve_litestar(CACHING["own-key"], calls)
+    mounted.register(listen)
+    app = Litestar(
+        [asgi_handler("/inner", is_mount=True, copy_scope=True)(cast("Any", mounted))],
+        plugins=[AveAuthPlugin(shared_verifier, required=False)],
+        logging_config=None,
+    )
+    people = askers(tokens, CARRIERS["header"])
+    with TestClient(app) as client:
+        for name in ORDERS["ada-first"] * 2:
+            answer = client.get("/inner/", headers=people[name].headers)
+            assert answer.text == f"page of {people[name].subject or 'nobody'}"
 
 
 @pytest.mark.parametrize("install", INSTALL.values(), ids=INSTALL)
