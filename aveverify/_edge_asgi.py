@@ -6,6 +6,7 @@ Knows scopes and messages, no application and no framework. ASGI 3.0; design §6
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
@@ -30,6 +31,7 @@ OFFERED_PROTOCOLS: Final = b"sec-websocket-protocol"
 # Where the scope of a WebSocket, which an edge has copied, leads to the scope that it was copied from.
 OUTER_KEY: Final = "aveverify.outer"
 AUTHORIZATION: Final = b"authorization"
+_MARKS: Final = frozenset({b"vary", b"cache-control"})
 _NAME_BYTES: Final = len(AUTHORIZATION)
 _DENIAL: Final = "websocket.http.response"
 # Fetch §3.2.2: what makes an OPTIONS request a CORS preflight.
@@ -140,10 +142,18 @@ def mark_message(message: Message, gate: Gate, *, is_personal: bool) -> Message:
     """
     if message["type"] != "http.response.start":
         return message
-    headers: Iterable[tuple[bytes, bytes]] = message.get("headers") or ()
+    headers: list[tuple[bytes, bytes]] = [*message.get("headers", ())]
+    if _MARKS.isdisjoint([name.lower() for name, _ in headers]):
+        # Most answers have said nothing of it yet.
+        return {**message, "headers": [*headers, *_new_marks(gate.parameters.vary, is_personal=is_personal)]}
     said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     marked = mark(said, gate.parameters.vary, is_personal=is_personal)
     return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in marked]}
+
+
+@cache
+def _new_marks(vary: str, *, is_personal: bool) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in mark((), vary, is_personal=is_personal)]
 
 
 def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:

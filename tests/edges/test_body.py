@@ -1,7 +1,7 @@
 """HTP-051: a request without good credentials is refused before its body is read, however large or broken that is.
 
-Each edge is handed a body that nobody has read yet. What an application reads before the edge is asked, and what to do
-then, stands on the page of its framework.
+Each edge is handed a body of which nothing is read yet. What an application reads before the edge is asked, and what to
+do then, stands on the page of its framework.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from starlette.requests import HTTPConnection  # noqa: TC002 - of a dependency
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from aveverify import Identity, Verifier, asgi, wsgi
+from aveverify import Identity, Verifier, asgi, forward_auth, wsgi
 from aveverify import flask as ave_flask
 from aveverify import starlette as ave_starlette
 from aveverify.django import ave_required
@@ -190,7 +190,7 @@ ASGI_EDGES: dict[str, Callable[[Verifier], Any]] = {
     "fastapi-install": make_fastapi,
 }
 MALFORMED: Headers = (("Authorization", "Bearer a b"),)
-REFUSED: dict[str, Headers] = {"nobody": (), "expired": bearer(EXPIRED), "malformed": MALFORMED}
+REFUSED: dict[str, Headers] = {"anonymous": (), "expired": bearer(EXPIRED), "malformed": MALFORMED}
 
 
 @pytest.mark.parametrize("body", [b"{", b"x" * CHUNK_BYTES], ids=["malformed", "huge"])
@@ -203,6 +203,13 @@ def test_htp_051_an_asgi_edge_refuses_before_the_body_is_read(
     status = upload.post(make(shared_verifier), headers)
 
     assert status == (400 if headers == MALFORMED else 401)
+    assert upload.reads == 0
+
+
+def test_htp_051_the_service_for_proxies_reads_no_body(shared_verifier: Verifier) -> None:
+    upload = Upload(b"x" * CHUNK_BYTES, b"more")
+
+    assert upload.post(forward_auth.make_app(shared_verifier), url="/auth") == 401
     assert upload.reads == 0
 
 
@@ -455,8 +462,8 @@ def test_a_good_token_gets_the_whole_body_read(name: str, app: FastAPI) -> None:
     assert upload.reads >= 3
 
 
-@pytest.mark.parametrize("headers", [(), bearer(ADA)], ids=["nobody", "ada"])
-def test_htp_051_an_optional_dependency_lets_nobody_post_and_refuses_a_bad_token_early(
+@pytest.mark.parametrize("headers", [(), bearer(ADA)], ids=["anonymous", "ada"])
+def test_htp_051_an_optional_dependency_lets_anonymous_posts_pass_and_refuses_a_bad_token_early(
     headers: Headers, app: FastAPI
 ) -> None:
     of_route(post_note, dependencies=[Security(ave.optional)])(app)
@@ -529,7 +536,7 @@ def test_htp_051_an_application_in_starlette_refuses_early_by_itself(app: FastAP
     assert upload.reads == 0
 
 
-def test_a_route_that_asks_for_nobody_reads_its_body_as_before(app: FastAPI) -> None:
+def test_a_route_without_the_dependency_reads_its_body_as_before(app: FastAPI) -> None:
     of_route(post_note)(app)
 
     async def count(request: StarletteRequest) -> PlainTextResponse:
@@ -571,7 +578,7 @@ def test_without_install_fastapi_reads_first_as_its_page_says() -> None:
 
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[tuple[str, int]]:
-    """A server that lives for one test; it listens before it starts, so nobody has to wait for it."""
+    """A server that lives for one test; it listens before it starts, so that no test has to wait."""
     of_route(post_own)(app)
     server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listening:

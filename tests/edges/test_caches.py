@@ -1,4 +1,4 @@
-"""HTP-050: no cache of a framework gives the page of one user to another, or to nobody.
+"""HTP-050: no cache of a framework gives the page of one user to another, or to an anonymous client.
 
 Every order in which a cache and an edge can stand is asked by three clients in turn, with Django's and Litestar's own
 caches. What stands in front of an application, a site's cache or a proxy, is told by `Vary` and `Cache-Control`.
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
 
 from tests.edges.ask_django import ask_asgi_handler, ask_wsgi_handler
-from tests.edges.world import Reply, Request, Server, bearer, wsgi_environ
+from tests.edges.world import Client, Reply, Request, Server, bearer, http_scope, wsgi_environ
 
 OURS = "aveverify.django.AveAuthMiddleware"
 UPDATE = "django.middleware.cache.UpdateCacheMiddleware"
@@ -84,15 +84,20 @@ CARRIERS: dict[str, Carry] = {
     "cookie": lambda token: {"Cookie": f"session={token}", "Sec-Fetch-Site": "same-origin"},
 }
 ORDERS = {
-    "ada-first": ("ada", "grace", "nobody", "ada"),
-    "nobody-first": ("nobody", "grace", "ada", "nobody"),
+    "ada-first": ("ada", "grace", "anonymous", "ada"),
+    "anonymous-first": ("anonymous", "grace", "ada", "anonymous"),
 }
 
 
 def page_of(request: Any) -> str:  # noqa: ANN401 - a request of any framework
     """A page that shows who asks."""
     identity = get_user_identity(request)
-    return f"page of {identity.subject if identity else 'nobody'}"
+    return f"page of {identity.subject}" if identity else "anonymous page"
+
+
+def page_for(who: Who) -> str:
+    """The page that one of those who ask may see."""
+    return f"page of {who.subject}" if who.subject else "anonymous page"
 
 
 def plain(request: HttpRequest) -> HttpResponse:
@@ -207,7 +212,7 @@ def askers(tokens: dict[str, str], carry: Carry) -> dict[str, Who]:
     return {
         "ada": Who(carry(tokens["good"]), "ada"),
         "grace": Who(carry(tokens["other"]), "grace"),
-        "nobody": Who({}, None),
+        "anonymous": Who({}, None),
     }
 
 
@@ -233,7 +238,7 @@ def test_htp_050_no_page_of_djangos_cache_crosses_users(  # noqa: PLR0913, PLR09
                 assert reply.headers["cache-control"] == "no-store"
             else:
                 # REST framework writes the page as JSON.
-                assert (reply.status, reply.body.strip(b'"').decode()) == (200, f"page of {who.subject or 'nobody'}")
+                assert (reply.status, reply.body.strip(b'"').decode()) == (200, page_for(who))
             assert names_in(VARY_OF_COOKIE) <= names_in(reply.headers["vary"])
 
 
@@ -265,7 +270,7 @@ def test_htp_050_no_page_crosses_users_where_a_source_does_not_say_what_it_reads
             if who.subject is None and order.required:
                 assert reply.status == 401
             else:
-                assert (reply.status, reply.body.strip(b'"').decode()) == (200, f"page of {who.subject or 'nobody'}")
+                assert (reply.status, reply.body.strip(b'"').decode()) == (200, page_for(who))
             assert "*" in names_in(reply.headers["vary"])
 
 
@@ -292,7 +297,7 @@ def test_htp_050_no_page_of_djangos_cache_outlives_the_token(order: Order, carry
         assert get_django(headers).status == 401
 
 
-def test_htp_050_a_page_of_nobody_is_still_cached(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_htp_050_an_anonymous_page_is_still_cached(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     calls: list[str] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -301,10 +306,10 @@ def test_htp_050_a_page_of_nobody_is_still_cached(shared_verifier: Verifier, tok
 
     with serve_django(Order(cached(view), (OURS,)), shared_verifier):
         for _ in range(2):
-            assert get_django({}).body == b"page of nobody"
+            assert get_django({}).body == b"anonymous page"
             assert get_django({"Authorization": f"Bearer {tokens['good']}"}).body == b"page of ada"
 
-    assert calls == ["page of nobody", "page of ada", "page of ada"]
+    assert calls == ["anonymous page", "page of ada", "page of ada"]
 
 
 def test_htp_050_a_page_that_its_view_calls_public_is_kept_for_one_token(
@@ -341,7 +346,7 @@ def test_htp_050_the_page_of_a_deferred_refusal_is_for_no_other_request(
         for _ in range(2):
             assert get_django(dict(bearer(tokens["expired"]))).body == b"page of a refused token"
             assert get_django(dict(bearer(tokens["good"]))).body == b"page of ada"
-            assert get_django({}).body == b"page of nobody"
+            assert get_django({}).body == b"anonymous page"
 
 
 def test_htp_050_what_is_exempt_says_nothing_of_credentials(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
@@ -464,12 +469,12 @@ def test_htp_050_no_page_of_litestars_cache_crosses_users(  # noqa: PLR0913, PLR
     with TestClient(serve_litestar(caching, calls, **install(shared_verifier))) as client:
         for name in sequence * 2:
             answer = client.get("/", headers=people[name].headers)
-            assert answer.text == f"page of {people[name].subject or 'nobody'}"
+            assert answer.text == page_for(people[name])
             assert answer.headers["vary"] == VARY_OF_COOKIE
             assert answer.headers.get("cache-control") == (None if people[name].subject is None else "private")
 
     # Once for each of the three, so that the cache is still one.
-    assert sorted(calls) == ["page of ada", "page of grace", "page of nobody"]
+    assert sorted(calls) == ["anonymous page", "page of ada", "page of grace"]
 
 
 def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_edge_in_front(
@@ -493,7 +498,7 @@ def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_edge_in_fr
     with TestClient(app) as client:
         for name in ORDERS["ada-first"] * 2:
             answer = client.get("/inner/", headers=people[name].headers)
-            assert answer.text == f"page of {people[name].subject or 'nobody'}"
+            assert answer.text == page_for(people[name])
 
 
 @pytest.mark.parametrize("install", INSTALL.values(), ids=INSTALL)
@@ -555,7 +560,7 @@ def test_htp_050_no_path_that_a_stranger_chooses_makes_the_key_of_a_user(
         store: Any = app.stores.get("response_cache")
         (key,) = store._store
         for chosen in (key, key.removesuffix("|")):
-            assert client.get("/", params={"key": chosen}).text == "page of nobody"
+            assert client.get("/", params={"key": chosen}).text == "anonymous page"
 
 
 def test_htp_050_a_handler_of_litestar_without_credentials_says_nothing_of_them(
@@ -567,7 +572,7 @@ def test_htp_050_a_handler_of_litestar_without_credentials_says_nothing_of_them(
     with TestClient(serve_litestar(caching, calls, plugins=[plugin])) as client:
         answers = [client.get("/", headers=dict(bearer(tokens["good"]))) for _ in range(2)]
 
-    assert [answer.text for answer in answers] == ["page of nobody"] * 2
+    assert [answer.text for answer in answers] == ["anonymous page"] * 2
     assert not {"vary", "cache-control"} & set(answers[1].headers)
     assert len(calls) == 1
 
@@ -676,13 +681,13 @@ def test_htp_050_answers_tell_caches_in_front_by_which_headers_they_differ(
     ask_app: AskApp, options: dict[str, Any], vary: str, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     signed_in = ask_app(shared_verifier, Request(bearer(tokens["good"])), required=False, **options)
-    nobody = ask_app(shared_verifier, Request(), required=False, **options)
+    anonymous = ask_app(shared_verifier, Request(), required=False, **options)
     refused = ask_app(shared_verifier, Request(bearer(tokens["expired"])), required=False, **options)
 
     assert (signed_in.body, lower(signed_in)["vary"]) == (b"page of ada", vary)
     assert lower(signed_in)["cache-control"] == "max-age=5, private"
-    assert (nobody.body, lower(nobody)["vary"]) == (b"page of nobody", vary)
-    assert lower(nobody)["cache-control"] == "max-age=5"
+    assert (anonymous.body, lower(anonymous)["vary"]) == (b"anonymous page", vary)
+    assert lower(anonymous)["cache-control"] == "max-age=5"
     assert (refused.status, lower(refused)["cache-control"]) == (401, "no-store")
     assert lower(refused)["vary"] == vary.removeprefix("Accept, accept-language, ")
 
@@ -713,7 +718,7 @@ def test_htp_050_exempt_paths_say_nothing_of_credentials(
 
 
 @pytest.mark.parametrize("name", ["flask", "fastapi"])
-def test_htp_050_where_nobody_looked_nothing_is_said(
+def test_htp_050_where_no_credentials_were_looked_at_nothing_is_said(
     name: str, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     request = Request(bearer(tokens["good"]), query="plain")
@@ -738,6 +743,21 @@ def test_htp_050_an_answer_that_is_begun_anew_is_marked_as_the_first(
 
     assert server.reply.status == 404
     assert server.reply.headers == {"vary": "Authorization", "cache-control": "private"}
+
+
+def test_htp_050_an_asgi_answer_without_headers_is_marked(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    async def app(_scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    for given, headers in (
+        ((), [(b"vary", b"Authorization")]),
+        (bearer(tokens["good"]), [(b"vary", b"Authorization"), (b"cache-control", b"private")]),
+    ):
+        edge = asgi.AveAuthMiddleware(app, shared_verifier, required=False, cache_headers=True)
+        client = Client()
+        client.call(edge, http_scope(Request(given)))
+        assert client.sent[0]["headers"] == headers
 
 
 def test_htp_050_a_backend_of_starlette_cannot_mark_answers_and_says_so(shared_verifier: Verifier) -> None:
