@@ -71,7 +71,7 @@ def vary_of(sources: Sequence[TokenSource]) -> str:
         if headers is None:
             return ANYTHING
         names |= {name.lower(): name for name in headers}
-    return ", ".join(names.values())
+    return ANYTHING if ANYTHING in names else ", ".join(names.values())
 
 
 def _headers_of(source: TokenSource) -> Sequence[str] | None:

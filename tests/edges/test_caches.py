@@ -884,11 +884,12 @@ def named(headers: Any) -> Named:  # noqa: ANN401 - what it must not be
         ([Inheriting("session", allowed_origins=[ORIGIN])], "Cookie, Origin, Sec-Fetch-Site"),
         ([named(("X-Other",))], "X-Other"),
         ([named(None)], "*"),
+        ([AuthorizationHeader(), named(["*"])], "*"),
         ([SimpleNamespace(is_ambient=False, read=Unnamed().read)], "*"),
     ],
     ids=[
         "header", "default", "websocket", "cookie", "both", "named", "unnamed", "overriding", "inheriting", "own",
-        "none", "without-class",
+        "none", "any", "without-class",
     ],
 )  # fmt: skip
 def test_htp_050_vary_names_what_the_sources_read(sources: list[TokenSource], vary: str) -> None:
