@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._edge_caching import choose_marking, vary_of
 from aveverify._edge_checks import check_flag, check_function, check_sources, check_verifier
 from aveverify._edge_identity import Deferred
 from aveverify._edge_log import LimitedLog
@@ -67,6 +68,11 @@ class EdgeOptions(TypedDict, total=False):
             in `Sec-WebSocket-Protocol`.
         check: Asked about every identity before the application is; a text that it returns refuses the token and is
             logged as the reason. A coroutine function only where the edge is asynchronous.
+        cache_headers: Whether every answer for which credentials were looked at names in `Vary` the headers that
+            decide, and says `Cache-Control: private` where there were credentials: for caches in front. It costs each
+            answer a little; by default only where a token may come by another way than the Authorization header, for
+            which RFC 9111 §3.5 binds caches anyway. Django, REST framework and Litestar, which have caches of their
+            own, always say it.
     """
 
     on_invalid: OnInvalid
@@ -76,6 +82,7 @@ class EdgeOptions(TypedDict, total=False):
     exempt: Sequence[str]
     token_sources: Sequence[TokenSource]
     check: Check | None
+    cache_headers: bool | None
 
 
 class Gate(NamedTuple):
@@ -93,6 +100,7 @@ class Gate(NamedTuple):
         recall: Gives the identity of a token that was accepted before, or None where that needs a second thought.
             None in its place where a good token is not all that counts: with scopes, `check`, exempt paths or other
             sources than the usual ones.
+        marks: Whether answers tell caches by which headers they differ.
     """
 
     verifier: Verifier
@@ -104,6 +112,7 @@ class Gate(NamedTuple):
     check: Check | None
     log: LimitedLog
     recall: Recall | None
+    marks: bool
 
     def admit(self, token: str | bytes) -> Identity:
         """Decide whether a token may come in.
@@ -237,6 +246,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
     exempt: Sequence[str] = (),
     token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
     check: Check | None = None,
+    cache_headers: bool | None = None,
     awaits: bool = True,
 ) -> Gate:
     """Check the arguments of an edge.
@@ -251,6 +261,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         exempt: See there.
         token_sources: See there.
         check: See there.
+        cache_headers: See there.
         awaits: Whether the edge can await a coroutine function.
 
     Returns:
@@ -272,17 +283,19 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
     check_sources(token_sources)
     check_function("check", check, awaits=awaits)
+    vary = vary_of(token_sources)
     is_plain = check is None and not scopes and not exempt and tuple(token_sources) == DEFAULT_SOURCES
     return Gate(
         verifier=verifier,
         required=required,
         defers=on_invalid == "defer",
-        parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes)),
+        parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes), vary),
         exempt=ExemptPaths(exempt),
         sources=tuple(token_sources),
         check=check,
         log=LimitedLog(),
         recall=verifier._recall if is_plain else None,  # noqa: SLF001 - the verifier's word for the edges
+        marks=choose_marking(vary, chosen=cache_headers),
     )
 
 

@@ -6,10 +6,12 @@ Knows scopes and messages, no application and no framework. ASGI 3.0; design §6
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
 from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
+from aveverify._edge_caching import mark
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, refuse_expired
 from aveverify._edge_preflight import is_preflight
 from aveverify._edge_user import withhold
@@ -32,6 +34,7 @@ OFFERED_PROTOCOLS: Final = b"sec-websocket-protocol"
 # Where the scope of a WebSocket, which an edge has copied, leads to the scope that it was copied from.
 OUTER_KEY: Final = "aveverify.outer"
 AUTHORIZATION: Final = b"authorization"
+_MARKS: Final = frozenset({b"vary", b"cache-control"})
 _NAME_BYTES: Final = len(AUTHORIZATION)
 _DENIAL: Final = "websocket.http.response"
 
@@ -113,7 +116,7 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
         of a refusal.
     """
     try:
-        if gate.exempt and gate.exempt.covers(scope["path"], scope.get("root_path")):
+        if is_exempt(gate, scope):
             keep_headers(scope)
             redact_query(gate, scope)
         else:
@@ -136,6 +139,74 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
 def refuse_or_defer(gate: Gate, scope: Scope, error: AveVerifyError) -> Answer | Deferred:
     """Log a refusal, and write its answer or defer it; that of a WebSocket is never deferred."""
     return gate.refuse_or_defer(error) if scope["type"] == "http" else gate.refuse(error)
+
+
+def is_exempt(gate: Gate, scope: Scope) -> bool:
+    """Tell whether the path of a connection needs no credentials, so that nothing is read."""
+    return bool(gate.exempt) and gate.exempt.covers(scope["path"], scope.get("root_path"))
+
+
+class MarkedApp:
+    """An application whose HTTP answers tell caches by which headers they differ (HTP-050).
+
+    It stands behind an edge, and in front of every cache of the application. What the edge has not looked at, it
+    leaves alone.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection.
+
+        Args:
+            scope: The connection, from the edge.
+            receive: Gives the client's messages.
+            send: Takes the answer's messages.
+
+        Returns:
+            What the application returns, to be awaited.
+        """
+        gate = scope.get(GATE_KEY)
+        if scope["type"] != "http" or not isinstance(gate, Gate) or is_exempt(gate, scope):
+            return self._app(scope, receive, send)
+        is_personal = scope[IDENTITY_KEY] is not None
+
+        def send_marked(message: Message) -> Awaitable[None]:
+            # No coroutine of its own, which would cost each message.
+            return send(mark_message(message, gate, is_personal=is_personal))
+
+        return self._app(scope, receive, send_marked)
+
+
+def mark_message(message: Message, gate: Gate, *, is_personal: bool) -> Message:
+    """Return a message, and where an answer begins, one that tells caches by which headers it differs.
+
+    Args:
+        message: A message to the server.
+        gate: Knows which headers decide.
+        is_personal: Whether the request had credentials.
+
+    Returns:
+        The same message, or a copy with further headers.
+    """
+    if message["type"] != "http.response.start":
+        return message
+    headers: list[tuple[bytes, bytes]] = [*message.get("headers", ())]
+    if _MARKS.isdisjoint([name.lower() for name, _ in headers]):
+        # Most answers have said nothing of it yet.
+        return {**message, "headers": [*headers, *_new_marks(gate.parameters.vary, is_personal=is_personal)]}
+    said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    marked = mark(said, gate.parameters.vary, is_personal=is_personal)
+    return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in marked]}
+
+
+@cache
+def _new_marks(vary: str, *, is_personal: bool) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in mark((), vary, is_personal=is_personal)]
 
 
 def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:

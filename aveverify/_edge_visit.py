@@ -67,6 +67,16 @@ class Visit:
         exempt = self.gate.exempt
         return bool(exempt) and self._path in exempt
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the answer depends on the credentials: they were looked at, even if there were none (HTP-050)."""
+        return self._is_settled and not self.is_exempt
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the request has shown credentials, good or bad."""
+        return self._outcome is not None
+
     def find_token(self) -> bytes | None:
         """Return the token; None where there is none or the path is exempt.
 

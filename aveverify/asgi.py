@@ -15,6 +15,7 @@ from aveverify._edge_asgi import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
     ASGIApp,
+    MarkedApp,
     Message,
     OuterScope,
     Preflight,
@@ -83,7 +84,7 @@ class AveAuthMiddleware:
         self._gate = make_gate(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
         check_app(app, "ASGI")
-        self._app = app
+        self._app: ASGIApp = MarkedApp(app) if self._gate.marks else app
         self._recall = self._gate.recall
         self._close_expired = close_expired
 

@@ -18,6 +18,7 @@ from rest_framework.permissions import BasePermission
 
 from aveverify._core.bearer import Answer, make_challenge
 from aveverify._edge import check_scope_list, granted_scopes
+from aveverify._edge_caching import merge_vary
 from aveverify._edge_identity import Deferred
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
@@ -79,6 +80,8 @@ class AveAuthentication(BaseAuthentication):
         inner = _inner(request)
         visit = visit_of(inner)
         outcome = visit.settle()
+        if not visit.is_exempt:
+            _vary(request, visit)
         verdict = judge_by_settings(inner, visit)
         if verdict is not None:
             raise _refusal(request, visit, verdict)
@@ -206,8 +209,20 @@ def _inner(request: Request) -> HttpRequest:
 
 def _refusal(request: Request, visit: Visit, verdict: AveVerifyError | Answer) -> Refusal:
     # REST framework's exceptions carry no further headers; a view does.
-    view = request.parser_context.get("view")
-    if view is not None:
-        vary = view.headers.get("Vary")
-        view.headers |= {"Cache-Control": "no-store", "Vary": f"{vary}, Authorization" if vary else "Authorization"}
+    headers = _vary(request, visit)
+    if headers is not None:
+        headers["Cache-Control"] = "no-store"
     return Refusal(verdict if isinstance(verdict, Answer) else visit.write(verdict))
+
+
+def _vary(request: Request, visit: Visit) -> dict[str, str] | None:
+    """Let the answer of a view tell caches by which headers it differs (HTP-050).
+
+    Returns:
+        The headers that the view adds to its answer; None where no view is under way.
+    """
+    headers: dict[str, str] | None = getattr(request.parser_context.get("view"), "headers", None)
+    vary = visit.gate.parameters.vary
+    if headers is not None and vary:
+        headers["Vary"] = merge_vary(headers.get("Vary"), vary)
+    return headers

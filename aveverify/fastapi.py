@@ -6,17 +6,27 @@ in a request, also behind a middleware with the same verifier. What a refusal sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
 from fastapi import HTTPException, Security, WebSocketException
 from fastapi.openapi.models import HTTPBearer
+from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
-from aveverify._edge_asgi import OUTER_KEY, POLICY_VIOLATION, OuterScope, can_deny, read_scope_token, recognise
+from aveverify._edge_asgi import (
+    OUTER_KEY,
+    POLICY_VIOLATION,
+    OuterScope,
+    can_deny,
+    mark_message,
+    read_scope_token,
+    recognise,
+)
+from aveverify._edge_caching import choose_marking
 from aveverify._edge_checks import check_function
 from aveverify._edge_identity import (
     IDENTITY_KEY,
@@ -30,6 +40,7 @@ from aveverify._edge_live import LiveConnection, serve_live
 from aveverify._edge_live_scope import LiveDict
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
+from aveverify._fastapi_body import BodyAfterToken
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify._spelling import refuse_unknown
 from aveverify.errors import ConfigurationError, Problem
@@ -40,7 +51,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.security import SecurityScopes
     from starlette.requests import HTTPConnection
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
@@ -178,20 +189,28 @@ class AveAuth(BearerScheme):
         """The refusals, for `APIRouter(responses=ave.responses)`; their bodies are those after `install`."""
         return describe_refusals()
 
-    def install(self, app: FastAPI) -> None:
-        """Let an application answer refusals exactly by the contract, know `current_identity`, and end its WebSockets.
+    def install(self, app: FastAPI, *, cache_headers: bool | None = None) -> None:
+        """Let an application answer refusals exactly by the contract, before it reads a body, and end its WebSockets.
 
-        A WebSocket ends when the token of its first dependency expires (code 3000), unless a middleware of this package
-        sees to it: its application receives `websocket.disconnect` and nothing else. The OpenAPI of the application
-        names the discovery documents of the issuers. Again does no harm.
+        FastAPI reads the body of a request before it solves dependencies. After this, every route that depends on an
+        `AveAuth`, by itself, its router or the application, looks at the token first (HTP-051). A WebSocket ends when
+        the token of its first dependency expires (code 3000), unless a middleware of this package sees to it: its
+        application receives `websocket.disconnect` and nothing else. `current_identity` is known, and OpenAPI names the
+        discovery documents of the issuers. A second call changes nothing.
 
         Args:
             app: The application, before it serves its first request.
+            cache_headers: Whether answers tell caches by which headers they differ: as in `EdgeOptions`.
         """
         app.add_exception_handler(RefusedError, _answer_refused)
         installed: list[object] = [one.cls for one in app.user_middleware]
         if _InContext not in installed:
             app.add_middleware(_InContext)
+            if choose_marking(self._gate.parameters.vary, chosen=cache_headers):
+                app.user_middleware.append(Middleware(_Marked))
+            # Innermost, for the route stands in the scope that the router was given. What is added later, FastAPI
+            # puts in front.
+            app.user_middleware.append(Middleware(BodyAfterToken, is_early=_is_ours))
         urls = discovery_urls(self._gate.verifier.providers)
         app.openapi = partial(describe_discovery, app.openapi, self.scheme_name, urls)  # type: ignore[method-assign]
 
@@ -382,6 +401,30 @@ def _forget_query(connection: HTTPConnection) -> None:
     if connection.scope["type"] == "websocket":
         for name in _OF_THE_QUERY:
             connection.__dict__.pop(name, None)
+
+
+def _is_ours(dependency: object) -> bool:
+    # A class that overrides the call may have other parameters.
+    return getattr(type(dependency), "__call__", None) in (AveAuth.__call__, OptionalAveAuth.__call__)  # noqa: B004 - that of the class
+
+
+class _Marked:
+    """Lets answers tell caches by which headers they differ, where a dependency has looked at credentials (HTP-050)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+
+        def send_marked(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start" and isinstance(asked := scope.get(_ASKED), _Asked):
+                for auth, identity in asked.answers.items():
+                    message = mark_message(message, auth._gate, is_personal=identity is not None)  # noqa: SLF001 - one room
+            return send(message)
+
+        return self._app(scope, receive, send_marked)
 
 
 class _InContext:

@@ -18,6 +18,7 @@ from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
 from aveverify._edge import EdgeOptions, Gate, check_scope_list
+from aveverify._edge_caching import mark
 from aveverify._edge_checks import check_flag, check_function, check_verifier, check_view
 from aveverify._edge_identity import IDENTITY_KEY, Pending
 from aveverify._edge_identity import current_identity as identity_of_context
@@ -107,6 +108,8 @@ class AveAuth:
         installed = app.extensions[EXTENSION] = _Installed(self, gate)
         watch.end(self)
         app.before_request(installed.begin)
+        if gate.marks:
+            app.after_request(installed.end)
         # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
         if AveVerifyError not in app.error_handler_spec[None][None]:
             app.register_error_handler(AveVerifyError, _answer)
@@ -238,6 +241,13 @@ class _Installed:
         decorations = watch.decorations
         watch.refuse_bare(cast("Any", current_app)._get_current_object(), self.extension)  # noqa: SLF001 - Werkzeug's documented name for it
         self._looked_at = decorations
+
+    def end(self, response: Response) -> Response:
+        """Let an answer tell caches by which headers it differs, where credentials were looked at (HTP-050)."""
+        visit = _request().__dict__.get(_VISIT)
+        if isinstance(visit, Visit) and visit.has_looked:
+            response.headers[:] = mark(response.headers, self.gate.parameters.vary, is_personal=visit.is_personal)
+        return response
 
     def visit(self, request: Request) -> Visit:
         """Return the visit of a request; the first to ask makes it."""

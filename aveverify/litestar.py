@@ -6,19 +6,24 @@ is the set of the token's scopes. What comes in, and what a refusal says, is dec
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 
-from litestar import Response, di
+from litestar import Litestar, Response, di
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, WebSocketException
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPluginProtocol
+from litestar.routes import HTTPRoute
 
 # Litestar reads the annotations of guards and providers when it starts.
 from litestar.types import Scope  # noqa: TC002
+from litestar.utils.scope.state import ScopeState
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
@@ -33,8 +38,9 @@ from aveverify._edge import (
     make_gate,
 )
 from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
+from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_checks import check_app, check_flag, check_function
-from aveverify._edge_identity import LIVE_KEY, Deferred, get_user_identity
+from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
@@ -46,7 +52,7 @@ if TYPE_CHECKING:
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection, Request
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Send
+    from litestar.types import ASGIApp, CacheKeyBuilder, ExceptionHandlersMap, Receive, Send
 
     from aveverify.verifier import Verifier
 
@@ -112,6 +118,9 @@ class AveAuthMiddleware:
         check_function("load_user", load_user)
         self._app: asgi.ASGIApp = app  # type: ignore[assignment] # Litestar's scope is a typed dictionary
         self._load_user = load_user
+        # HTP-050: Litestar has a cache of its own.
+        refuse_unmarked(options.get("cache_headers"), "cache_headers")
+        options = {**options, "cache_headers": True}
         # Litestar changes the path before any middleware runs, so that this decides which paths are exempt.
         self._exempt = ExemptPaths(options.get("exempt", ()))
         seeing: EdgeOptions = {**options, "exempt": ()}
@@ -183,6 +192,7 @@ class AveAuthMiddleware:
             await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
             return
         edge = self._open_edge if is_open else self._edge
+        keep_apart(scope)
         await edge(scope, receive, send)  # type: ignore[arg-type] # as above
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -216,6 +226,53 @@ def _read_paths(scope: Scope) -> list[str]:
     whole = [(mount + path).rstrip("/") or "/" for mount in mounts]
     # Where another handler has the path of the mount, too, the router leaves it as it is.
     return [*whole, path] if path in mounts else whole
+
+
+def keep_apart(scope: Scope) -> None:
+    """Let Litestar keep the answers of a handler with `cache=…` apart by who asked. Idempotent.
+
+    Litestar looks for a cached answer by method, path and query, behind every middleware and guard: without this, one
+    user gets the page of another (HTP-050).
+
+    Args:
+        scope: The connection, whose handler the router has found.
+    """
+    handler = scope.get("route_handler")
+    if isinstance(handler, HTTPRouteHandler):
+        _key_by_user(handler)
+    elif isinstance(handler, ASGIRouteHandler) and isinstance(handler.fn, Litestar):
+        # An application of its own, with a cache of its own, behind this edge.
+        for route in handler.fn.routes:
+            for inner in route.route_handlers if isinstance(route, HTTPRoute) else ():
+                _key_by_user(inner)
+
+
+def _key_by_user(handler: HTTPRouteHandler) -> None:
+    if handler.cache and not isinstance(handler.cache_key_builder, _KeyOfUser):
+        handler.cache_key_builder = _KeyOfUser(handler.cache_key_builder)
+
+
+class _KeyOfUser:
+    """Builds the key of a cached answer: who asked, in front of the handler's or application's own key.
+
+    In front, and for an anonymous request too: no path or query that a stranger chooses makes the key of a user.
+    """
+
+    def __init__(self, own: CacheKeyBuilder | None) -> None:
+        self._own = own
+
+    def __call__(self, request: Request[Any, Any, Any]) -> str:
+        key = (self._own or request.app.response_cache_config.key_builder)(request)
+        found = request.scope.get(IDENTITY_KEY)
+        if isinstance(found, Identity):
+            # All that a page can show of a token, so that nothing of it is in the store, and one token has one key.
+            content = json.dumps([repr(found.provider), found.claims], sort_keys=True)
+            return f"{hashlib.sha256(content.encode()).hexdigest()}|{key}"
+        if isinstance(found, Deferred):
+            # The page of one refused token is for no other request: Litestar stores nothing that came from its cache.
+            ScopeState.from_scope(request.scope).is_cached = True
+            return f"deferred|{key}"
+        return f"anonymous|{key}"
 
 
 async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
@@ -321,6 +378,7 @@ def requires_authenticated(connection: ASGIConnection[Any, Any, Any, Any], _hand
         WebSocketException: As above, for a WebSocket: closed with code 1008.
         ConfigurationError: No middleware ran.
     """
+    keep_apart(connection.scope)
     if get_user_identity(connection) is None:
         raise _refuse(connection.scope, None)
 
@@ -340,6 +398,7 @@ def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any
     check_scope_list(scopes, may_be_empty=False)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+        keep_apart(connection.scope)
         identity = get_user_identity(connection)
         if identity is None:
             raise _refuse(connection.scope, None, scopes)
@@ -359,6 +418,7 @@ def provide_identity(scope: Scope) -> Identity:
         WebSocketException: As above, for a WebSocket: closed with code 1008.
         AveVerifyError: As `get_user_identity`.
     """
+    keep_apart(scope)
     identity = get_user_identity(scope)
     if identity is None:
         raise _refuse(scope, None)
@@ -371,6 +431,7 @@ def provide_optional_identity(scope: Scope) -> Identity | None:
     Raises:
         AveVerifyError: As `get_user_identity`.
     """
+    keep_apart(scope)
     return get_user_identity(scope)
 
 

@@ -41,7 +41,12 @@ class RequestHead(NamedTuple):
 
 
 class TokenSource(Protocol):
-    """One place where a request may carry its token."""
+    """One place where a request may carry its token.
+
+    A source may also say which headers of an HTTP request it reads, as `request_headers`: what `Vary` names, so that no
+    cache gives the answer to one token to another. Where it does not, `Vary: *` keeps answers out of all caches
+    (HTP-050).
+    """
 
     @property
     def is_ambient(self) -> bool:
@@ -59,6 +64,7 @@ class AuthorizationHeader:
     """`Authorization: Bearer <token>` (RFC 6750 §2.1)."""
 
     is_ambient = False
+    request_headers = ("Authorization",)
 
     def read(self, head: RequestHead) -> bytes | None:
         """Return the token of the one header; see `TokenSource`."""
@@ -74,6 +80,8 @@ class WebSocketProtocol:
     """
 
     is_ambient = False
+    # Those of a WebSocket's handshake decide, and its answer is in no cache.
+    request_headers = ()
 
     def read(self, head: RequestHead) -> bytes | None:
         """Return what follows `bearer` among the protocols of a WebSocket; see `TokenSource`."""
@@ -104,6 +112,7 @@ class Cookie:
     """
 
     is_ambient = True
+    request_headers = ("Cookie", "Origin", "Sec-Fetch-Site")
 
     def __init__(self, name: str, *, allowed_origins: Collection[str]) -> None:
         if not name:
@@ -149,6 +158,7 @@ class QueryParameter:
     """
 
     is_ambient = False
+    request_headers = ()
 
     def __init__(self, name: str = "access_token") -> None:
         if not name:

@@ -31,6 +31,7 @@ from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdent
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify._spelling import refuse_unknown
+from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:
@@ -191,6 +192,10 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        if options.get("cache_headers"):
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "cache_headers", "AveAuthMiddleware; a backend sees no answers"
+            )
         self._gate = make_gate(verifier, required=required, **options)
         check_function("load_user", load_user)
         self._load_user = load_user

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import REFUSALS, EdgeOptions, make_gate
+from aveverify._edge import REFUSALS, EdgeOptions, Gate, make_gate
+from aveverify._edge_caching import mark
 from aveverify._edge_checks import check_app
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import pass_preflight, read_environ, recognise, route_path
@@ -56,7 +57,7 @@ class AveAuthMiddleware:
     ) -> None:
         self._gate = make_gate(verifier, required=required, awaits=False, **options)
         check_app(app, "WSGI")
-        self._app = app
+        self._app: WSGIApplication = _MarkedApp(app, self._gate) if self._gate.marks else app
         self._recall = self._gate.recall
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -76,7 +77,7 @@ class AveAuthMiddleware:
         gate = self._gate
         found: Identity | Deferred | Answer | None = None
         try:
-            if not (gate.exempt and route_path(environ) in gate.exempt):
+            if not _is_exempt(gate, environ):
                 token = read_environ(environ, gate.sources)
                 if token is not None:
                     found = gate.admit(token)
@@ -128,6 +129,25 @@ class AveAuthMiddleware:
             return _WatchedChunks(self._serve(environ, watched_start_response), answer)
         except REFUSALS as error:
             return answer(error)
+
+
+class _MarkedApp:
+    """An application whose answers tell caches by which headers they differ (HTP-050)."""
+
+    def __init__(self, app: WSGIApplication, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if _is_exempt(self._gate, environ):
+            return self._app(environ, start_response)
+        vary, is_personal = self._gate.parameters.vary, environ[IDENTITY_KEY] is not None
+
+        def start_marked_response(status: str, headers: Headers, exc_info: ExcInfo | None = None, /) -> Write:
+            marked = mark(headers, vary, is_personal=is_personal)
+            return start_response(status, marked, exc_info) if exc_info else start_response(status, marked)
+
+        return self._app(environ, start_marked_response)
 
 
 class _WatchedChunks:
@@ -191,6 +211,10 @@ class _ChunksInContext:
         finally:
             self._served.clear()
             current_identity.leave(token)
+
+
+def _is_exempt(gate: Gate, environ: WSGIEnvironment) -> bool:
+    return bool(gate.exempt) and route_path(environ) in gate.exempt
 
 
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:

@@ -111,7 +111,7 @@ ROOMS = {
         ("starlette",), ("words", "spelling", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)
     ),
     "fastapi": Room(
-        ("fastapi", "_fastapi_openapi"),
+        ("fastapi", "_fastapi_*"),
         ("words", "spelling", "core", "values", "edges"),
         ("verifier",),
         ("fastapi", "pydantic", "starlette"),
@@ -323,8 +323,8 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("cryptography", {"_core.algorithms", "testing"}, id="cryptography"),
         pytest.param("jwt", {"_core.algorithms", "testing"}, id="PyJWT"),
         pytest.param("httpx", {"fetcher", "cli"}, id="httpx"),
-        pytest.param("starlette", {"starlette", "fastapi", "_fastapi_openapi", "cli"}, id="starlette"),
-        pytest.param("fastapi", {"fastapi", "_fastapi_openapi"}, id="fastapi"),
+        pytest.param("starlette", {"starlette", "fastapi", "_fastapi_body", "_fastapi_openapi", "cli"}, id="starlette"),
+        pytest.param("fastapi", {"fastapi", "_fastapi_body", "_fastapi_openapi"}, id="fastapi"),
         pytest.param("pydantic", {"_fastapi_openapi"}, id="pydantic"),
         pytest.param("litestar", {"litestar"}, id="litestar"),
         pytest.param("flask", {"flask", "_flask_views"}, id="flask"),

@@ -68,11 +68,13 @@ class ChallengeParameters(NamedTuple):
         realm: The `realm` of RFC 9110 §11.5.
         resource_metadata: The URL of RFC 9728.
         scopes: The scopes that a route demands.
+        vary: The headers of a request that decide, for `Vary`; empty where none does.
     """
 
     realm: str | None = None
     resource_metadata: str | None = None
     scopes: tuple[str, ...] = ()
+    vary: str = "Authorization"
 
 
 class Answer(NamedTuple):
@@ -129,8 +131,9 @@ def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -
         ("content-type", "application/json"),
         ("content-length", str(len(body))),
         ("cache-control", "no-store"),
-        ("vary", "Authorization"),
     ]
+    if parameters.vary:
+        headers.append(("vary", parameters.vary))
     if isinstance(error, KeysUnavailableError):
         headers.append(("retry-after", str(error.retry_after_seconds)))
     else:

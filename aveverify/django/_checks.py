@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
+from django.middleware.cache import FetchFromCacheMiddleware
+from django.utils.module_loading import import_string
 
 from aveverify.django._enforcement import OURS, installation
 from aveverify.django._settings import SETTING, kept
@@ -84,3 +86,37 @@ def check_middleware_order(app_configs: Sequence[AppConfig] | None, **_options: 
             )
         ]
     return []
+
+
+@register(Tags.security)
+def check_cache_order(app_configs: Sequence[AppConfig] | None, **_options: object) -> list[CheckMessage]:
+    """Report a cache of Django's that answers before any token was looked at (HTP-050).
+
+    Args:
+        app_configs: As in `check_settings`.
+        _options: As there.
+
+    Returns:
+        W005: `FetchFromCacheMiddleware`, or a class made of it, stands in front of `AveAuthMiddleware`.
+    """
+    del app_configs
+    order = list(settings.MIDDLEWARE)
+    in_front = order[: order.index(OURS)] if OURS in order else []
+    return [
+        Warning(
+            f"{name} answers from the cache before AveAuthMiddleware has looked at the token",
+            hint="Put AveAuthMiddleware in front of it in MIDDLEWARE, behind UpdateCacheMiddleware.",
+            id="aveverify.W005",
+        )
+        for name in in_front
+        if _fetches(name)
+    ]
+
+
+def _fetches(name: str) -> bool:
+    try:
+        found = import_string(name)
+    except ImportError:
+        # Django says so when it starts.
+        return False
+    return isinstance(found, type) and issubclass(found, FetchFromCacheMiddleware)

@@ -15,6 +15,7 @@ from aveverify._edge_checks import check_view
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
 from aveverify._spelling import refuse_unknown
+from aveverify.django._caches import mark
 from aveverify.django._enforcement import guarded
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
@@ -114,7 +115,7 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return view(request, *args, **kwargs)
+            return mark(view(request, *args, **kwargs), visit)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:
@@ -134,7 +135,7 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return await view(request, *args, **kwargs)
+            return mark(await view(request, *args, **kwargs), visit)
         except AveVerifyError as error:
             return _answer(request, visit, error)
         finally:

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
+from aveverify.django._caches import mark
 from aveverify.django._enforcement import installation
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
@@ -65,7 +66,7 @@ class AveAuthMiddleware:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return self._get_response(request)
+            return mark(cast("HttpResponseBase", self._get_response(request)), visit)
         finally:
             served.clear()
             current_identity.leave(token)
@@ -78,7 +79,7 @@ class AveAuthMiddleware:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return await cast("Awaitable[HttpResponseBase]", self._get_response(request))
+            return mark(await cast("Awaitable[HttpResponseBase]", self._get_response(request)), visit)
         finally:
             served.clear()
             current_identity.leave(token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -10,11 +10,10 @@ from django.utils.functional import SimpleLazyObject
 from aveverify._core.bearer import Answer
 from aveverify._edge_identity import IDENTITY_KEY, Deferred
 from aveverify._edge_visit import Visit
+from aveverify.django._caches import VISIT
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
 from aveverify.identity import Identity
-
-_VISIT: Final = "_aveverify_visit"
 
 
 class AveRequest(HttpRequest):
@@ -32,11 +31,11 @@ class AveOptionalRequest(HttpRequest):
 def visit_of(request: HttpRequest) -> Visit:
     """Return the visit of a request; the first to ask makes it."""
     members = request.__dict__
-    visit = members.get(_VISIT)
+    visit = members.get(VISIT)
     if not isinstance(visit, Visit):
         rules = kept.get()
         # HTP-026: what the router sees; `path` begins with a prefix that a client may choose.
-        visit = members[_VISIT] = Visit(rules.gate, request.META, request.path_info, rules.users)
+        visit = members[VISIT] = Visit(rules.gate, request.META, request.path_info, rules.users)
     return visit
 
 

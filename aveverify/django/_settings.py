@@ -11,10 +11,12 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._edge import Gate
+from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_checks import check_callable, check_function
 from aveverify._edge_settings import check_names, make_gate_from
 from aveverify._edge_user import Users
 from aveverify._spelling import nearest
+from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.identity import Identity
 
@@ -83,6 +85,7 @@ def make_rules(configured: object) -> Rules:
     if callable(maker) and not isinstance(maker, type):
         check_callable(_label("VERIFIER"), maker, arguments=0)
         members["VERIFIER"] = maker()
+    refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
     users = None if load_user is None else _UsersOfDjango(load_user, async_to_sync)
     return Rules(make_gate_from(members, _label), users, "VERIFIER" not in members)
 
@@ -139,6 +142,7 @@ class _Kept:
         rules = self._rules
         if rules is None:
             rules = self._rules = make_rules(getattr(settings, SETTING, None))
+            mark_before_storing()
         return rules
 
     def forget(self, *, setting: str, **_signal: object) -> None:

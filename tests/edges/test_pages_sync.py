@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.core.checks import run_checks
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
@@ -24,7 +25,7 @@ from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.world import bearer
 
 PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-COUNTS = {"flask": 6, "django": 5, "drf": 4}
+COUNTS = {"flask": 6, "django": 7, "drf": 4}
 
 
 def examples(page: str) -> list[str]:
@@ -170,9 +171,26 @@ def test_the_users_of_django_are_those_of_the_project(ave: FakeIssuer) -> None:
         assert view(RequestFactory().get("/", headers=headers(ave, sub="mallory"))).status_code == 401
 
 
+def test_htp_050_the_order_of_django_with_a_cache_is_one_that_nothing_is_said_against(ave: FakeIssuer) -> None:
+    with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 4)["MIDDLEWARE"]):
+        assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
+
+
+def test_htp_051_django_behind_the_asgi_edge_refuses_as_shown() -> None:
+    answer = asyncio.run(ask_over_asgi(run("django", 5)["application"]))
+
+    assert answer.status_code == 401
+
+
+async def ask_over_asgi(app: Any) -> httpx.Response:  # noqa: ANN401 - an ASGI application
+    """Ask an ASGI application."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        return await client.post("/", content=b"{")
+
+
 def test_the_test_of_django_passes(ave: FakeIssuer) -> None:
     with project(ave, "django", path("me", run("django", 1)["me"])):
-        run("django", 4)["test_me"]()
+        run("django", 6)["test_me"]()
 
 
 # --- REST framework -------------------------------------------------------------------------------------------------
