@@ -544,7 +544,7 @@ def test_a_token_that_comes_while_a_dependencys_user_is_looked_for_stays_in_its_
             return lambda: None
 
         live.follow = follow
-        slow = asyncio.create_task(live.join(verifier.verify(issuer.token(sub="ada")), live.gate))
+        slow = asyncio.create_task(live.join(await verifier.verify_async(issuer.token(sub="ada")), live.gate))
         await has_begun.wait()
         grace = await live.reauthenticate(issuer.token(sub="grace"))
         may_end.set()
