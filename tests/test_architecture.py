@@ -136,7 +136,7 @@ ROOMS = {
         ("cryptography", "jwt", "pytest"),
     ),
     "serve": Room(
-        ("cli._service", "cli._serving", "cli._workers", "cli._settings"),
+        ("cli._service", "cli._serving", "cli._workers", "cli._settings", "cli._httptools"),
         ("words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
         ("verifier", "edges", "middlewares"),
         ("uvicorn",),

@@ -209,6 +209,7 @@ Make = Callable[[], bytes]
         pytest.param(lambda: base64_of(secrets.token_bytes(48)) + b"\n", id="base64 of 48 bytes and a line break"),
         pytest.param(lambda: base64_of(secrets.token_bytes(32)), id="base64 of 32 bytes"),
         pytest.param(lambda: secrets.token_urlsafe(32).encode(), id="base64url of 32 bytes"),
+        pytest.param(lambda: secrets.token_urlsafe(48)[:61].encode(), id="base64url that was cut off"),
         pytest.param(lambda: base64.b32encode(secrets.token_bytes(32)), id="base32 of 32 bytes"),
         pytest.param(lambda: base64.b85encode(secrets.token_bytes(32)), id="base85 of 32 bytes"),
         pytest.param(lambda: b"".join([uuid.uuid4().hex.encode(), uuid.uuid4().hex.encode()]), id="two UUIDs"),

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import uvicorn
 
@@ -19,13 +19,15 @@ from aveverify.cli._terminal import UsageError
 from aveverify.cli._workers import run_workers, stopping_quietly, until_stopped
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aveverify.asgi import ASGIApp
     from aveverify.cli._settings import Settings
 
 # prometheus_client's own name for the folder in which several processes count together.
 _SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BACKLOG: Final = 2048
-# A token of 16 KiB, cookies and what proxies add; h11 reads no longer head.
+# For h11; `aveverify.cli._httptools` has the same.
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _GRACE_SECONDS: Final = 10
 
@@ -78,6 +80,7 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
     # No log of its own that holds addresses; no trust in X-Forwarded-For.
     config = uvicorn.Config(
         app,
+        http=_choose_protocol(),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -90,6 +93,15 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
     )
     with stopping_quietly():
         uvicorn.Server(config).run(sockets=sockets)
+
+
+def _choose_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    """Return what reads requests: httptools if it is installed, which is twice as fast. Both are bounded (HTP-047)."""
+    try:
+        from aveverify.cli._httptools import BoundedHttpToolsProtocol  # noqa: PLC0415 - may not be installed
+    except ImportError:
+        return "h11"
+    return BoundedHttpToolsProtocol
 
 
 def _announcement(settings: Settings) -> str:

@@ -538,7 +538,11 @@ def test_a_plain_copy_passes_everything_on_to_the_thing_of_the_moment() -> None:
     assert copy.copy(user) is copy.deepcopy(user) is user
 
 
-@pytest.mark.parametrize("thing", [frozenset({"read", "write"}), "ada", None, {"read": 1}, ("read",)], ids=["set", "text", "None", "mapping", "tuple"])
+@pytest.mark.parametrize(
+    "thing",
+    [frozenset({"read", "write"}), "ada", None, {"read": 1}, ("read",)],
+    ids=["set", "text", "None", "mapping", "tuple"],
+)
 def test_what_stands_in_a_plain_copy_behaves_as_the_thing(thing: Any) -> None:  # noqa: ANN401 - anything
     scope, _ = live_dict(thing)
     user = {**scope}["user"]

@@ -299,7 +299,7 @@ def test_con_014_a_flight_that_was_decided_but_not_begun_fetches_nothing(issuer:
         verifier.close()
         start(*flight)
 
-    source._start = close_and_start  # type: ignore[method-assign]
+    source._start = close_and_start  # type: ignore[method-assign, assignment]
 
     assert is_closed(lambda: verifier.verify(issuer.token()))
     join_flights()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from aveverify import CachePolicy, InvalidTokenError, Provider, Verifier, _default, verifier
 from aveverify._edge_log import LimitedLog
-from aveverify._flight import LANDED
+from aveverify._flight import LANDED, Landing
 from aveverify._fork import renew_after_fork
 from aveverify._recent import RecentlyUsed
 from aveverify.events import Event as KeyEvent
@@ -189,9 +190,54 @@ def test_con_005_a_child_refuses_and_counts_although_a_thread_of_its_parent_held
                 return f"{LANDED.wait(0)} {len(metrics._verifiers)}"
         return "accepted"
 
-    locks = (log._lock, metrics._lock, verifier._made._lock, LANDED._lock, LANDED._event._cond)
+    locks = (log._lock, metrics._lock, verifier._made._lock, LANDED._lock, LANDED._event._cond)  # type: ignore[attr-defined]  # of the standard library
     with held_elsewhere(*locks):
         assert in_child(work) == "True 1"
+
+
+class LateLock:
+    """A lock that something happens just before it is had."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens = happens
+
+    def __enter__(self) -> None:
+        self._happens()
+
+    def __exit__(self, *_exception: object) -> None:
+        pass
+
+
+def test_con_013_an_outage_that_another_thread_has_just_told_is_not_told_again(clock: FakeClock) -> None:
+    events: list[KeyEvent] = []
+    issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
+    one = issuer.verifier(on_event=events.append)
+    one.warm_up()
+    join_flights()
+    events.clear()
+    (source,) = one._engine.sources
+    snapshot = source.state.snapshot
+    assert snapshot is not None
+    source._lock = LateLock(lambda: setattr(source, "_told_stale", True))  # type: ignore[assignment]
+
+    source.note_stale(snapshot, 0, 0)
+
+    assert events == []
+
+
+def test_a_landing_in_the_moment_before_a_coroutine_waits_is_seen() -> None:
+    landing = Landing()
+    landing._lock = LateLock(landing._event.set)  # type: ignore[assignment]
+
+    assert asyncio.run(landing.wait_async(30))
+    assert landing._wakers == []
+
+
+def test_con_005_what_holds_a_lock_gets_another_one_in_a_child() -> None:
+    for one in (LimitedLog(), KeyMetrics(), RecentlyUsed[str, int](1)):
+        before = one._lock
+        one.renew_after_fork()
+        assert one._lock is not before
 
 
 @can_fork
