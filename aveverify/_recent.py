@@ -6,6 +6,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
+from cachetools import LRUCache
+
 from aveverify._fork import renew_after_fork
 
 KeyT = TypeVar("KeyT")
@@ -13,7 +15,7 @@ ValueT = TypeVar("ValueT")
 
 
 class RecentlyUsed(Generic[KeyT, ValueT]):
-    """Values by key, at most so many of them.
+    """Values by key, at most so many of them: an `LRUCache`, which has no lock of its own, behind one.
 
     Args:
         max_entries: How many, at least 1.
@@ -22,8 +24,7 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
     """
 
     def __init__(self, max_entries: int) -> None:
-        self._max_entries = max_entries
-        self._entries: dict[KeyT, ValueT] = {}
+        self._entries: LRUCache[KeyT, ValueT] = LRUCache(max_entries)
         self._lock = Lock()
         renew_after_fork(self)
 
@@ -43,19 +44,20 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
         """
         with self._lock:
             value = change(self._entries.get(key))
-            # Each line is one operation of a dict: a fork that comes between two of them finds a whole map.
-            self._entries.pop(key, None)
             self._entries[key] = value
-            while len(self._entries) > self._max_entries:
-                del self._entries[next(iter(self._entries))]
             return value
 
     def take_all(self) -> list[ValueT]:
         """Empty the map, and return what was in it."""
         with self._lock:
-            entries, self._entries = self._entries, {}
+            entries, self._entries = self._entries, LRUCache(int(self._entries.maxsize))
             return list(entries.values())
 
     def renew_after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
+        """Replace the lock, which a thread of the parent may have held, and the cache, which it may have left torn.
+
+        What is in the cache stays, but for an entry that was being removed.
+        """
+        entries, self._entries = self._entries, LRUCache(int(self._entries.maxsize))
+        self._entries.update(entries.items())
         self._lock = Lock()

@@ -84,6 +84,8 @@ ROOMS = {
     "verifier": Room(
         ("verifier", "_default", "_recent", "_report"),
         ("words", "clock", "fork", "core", "judge", "values", "auth config", "fetcher", "store", "engine", "spelling"),
+        (),
+        ("cachetools",),
     ),
     "otel": Room(("otel",), ("words", "fork"), ("verifier",), ("opentelemetry",)),
     "edge settings": Room(("_edge_settings",), ("words", "spelling", "values", "verifier", "edges")),
