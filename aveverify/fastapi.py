@@ -27,7 +27,7 @@ from aveverify._edge_asgi import (
     recognise,
 )
 from aveverify._edge_caching import choose_marking
-from aveverify._edge_checks import check_function
+from aveverify._edge_checks import check_flag, check_function
 from aveverify._edge_identity import (
     IDENTITY_KEY,
     LIVE_KEY,
@@ -189,7 +189,7 @@ class AveAuth(BearerScheme):
         """The refusals, for `APIRouter(responses=ave.responses)`; their bodies are those after `install`."""
         return describe_refusals()
 
-    def install(self, app: FastAPI, *, cache_headers: bool | None = None) -> None:
+    def install(self, app: FastAPI, *, cache_headers: bool | None = None, close_expired: bool = True) -> None:
         """Let an application answer refusals exactly by the contract, before it reads a body, and end its WebSockets.
 
         FastAPI reads the body of a request before it solves dependencies. After this, every route that depends on an
@@ -201,11 +201,17 @@ class AveAuth(BearerScheme):
         Args:
             app: The application, before it serves its first request.
             cache_headers: Whether answers tell caches by which headers they differ: as in `EdgeOptions`.
+            close_expired: Whether a WebSocket is closed when its token expires. Otherwise messages go on until
+                `get_live_connection(websocket).until_expired()` is called, but without a user after `exp`.
+
+        Raises:
+            ConfigurationError: An argument is not what it must be.
         """
+        check_flag("close_expired", close_expired)
         app.add_exception_handler(RefusedError, _answer_refused)
         installed: list[object] = [one.cls for one in app.user_middleware]
         if _InContext not in installed:
-            app.add_middleware(_InContext)
+            app.add_middleware(_InContext, close_expired=close_expired)
             if choose_marking(self._gate.parameters.vary, chosen=cache_headers):
                 app.user_middleware.append(Middleware(_Marked))
             # Innermost, for the route stands in the scope that the router was given. What is added later, FastAPI
@@ -430,8 +436,9 @@ class _Marked:
 class _InContext:
     """Serves every request with `current_identity`: who that is, dependencies say, and they are not told of its end."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, close_expired: bool) -> None:
         self._app = app
+        self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -439,7 +446,8 @@ class _InContext:
             scope = LiveDict(scope, **{OUTER_KEY: OuterScope(scope)})
             if not isinstance(scope.get(LIVE_KEY), LiveConnection):
                 # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
-                await serve_live(self._app, scope, LiveConnection(None, None, receive, send, closes=True))
+                live = LiveConnection(None, None, receive, send, closes=self._close_expired)
+                await serve_live(self._app, scope, live)
                 return
         token = current_identity.enter(served := [scope])
         try:

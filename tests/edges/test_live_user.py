@@ -318,6 +318,36 @@ def test_htp_041_after_install_a_websocket_ends_with_the_token_of_its_dependency
         assert session.receive()["code"] == CODE
 
 
+def test_htp_041_install_may_leave_the_end_to_the_application(
+    app: FastAPI, issuer: FakeIssuer, clock: FakeClock, headers: dict[str, str]
+) -> None:
+    """Messages go on after `exp`, without a user, until the application asks for the end."""
+    ave = AveAuth(issuer.verifier())
+    ave.install(app, close_expired=False)
+
+    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+        await socket.accept()
+        assert get_user_identity(socket) is identity
+        clock.tick(seconds=2 * LIFE_SECONDS)
+        assert await socket.receive_text() == "still here"
+        assert get_user_identity(socket) is None
+        await get_live_connection(socket).until_expired()
+
+    talk.__annotations__["socket"] = StarletteWebSocket
+    app.add_api_websocket_route("/", talk)
+
+    with TestClient(app).websocket_connect("/", headers=headers) as session:
+        session.send_text("still here")
+        assert session.receive()["code"] == CODE
+
+
+def test_install_takes_no_other_word_for_whether_websockets_end(app: FastAPI, issuer: FakeIssuer) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AveAuth(issuer.verifier()).install(app, close_expired=cast("Any", None))
+
+    assert caught.value.field == "close_expired"
+
+
 def test_after_install_an_optional_dependency_lets_a_token_come_later(
     app: FastAPI, issuer: FakeIssuer, headers: dict[str, str]
 ) -> None:
