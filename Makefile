@@ -7,9 +7,8 @@ LANES := 3.11 3.12 3.13
 # What a lane runs: the verdicts, the rules behind them, and the frameworks, whose newest versions need a newer Python.
 VERDICTS := tests/vectors tests/core
 LANE_TESTS := $(VERDICTS) tests/edges
-# Tests that neither start servers nor wait for anything: they may run side by side.
-PURE := $(LANE_TESTS) tests/property tests/attacks
-SIDE_BY_SIDE := --numprocesses 2
+# Every test may run beside any other: servers choose their ports, and each test has files of its own.
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
 RUN := .venv/bin/python
 BENCH := .venv-bench/bin/python -m benchmarks
@@ -30,7 +29,7 @@ demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is a
 	@$(RUN) -m aveverify demo
 
 test: .venv ## the whole test suite; branch coverage of the package must be 100 %
-	@$(RUN) -m pytest --cov
+	@$(RUN) -m pytest --cov $(SIDE_BY_SIDE)
 
 check: lint types bench-smoke drill-smoke lane-plain lanes oldest real-issuer test ## everything that must hold before a change goes in
 
@@ -87,9 +86,8 @@ snippets: .venv ## write the code of the pages anew from the tested files that t
 real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 	@$(RUN) -m pytest -m real_issuer tests/real_issuer
 
-oldest: .venv-oldest ## the whole test suite on the oldest dependencies that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) $(PURE)
-	@.venv-oldest/bin/python -m pytest $(PURE:%=--ignore=%)
+oldest: .venv-oldest ## the test suite on the oldest dependencies that pyproject.toml allows; proxies know none of them
+	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/deploy
 
 lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
 	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(SIDE_BY_SIDE) $(VERDICTS) tests/property tests/test_call_counts.py
