@@ -28,7 +28,7 @@ _MOST_LAYERS: Final = 100
 
 
 def check_verifier(verifier: object, name: str = "verifier") -> Verifier:
-    """Refuse what is no verifier: the class itself, a provider, a name.
+    """Refuse what is no verifier: the class itself, a provider, a name; and a verifier that refuses every token.
 
     Args:
         verifier: What was given.
@@ -38,10 +38,12 @@ def check_verifier(verifier: object, name: str = "verifier") -> Verifier:
         The verifier.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is none, or it has no providers.
     """
     if not isinstance(verifier, Verifier):
         raise ConfigurationError(Problem.NOT_A_VERIFIER, name)
+    if not verifier.providers:
+        raise ConfigurationError(Problem.NO_PROVIDERS, name)
     return verifier
 
 

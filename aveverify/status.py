@@ -63,8 +63,8 @@ class VerifierStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether keys of every provider are at hand."""
-        return all(provider.state in ("fresh", "stale") for provider in self.providers)
+        """Whether there are providers, and usable keys of every one of them."""
+        return bool(self.providers) and all(provider.state in ("fresh", "stale") for provider in self.providers)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as dictionaries and lists, ready for JSON."""

@@ -66,7 +66,7 @@ class Verifier:
         document_store: Where the workers of a fleet share documents, so that one of them asks for all.
 
     Raises:
-        ConfigurationError: There is no provider, or an argument is unknown or out of range.
+        ConfigurationError: There is no provider and no fetcher, or an argument is unknown or out of range.
     """
 
     @refuse_unknown()
@@ -86,7 +86,9 @@ class Verifier:
                 raise ConfigurationError(Problem.NOT_A_PROVIDER, f"providers[{index}]")
         _check_range("max_token_bytes", max_token_bytes, 1, _LARGEST_MAX_TOKEN_BYTES)
         _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
-        if not providers:
+        # HTP-043: a service that refuses every token is a mistake. What such a verifier says of a token is settled all
+        # the same (SEL-05), so with a fetcher of its own, as tests have one, it can be made. No edge takes it.
+        if not providers and fetcher is None:
             raise ConfigurationError(Problem.NO_PROVIDERS, "providers")
         self._providers = providers
         self._max_token_bytes = max_token_bytes

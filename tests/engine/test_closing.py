@@ -160,6 +160,29 @@ def test_con_014_a_verdict_that_comes_too_late_is_not_remembered(issuer: FakeIss
     assert len(verifier._tokens) == 0
 
 
+def test_con_014_a_verdict_that_is_reached_while_the_verifier_closes_is_not_given(issuer: FakeIssuer) -> None:
+    """Another thread closes it after the last look at the keys."""
+    verifier = Verifier(issuer.provider, fetcher=issuer, clock=issuer.clock)
+    verifier.warm_up()
+    join_flights()
+
+    class Ending:
+        """A token cache that sees the end come between the verdict and its caller."""
+
+        def reconsider(self, _token: bytes, _desk: object) -> None:
+            return None
+
+        def put(self, _token: bytes, _verdict: object) -> None:
+            verifier.close()
+
+        def close(self) -> None:
+            pass
+
+    verifier._tokens = Ending()  # type: ignore[assignment]
+
+    assert is_closed(lambda: verifier.verify(issuer.token()))
+
+
 def test_con_014_keys_that_were_never_fetched_end_too(issuer: FakeIssuer) -> None:
     request = FetchRequest(url=issuer.jwks_uri, headers={}, deadline_seconds=1, max_body_bytes=10**6)
     inline = f"data:application/json,{quote(issuer.fetch(request).body)}"

@@ -23,7 +23,7 @@ from aveverify.otel import KeyMetrics
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.engine.flights import join_flights
 from tests.engine.test_fork import FORKS_WITH_THREADS, held_elsewhere, in_child
-from tests.hectic import hectic_threads
+from tests.hectic import LateLock, hectic_threads
 
 can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
 _THREADS = 8
@@ -193,19 +193,6 @@ def test_con_005_a_child_refuses_and_counts_although_a_thread_of_its_parent_held
     locks = (log._lock, metrics._lock, verifier._made._lock, LANDED._lock, LANDED._event._cond)  # type: ignore[attr-defined]  # of the standard library
     with held_elsewhere(*locks):
         assert in_child(work) == "True 1"
-
-
-class LateLock:
-    """A lock that something happens just before it is had."""
-
-    def __init__(self, happens: Callable[[], object]) -> None:
-        self._happens = happens
-
-    def __enter__(self) -> None:
-        self._happens()
-
-    def __exit__(self, *_exception: object) -> None:
-        pass
 
 
 def test_con_013_an_outage_that_another_thread_has_just_told_is_not_told_again(clock: FakeClock) -> None:

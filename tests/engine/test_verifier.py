@@ -29,6 +29,7 @@ from aveverify import (
     _default,
     parse_auth_config,
 )
+from aveverify._edge_checks import check_verifier
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
@@ -232,6 +233,17 @@ class TestConstruction:
             make()
         assert (caught.value.field, caught.value.problem) == ("providers", Problem.NO_PROVIDERS)
         assert parse_auth_config({"providers": []}) == ()
+
+    def test_htp_043_no_edge_takes_a_verifier_without_providers(self) -> None:
+        """SEL-05: with a fetcher of its own it can be made, says what it says of every token, and is never ready."""
+        with Verifier(fetcher=FakeIssuer()) as verifier:
+            with pytest.raises(InvalidTokenError) as refused:
+                verifier.verify(FakeIssuer().token())
+            assert refused.value.convex_code == "NoAuthProvider"
+            assert not verifier.status().is_ready
+            with pytest.raises(ConfigurationError) as caught:
+                check_verifier(verifier)
+        assert (caught.value.field, caught.value.problem) == ("verifier", Problem.NO_PROVIDERS)
 
     @pytest.mark.parametrize("name", ["AUTH_CONFIG", "ISSUER", "APPLICATION_ID"])
     @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)

@@ -20,6 +20,7 @@ from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.fleet.fleet import HMAC_KEY, Fleet, run_fleet
 from tests.fleet.servers import RedisServer, dripping_server, free_port, run_redis, silent_server, sluggish_server
+from tests.hmac_keys import OTHER_KEY
 
 FRESH = CachePolicy().fresh_seconds
 STALE = CachePolicy().stale_if_error_seconds
@@ -224,7 +225,7 @@ def test_a_worker_that_starts_cold_during_an_outage_takes_stale_keys_from_the_st
         assert late.verify(issuer.token()) == {"KEYS_UNAVAILABLE"}
 
 
-@pytest.mark.parametrize("other_key", [bytes(32), None], ids=["another key", "no key"])
+@pytest.mark.parametrize("other_key", [OTHER_KEY, None], ids=["another key", "no key"])
 def test_net_029_two_fleets_in_one_store_hold_each_other_up_in_nothing(
     living_issuer: SlowIssuer, server: RedisServer, other_key: bytes | None
 ) -> None:
@@ -331,7 +332,7 @@ def put_all(server: RedisServer, documents: list[StoredDocument], hmac_key: byte
             store.put(document, 3600)
 
 
-@pytest.mark.parametrize("known_key", [None, bytes(32)], ids=["no key", "another key"])
+@pytest.mark.parametrize("known_key", [None, OTHER_KEY], ids=["no key", "another key"])
 def test_a_writer_without_the_key_injects_nothing(
     issuer: SlowIssuer, attacker: FakeIssuer, server: RedisServer, known_key: bytes | None
 ) -> None:
