@@ -22,7 +22,7 @@ from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
 from aveverify._recent import RecentlyUsed
 from aveverify._report import describe_source
-from aveverify._spelling import refuse_unknown
+from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
@@ -143,7 +143,7 @@ class Verifier:
             The verifier.
 
         Raises:
-            ConfigurationError: A variable is missing, empty or wrong.
+            ConfigurationError: A variable is missing, misspelt, empty or wrong.
         """
         variables = os.environ if environ is None else environ
         names = ("AVEVERIFY_AUTH_CONFIG", "AVEVERIFY_ISSUER", "AVEVERIFY_APPLICATION_ID")
@@ -154,6 +154,8 @@ class Verifier:
         config, issuer, application_id = map(variables.get, names)
         if config is not None:
             return cls.from_auth_config(config, **options)
+        if issuer is None or application_id is None:
+            refuse_misspelt(variables, names)
         if issuer is None:
             raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_ISSUER")
         if application_id is None:
