@@ -88,6 +88,13 @@ class Verifier:
         _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
         if not providers:
             raise ConfigurationError(Problem.NO_PROVIDERS, "providers")
+        _check_methods("clock", clock, "now", "monotonic")
+        _check_methods("fetcher", fetcher, "fetch")
+        _check_methods("document_store", document_store, "get", "put", "lease")
+        if cache_policy is not None and not isinstance(cache_policy, CachePolicy):
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "cache_policy", "a CachePolicy")
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "on_event", "a function of an event")
         self._providers = providers
         self._max_token_bytes = max_token_bytes
         self._clock = clock if clock is not None else SystemClock()
@@ -417,6 +424,15 @@ def _note_shadowed(providers: tuple[Provider, ...]) -> None:
                 quote(provider.issuer),
             )
         earlier.setdefault((issuer, provider.application_id), index)
+
+
+def _check_methods(name: str, value: object, *methods: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, type):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"a class; write {value.__name__}(…) with its arguments")
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"an object with the methods {', '.join(methods)}")
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

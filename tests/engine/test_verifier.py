@@ -233,6 +233,28 @@ class TestConstruction:
         assert (caught.value.field, caught.value.problem) == ("providers", Problem.NO_PROVIDERS)
         assert parse_auth_config({"providers": []}) == ()
 
+    @pytest.mark.parametrize(
+        ("name", "value", "mend"),
+        [
+            pytest.param("document_store", "redis://localhost:6379", "get, put, lease", id="the URL of a store"),
+            pytest.param("document_store", HttpxFetcher(), "get, put, lease", id="a fetcher as store"),
+            pytest.param("fetcher", HttpxFetcher, "write HttpxFetcher(…)", id="the class of a fetcher"),
+            pytest.param("fetcher", print, "methods fetch", id="a function as fetcher"),
+            pytest.param("clock", 1, "now, monotonic", id="a number as clock"),
+            pytest.param("cache_policy", {"fresh_seconds": 300}, "a CachePolicy", id="a dictionary as policy"),
+            pytest.param("cache_policy", CachePolicy, "a CachePolicy", id="the class of a policy"),
+            pytest.param("on_event", "print", "a function of an event", id="the name of a function"),
+        ],
+    )
+    def test_htp_043_what_is_no_part_of_a_verifier_is_refused_when_it_is_built(
+        self, name: str, value: object, mend: str
+    ) -> None:
+        options: dict[str, Any] = {name: value}
+        with pytest.raises(ConfigurationError) as caught:
+            Verifier(Provider.ave("app_1"), **options)
+        assert (caught.value.field, caught.value.problem) == (name, Problem.OUT_OF_RANGE)
+        assert mend in str(caught.value.detail)
+
     @pytest.mark.parametrize("name", ["AUTH_CONFIG", "ISSUER", "APPLICATION_ID"])
     @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)
     def test_cfg_013_a_variable_without_a_value_never_counts_as_unset(self, name: str, value: str) -> None:
