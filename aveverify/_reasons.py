@@ -253,7 +253,7 @@ MENDS: Final[dict[Problem, Mend]] = {
     Problem.KEY_SET_ADDRESS: Mend("DV-18", _SCHEMA, "must be an absolute https URL without blanks, or a data: URL"),
     Problem.KEY_SET_DATA: Mend("DV-18", _SCHEMA, "is a data: URL that does not decode to a key set with a usable key"),
     Problem.FETCH_ADDRESS: Mend("DV-10", None, "must be an absolute https URL without blanks (http only on loopback)"),
-    Problem.OUT_OF_RANGE: Mend("CFG-009", None, "is out of range"),
+    Problem.OUT_OF_RANGE: Mend("CFG-009", None, "has a wrong value"),
     Problem.EMPTY: Mend("CFG-002", None, "is empty or blank; set it, or leave it out"),
     Problem.AUDIENCE: Mend(
         "SEC-03", None, "is missing: give the application id, or say any_audience=True to accept tokens of every client"

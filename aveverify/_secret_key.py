@@ -70,8 +70,11 @@ def check_secret_key(key: object, field: str) -> None:
 
     Source: CFG-015; RFC 7518 §3.2; RFC 2104 §3.
     """
+    if isinstance(key, str):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, field, "it is text; write bytes.fromhex(…) around hex digits")
     if type(key) is not bytes or len(_trim(key)) < MIN_KEY_BYTES:
-        raise ConfigurationError(Problem.OUT_OF_RANGE, field, f"at least {MIN_KEY_BYTES} bytes")
+        mend = f"at least {MIN_KEY_BYTES} bytes, for example of `openssl rand -base64 48`"
+        raise ConfigurationError(Problem.OUT_OF_RANGE, field, mend)
     weakness = _find_weakness(key)
     if weakness is not None:
         raise ConfigurationError(Problem.WEAK_KEY, field, weakness)

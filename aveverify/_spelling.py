@@ -58,12 +58,14 @@ def unknown_option(
         kind: The class of the error.
 
     Returns:
-        The error; it names the nearest name.
+        The error; it names the nearest name, or all of them where none is near.
     """
+    names = tuple(names)
     if not isinstance(name, str):
         return kind(Problem.UNKNOWN_OPTION, label(quote(str(name))), "the name must be text")
     meant = nearest(name, names)
-    return kind(Problem.UNKNOWN_OPTION, label(name), f"did you mean {label(meant)}?" if meant is not None else None)
+    mend = f"did you mean {label(meant)}?" if meant is not None else f"known are {', '.join(names)}"
+    return kind(Problem.UNKNOWN_OPTION, label(name), mend)
 
 
 def refuse_misspelt(names: Iterable[str], known: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
 from aveverify._recent import RecentlyUsed
 from aveverify._report import describe_source
-from aveverify._spelling import refuse_unknown
+from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
@@ -90,6 +90,13 @@ class Verifier:
         # the same (SEL-05), so with a fetcher of its own, as tests have one, it can be made. No edge takes it.
         if not providers and fetcher is None:
             raise ConfigurationError(Problem.NO_PROVIDERS, "providers")
+        _check_methods("clock", clock, "now", "monotonic")
+        _check_methods("fetcher", fetcher, "fetch")
+        _check_methods("document_store", document_store, "get", "put", "lease")
+        if cache_policy is not None and not isinstance(cache_policy, CachePolicy):
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "cache_policy", "a CachePolicy")
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError(Problem.OUT_OF_RANGE, "on_event", "a function of an event")
         self._providers = providers
         self._max_token_bytes = max_token_bytes
         self._clock = clock if clock is not None else SystemClock()
@@ -145,7 +152,7 @@ class Verifier:
             The verifier.
 
         Raises:
-            ConfigurationError: A variable is missing, empty or wrong.
+            ConfigurationError: A variable is missing, misspelt, empty or wrong.
         """
         variables = os.environ if environ is None else environ
         names = ("AVEVERIFY_AUTH_CONFIG", "AVEVERIFY_ISSUER", "AVEVERIFY_APPLICATION_ID")
@@ -156,6 +163,8 @@ class Verifier:
         config, issuer, application_id = map(variables.get, names)
         if config is not None:
             return cls.from_auth_config(config, **options)
+        if issuer is None or application_id is None:
+            refuse_misspelt(variables, names)
         if issuer is None:
             raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_ISSUER")
         if application_id is None:
@@ -417,6 +426,15 @@ def _note_shadowed(providers: tuple[Provider, ...]) -> None:
                 quote(provider.issuer),
             )
         earlier.setdefault((issuer, provider.application_id), index)
+
+
+def _check_methods(name: str, value: object, *methods: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, type):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"a class; write {value.__name__}(…) with its arguments")
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"an object with the methods {', '.join(methods)}")
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -139,7 +139,7 @@ ROOMS = {
     ),
     "serve": Room(
         ("cli._service", "cli._serving", "cli._workers", "cli._settings", "cli._httptools"),
-        ("words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
+        ("secret key", "words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
         ("verifier", "edges", "middlewares"),
         ("uvicorn",),
     ),

@@ -255,6 +255,21 @@ def test_cfg_015_every_door_for_keys_refuses_published_ones_and_says_how_to_make
     assert repr(key)[2:-1] not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "mend"),
+    [
+        pytest.param(secrets.token_hex(32), "bytes.fromhex", id="text, long enough"),
+        pytest.param("", "bytes.fromhex", id="empty text"),
+        pytest.param(b"short", "at least 32 bytes.*openssl rand -base64 48", id="short"),
+        pytest.param(None, "at least 32 bytes.*openssl rand -base64 48", id="nothing"),
+    ],
+)
+def test_a_key_that_is_no_key_is_told_what_to_write(key: object, mend: str) -> None:
+    with pytest.raises(ConfigurationError, match=mend) as caught:
+        check_secret_key(key, "key")
+    assert caught.value.problem is Problem.OUT_OF_RANGE
+
+
 PAGES = [
     path
     for pattern in (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from aveverify._secret_key import check_secret_key
 from aveverify.cli._terminal import UsageError
 from aveverify.cli._trust import refuse_blank
 from aveverify.errors import ConfigurationError, Problem
@@ -72,7 +73,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
     Raises:
         UsageError: It cannot be read, or contradicts itself.
-        ConfigurationError: A setting or the file of a key is empty (CFG-013).
+        ConfigurationError: A setting or the file of a key is empty (CFG-013), or a key can be guessed (CFG-015).
     """
     for name in _TEXTS:
         refuse_blank(f"--{name.replace('_', '-')}", getattr(arguments, name))
@@ -80,6 +81,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         refuse_blank("--scope", scope)
     if arguments.identity and arguments.sign_key:
         raise UsageError("--identity and --sign-key fill the same header; give one of them")
+    if arguments.sign_audience is not None and arguments.sign_key is None:
+        raise UsageError("--sign-audience goes with --sign-key")
     if arguments.redis_hmac_key is not None and arguments.redis_url is None:
         raise UsageError("--redis-hmac-key goes with --redis-url")
     host, _, port = (arguments.bind or DEFAULT_BIND).rpartition(":")
@@ -127,4 +130,6 @@ def _read_key(option: str, path: str | None) -> bytes | None:
         raise UsageError(f"the file of {option} cannot be read: {error.strerror}") from None
     if not key:
         raise ConfigurationError(Problem.EMPTY, f"the file of {option}")
+    # Here, where the option is known: there are two files.
+    check_secret_key(key, f"the key of {option}")
     return key

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from aveverify._edge import Gate
 from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_checks import check_callable, check_function
-from aveverify._edge_settings import check_names, make_gate_from
+from aveverify._edge_settings import NAMES, check_names, make_gate_from
 from aveverify._edge_user import Users
 from aveverify._spelling import nearest
 from aveverify.django._caches import mark_before_storing
@@ -26,6 +26,8 @@ _USER_LOADER: Final = "USER_LOADER"
 _DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
 # How alike the name of another setting must be to be taken for a misspelling.
 _CLOSE: Final = 0.8
+# What a project demands. The names of issuers may be settings of its own, that its AVEVERIFY is made of.
+_DEMANDS: Final = NAMES.union([_USER_LOADER]) - {"VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID"}
 
 
 class _UsersOfDjango(Users):
@@ -76,6 +78,10 @@ def make_rules(configured: object) -> Rules:
         raise ConfigurationError(Problem.MISSING, SETTING, f"did you mean it by {meant}?" if meant else None)
     if not isinstance(configured, Mapping):
         raise ConfigurationError(Problem.OUT_OF_RANGE, SETTING, "a dictionary")
+    for name in _DEMANDS.difference(configured):
+        # As Flask spells it: Django would ignore it, and what it demands with it.
+        if hasattr(settings, f"{SETTING}_{name}"):
+            raise ConfigurationError(Problem.UNKNOWN_OPTION, f"{SETTING}_{name}", f"did you mean {_label(name)}?")
     # Before anything is imported: an empty path is an empty setting.
     check_names(configured, _label, [_USER_LOADER])
     members = {name: _resolve(name, value) if name in _DOTTED else value for name, value in configured.items()}

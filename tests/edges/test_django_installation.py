@@ -323,6 +323,23 @@ def test_htp_043_the_decorators_know_their_options() -> None:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["REQUIRED", "SCOPES", "EXEMPT", "CHECK", "USER_LOADER"])
+def test_htp_043_a_setting_that_is_spelt_as_in_flask_is_refused(name: str, shared_verifier: Verifier) -> None:
+    flat: dict[str, Any] = {f"AVEVERIFY_{name}": ()}
+    with (
+        override_settings(AVEVERIFY={"VERIFIER": shared_verifier}, **flat),
+        pytest.raises(ConfigurationError) as caught,
+    ):
+        kept.get()
+    assert (caught.value.field, caught.value.detail) == (f"AVEVERIFY_{name}", f'did you mean AVEVERIFY["{name}"]?')
+
+
+def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verifier: Verifier) -> None:
+    own: dict[str, Any] = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_SCOPES": ["read"]}
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["read"]}, **own):
+        assert kept.get().gate.verifier is shared_verifier
+
+
 def make_none() -> None:
     """What makes no verifier."""
 

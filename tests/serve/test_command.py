@@ -248,11 +248,12 @@ def test_a_missing_trust_is_a_usage_error(capsys: Output) -> None:
 def test_settings_show_no_secret(tmp_path: Path) -> None:
     """ERR-006."""
     key = tmp_path / "key"
-    key.write_bytes(b"secret" * 10)
+    key.write_bytes(KEY_FILE)
 
     shown = repr(parse(*TRUST, "--sign-key", str(key), "--redis-url", "redis://:secret@127.0.0.1"))
 
     assert "secret" not in shown
+    assert KEY_TEXT.decode() not in shown
 
 
 @pytest.mark.parametrize(
@@ -347,12 +348,21 @@ def test_cfg_015_a_key_file_that_can_be_guessed_stops_the_start(
     assert "openssl rand -base64 48" in capsys.readouterr().err
 
 
-def test_a_short_key_of_the_fleet_is_a_configuration_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"short", b"changeme" * 6])
+@pytest.mark.parametrize("option", ["--sign-key", "--redis-hmac-key"])
+def test_cfg_015_a_key_that_is_no_secret_is_refused_by_the_name_of_its_option(
+    option: str, text: bytes, tmp_path: Path
+) -> None:
     key = tmp_path / "key"
-    key.write_bytes(b"short")
+    key.write_bytes(text)
 
-    with pytest.raises(ConfigurationError, match="hmac_key"):
-        open_verifier(parse(*TRUST, "--redis-url", "redis://127.0.0.1", "--redis-hmac-key", str(key)))
+    with pytest.raises(ConfigurationError, match=f"the key of {option}.*openssl rand -base64 48"):
+        parse(*TRUST, "--redis-url", "redis://127.0.0.1", option, str(key))
+
+
+def test_an_audience_without_a_key_to_sign_with_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--sign-audience goes with --sign-key"):
+        parse(*TRUST, "--sign-audience", "billing")
 
 
 def test_a_port_that_is_taken_is_a_usage_error(live_issuer: FakeIssuer, capsys: Output) -> None:
