@@ -218,6 +218,10 @@ class LiveConnection(LiveIdentity):
         for further in self._further:
             await further.vet_async(identity)
         introduce = None if self.follow is None else await self.follow(identity)
+        outer = self._outer
+        if outer is not None and outer.gate is not None and outer.gate.verifier is gate.verifier:
+            # HTP-046: what the edge in front shows, and its loader, are of the same user.
+            await outer.reauthenticate(token, allow_other_user=allow_other_user)
         # Another token may have come meanwhile, or the end.
         self._check_change(identity, allow_other_user=allow_other_user)
         refuse_expired(identity, gate.verifier)
@@ -253,8 +257,8 @@ class LiveConnection(LiveIdentity):
             refuse_expired(identity, gate.verifier)
         if self.gate is None:
             self.gate, self._verifier = gate, gate.verifier
-        # What another issuer vouches for does not come by `reauthenticate`.
-        elif gate.verifier is self.gate.verifier and gate not in self._further:
+        # What another issuer vouches for does not come by `reauthenticate`; two verifiers may know one issuer.
+        elif gate not in self._further and (gate.verifier is self.gate.verifier or self._is_user(identity)):
             self._further.append(gate)
         if identity is None:
             return
@@ -268,6 +272,10 @@ class LiveConnection(LiveIdentity):
         elif identity is not self._identity:
             self._further_ends_at = min(self._further_ends_at, identity.expires_at)
             self._wake()
+
+    def _is_user(self, identity: Identity | None) -> bool:
+        known = self._identity
+        return known is not None and identity is not None and _is_same_user(known, identity)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,9 @@ Run = Callable[[Callable[..., Any]], Callable[..., Any]]
 # user of each of them is not authenticated: a loader that returns it has found no user.
 _FLAGS: Final = (("is_authenticated", Reason.UNKNOWN_USER), ("is_active", Reason.INACTIVE_USER))
 
+# What a database or a cache gives in the place of a record that is gone: no rows, a hash without members.
+_NO_USER_IF_EMPTY: Final = (NoneType, bool, list, tuple, dict, set, frozenset)
+
 
 async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
     """Load the user of an identity and check that the application admits it.
@@ -39,9 +42,9 @@ async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
         The user.
 
     Raises:
-        InvalidTokenError: `UNKNOWN_USER`: there is none, or an anonymous one. `INACTIVE_USER`: `is_active` of the user
-            is false.
-        ConfigurationError: `load_user` returned an awaitable inside an awaitable.
+        InvalidTokenError: `UNKNOWN_USER`: there is none, an empty record, or an anonymous one. `INACTIVE_USER`:
+            `is_active` of the user is false.
+        ConfigurationError: `load_user` returned a generator, or an awaitable inside an awaitable.
 
     Source: HTP-044.
     """
@@ -90,8 +93,11 @@ def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any,
     if _is_awaitable(user):
         # Any object passes for an active user, so a forgotten `await` would admit a disabled one.
         raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "what it returns must be awaited once, not twice")
+    if inspect.isgenerator(user) or inspect.isasyncgen(user):
+        # As above, of a `yield`: `check_function` does not see it in an object that is called, or behind a function.
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "it must return a user, not yield one")
     # isinstance sees through the lazy objects of Django and Werkzeug; `is` does not.
-    if isinstance(user, NoneType) or (isinstance(user, bool) and not user):
+    if isinstance(user, _NO_USER_IF_EMPTY) and not user:
         raise make_refusal(Reason.UNKNOWN_USER, identity)
     for name, reason in _FLAGS:
         if not (yield _read_flag(user, name)):

@@ -7,8 +7,9 @@ the dependencies on `AveAuth`, which the route names, have been asked: a refusal
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
 
+from fastapi import HTTPException
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
@@ -30,6 +31,27 @@ class Early(NamedTuple):
 
     ask: Callable[[HTTPConnection, SecurityScopes], Awaitable[object]]
     scopes: list[str]
+
+
+class FailedError(HTTPException):
+    """Something that is no refusal, on its way past FastAPI, which makes 400 of other errors while it reads a body.
+
+    Attributes:
+        error: What was raised, for instance by the application's `check`.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(500)
+        self.error = error
+
+
+def raise_failure(_connection: HTTPConnection, error: Exception) -> NoReturn:
+    """Raise what a `FailedError` carries, as if the dependency had raised it; for the exception handlers.
+
+    Raises:
+        Exception: That.
+    """
+    raise cast("FailedError", error).error
 
 
 class BodyAfterToken:
@@ -65,7 +87,12 @@ class BodyAfterToken:
             nonlocal has_looked
             if not has_looked:
                 for ask, scopes in self._find_early(scope):
-                    await ask(HTTPConnection(scope), SecurityScopes(scopes))
+                    try:
+                        await ask(HTTPConnection(scope), SecurityScopes(scopes))
+                    except HTTPException:
+                        raise
+                    except Exception as error:
+                        raise FailedError(error) from error
                 has_looked = True
             return await receive()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
-from fastapi import HTTPException, Security, WebSocketException
+from fastapi import FastAPI, HTTPException, Security, WebSocketException
 from fastapi.openapi.models import HTTPBearer
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -40,15 +40,14 @@ from aveverify._edge_live import LiveConnection, serve_live
 from aveverify._edge_live_scope import LiveDict
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
-from aveverify._fastapi_body import BodyAfterToken
+from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify._spelling import refuse_unknown
-from aveverify.errors import ConfigurationError, Problem
+from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from fastapi.security import SecurityScopes
     from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,6 +63,8 @@ _OF_THE_BODY: Final = ("content-type", "content-length")
 
 # Where Starlette keeps what it has made of the query.
 _OF_THE_QUERY: Final = ("_query_params", "_url")
+# Why a good token is refused.
+_OF_THE_APPLICATION: Final = frozenset({Reason.UNKNOWN_USER, Reason.INACTIVE_USER, Reason.REFUSED_BY_CHECK})
 # Where the scope holds what the dependencies of one request have found.
 _ASKED: Final = "aveverify.fastapi"
 
@@ -189,6 +190,7 @@ class AveAuth(BearerScheme):
         """The refusals, for `APIRouter(responses=ave.responses)`; their bodies are those after `install`."""
         return describe_refusals()
 
+    @refuse_unknown()
     def install(self, app: FastAPI, *, cache_headers: bool | None = None, close_expired: bool = True) -> None:
         """Let an application answer refusals exactly by the contract, before it reads a body, and end its WebSockets.
 
@@ -196,7 +198,7 @@ class AveAuth(BearerScheme):
         `AveAuth`, by itself, its router or the application, looks at the token first (HTP-051). A WebSocket ends when
         the token of its first dependency expires (code 3000), unless a middleware of this package sees to it: its
         application receives `websocket.disconnect` and nothing else. `current_identity` is known, and OpenAPI names the
-        discovery documents of the issuers. A second call changes nothing.
+        discovery documents of the issuers. A second call adds only what a further `AveAuth` needs.
 
         Args:
             app: The application, before it serves its first request.
@@ -205,18 +207,24 @@ class AveAuth(BearerScheme):
                 `get_live_connection(websocket).until_expired()` is called, but without a user after `exp`.
 
         Raises:
-            ConfigurationError: An argument is not what it must be.
+            ConfigurationError: It is no application of FastAPI, or an option is not what it must be.
         """
+        # HTP-043: a router has no middleware, and Starlette's applications know no dependencies.
+        if not isinstance(app, FastAPI):
+            raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", "a FastAPI application")
         check_flag("close_expired", close_expired)
+        marks = choose_marking(self._gate.parameters.vary, chosen=cache_headers)
         app.add_exception_handler(RefusedError, _answer_refused)
+        app.add_exception_handler(FailedError, raise_failure)
         installed: list[object] = [one.cls for one in app.user_middleware]
         if _InContext not in installed:
             app.add_middleware(_InContext, close_expired=close_expired)
-            if choose_marking(self._gate.parameters.vary, chosen=cache_headers):
-                app.user_middleware.append(Middleware(_Marked))
             # Innermost, for the route stands in the scope that the router was given. What is added later, FastAPI
             # puts in front.
             app.user_middleware.append(Middleware(BodyAfterToken, is_early=_is_ours))
+        if marks and _Marked not in installed:
+            # HTP-050: also where only the second `AveAuth` of an application reads a cookie.
+            app.user_middleware.append(Middleware(_Marked))
         urls = discovery_urls(self._gate.verifier.providers)
         app.openapi = partial(describe_discovery, app.openapi, self.scheme_name, urls)  # type: ignore[method-assign]
 
@@ -268,18 +276,21 @@ class AveAuth(BearerScheme):
                 check_scopes(identity, gate.parameters.scopes)
             return identity
         in_front = asked.in_front
+        is_same_verifier = isinstance(in_front, Gate) and in_front.verifier is gate.verifier
+        if isinstance(found, Deferred) and (is_same_verifier or _is_of_application(found.error)):
+            # HTP-044: whom the application does not admit, no other way to the same token admits. Another verifier
+            # may accept a token that the one in front does not know.
+            raise found.error.with_traceback(None)
         if (
-            isinstance(in_front, Gate)
-            and in_front.verifier is gate.verifier
+            isinstance(found, Identity)
+            and isinstance(in_front, Gate)
+            and is_same_verifier
             # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
             and gate.sources in (DEFAULT_SOURCES, in_front.sources)
         ):
-            if isinstance(found, Deferred):
-                raise found.error.with_traceback(None)
-            if isinstance(found, Identity):
-                # A middleware in front has verified the token by the same verifier; its rules may differ.
-                await gate.vet_async(found)
-                return found
+            # A middleware in front has verified the token by the same verifier; its rules may differ.
+            await gate.vet_async(found)
+            return found
         identity = recognise(gate.recall, connection.scope)
         if identity is None:
             try:
@@ -396,6 +407,11 @@ class UserDependency(Generic[UserT]):
 
     async def _check(self, identity: Identity) -> None:
         await find_user(self._load_user, identity)
+
+
+def _is_of_application(error: AveVerifyError) -> bool:
+    """Tell whether a token was good, and what the application says of its user refused it."""
+    return isinstance(error, InsufficientScopeError) or error.reason in _OF_THE_APPLICATION
 
 
 def _current(answer: Identity | LiveIdentity | None) -> Identity | None:

@@ -243,10 +243,15 @@ class _Installed:
         self._looked_at = decorations
 
     def end(self, response: Response) -> Response:
-        """Let an answer tell caches by which headers it differs, where credentials were looked at (HTP-050)."""
+        """Let an answer tell caches by which headers it differs, where credentials are looked at (HTP-050)."""
         visit = _request().__dict__.get(_VISIT)
-        if isinstance(visit, Visit) and visit.has_looked:
-            response.headers[:] = mark(response.headers, self.gate.parameters.vary, is_personal=visit.is_personal)
+        if not isinstance(visit, Visit) or visit.is_exempt:
+            return response
+        # A generator runs later, and may ask then. A file asks nothing.
+        may_look = response.is_streamed and not response.direct_passthrough
+        if visit.has_looked or may_look:
+            is_personal = visit.is_personal or not visit.has_looked
+            response.headers[:] = mark(response.headers, self.gate.parameters.vary, is_personal=is_personal)
         return response
 
     def visit(self, request: Request) -> Visit:

@@ -10,13 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from copy import copy
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
 
-from litestar import Litestar, Response, di
+from litestar import Response, di
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, WebSocketException
-from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPluginProtocol
 from litestar.routes import HTTPRoute
@@ -77,6 +77,7 @@ OptionalIdentity = Annotated[Identity | None, _MARK]
 
 # Litestar's own authentication calls it so.
 EXCLUDE_OPT_KEY: Final = "exclude_from_auth"
+_IS_OURS: Final = "_aveverify_keeps_apart"
 # What an answer says of its own body: only for that body.
 _OF_THE_BODY: Final = ("content-type", "content-length")
 
@@ -240,16 +241,36 @@ def keep_apart(scope: Scope) -> None:
     handler = scope.get("route_handler")
     if isinstance(handler, HTTPRouteHandler):
         _key_by_user(handler)
-    elif isinstance(handler, ASGIRouteHandler) and isinstance(handler.fn, Litestar):
-        # An application of its own, with a cache of its own, behind this edge.
-        for route in handler.fn.routes:
-            for inner in route.route_handlers if isinstance(route, HTTPRoute) else ():
-                _key_by_user(inner)
 
 
 def _key_by_user(handler: HTTPRouteHandler) -> None:
     if handler.cache and not isinstance(handler.cache_key_builder, _KeyOfUser):
         handler.cache_key_builder = _KeyOfUser(handler.cache_key_builder)
+
+
+def keep_all_apart() -> None:
+    """Let every application of Litestar in this process keep its cached answers apart. Idempotent.
+
+    An application that is mounted behind an edge, perhaps within a function, has routes that the edge never sees. So
+    the method that every route is handled by is replaced by one that looks whether an edge has decided.
+
+    Source: HTP-050.
+    """
+    handle = HTTPRoute.handle
+    if hasattr(handle, _IS_OURS):
+        return
+
+    @wraps(handle)
+    def handle_apart(self: HTTPRoute, scope: Any, receive: Receive, send: Send) -> Any:  # noqa: ANN401 - as Litestar has it
+        if IDENTITY_KEY in scope:
+            keep_apart(scope)
+        return handle(self, scope, receive, send)
+
+    setattr(handle_apart, _IS_OURS, True)
+    HTTPRoute.handle = handle_apart  # type: ignore[method-assign]
+
+
+keep_all_apart()
 
 
 class _KeyOfUser:

@@ -35,8 +35,9 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection  # noqa: TC002 - of a dependency
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 
-from aveverify import Identity, Verifier, asgi, forward_auth, wsgi
+from aveverify import ConfigurationError, Identity, Verifier, asgi, forward_auth, wsgi
 from aveverify import flask as ave_flask
 from aveverify import starlette as ave_starlette
 from aveverify.django import ave_required
@@ -562,6 +563,33 @@ def test_a_class_with_a_call_of_its_own_is_asked_by_fastapi_alone(app: FastAPI) 
 
     assert upload.post(app) == 401
     assert upload.reads == 1
+
+
+def test_htp_051_an_error_of_check_is_no_error_of_the_body(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    def fail(_identity: Identity) -> str | None:
+        raise LookupError
+
+    auth, app = AveAuth(shared_verifier, check=fail), FastAPI()
+    auth.install(app)
+
+    @app.post("/", dependencies=[Security(auth)])
+    def view(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        return body
+
+    with pytest.raises(LookupError):
+        TestClient(app).post("/", json={}, headers=dict(bearer(tokens["good"])))
+
+
+@pytest.mark.parametrize("app", [None, FastAPI, Starlette(), APIRouter()])
+def test_htp_043_only_an_application_of_fastapi_is_installed_in(app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401 - what it must not be
+    with pytest.raises(ConfigurationError, match="a FastAPI application"):
+        AveAuth(shared_verifier).install(app)
+
+
+def test_htp_043_a_misspelt_option_of_install_is_named(shared_verifier: Verifier) -> None:
+    options: dict[str, Any] = {"cache_header": True}
+    with pytest.raises(ConfigurationError, match="cache_headers"):
+        AveAuth(shared_verifier).install(FastAPI(), **options)
 
 
 def test_without_install_fastapi_reads_first_as_its_page_says() -> None:

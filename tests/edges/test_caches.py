@@ -24,14 +24,19 @@ from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.vary import vary_on_headers
 from fastapi import FastAPI, Security, WebSocket
 from fastapi import Request as FastApiRequest
-from flask import Flask
+from flask import Flask, stream_with_context
+from flask import Response as FlaskResponse
 from flask import request as flask_request
 from litestar import Litestar, get, websocket
 from litestar import Request as LitestarRequest
 from litestar import WebSocket as WebSocketOfLitestar
 from litestar import asgi as asgi_handler
 from litestar.config.response_cache import ResponseCacheConfig
+from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
+from litestar.types import Receive as LitestarReceive  # noqa: TC002 - Litestar reads annotations
+from litestar.types import Scope as LitestarScope  # noqa: TC002 - Litestar reads annotations
+from litestar.types import Send as LitestarSend  # noqa: TC002 - Litestar reads annotations
 from rest_framework.response import Response as DrfResponse
 from rest_framework.views import APIView
 from starlette.applications import Starlette
@@ -50,7 +55,7 @@ from aveverify.django._caches import mark_before_storing
 from aveverify.django._settings import kept
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
-from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, requires_authenticated, requires_scopes
+from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, keep_all_apart, requires_authenticated, requires_scopes
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead, TokenSource, WebSocketProtocol
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
@@ -499,6 +504,82 @@ def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_edge_in_fr
         for name in ORDERS["ada-first"] * 2:
             answer = client.get("/inner/", headers=people[name].headers)
             assert answer.text == page_for(people[name])
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_htp_050_the_cache_of_a_litestar_behind_a_mounted_function_is_kept_apart(
+    copies: bool,  # noqa: FBT001 - a column of a table
+    shared_verifier: Verifier,
+    tokens: dict[str, str],
+) -> None:
+    @get("/page", cache=60)
+    async def page(request: LitestarRequest[Any, Any, Any]) -> str:
+        identity = get_user_identity(request)
+        return "none" if identity is None else identity.subject
+
+    mounted = Litestar([page], logging_config=None)
+
+    @asgi_handler("/inner", is_mount=True, copy_scope=copies)
+    async def inner(scope: LitestarScope, receive: LitestarReceive, send: LitestarSend) -> None:
+        await mounted(scope, receive, send)
+
+    app = Litestar([inner], plugins=[AveAuthPlugin(shared_verifier, required=False)], logging_config=None)
+    with TestClient(app) as client:
+        for _ in range(2):
+            answers = [client.get("/inner/page", headers=dict(bearer(tokens[kind]))).text for kind in ("good", "other")]
+            assert [*answers, client.get("/inner/page").text] == ["ada", "grace", "none"]
+
+
+def test_htp_050_teaching_litestars_routes_twice_changes_nothing() -> None:
+    handle = HTTPRoute.handle
+
+    keep_all_apart()
+
+    assert HTTPRoute.handle is handle
+
+
+def test_htp_050_a_page_of_flask_that_is_asked_for_while_it_is_sent_is_marked(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    app = Flask(__name__)
+    ave_flask.AveAuth(app, shared_verifier, cache_headers=True, exempt=["/public"])
+
+    def say() -> Iterator[str]:
+        identity = get_user_identity(flask_request)
+        yield "none" if identity is None else identity.subject
+
+    @app.get("/")
+    @app.get("/public")
+    def page() -> FlaskResponse:
+        return FlaskResponse(stream_with_context(say()))
+
+    @app.get("/file")
+    def file() -> FlaskResponse:
+        return FlaskResponse(iter([b"file"]), direct_passthrough=True)
+
+    client = app.test_client()
+    mine = client.get("/", headers=dict(bearer(tokens["good"])))
+    assert (mine.text, mine.headers["Vary"], mine.headers["Cache-Control"]) == ("ada", "Authorization", "private")
+    for path_of_all in ("/public", "/file"):
+        assert "Vary" not in client.get(path_of_all).headers
+
+
+def test_htp_050_a_second_auth_of_fastapi_is_marked_by_what_it_reads(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    by_header, by_cookie = AveAuth(shared_verifier), AveAuth(shared_verifier, token_sources=[COOKIE])
+    app = FastAPI()
+    for auth in (by_header, by_cookie, by_cookie):
+        auth.install(app)
+
+    @app.get("/", dependencies=[Security(by_cookie)])
+    def page() -> str:
+        return "mine"
+
+    answer = StarletteClient(app).get("/", headers={"Cookie": f"session={tokens['good']}", "Origin": ORIGIN})
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "private")
+    assert answer.headers["vary"] == "Cookie, Origin, Sec-Fetch-Site"
 
 
 @pytest.mark.parametrize("install", INSTALL.values(), ids=INSTALL)

@@ -590,7 +590,7 @@ def test_the_leeway_opens_no_websocket_and_extends_none(
 def test_a_middleware_in_front_ends_the_connection_for_the_one_behind(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, token: str
 ) -> None:
-    """HTP-041: the user of the inner one has a token for longer."""
+    """HTP-041: the user of the inner one has a token for longer, which a verifier of its own has accepted."""
     longer = issuer.token(sub="grace")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -600,9 +600,10 @@ def test_a_middleware_in_front_ends_the_connection_for_the_one_behind(
         assert [get_user_identity(scope), current_identity.get()] == [None, None]
         assert await receive() == DISCONNECT
 
-    inner = AveAuthMiddleware(app, verifier, required=False)
+    with issuer.verifier() as another:
+        inner = AveAuthMiddleware(app, another, required=False)
 
-    assert serve(inner, verifier, token, Client(CONNECT, COMMAND)) == [ACCEPT, CLOSED]
+        assert serve(inner, verifier, token, Client(CONNECT, COMMAND)) == [ACCEPT, CLOSED]
 
 
 # --- where the application sees to the end ----------------------------------------------------------------------------

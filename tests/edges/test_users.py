@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +47,7 @@ from aveverify import (
     InvalidTokenError,
     Reason,
     Verifier,
+    asgi,
     get_user_identity,
 )
 from aveverify import current_identity as identity_of_context
@@ -59,7 +60,9 @@ from aveverify.fastapi import AveAuth as FastAPIAuth
 from aveverify.flask import AveAuth as FlaskAuth
 from aveverify.flask import current_identity, current_user
 from aveverify.litestar import AveAuthPlugin
+from aveverify.sources import AuthorizationHeader
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware
+from aveverify.testing import FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
 from tests.edges.ask_django import MIDDLEWARE
 from tests.edges.world import bearer
@@ -282,6 +285,73 @@ def test_htp_044_a_forgotten_await_admits_no_user(admit: Admit) -> None:
 
     assert caught.value.field == "load_user"
     never_awaited.close()
+
+
+@pytest.mark.parametrize("record", [[], (), {}, set(), frozenset()], ids=repr)
+def test_htp_044_an_empty_record_is_no_user(record: object, admit: Admit) -> None:
+    with pytest.raises(InvalidTokenError) as caught:
+        admit(record)
+
+    assert caught.value.reason is Reason.UNKNOWN_USER
+
+
+async def yield_later() -> AsyncGenerator[None]:
+    """Find no user."""
+    yield
+
+
+@pytest.mark.parametrize("make", [lambda: (user for user in [None]), yield_later])
+def test_htp_044_a_loader_that_yields_admits_no_user(make: Callable[[], object], admit: Admit) -> None:
+    with pytest.raises(ConfigurationError, match="not yield one"):
+        admit(make())
+
+
+@pytest.mark.parametrize("path_of_auth", ["other sources", "other verifier"])
+@pytest.mark.parametrize("is_optional", [False, True])
+@pytest.mark.parametrize("rule", ["unknown", "inactive", "check", "scopes"])
+def test_htp_044_no_dependency_of_fastapi_admits_whom_the_middleware_in_front_has_refused(
+    path_of_auth: str,
+    is_optional: bool,  # noqa: FBT001 - a column of a table
+    rule: str,
+    issuer: FakeIssuer,
+) -> None:
+    rules: dict[str, dict[str, Any]] = {
+        "unknown": {"load_user": lambda _identity: None},
+        "inactive": {"load_user": lambda _identity: SimpleNamespace(is_active=False)},
+        "check": {"check": lambda _identity: "banned"},
+        "scopes": {"scopes": ["admin"]},
+    }
+    with issuer.verifier() as verifier, issuer.verifier() as another:
+        if path_of_auth == "other verifier":
+            auth = FastAPIAuth(another)
+        else:
+            auth = FastAPIAuth(verifier, token_sources=[AuthorizationHeader()])
+        app = FastAPI()
+        app.add_middleware(AveAuthMiddleware, verifier=verifier, required=True, on_invalid="defer", **rules[rule])
+
+        @app.get("/", dependencies=[Security(auth.optional if is_optional else auth)])
+        def view() -> str:
+            return "served"
+
+        answer = TestClient(app).get("/", headers=dict(bearer(issuer.token())))
+
+    assert answer.status_code == (403 if rule == "scopes" else 401)
+
+
+def test_another_verifier_of_fastapi_may_know_a_token_that_the_middleware_does_not(issuer: FakeIssuer) -> None:
+    stranger = FakeIssuer("https://other.test", clock=issuer.clock)
+    with issuer.verifier() as verifier, stranger.verifier() as another:
+        auth = FastAPIAuth(another)
+        app = FastAPI()
+        app.add_middleware(AveAuthMiddleware, verifier=verifier, required=True, on_invalid="defer")
+
+        @app.get("/", dependencies=[Security(auth)])
+        def view() -> str:
+            return "served"
+
+        answer = TestClient(app).get("/", headers=dict(bearer(stranger.token())))
+
+    assert answer.json() == "served"
 
 
 def test_a_coroutine_that_nothing_can_run_is_closed(identity: Identity) -> None:
@@ -691,6 +761,57 @@ def test_htp_044_a_websocket_of_fastapi_puts_a_further_token_before_the_loader_o
     headers = {} if replaced else dict(bearer(tokens["good"]))
     with TestClient(app).websocket_connect("/", headers=headers) as session:
         assert session.receive_text() == ("no loader has refused ada" if replaced else "INACTIVE_USER, still ada")
+
+
+async def say_who(websocket: WebSocket) -> None:
+    """Take tokens and say, for each, what came of it and who the user is by then."""
+    await websocket.accept()
+    async for token in websocket.iter_text():
+        try:
+            await get_live_connection(websocket).reauthenticate(token, allow_other_user=True)
+            outcome = "accepted"
+        except InvalidTokenError as error:
+            outcome = error.reason.value
+        shown = get_user_identity(websocket)
+        user = websocket.scope.get("user", shown)
+        await websocket.send_text(f"{outcome} {shown.subject if shown else None} {user.subject if user else None}")
+
+
+def test_htp_046_a_further_token_counts_for_every_edge_in_front(issuer: FakeIssuer) -> None:
+    with issuer.verifier() as verifier:
+        app = Starlette(
+            routes=[WebSocketRoute("/", say_who)],
+            middleware=[
+                Middleware(AveAuthMiddleware, verifier=verifier, required=True, load_user=only_present),
+                Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=False),
+            ],
+        )
+        headers = dict(bearer(issuer.token(sub="ada")))
+        with TestClient(app) as client, client.websocket_connect("/", headers=headers) as session:
+            session.send_text(issuer.token(sub="gone"))
+            assert session.receive_text() == "UNKNOWN_USER ada ada"
+            session.send_text(issuer.token(sub="grace"))
+            assert session.receive_text() == "accepted grace grace"
+
+
+def only_present(identity: Identity) -> Identity | None:
+    """Find the user of every identity but one."""
+    return None if identity.subject == "gone" else identity
+
+
+def test_htp_044_a_loader_of_fastapi_is_asked_about_a_further_token_of_another_verifier_of_the_same_user(
+    issuer: FakeIssuer,
+) -> None:
+    with issuer.verifier() as verifier, issuer.verifier() as another:
+        app, auth = FastAPI(), FastAPIAuth(another)
+        app.add_middleware(asgi.AveAuthMiddleware, verifier=verifier, required=True)
+        app.websocket("/", dependencies=[Security(auth.user(only_present))])(say_who)
+        headers = dict(bearer(issuer.token(sub="ada")))
+        with TestClient(app) as client, client.websocket_connect("/", headers=headers) as session:
+            session.send_text(issuer.token(sub="gone"))
+            assert session.receive_text() == "UNKNOWN_USER ada ada"
+            session.send_text(issuer.token(sub="grace"))
+            assert session.receive_text() == "accepted grace grace"
 
 
 @pytest.mark.parametrize("is_active", [True, False], ids=["active", "inactive"])
