@@ -175,6 +175,9 @@ def test_max_age_is_honoured_within_floor_and_ceiling(max_age: int, fresh_second
         ("x", 1000),
         ("-5", 1000),
         (" 400 ", 600),
+        ("400, 20", 600),
+        ("400 ,20", 600),
+        (", 400", 1000),
     ],
     ids=str,
 )
@@ -183,8 +186,10 @@ def test_age_is_taken_off(age: str, fresh_seconds: float) -> None:
     assert decide_fresh_seconds({"cache-control": "max-age=1000", "age": age}, POLICY) == fresh_seconds
 
 
-def test_age_without_max_age_says_nothing() -> None:
-    assert decide_fresh_seconds({"age": "500"}, POLICY) == 600
+@pytest.mark.parametrize(("age", "fresh_seconds"), [("500", 100), ("539", 61), ("540", 60), ("541", 60)], ids=str)
+def test_age_is_taken_off_the_default_too(age: str, fresh_seconds: float) -> None:
+    """SEC-15: a cache that holds a key set without `max-age` says with `Age` for how long it has held it."""
+    assert decide_fresh_seconds({"age": age}, POLICY) == fresh_seconds
 
 
 @pytest.mark.parametrize(
