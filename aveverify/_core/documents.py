@@ -126,8 +126,10 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
 
     Source: JWKS-02.
     """
-    content_type = headers.get("content-type", "")[:_MAX_HEADER_CHARACTERS]
-    found = _MEDIA_TYPE.fullmatch(content_type) if content_type.isascii() else None
+    content_type = headers.get("content-type", "")
+    # NET-016: too long is refused, for what is cut off may be another charset.
+    is_readable = content_type.isascii() and len(content_type) <= _MAX_HEADER_CHARACTERS
+    found = _MEDIA_TYPE.fullmatch(content_type) if is_readable else None
     if found is not None and found[1].lower() in (_JSON, _KEY_SET) and _charset_of(found) in (None, "utf-8"):
         return
     raise DocumentFault("the answer has no fitting Content-Type")

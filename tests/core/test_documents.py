@@ -153,6 +153,16 @@ def test_the_custom_jwt_path_takes_no_other(content_type: str | None) -> None:
 # --- freshness
 
 
+@pytest.mark.parametrize("characters", [1023, 1024, 1025])
+def test_jwks_02_a_media_type_that_is_too_long_to_be_read_is_refused(characters: int) -> None:
+    """NET-016: a reader that stopped at its bound would miss the charset behind it."""
+    content_type = f"{JSON};".ljust(characters - 5) + "a=utf"
+    assert len(content_type) == characters
+
+    assert accepts(check_custom_jwt_key_set_type, content_type) is (characters <= 1024)
+    assert not accepts(check_custom_jwt_key_set_type, f"{JSON};".ljust(1024) + "charset=utf-16")
+
+
 @pytest.mark.parametrize(
     ("max_age", "fresh_seconds"),
     [(59, 60), (60, 60), (61, 61), (600, 600), (3599, 3599), (3600, 3600), (3601, 3600), (86400, 3600), (0, 60)],
