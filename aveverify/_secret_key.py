@@ -42,7 +42,7 @@ _SPELT: Final = re.compile(rb"(?:[A-Z]?[a-z]{2,}|[^A-Za-z0-9])+")
 _LETTERS: Final = bytes.maketrans(b"013457@$!", b"oieastasi")
 _PLACEHOLDERS: Final = """
     abc abcd access account admin aes again algorithm all alpha and any api app apple application are asdfghjkl auth
-    ave aveverify backend bad banana bar base base64 battery baz bearer beta bits bytes cache change changeit
+    ave aveverify backend bad banana bar base base64 battery baz bearer beta bit bits bytes cache change changeit
     changeme character characters client cloud code common company config correct credential database debug default
     demo dev develop developer development django docker document dolor domain dont dummy edit encryption enough
     enter env environment example fake fastapi fixme flask foo for from generate github good google has have header

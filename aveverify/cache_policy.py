@@ -109,7 +109,8 @@ class CachePolicy:
         which is subtracted where they send it (`Age`).
 
         Args:
-            outage: Whether an endpoint then fails for as long as it takes.
+            outage: Whether an endpoint then fails for as long as it takes. It also fails where it answers later than
+                `waiter_seconds`, or with a key set that holds no usable key.
             max_age_seconds: The `max-age` that the key set is sent with; None where it is sent without.
             false_304: Whether an endpoint claims by 304, with the entity tag of the old document or without any, that
                 nothing has changed. Such a claim cannot be told from a true one. An unknown key or a bad signature

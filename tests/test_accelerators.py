@@ -28,3 +28,13 @@ def test_the_switch_is_read_once_at_the_start(switch: str, used: str) -> None:
     )  # fmt: skip
 
     assert completed.stdout.strip() == used
+
+
+def test_jsn_020_numbers_near_the_ends_of_a_double_are_left_to_python() -> None:
+    """A token full of `1e308` took msgspec's own reader 30 ms."""
+    accelerators = _accelerators.load()
+    if accelerators is None:
+        pytest.skip("the extra `fast` is not installed")
+
+    assert accelerators.decode_json.__self__.float_hook is float  # type: ignore[attr-defined]  # of a bound method
+    assert accelerators.decode_json(b"[1e308,5e-324,-0.0]") == [1e308, 5e-324, -0.0]

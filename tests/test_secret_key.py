@@ -81,7 +81,8 @@ RANDOM = bytes.fromhex("9f1c5be07ad3426e8815f7c0aa4d36b2e1509c7d2b68f40317dd86ea
         *(
             pytest.param(text.encode(), id=text)
             for text in (
-                "changemechangemechangemechangeme", "secretsecretsecretsecretsecret!!",
+                "changemechangemechangemechangeme", "your-256-bit-secret-your-256-bit",
+                "secretsecretsecretsecretsecret!!",
                 "passwordpasswordpasswordpassword", "supersecretsupersecretsupersecret",
                 "thisisaverylongsecretkeyforhmacsha256", "this is a very secret key, really!!",
                 "correct horse battery staple correct horse", "my-secret-key-that-is-long-enough-for-hs256",

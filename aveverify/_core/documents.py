@@ -126,8 +126,10 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
 
     Source: JWKS-02.
     """
-    content_type = headers.get("content-type", "")[:_MAX_HEADER_CHARACTERS]
-    found = _MEDIA_TYPE.fullmatch(content_type) if content_type.isascii() else None
+    content_type = headers.get("content-type", "")
+    # NET-016: too long is refused, for what is cut off may be another charset.
+    is_readable = content_type.isascii() and len(content_type) <= _MAX_HEADER_CHARACTERS
+    found = _MEDIA_TYPE.fullmatch(content_type) if is_readable else None
     if found is not None and found[1].lower() in (_JSON, _KEY_SET) and _charset_of(found) in (None, "utf-8"):
         return
     raise DocumentFault("the answer has no fitting Content-Type")
@@ -161,9 +163,9 @@ def decide_fresh_seconds(headers: Headers, policy: CachePolicy, confirmed_second
         confirmed_seconds: How old the body was when a 304 last confirmed it; 0 where the answer brought the body.
 
     Returns:
-        Seconds from the answer: `max-age`, or else `Expires` less `Date`, less `Age`, within floor and ceiling; the
-        floor for `no-store` and `no-cache`; the default where nothing is said. A document that 304s have confirmed
-        for longer than the policy allows is stale already: zero or less.
+        Seconds from the answer: `max-age`, or else `Expires` less `Date`, or else the default, less `Age`, within floor
+        and ceiling; the floor for `no-store` and `no-cache`. A document that 304s have confirmed for longer than the
+        policy allows is stale already: zero or less.
 
     Source: RFC 9111 §4.2.1, §5.1 to §5.3; ROT-009; NET-027.
     """
@@ -188,10 +190,10 @@ def _read_lifetime_seconds(headers: Headers, policy: CachePolicy) -> float:
         # RFC 9111 §5.3: an unreadable date, `0` above all, is in the past.
         expires, date = (parse_http_date(_bounded(headers, name)) for name in ("expires", "date"))
         lifetime_seconds = expires - date if expires is not None and date is not None else 0
-    if lifetime_seconds is None:
-        return policy.fresh_seconds
-    age_seconds = _parse_delta_seconds(_bounded(headers, "age"))
-    return max(policy.min_fresh_seconds, min(lifetime_seconds - age_seconds, policy.max_fresh_seconds))
+    # RFC 9111 §5.1: of several ages the first counts. A cache that adds its own beside another one must not hide both.
+    age_seconds = _parse_delta_seconds(_bounded(headers, "age").partition(",")[0].rstrip(_BLANKS))
+    remaining_seconds = (policy.fresh_seconds if lifetime_seconds is None else lifetime_seconds) - age_seconds
+    return max(policy.min_fresh_seconds, min(remaining_seconds, policy.max_fresh_seconds))
 
 
 def make_conditional_headers(headers: Headers, policy: CachePolicy, body_age_seconds: float) -> Headers:

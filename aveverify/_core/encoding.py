@@ -109,11 +109,13 @@ def parse_json_object_strictly(data: bytes) -> JsonObject:
     """
     # Python's own int() is exact and fast, but not for thousands of digits.
     value = _parse_json(data, _CAREFUL if quick.holds_huge_number(data) else _USUAL)
+    # Once, for both questions: numbers take longer to write than to read.
+    written = _write_again(value)
     if type(value) is not dict:
         raise EncodingError(Fault.NOT_OBJECT)
     # DV-12: a member that another of its name replaced took its name with it, so the value has fewer strings than the
     # text. C writes and counts: a hook for objects would be called thousands of times for a token of a stranger.
-    if quick.count_quotes(data) != quick.count_quotes(_write(value).encode()):
+    if quick.count_quotes(data) != quick.count_quotes(written):
         raise EncodingError(Fault.REPEATED_MEMBER)
     return value
 
@@ -133,6 +135,8 @@ def parse_json_document(data: bytes) -> JsonObject:
     Source: DISC-04, DISC-06, DISC-10, JWKS-03, JWKS-07.
     """
     value = _parse_json(data, _REMEMBERING)
+    if b"\\u" in data:
+        _write_again(value)
     if not isinstance(value, dict):
         raise EncodingError(Fault.NOT_OBJECT)
     return value
@@ -160,13 +164,8 @@ def _parse_json(data: bytes, decoder: json.JSONDecoder) -> Any:  # noqa: ANN401 
     fault = Fault.NOT_JSON
     try:
         value = decoder.decode(text)
-        # Only an escape can make half a surrogate pair: the text itself is valid UTF-8. Encoding finds it.
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
     except EncodingError as error:
         fault = error.fault
-    except UnicodeEncodeError:
-        fault = Fault.LONE_SURROGATE
     except RecursionError:
         # JSN-020: the caller's stack is nearly used up. The depth of the text itself is bounded above.
         fault = Fault.TOO_DEEP
@@ -174,6 +173,18 @@ def _parse_json(data: bytes, decoder: json.JSONDecoder) -> Any:  # noqa: ANN401 
         fault = Fault.NOT_JSON
     else:
         return value
+    raise EncodingError(fault)
+
+
+def _write_again(value: Any) -> bytes:  # noqa: ANN401 - JSON is any value
+    try:
+        return _write(value).encode()
+    except UnicodeEncodeError:
+        # Only an escape can make half a surrogate pair: the text that was read is valid UTF-8.
+        fault = Fault.LONE_SURROGATE
+    except RecursionError:
+        # JSN-020: writing may need more of the caller's stack than reading did.
+        fault = Fault.TOO_DEEP
     raise EncodingError(fault)
 
 

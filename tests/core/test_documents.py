@@ -153,6 +153,16 @@ def test_the_custom_jwt_path_takes_no_other(content_type: str | None) -> None:
 # --- freshness
 
 
+@pytest.mark.parametrize("characters", [1023, 1024, 1025])
+def test_jwks_02_a_media_type_that_is_too_long_to_be_read_is_refused(characters: int) -> None:
+    """NET-016: a reader that stopped at its bound would miss the charset behind it."""
+    content_type = f"{JSON};".ljust(characters - 5) + "a=utf"
+    assert len(content_type) == characters
+
+    assert accepts(check_custom_jwt_key_set_type, content_type) is (characters <= 1024)
+    assert not accepts(check_custom_jwt_key_set_type, f"{JSON};".ljust(1024) + "charset=utf-16")
+
+
 @pytest.mark.parametrize(
     ("max_age", "fresh_seconds"),
     [(59, 60), (60, 60), (61, 61), (600, 600), (3599, 3599), (3600, 3600), (3601, 3600), (86400, 3600), (0, 60)],
@@ -175,6 +185,9 @@ def test_max_age_is_honoured_within_floor_and_ceiling(max_age: int, fresh_second
         ("x", 1000),
         ("-5", 1000),
         (" 400 ", 600),
+        ("400, 20", 600),
+        ("400 ,20", 600),
+        (", 400", 1000),
     ],
     ids=str,
 )
@@ -183,8 +196,10 @@ def test_age_is_taken_off(age: str, fresh_seconds: float) -> None:
     assert decide_fresh_seconds({"cache-control": "max-age=1000", "age": age}, POLICY) == fresh_seconds
 
 
-def test_age_without_max_age_says_nothing() -> None:
-    assert decide_fresh_seconds({"age": "500"}, POLICY) == 600
+@pytest.mark.parametrize(("age", "fresh_seconds"), [("500", 100), ("539", 61), ("540", 60), ("541", 60)], ids=str)
+def test_age_is_taken_off_the_default_too(age: str, fresh_seconds: float) -> None:
+    """SEC-15: a cache that holds a key set without `max-age` says with `Age` for how long it has held it."""
+    assert decide_fresh_seconds({"age": age}, POLICY) == fresh_seconds
 
 
 @pytest.mark.parametrize(

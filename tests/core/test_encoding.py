@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aveverify._core import encoding
 from aveverify._core.encoding import (
     EncodingError,
     decode_base64url,
@@ -328,3 +329,33 @@ def test_a_document_may_itself_repeat_a_name() -> None:
 )
 def test_a_document_is_as_strict_as_a_token_in_everything_else(data: bytes, fault: Fault) -> None:
     assert raised(EncodingError, lambda: parse_json_document(data)).fault is fault
+
+
+def test_jsn_020_a_text_with_escapes_is_written_again_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of numbers take longer to write than to read, and one escape beside them costs a stranger nothing."""
+    written: list[object] = []
+    write = encoding._write
+
+    def count(value: object) -> str:
+        written.append(value)
+        return write(value)
+
+    monkeypatch.setattr(encoding, "_write", count)
+    monkeypatch.setattr(json, "dumps", count)
+
+    assert encoding.parse_json_object_strictly(b'{"x": [1e-300], "y": "\\ud83d\\ude00"}') == {
+        "x": [1e-300],
+        "y": "\U0001f600",
+    }
+    assert len(written) == 1
+
+
+def test_jsn_020_a_stack_that_is_used_up_while_writing_again_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(_value: object) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr(encoding, "_write", overflow)
+
+    with pytest.raises(EncodingError) as caught:
+        encoding.parse_json_object_strictly(b'{ "x": 1}')
+    assert caught.value.fault is Fault.TOO_DEEP

@@ -545,3 +545,21 @@ def test_a_discovery_document_that_changes_in_what_is_not_read_changes_no_conten
     clock.tick(seconds=FRESH)
     assert verifier.verify(token) is known
     assert next(numbers) == 1
+
+
+def test_sec_15_an_empty_key_set_withdraws_nothing_before_the_cap_of_an_outage(
+    issuer: FakeIssuer, origin: Origin, clock: FakeClock
+) -> None:
+    """KEY-036: a set without a usable key is no answer, so the bound is that of an outage."""
+    policy = CachePolicy(stale_if_error_seconds=1200)
+    with Verifier(issuer.provider, clock=clock, fetcher=origin, cache_policy=policy) as verifier:
+        token = lasting_token(issuer)
+        assert ask(verifier, token) == "accepted"
+        origin.instead = lambda request: (
+            FetchResponse(status=200, headers=JSON, body=b'{"keys": []}') if request.url == origin.jwks_uri else None
+        )
+
+        clock.tick(seconds=policy.worst_case_trust_seconds(outage=True) - 1)
+        assert ask(verifier, token) == "accepted"
+        clock.tick(seconds=1)
+        assert ask(verifier, token) == "unavailable"
