@@ -15,6 +15,8 @@ from aveverify.errors import ConfigurationError, Problem
 # parameters, what is still encoded after decoding, control characters, and what could not be decoded.
 _DOUBTFUL: Final = re.compile(r"//|/\.\.?(?:/|\Z)|[\\;%?#\x00-\x20\x7f-\x9f\ufffd\ud800-\udfff]")
 _BELOW: Final = "/*"
+_INNER: Final = ("__self__", "app", "_app")
+_MOST_LAYERS: Final = 32
 # What no pattern stands for.
 _UNREADABLE: Final = ""
 
@@ -24,14 +26,15 @@ class ExemptPaths:
 
     Args:
         patterns: A path, `/healthz`, which stands for itself alone; or with `/*` at its end everything below it.
+        own_prefixes: Prefixes that the application behind the edge gives itself.
 
     Raises:
         ConfigurationError: A pattern could mean more than one thing.
     """
 
-    __slots__ = ("_below", "_exact", "_is_everything")
+    __slots__ = ("_below", "_exact", "_is_everything", "_own_prefixes", "_patterns")
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], own_prefixes: tuple[str, ...] = ()) -> None:
         if not isinstance(patterns, (list, tuple)) or not all(map(_is_pattern, patterns)):
             raise ConfigurationError(
                 Problem.OUT_OF_RANGE, "exempt", "a list of decoded paths such as '/healthz' or '/public/*'"
@@ -39,6 +42,23 @@ class ExemptPaths:
         self._is_everything = patterns is EVERY_PATH
         self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith(_BELOW))
         self._below = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith(_BELOW))
+        self._patterns = patterns
+        self._own_prefixes = own_prefixes
+
+    def in_front_of(self, app: object) -> ExemptPaths:
+        """Return the same for an edge around an application that may give itself a prefix: `FastAPI(root_path="/v1")`.
+
+        FastAPI writes that prefix into the scope, in the place of the server's, behind the edge.
+
+        Args:
+            app: What stands behind the edge; middlewares around the application are looked through.
+
+        Returns:
+            These paths; where there is such a prefix, those that are exempt with and without it.
+
+        Source: HTP-026.
+        """
+        return ExemptPaths(self._patterns, _prefixes_of(app))
 
     def __bool__(self) -> bool:
         """Tell whether any path is exempt."""
@@ -67,7 +87,19 @@ class ExemptPaths:
 
         Source: HTP-026; ASGI, HTTP connection scope.
         """
-        return all(reading in self for reading in _read_path(path, root_path))
+        prefixes = (root_path, *self._own_prefixes)
+        return all(reading in self for prefix in prefixes for reading in _read_path(path, prefix))
+
+
+def _prefixes_of(app: object) -> tuple[str, ...]:
+    found: list[str] = []
+    for _ in range(_MOST_LAYERS):
+        prefix = getattr(app, "root_path", None)
+        if isinstance(prefix, str) and prefix:
+            found.append(prefix)
+        # A bound method, and what middlewares call what stands behind them.
+        app = next((inner for name in _INNER if (inner := getattr(app, name, None)) is not None), None)
+    return tuple(found)
 
 
 def _read_path(path: str, root_path: object) -> tuple[str, ...]:

@@ -81,9 +81,10 @@ class AveAuthMiddleware:
         close_expired: bool = True,
         **options: Unpack[EdgeOptions],
     ) -> None:
-        self._gate = make_gate(verifier, required=required, **options)
+        gate = make_gate(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
         check_app(app, "ASGI")
+        self._gate = gate._replace(exempt=gate.exempt.in_front_of(app))
         self._app: ASGIApp = MarkedApp(app) if self._gate.marks else app
         self._recall = self._gate.recall
         self._close_expired = close_expired

@@ -57,7 +57,9 @@ def shared_issuer() -> FakeIssuer:
 
 @pytest.fixture(scope="session")
 def shared_verifier(shared_issuer: FakeIssuer) -> Iterator[Verifier]:
+    """A verifier with its keys, whichever test of a process comes first."""
     with shared_issuer.verifier() as verifier:
+        verifier.warm_up()
         yield verifier
 
 

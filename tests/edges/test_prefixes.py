@@ -17,6 +17,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import re_path
+from fastapi import FastAPI
 from flask import Flask
 from flask import request as flask_request
 from litestar import Litestar, Request, Response, Router
@@ -32,6 +33,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -380,6 +382,62 @@ def test_an_odd_prefix_exempts_only_what_every_router_reads_as_exempt(
     client.call(edge, http_scope(path=path, root_path=root_path))
 
     assert client.sent[0]["status"] == (200 if is_open else REFUSED)
+
+
+def in_a_method(app: Any) -> Any:  # noqa: ANN401 - any ASGI application
+    """An application behind a middleware that is a class with a method."""
+
+    class Passing:
+        def __init__(self) -> None:
+            self._app = app
+
+        async def serve(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - passed on
+            await self._app(scope, receive, send)
+
+    return Passing().serve
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, in_a_method], ids=["around", "around a middleware"])
+@pytest.mark.parametrize("edge", [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware], ids=["asgi", "starlette"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        pytest.param("/public/admin", REFUSED, id="the prefix exempts nothing"),
+        pytest.param("/public/healthz", 200, id="with its prefix"),
+        pytest.param("/healthz", 200, id="a proxy has taken it away"),
+        pytest.param("/admin", REFUSED, id="a proxy has taken it away, not exempt"),
+    ],
+)
+def test_a_prefix_that_an_application_gives_itself_exempts_nothing(
+    shared_verifier: Verifier,
+    edge: Callable[..., Any],
+    wrap: Callable[[Any], Any],
+    path: str,
+    status: int,
+) -> None:
+    """HTP-026: FastAPI writes its own prefix into the scope, behind an edge that stands around it."""
+    with warnings.catch_warnings():
+        # Newer versions wish that the server says it.
+        warnings.simplefilter("ignore")
+        app = FastAPI(root_path="/public")
+    for name in ("/admin", "/healthz"):
+        app.get(name)(lambda: "served")
+    guarded = edge(wrap(app), shared_verifier, required=True, exempt=["/public/*", "/healthz"])
+
+    assert TestClient(guarded).get(path).status_code == status
+
+
+def test_an_application_that_leads_to_itself_is_looked_at_once(shared_verifier: Verifier) -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.app = self
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - passed on
+            await PlainTextResponse("served")(scope, receive, send)
+
+    guarded = asgi.AveAuthMiddleware(Circle(), shared_verifier, required=True, exempt=["/healthz"])
+
+    assert TestClient(guarded).get("/healthz").status_code == 200
 
 
 def test_a_scope_without_a_prefix_has_none(shared_verifier: Verifier) -> None:
