@@ -80,13 +80,14 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[EdgeOptions],
     ) -> None:
+        # First of all, for the edge looks through `_serve` at the application.
+        self._app = app
+        self._load_user = load_user
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         check_function("load_user", load_user)
         check_app(app, "ASGI")
-        self._app = app
-        self._load_user = load_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
