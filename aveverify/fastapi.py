@@ -278,8 +278,8 @@ class AveAuth(BearerScheme):
         in_front = asked.in_front
         is_same_verifier = isinstance(in_front, Gate) and in_front.verifier is gate.verifier
         if isinstance(found, Deferred) and (is_same_verifier or _is_of_application(found.error)):
-            # HTP-044: whom the application does not admit, no other way to the same token admits. Another verifier
-            # may accept a token that the one in front does not know.
+            # HTP-044: a user that the application does not admit is not admitted by another way to the same token.
+            # Another verifier may accept a token that the one in front does not know.
             raise found.error.with_traceback(None)
         if (
             isinstance(found, Identity)

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option cannot be read, a file or a port cannot be had, or an extra is missing.
-        ConfigurationError: Whom to trust is not said, or said wrongly, or a setting is empty.
+        ConfigurationError: The issuer is missing or wrong, or a setting is empty.
     """
     if find_spec("uvicorn") is None:
         raise UsageError('serving needs uvicorn: pip install "aveverify[serve]"')
