@@ -490,7 +490,9 @@ def test_no_router_serves_another_path_than_an_exempt_one(shared_verifier: Verif
                 if asked.status == 200:
                     served[path, root_path] = asked.served[0]
 
-    assert set(served.values()) <= {"None at /p/a", "None at /p/b"}
+    # Of a prefix that ends with a slash, Django 6 leaves a second one in front: the same path, or no view at all.
+    seen = {text.replace(" //", " /") if name == "django" else text for text in served.values()}
+    assert seen <= {"None at /p/a", "None at /p/b"}
     assert {("/p/a", ""), ("/a/p/a", "/a"), ("/p/p/a", "/p"), ("/a//p/b", "/a/")} <= served.keys()
 
 
