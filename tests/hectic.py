@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -16,3 +16,16 @@ def hectic_threads() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+class LateLock:
+    """A lock that something happens just before it is had."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens = happens
+
+    def __enter__(self) -> None:
+        self._happens()
+
+    def __exit__(self, *_exception: object) -> None:
+        pass

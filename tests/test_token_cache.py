@@ -35,6 +35,7 @@ from tests.core.making import (
     refused,
     without,
 )
+from tests.hectic import LateLock
 
 PROVIDER = Provider(issuer=ISSUER, application_id="app_test")
 
@@ -500,6 +501,20 @@ def test_con_014_a_closed_cache_forgets_all_and_remembers_nothing() -> None:
 
     cache.put(text_of(0), verdict(identity_of(b"x")))
     assert len(cache) == 0
+
+
+def test_con_014_an_entry_that_comes_while_the_cache_is_closed_is_not_kept() -> None:
+    cache = TokenCache(10, TestClock())
+    lock = cache._lock
+
+    def close() -> None:
+        cache._lock = lock
+        cache.close()
+
+    cache._lock = LateLock(close)  # type: ignore[assignment]
+    cache.put(text_of(0), verdict(identity_of(b"x")))
+
+    assert (len(cache), cache._bytes) == (0, 0)
 
 
 def test_the_bound_is_32_mebibytes() -> None:
