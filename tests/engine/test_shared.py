@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
+from threading import Barrier
 
 import pytest
 
-from aveverify import CachePolicy, InvalidTokenError, Provider, Verifier, _default, verifier
+from aveverify import CachePolicy, InvalidTokenError, Verifier, _default, verifier
 from aveverify._edge_log import LimitedLog
 from aveverify._flight import LANDED, Landing
-from aveverify._fork import renew_after_fork
 from aveverify._recent import RecentlyUsed
 from aveverify.events import Event as KeyEvent
 from aveverify.events import ServedStale
 from aveverify.otel import KeyMetrics
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.engine.flights import join_flights
+from tests.engine.forking import FORKS, provider
 from tests.engine.test_fork import FORKS_WITH_THREADS, held_elsewhere, in_child
 from tests.hectic import LateLock, hectic_threads
+from tests.processes import ROOT
 
 can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
 _THREADS = 8
@@ -41,10 +43,6 @@ def in_threads(work: Callable[[int], object]) -> None:
     with hectic_threads(), ThreadPoolExecutor(_THREADS) as pool:
         for done in [pool.submit(begin, number) for number in range(_THREADS)]:
             done.result(_SOON_SECONDS)
-
-
-def provider(name: object) -> Provider:
-    return Provider(issuer=f"https://{name}.example", application_id="app")
 
 
 # --- the map that all of this rests on
@@ -239,36 +237,9 @@ def test_con_013_the_bytes_of_remembered_tokens_are_counted_anew_in_a_child(issu
 
 
 @can_fork
-@FORKS_WITH_THREADS
-def test_con_013_children_are_whole_while_threads_make_and_drop_verifiers(issuer: FakeIssuer) -> None:
-    token, over = issuer.token(), Event()
+def test_con_013_children_are_whole_while_threads_make_and_drop_verifiers() -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "tests.engine.forking"]
 
-    class Renewable:
-        def renew_after_fork(self) -> None:
-            pass
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SOON_SECONDS, check=False)
 
-    def work(number: int) -> None:
-        step = 0
-        while not over.is_set():
-            step += 1
-            Verifier(provider(f"drop{step}-{number}"))
-            renew_after_fork(Renewable())
-            issuer.verifier().verify(token)
-
-    def in_the_child() -> str:
-        for step in range(300):
-            Verifier(provider(f"child{step}"))
-            _default.kept.of(provider(f"kept{step}"))
-        gc.collect()
-        return f"{len(verifier._made)} {len(_default.kept)} {issuer.verifier().verify(token).subject}"
-
-    with hectic_threads(), ThreadPoolExecutor(2) as pool:
-        working = [pool.submit(work, number) for number in range(2)]
-        try:
-            answers = {in_child(in_the_child) for _ in range(5)}
-        finally:
-            over.set()
-        for one in working:
-            one.result(_SOON_SECONDS)
-    assert answers == {"256 64 user_ada"}
-    _default.kept.clear()
+    assert (found.stdout.splitlines(), found.stderr) == (["256 64"] * FORKS, "")
