@@ -285,7 +285,7 @@ class AveAuth(BearerScheme):
             isinstance(found, Identity)
             and isinstance(in_front, Gate)
             and is_same_verifier
-            # Whoever asks for other sources than the usual ones does not take what a middleware found elsewhere.
+            # A dependency with sources of its own does not take what a middleware found in other ones.
             and gate.sources in (DEFAULT_SOURCES, in_front.sources)
         ):
             # A middleware in front has verified the token by the same verifier; its rules may differ.

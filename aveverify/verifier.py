@@ -375,8 +375,8 @@ class Verifier:
         if isinstance(outcome, Wait):
             return outcome
         self._tokens.put(token, outcome)
+        # CON-014: closed meanwhile. Asked here first, less a call for every new token.
         if self._closed:
-            # CON-014: meanwhile.
             self._check_open()
         return outcome.identity
 

@@ -793,7 +793,7 @@ def test_a_token_in_the_query_is_nowhere_in_the_websocket_of_the_application(*, 
         )
 
     def before(websocket: WebSocket) -> None:
-        # Somebody has looked already, so that Starlette has kept it.
+        # Something has read the query already, so that Starlette keeps it.
         assert "access_token" in websocket.query_params
         assert "access_token" in str(websocket.url)
 

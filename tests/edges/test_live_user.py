@@ -86,7 +86,7 @@ def headers(issuer: FakeIssuer, clock: FakeClock) -> dict[str, str]:
     return dict(bearer(issuer.token(sub="ada", scope="read", exp=clock.now() + LIFE_SECONDS)))
 
 
-def name_in(user: Any) -> str | None:  # noqa: ANN401 - an account, an identity, or what stands for nobody
+def name_in(user: Any) -> str | None:  # noqa: ANN401 - an account, an identity, or what stands where there is no user
     """The name of a user; None where there is none."""
     found = getattr(user, "subject", None)
     return None if found is None else str(found)
