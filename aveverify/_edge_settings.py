@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from aveverify._edge import EdgeOptions, Gate, make_gate
 from aveverify._edge_checks import check_verifier
-from aveverify._spelling import unknown_option
 from aveverify.errors import ConfigurationError, Problem
+from aveverify.errors._unknown_options import unknown_option
 from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 

@@ -33,7 +33,7 @@ from aveverify._edge_checks import check_app, check_flag
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
 from aveverify._edge_live import LiveConnection, get_live_connection, serve_live
 from aveverify._edge_live_scope import LiveDict
-from aveverify._spelling import refuse_unknown
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
 if TYPE_CHECKING:

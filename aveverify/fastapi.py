@@ -42,8 +42,8 @@ from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
-from aveverify._spelling import refuse_unknown
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 

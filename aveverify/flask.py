@@ -27,8 +27,8 @@ from aveverify._edge_user import Users
 from aveverify._edge_visit import Visit
 from aveverify._edge_wsgi import route_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
-from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:

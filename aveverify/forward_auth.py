@@ -14,8 +14,8 @@ from aveverify._core.bearer import Answer
 from aveverify._edge import REFUSALS, make_gate
 from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send, keep_headers
 from aveverify._edge_checks import check_callable, check_verifier
-from aveverify._spelling import refuse_unknown
 from aveverify.errors import AveVerifyError
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, read_token
 

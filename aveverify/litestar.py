@@ -44,8 +44,8 @@ from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_
 from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
-from aveverify._spelling import refuse_unknown
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from aveverify._edge_checks import check_app, check_function
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
 from aveverify._edge_live import LiveConnection
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
-from aveverify._spelling import refuse_unknown
 from aveverify.errors import ConfigurationError, Problem
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity import Identity
 
 if TYPE_CHECKING:

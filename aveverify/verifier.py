@@ -22,12 +22,12 @@ from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
 from aveverify._recent import RecentlyUsed
 from aveverify._report import describe_source
-from aveverify._spelling import refuse_misspelt, refuse_unknown
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
+from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.identity import Identity
 from aveverify.provider import Provider

@@ -18,7 +18,7 @@ from aveverify._edge_caching import mark
 from aveverify._edge_checks import check_app
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import pass_preflight, read_environ, recognise, route_path
-from aveverify._spelling import refuse_unknown
+from aveverify.errors._unknown_options import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -48,23 +48,30 @@ class Room(NamedTuple):
 
 # The table. A module belongs to the first room that names it; imports go downwards, which is upwards on this page.
 ROOMS = {
-    "words": Room(("_version", "_reasons", "errors", "events", "status", "cache_policy"), standard=PURE),
+    "errors": Room(("errors", "errors.*"), standard=PURE | {"difflib"}),
+    "words": Room(("_version", "_reasons", "events", "status", "cache_policy"), ("errors",), standard=PURE),
     "clock": Room(("clock",), standard=frozenset({"time", "typing"})),
     "fork": Room(
         ("_fork",),
         standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
     ),
-    "algorithms": Room(("_core.algorithms",), ("words", "core"), (), ("cryptography", "jwt"), PURE),
-    "judge": Room(("_core.judge",), ("words", "core", "values"), standard=PURE),
+    "algorithms": Room(("_core.algorithms",), ("errors", "words", "core"), (), ("cryptography", "jwt"), PURE),
+    "judge": Room(("_core.judge",), ("errors", "words", "core", "values"), standard=PURE),
     "accelerators": Room(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
-    "core": Room(("_core", "_core.*"), ("words", "accelerators", "algorithms"), standard=PURE),
-    "spelling": Room(("_spelling",), ("words",), standard=PURE | {"difflib"}),
-    "values": Room(("provider", "identity"), ("words", "core"), standard=PURE),
-    "auth config": Room(("auth_config",), ("words", "values")),
-    "fetcher": Room(("fetcher",), ("words", "fork"), (), ("httpx",)),
-    "store": Room(("document_store",), ("words", "core")),
-    "secret key": Room(("_secret_key",), ("words",), standard=PURE),
-    "redis": Room(("redis",), ("words", "fork", "store", "secret key"), (), ("redis",)),
+    "core": Room(("_core", "_core.*"), ("errors", "words", "accelerators", "algorithms"), standard=PURE),
+    "values": Room(("provider", "identity"), ("errors", "words", "core"), standard=PURE),
+    "auth config": Room(("auth_config",), ("errors", "words", "values")),
+    "fetcher": Room(("fetcher",), ("errors", "words", "fork"), (), ("httpx",)),
+    "store": Room(("document_store",), ("errors", "words", "core")),
+    "secret key": Room(
+        ("_secret_key",),
+        (
+            "errors",
+            "words",
+        ),
+        standard=PURE,
+    ),
+    "redis": Room(("redis",), ("errors", "words", "fork", "store", "secret key"), (), ("redis",)),
     "engine": Room(
         (
             "_keys",
@@ -78,76 +85,84 @@ ROOMS = {
             "_desk",
             "_token_cache",
         ),
-        ("words", "fork", "core", "judge", "values", "fetcher", "store"),
+        ("errors", "words", "fork", "core", "judge", "values", "fetcher", "store"),
         ("clock",),
     ),
     "verifier": Room(
         ("verifier", "_default", "_recent", "_report"),
-        ("words", "clock", "fork", "core", "judge", "values", "auth config", "fetcher", "store", "engine", "spelling"),
+        ("errors", "words", "clock", "fork", "core", "judge", "values", "auth config", "fetcher", "store", "engine"),
         (),
         ("cachetools",),
     ),
-    "otel": Room(("otel",), ("words", "fork"), ("verifier",), ("opentelemetry",)),
-    "edge settings": Room(("_edge_settings",), ("words", "spelling", "values", "verifier", "edges")),
+    "otel": Room(("otel",), ("errors", "words", "fork"), ("verifier",), ("opentelemetry",)),
+    "edge settings": Room(("_edge_settings",), ("errors", "words", "values", "verifier", "edges")),
     "flask": Room(
         ("flask", "_flask_views"),
-        ("words", "spelling", "core", "values", "edges", "edge settings"),
+        ("errors", "words", "core", "values", "edges", "edge settings"),
         ("verifier",),
         ("flask", "werkzeug"),
     ),
     "django": Room(
         ("django", "django.*"),
-        ("words", "spelling", "core", "values", "edges", "edge settings"),
+        ("errors", "words", "core", "values", "edges", "edge settings"),
         (),
         ("asgiref", "django"),
     ),
     "drf": Room(
         ("drf", "_drf_schema"),
-        ("words", "spelling", "core", "values", "edges", "django"),
+        ("errors", "words", "core", "values", "edges", "django"),
         (),
         ("django", "drf_spectacular", "rest_framework"),
     ),
-    "edges": Room(("_edge", "_edge_*", "sources"), ("words", "fork", "core", "values", "spelling", "verifier")),
-    "middlewares": Room(("asgi", "wsgi"), ("words", "spelling", "core", "values", "edges"), ("verifier",)),
+    "edges": Room(("_edge", "_edge_*", "sources"), ("errors", "words", "fork", "core", "values", "verifier")),
+    "middlewares": Room(("asgi", "wsgi"), ("errors", "words", "core", "values", "edges"), ("verifier",)),
     "starlette": Room(
-        ("starlette",), ("words", "spelling", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)
+        ("starlette",), ("errors", "words", "core", "values", "edges", "middlewares"), ("verifier",), ("starlette",)
     ),
     "fastapi": Room(
         ("fastapi", "_fastapi_*"),
-        ("words", "spelling", "core", "values", "edges"),
+        ("errors", "words", "core", "values", "edges"),
         ("verifier",),
         ("fastapi", "pydantic", "starlette"),
     ),
     "litestar": Room(
-        ("litestar",), ("words", "spelling", "core", "values", "edges", "middlewares"), ("verifier",), ("litestar",)
+        ("litestar",), ("errors", "words", "core", "values", "edges", "middlewares"), ("verifier",), ("litestar",)
     ),
     # The only HMAC beside the store's, and never for a token of an issuer.
-    "identity header": Room(("identity_header",), ("words", "clock", "secret key"), ("values",)),
+    "identity header": Room(("identity_header",), ("errors", "words", "clock", "secret key"), ("values",)),
     "forward auth": Room(
         ("forward_auth",),
-        ("words", "spelling", "core", "edges", "identity header"),
+        ("errors", "words", "core", "edges", "identity header"),
         ("values", "verifier"),
         standard=PURE,
     ),
-    "prometheus": Room(("prometheus",), ("words",), ("verifier",), ("prometheus_client",)),
-    "package": Room(("",), ("words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
+    "prometheus": Room(
+        ("prometheus",),
+        (
+            "errors",
+            "words",
+        ),
+        ("verifier",),
+        ("prometheus_client",),
+    ),
+    "package": Room(("",), ("errors", "words", "clock", "values", "auth config", "fetcher", "verifier", "edges")),
     "testing": Room(
         ("testing", "testing.*"),
-        ("words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package"),
+        ("errors", "words", "clock", "core", "values", "auth config", "fetcher", "verifier", "edges", "package"),
         (),
         ("cryptography", "jwt", "pytest"),
     ),
     "serve": Room(
         ("cli._service", "cli._serving", "cli._workers", "cli._settings", "cli._httptools"),
-        ("secret key", "words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
+        ("secret key", "errors", "words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
         ("verifier", "edges", "middlewares"),
         ("uvicorn",),
     ),
     "cli": Room(
         ("__main__", "cli", "cli.*"),
         (
+            "errors",
             "words",
-            "spelling",
             "clock",
             "core",
             "values",
@@ -313,7 +328,7 @@ def test_every_room_imports_only_rooms_that_exist() -> None:
     ],
 )  # fmt: skip
 def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) -> None:
-    rooms = ("core", "algorithms", "judge", "values", "words")
+    rooms = ("core", "algorithms", "judge", "values", "errors", "words")
 
     assert [room for room in rooms if foreign in (ROOMS[room].standard or ()) or foreign in ROOMS[room].foreign] == []
     assert all(ROOMS[room].standard is not None for room in rooms)

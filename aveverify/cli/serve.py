@@ -8,11 +8,11 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
-from aveverify._spelling import refuse_misspelt
 from aveverify.cli._settings import read_settings
 from aveverify.cli._terminal import ExitCode, UsageError
 from aveverify.cli._trust import add_trust_options
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
+from aveverify.errors._unknown_options import refuse_misspelt
 
 _DESCRIPTION: Final = """\
 Serve the verdicts of a verifier to a proxy: nginx auth_request, Traefik ForwardAuth, Caddy forward_auth or Envoy HTTP

@@ -14,11 +14,11 @@ from aveverify._edge import check_scope_list
 from aveverify._edge_checks import check_view
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
-from aveverify._spelling import refuse_unknown
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import guarded
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.errors._unknown_options import refuse_unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,9 +15,9 @@ from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_checks import check_callable, check_function
 from aveverify._edge_settings import NAMES, check_names, make_gate_from
 from aveverify._edge_user import Users
-from aveverify._spelling import nearest
 from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
+from aveverify.errors._unknown_options import nearest
 from aveverify.identity import Identity
 
 SETTING: Final = "AVEVERIFY"

@@ -17,23 +17,7 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from aveverify._reasons import MENDS, TABLE, Fault, Hint, Problem, ProviderKind, Reason, Step
-
-__all__ = [
-    "AveVerifyError",
-    "ConfigurationError",
-    "Fault",
-    "Hint",
-    "InsufficientScopeError",
-    "InvalidRequestError",
-    "InvalidTokenError",
-    "KeysUnavailableError",
-    "Problem",
-    "ProviderKind",
-    "Reason",
-    "Step",
-    "quote",
-]
+from aveverify.errors._reasons import MENDS, TABLE, Fault, Hint, Problem, ProviderKind, Reason, Step
 
 # Long enough for an issuer or a thumbprint, short enough that a hostile kid cannot fill a log.
 _MAX_QUOTED_CHARACTERS: Final = 96

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from aveverify.errors import ConfigurationError, Problem, quote
+from aveverify.errors._errors import ConfigurationError, quote
+from aveverify.errors._reasons import Problem
 
 P = ParamSpec("P")
 R = TypeVar("R")
