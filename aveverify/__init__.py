@@ -6,6 +6,8 @@ verifier = Verifier(Provider.ave("app_123"))
 identity = verifier.verify(token)
 """
 
+from aveverify._core.identity import ConvexIdentity, Identity
+from aveverify._core.provider import Provider
 from aveverify._default import verify
 from aveverify._edge_identity import current_identity, get_user_identity
 from aveverify._version import __version__
@@ -22,8 +24,6 @@ from aveverify.errors import (
     Reason,
 )
 from aveverify.fetcher import Fetcher, FetchError, FetchRequest, FetchResponse, HttpxFetcher
-from aveverify.identity import ConvexIdentity, Identity
-from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 
 __all__ = [

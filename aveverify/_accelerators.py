@@ -1,6 +1,6 @@
 """The extra `fast`: decoders in C that are used where they are installed. They decide nothing.
 
-Whatever they cannot vouch for goes to the strict readers of `aveverify._core.encoding`, so a verdict never depends on
+Whatever they cannot vouch for goes to the strict readers of `_core.jose.encoding`, so a verdict never depends on
 them. `AVEVERIFY_FAST=0` in the environment, read once, leaves them unused: tests compare both ways so.
 """
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from aveverify._core import documents
-from aveverify._core.faults import DocumentFault
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.key_cache import http_response
 from aveverify._document import Document, FlightFault, Instant
 from aveverify._shelf import Shelf
 from aveverify._version import __version__
 from aveverify.fetcher import FetchError, FetchRequest
 
 if TYPE_CHECKING:
-    from aveverify._core.documents import Headers
-    from aveverify._core.key_cache import Flight
+    from aveverify._core.key_cache.decisions import Flight
+    from aveverify._core.key_cache.http_response import Headers
     from aveverify.cache_policy import CachePolicy
     from aveverify.fetcher import Fetcher
 
@@ -46,7 +46,7 @@ class Courier:
 
     Attributes:
         fetcher: Who asks issuers.
-        shelf: Where workers share documents.
+        shelf: Where workers share http_response.
         policy: Limits and lifetimes.
         read_clocks: The wall clock and the monotonic clock.
     """
@@ -168,10 +168,10 @@ class Courier:
                 if not answer.worth_a_retry or not retries:
                     raise answer
                 retries -= 1
-            elif kept is None or answer.status != documents.NOT_MODIFIED:
+            elif kept is None or answer.status != http_response.NOT_MODIFIED:
                 return self._make_document(answer.headers, answer.body, answer.asked, answer.asked, flight)
-            elif documents.confirms(kept.headers, answer.headers):
-                headers = documents.renew_headers(kept.headers, answer.headers)
+            elif http_response.confirms(kept.headers, answer.headers):
+                headers = http_response.renew_headers(kept.headers, answer.headers)
                 return self._make_document(headers, kept.body, kept.received, answer.asked, flight)
             else:
                 # NET-027: a 304 for another body says nothing of this one. The next answer is a body or a fault.
@@ -179,7 +179,7 @@ class Courier:
 
     def _ask_whether_changed(self, kept: Document) -> Headers:
         body_age_seconds = Instant(*self.read_clocks()).seconds_since(kept.received)
-        return documents.make_conditional_headers(kept.headers, self.policy, body_age_seconds)
+        return http_response.make_conditional_headers(kept.headers, self.policy, body_age_seconds)
 
     def _make_document(
         self, headers: Headers, body: bytes, received: Instant, confirmed: Instant, flight: Flight
@@ -205,13 +205,13 @@ class Courier:
             response = self.fetcher.fetch(request)
         except FetchError as error:
             return FlightFault(str(error), worth_a_retry=error.worth_a_retry)
-        headers = documents.fold_headers(response.headers)
-        if response.status == documents.NOT_MODIFIED and question:
+        headers = http_response.fold_headers(response.headers)
+        if response.status == http_response.NOT_MODIFIED and question:
             return _Answer(response.status, headers, b"", asked)
         try:
-            documents.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
+            http_response.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
         except DocumentFault as fault:
-            pause_seconds = documents.parse_retry_after(headers, asked.now)
+            pause_seconds = http_response.parse_retry_after(headers, asked.now)
             return FlightFault(
                 fault.cause,
                 status=fault.status,
@@ -219,7 +219,7 @@ class Courier:
                 # Who asks to be left alone is not asked again at once.
                 worth_a_retry=fault.status in _WORTH_A_RETRY and pause_seconds == 0,
             )
-        return _Answer(response.status, documents.keep_headers(headers), response.body, asked)
+        return _Answer(response.status, http_response.keep_headers(headers), response.body, asked)
 
 
 def _request_headers(question: Headers, *, forced: bool) -> Headers:

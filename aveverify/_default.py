@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from aveverify._core.provider import Provider
 from aveverify._recent import RecentlyUsed
-from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 
 if TYPE_CHECKING:
-    from aveverify.identity import Identity
+    from aveverify._core.identity import Identity
 
 # A program that verifies for more issuers than this through the plain function should make verifiers of its own.
 MAX_KEPT_VERIFIERS: Final = 64

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.key_cache import Action, Decision, Need, Snapshot, decide
+from aveverify._core.key_cache.decisions import Action, Decision, Need, Snapshot, decide
 from aveverify._flight import LANDED, Landing
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
-    from aveverify._core.judge import Entry, Wait
-    from aveverify._core.selection import ProviderTable
+    from aveverify._core.rules.provider_index import ProviderTable
+    from aveverify._core.verification import Entry, Wait
     from aveverify._key_source import KeySource
     from aveverify._keys import KeyEngine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from aveverify._core.documents import Headers
-    from aveverify._core.key_cache import Harvest
+    from aveverify._core.key_cache.decisions import Harvest
+    from aveverify._core.key_cache.http_response import Headers
 
 
 class FlightFault(Exception):  # noqa: N818 - it says why a flight failed

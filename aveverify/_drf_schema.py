@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-from aveverify._core.discovery import WELL_KNOWN_PATH
+from aveverify._core.key_cache.metadata import WELL_KNOWN_PATH
 from aveverify.django._settings import kept
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._core.identity import Identity
 from aveverify._edge_caching import choose_marking, vary_of
 from aveverify._edge_checks import check_flag, check_function, check_sources, check_verifier
 from aveverify._edge_identity import Deferred
@@ -27,7 +28,6 @@ from aveverify.errors import (
     Problem,
     Reason,
 )
-from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
 if TYPE_CHECKING:
-    from aveverify.identity import Identity
+    from aveverify._core.identity import Identity
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

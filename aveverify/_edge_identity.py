@@ -10,8 +10,8 @@ from contextvars import ContextVar, Token
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aveverify._core.identity import Identity
 from aveverify.errors import AveVerifyError, ConfigurationError, InvalidTokenError, Problem, Reason
-from aveverify.identity import Identity
 
 if TYPE_CHECKING:
     from aveverify.verifier import Verifier

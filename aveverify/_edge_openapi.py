@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from aveverify._core.provider import Provider
 from aveverify.errors import (
     InsufficientScopeError,
     InvalidRequestError,
     InvalidTokenError,
     KeysUnavailableError,
 )
-from aveverify.provider import Provider
 
 BEARER_SCHEME: Final = "aveBearer"
 OPENID_SCHEME: Final = "aveOpenId"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from aveverify._core.provider import Provider
 from aveverify._edge import EdgeOptions, Gate, make_gate
 from aveverify._edge_checks import check_verifier
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import unknown_option
-from aveverify.provider import Provider
 from aveverify.verifier import Verifier
 
 Label = Callable[[str], str]

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
+from aveverify._core.identity import Identity
 from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
-from aveverify.identity import Identity
 
 UserT = TypeVar("UserT")
 

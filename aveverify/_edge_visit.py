@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aveverify._core.bearer import Answer, make_answer
+from aveverify._core.identity import Identity
 from aveverify._edge import REFUSALS, Gate, check_scopes
 from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
 from aveverify._edge_wsgi import pass_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
-from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_to
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
+    from aveverify._core.identity import Identity
     from aveverify._edge import Recall
-    from aveverify.identity import Identity
 
 
 def recognise(recall: Recall | None, environ: WSGIEnvironment) -> Identity | None:

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aveverify._core import documents
-from aveverify._core.discovery import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
-from aveverify._core.jwk import KeySet, parse_key_set
-from aveverify._core.key_cache import Flight, Harvest
+from aveverify._core.jose.jwk import KeySet, parse_key_set
+from aveverify._core.key_cache import http_response
+from aveverify._core.key_cache.decisions import Flight, Harvest
+from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
 from aveverify._courier import Courier
 from aveverify._document import Document, FlightFault, Instant
 from aveverify._fork import keep_from_forking
 from aveverify.errors import ProviderKind
 
 if TYPE_CHECKING:
-    from aveverify._core.documents import Headers
+    from aveverify._core.key_cache.http_response import Headers
 
 # The key set has moved: the discovery document tells where to (RFC 9110 §15.5.5, §15.5.11).
 _MOVED: Final = (404, 410)
@@ -156,7 +156,7 @@ class Harvester:
         return known if age_seconds < self.courier.policy.discovery_seconds else None
 
     def _read_metadata(self, headers: Headers, body: bytes) -> ProviderMetadata:
-        documents.check_metadata_type(headers)
+        http_response.check_metadata_type(headers)
         over_http = (self.address.metadata_url or "")[:5].lower() == "http:"
         metadata = parse_metadata(body, fetched_over_http=over_http, any_host=self.address.insecure_http)
         # DISC-05: a document that speaks for none of the configured issuers is nonsense.
@@ -188,7 +188,7 @@ class Harvester:
             key_set=key_set,
             document_issuer=known.metadata.issuer if known is not None else None,
             content=_digest(document.body, known),
-            fresh_seconds=documents.decide_fresh_seconds(document.headers, self.courier.policy, confirmed_seconds),
+            fresh_seconds=http_response.decide_fresh_seconds(document.headers, self.courier.policy, confirmed_seconds),
             is_shared=is_shared,
             is_latest=not document.is_shared,
             age_seconds=age_seconds,
@@ -200,13 +200,13 @@ class Harvester:
         return harvest
 
     def _fresh_seconds(self, document: Document) -> float:
-        return documents.decide_fresh_seconds(document.headers, self.courier.policy, document.confirmed_seconds)
+        return http_response.decide_fresh_seconds(document.headers, self.courier.policy, document.confirmed_seconds)
 
     def _read_key_set(self, headers: Headers, body: bytes) -> KeySet:
         if self.address.kind == "oidc":
-            documents.check_oidc_key_set_type(headers)
+            http_response.check_oidc_key_set_type(headers)
         else:
-            documents.check_custom_jwt_key_set_type(headers)
+            http_response.check_custom_jwt_key_set_type(headers)
         # The first key imports its parser.
         with keep_from_forking():
             return parse_key_set(body, self.address.kind)

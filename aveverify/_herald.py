@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.changes import compare_key_sets
-from aveverify._core.key_cache import CacheState, Snapshot
+from aveverify._core.key_cache.decisions import CacheState, Snapshot
+from aveverify._core.key_cache.key_set_diff import compare_key_sets
 from aveverify.errors import quote
 from aveverify.events import (
     BudgetExhausted,

@@ -12,9 +12,8 @@ from dataclasses import replace
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Final, Literal
 
-from aveverify._core.addresses import decode_data_url, is_data_url
-from aveverify._core.jwk import parse_key_set
-from aveverify._core.key_cache import (
+from aveverify._core.jose.jwk import parse_key_set
+from aveverify._core.key_cache.decisions import (
     EMPTY,
     Action,
     CacheState,
@@ -28,6 +27,7 @@ from aveverify._core.key_cache import (
     failed,
     succeeded,
 )
+from aveverify._core.key_cache.urls import decode_data_url, is_data_url
 from aveverify._document import FlightFault
 from aveverify._flight import LANDED, Landing
 from aveverify._herald import tell_of_failure, tell_of_success

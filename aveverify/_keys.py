@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.judge import make_entry
+from aveverify._core.verification import make_entry
 from aveverify._courier import Courier
 from aveverify._fork import renew_after_fork
 from aveverify._harvest import Harvester, SourceAddress
@@ -19,13 +19,13 @@ from aveverify._shelf import Shelf
 from aveverify.errors import InvalidTokenError, Reason
 
 if TYPE_CHECKING:
-    from aveverify._core.selection import ProviderTable
+    from aveverify._core.provider import Provider
+    from aveverify._core.rules.provider_index import ProviderTable
     from aveverify.cache_policy import CachePolicy
     from aveverify.clock import Clock
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
     from aveverify.fetcher import Fetcher
-    from aveverify.provider import Provider
 
 _FOREVER: Final = float("inf")
 # How long closing a verifier waits until fetched documents are shared; a store that hangs must not hang the end of a

@@ -6,13 +6,13 @@ from hashlib import sha256
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from aveverify._core.key_cache import Need, Snapshot
+from aveverify._core.key_cache.decisions import Need, Snapshot
 from aveverify.status import ProviderStatus, State
 
 if TYPE_CHECKING:
+    from aveverify._core.provider import Provider
     from aveverify._key_source import KeySource
     from aveverify.cache_policy import CachePolicy
-    from aveverify.provider import Provider
 
 
 def describe_source(

@@ -15,14 +15,14 @@ from threading import Lock, Thread
 from time import sleep
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aveverify._core import documents
-from aveverify._core.faults import DocumentFault
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.key_cache import http_response
 from aveverify._document import Document, Instant
 from aveverify.document_store import StoredDocument
 
 if TYPE_CHECKING:
-    from aveverify._core.documents import Headers
-    from aveverify._core.key_cache import Flight
+    from aveverify._core.key_cache.decisions import Flight
+    from aveverify._core.key_cache.http_response import Headers
     from aveverify.cache_policy import CachePolicy
     from aveverify.document_store import DocumentStore
 
@@ -46,7 +46,7 @@ class Shelf:
     """Looks for documents in the store, and puts them there.
 
     Attributes:
-        store: Where workers share documents.
+        store: Where workers share http_response.
         policy: Limits and lifetimes.
         read_clocks: The wall clock and the monotonic clock.
     """
@@ -155,7 +155,7 @@ class Shelf:
         """Put documents into the store, one after the other.
 
         Args:
-            fetched: Addresses and documents.
+            fetched: Addresses and http_response.
 
         Returns:
             False where an earlier call has not come back: a store that hangs holds one thread, not one of each flight.
@@ -190,7 +190,7 @@ class Shelf:
         if stored is None or len(stored.body) > self.policy.max_document_bytes:
             return None
         document = Document(
-            documents.keep_headers(documents.fold_headers(stored.headers)),
+            http_response.keep_headers(http_response.fold_headers(stored.headers)),
             stored.body,
             received=_recall(stored.fetched_at, flight),
             confirmed=_recall(stored.current_at, flight),

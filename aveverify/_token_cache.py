@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aveverify._fork import renew_after_fork
 
 if TYPE_CHECKING:
-    from aveverify._core.judge import Verdict
+    from aveverify._core.identity import Identity
+    from aveverify._core.verification import Verdict
     from aveverify._desk import Desk
     from aveverify._key_source import KeySource
     from aveverify.clock import Clock
-    from aveverify.identity import Identity
 
 # An entry whose identity has all standard attributes, less their texts.
 _ENTRY_BYTES: Final = 1_600

@@ -37,7 +37,7 @@ from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
 if TYPE_CHECKING:
-    from aveverify.identity import Identity
+    from aveverify._core.identity import Identity
     from aveverify.verifier import Verifier
 
 __all__ = [

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from aveverify._core.provider import Provider, is_custom_jwt_algorithm
 from aveverify.errors import ConfigurationError, Problem
-from aveverify.provider import Provider, is_custom_jwt_algorithm
 
 _MISSPELLINGS: Final = ("applicationId", "applicationid")
 # Names of our constructor -> Convex's, for messages that the writer of the file understands.

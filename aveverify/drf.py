@@ -17,13 +17,13 @@ from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
 
 from aveverify._core.bearer import Answer, make_challenge
+from aveverify._core.identity import Identity
 from aveverify._edge import check_scope_list, granted_scopes
 from aveverify._edge_caching import merge_vary
 from aveverify._edge_identity import Deferred
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError
-from aveverify.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

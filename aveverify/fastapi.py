@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
+from aveverify._core.identity import Identity
 from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
 from aveverify._edge_asgi import (
     OUTER_KEY,
@@ -44,7 +45,6 @@ from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
 from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
 from aveverify.errors._unknown_options import refuse_unknown
-from aveverify.identity import Identity
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """How documents are fetched: the seam `Fetcher`, and `HttpxFetcher`, the one place that imports httpx.
 
 A fetcher gets an answer, whatever its status, within a deadline and a size; whether the answer is a good document is
-decided in `aveverify._core.documents`. It follows no redirect, decodes nothing and keeps no cookie.
+decided in `aveverify._core.key_cache.http_response`. It follows no redirect, decodes nothing and keeps no cookie.
 """
 
 from __future__ import annotations

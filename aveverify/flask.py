@@ -17,6 +17,7 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
+from aveverify._core.identity import Identity
 from aveverify._edge import EdgeOptions, Gate, check_scope_list
 from aveverify._edge_caching import mark
 from aveverify._edge_checks import check_flag, check_function, check_verifier, check_view
@@ -29,7 +30,6 @@ from aveverify._edge_wsgi import route_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
-from aveverify.identity import Identity
 
 if TYPE_CHECKING:
     from aveverify.verifier import Verifier

@@ -20,8 +20,8 @@ from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, read_token
 
 if TYPE_CHECKING:
+    from aveverify._core.identity import Identity
     from aveverify._edge import Check, Gate
-    from aveverify.identity import Identity
     from aveverify.verifier import Verifier
 
 __all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]

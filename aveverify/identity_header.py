@@ -14,12 +14,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as percent_encode
 
-from aveverify._secret_key import check_secret_key
+from aveverify._core.secret_key import check_secret_key
 from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from aveverify.identity import Identity
+    from aveverify._core.identity import Identity
 
 __all__ = ["IdentityHeaderError", "IdentitySigner", "encode_identity", "encode_text", "read_identity"]
 

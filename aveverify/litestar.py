@@ -27,6 +27,7 @@ from litestar.utils.scope.state import ScopeState
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
+from aveverify._core.identity import Identity
 from aveverify._edge import (
     GATE_KEY,
     REFUSALS,
@@ -46,7 +47,6 @@ from aveverify._edge_paths import EVERY_PATH, ExemptPaths
 from aveverify._edge_user import LoadUser, RefusedUser, find_user
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
-from aveverify.identity import Identity
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig

@@ -15,8 +15,8 @@ from time import time
 from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from aveverify._core.secret_key import check_secret_key
 from aveverify._fork import renew_after_fork
-from aveverify._secret_key import check_secret_key
 from aveverify.document_store import FORM_VERSION, MAX_SEALED_BYTES, StoredDocument, fingerprint, seal, unseal
 from aveverify.errors import ConfigurationError, Problem, quote
 

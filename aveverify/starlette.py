@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from aveverify import asgi
 from aveverify._core.bearer import Answer
+from aveverify._core.identity import Identity
 from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
 from aveverify._edge_asgi import (
     Preflight,
@@ -32,7 +33,6 @@ from aveverify._edge_live import LiveConnection
 from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
-from aveverify.identity import Identity
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from aveverify._core.bearer import parse_authorization
-from aveverify._core.judge import Wait, judge
-from aveverify._core.key_cache import Need
-from aveverify._core.registered import token_bytes
-from aveverify._core.selection import ProviderTable
+from aveverify._core.identity import Identity
+from aveverify._core.jose.jwt_claims import token_bytes
+from aveverify._core.key_cache.decisions import Need
+from aveverify._core.provider import Provider
+from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.verification import Wait, judge
 from aveverify._desk import Desk
 from aveverify._key_source import KeySource
 from aveverify._keys import KeyEngine
@@ -29,8 +31,6 @@ from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 from aveverify.fetcher import Fetcher, HttpxFetcher
-from aveverify.identity import Identity
-from aveverify.provider import Provider
 from aveverify.status import VerifierStatus
 
 if TYPE_CHECKING:

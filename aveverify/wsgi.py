@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from aveverify._core.identity import Identity
     from aveverify.errors import AveVerifyError
-    from aveverify.identity import Identity
     from aveverify.verifier import Verifier
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]

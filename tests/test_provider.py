@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Provider, parse_auth_config
+from aveverify._core.provider import MAX_LEEWAY_SECONDS
 from aveverify.errors import Problem, Reason
-from aveverify.provider import MAX_LEEWAY_SECONDS
 from tests.core.making import (
     APPLICATION_ID,
     ISSUER,

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aveverify import ConfigurationError
-from aveverify._secret_key import check_secret_key
+from aveverify._core.secret_key import check_secret_key
 from aveverify.errors import Problem
 from aveverify.identity_header import IdentitySigner, read_identity
 from aveverify.redis import RedisDocumentStore
@@ -277,7 +277,7 @@ PAGES = [
         "*.md", "docs/**/*.md", "deploy/**/*", "examples/**/*", "drill/**/*", "aveverify/**/*.py", "benchmarks/**/*.py",
     )
     for path in ROOT.glob(pattern)
-    if path.is_file() and path.suffix not in (".pyc", ".json") and path.name != "_secret_key.py"
+    if path.is_file() and path.suffix not in (".pyc", ".json") and path.name != "secret_key.py"
 ]  # fmt: skip
 
 

@@ -12,11 +12,11 @@ from hashlib import sha256
 import pytest
 
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
-from aveverify._core.encoding import parse_json_object
-from aveverify._core.judge import Verdict
+from aveverify._core.identity import make_identity
+from aveverify._core.jose.encoding import parse_json_object
+from aveverify._core.verification import Verdict
 from aveverify._key_source import KeySource
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
-from aveverify.identity import make_identity
 from tests.core.making import (
     ISSUER,
     KEYS_URL,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from aveverify._secret_key import check_secret_key
+from aveverify._core.secret_key import check_secret_key
 from aveverify.cli._terminal import UsageError
 from aveverify.cli._trust import refuse_blank
 from aveverify.errors import ConfigurationError, Problem

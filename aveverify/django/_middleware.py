@@ -9,6 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from aveverify._core.identity import Identity
 from aveverify._edge_identity import current_identity
 from aveverify._edge_visit import Visit
 from aveverify.django._caches import mark
@@ -16,7 +17,6 @@ from aveverify.django._enforcement import installation
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
-from aveverify.identity import Identity
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 

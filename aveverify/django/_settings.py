@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from aveverify._core.identity import Identity
 from aveverify._edge import Gate
 from aveverify._edge_caching import refuse_unmarked
 from aveverify._edge_checks import check_callable, check_function
@@ -18,7 +19,6 @@ from aveverify._edge_user import Users
 from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest
-from aveverify.identity import Identity
 
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"

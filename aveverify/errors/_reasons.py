@@ -12,7 +12,7 @@ ProviderKind = Literal["oidc", "customJwt"]
 
 
 class Step(IntEnum):
-    """The six steps of one verification, as `aveverify._core.judge` performs them."""
+    """The six steps of one verification, as `aveverify._core.verification` performs them."""
 
     READ = 1
     SELECT = 2

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, ClassVar, Final, Literal
 
+from aveverify._core.provider import Provider
 from aveverify.clock import Clock
 from aveverify.errors import Reason, quote
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
-from aveverify.provider import Provider
 from aveverify.testing._clock import FakeClock
 from aveverify.testing._flaws import REASONS, TABLE
 from aveverify.testing._keys import KeyAlgorithm, SigningKey, dump_json

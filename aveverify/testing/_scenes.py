@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
+from aveverify._core.provider import Provider
 from aveverify._edge_user import make_refusal
 from aveverify.errors import (
     ConfigurationError,
@@ -22,13 +23,12 @@ from aveverify.errors import (
     Reason,
 )
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
-from aveverify.provider import Provider
 from aveverify.testing._clock import FakeClock
 from aveverify.testing._flaws import REASONS
 from aveverify.testing._keys import SigningKey, dump_json
 
 if TYPE_CHECKING:
-    from aveverify.identity import Identity
+    from aveverify._core.identity import Identity
     from aveverify.testing._issuer import FakeIssuer
     from aveverify.verifier import Verifier
 

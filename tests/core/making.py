@@ -24,9 +24,9 @@ from aveverify import (
     Provider,
     Verifier,
 )
-from aveverify._core.compact import Header, UnverifiedToken
-from aveverify._core.jwk import Dialect, KeySet, parse_key_set
-from aveverify._core.registered import UnverifiedClaims, read_claims
+from aveverify._core.jose.jwk import Dialect, KeySet, parse_key_set
+from aveverify._core.jose.jws import Header, UnverifiedToken
+from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
 
 NOW = 1_700_000_000
 ISSUER = "https://idp.example"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aveverify._core.addresses import (
+from aveverify._core.key_cache.urls import (
     Address,
     add_scheme,
     decode_data_url,

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from aveverify._core.algorithms import (
+from aveverify._core.jose.jwa import (
     ALGORITHM_OF_KEY_TYPE,
     EDDSA,
     ES256,
@@ -18,7 +18,7 @@ from aveverify._core.algorithms import (
     UnsuitableKeyError,
     Verify,
 )
-from aveverify._core.jwk import parse_public_key
+from aveverify._core.jose.jwk import parse_public_key
 from tests.core.making import (
     Json,
     Signer,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.ave import ISSUER, check_id_token
+from aveverify._core.rules.ave import ISSUER, check_id_token
 from aveverify.errors import Hint, Reason, Step
 from tests.core.making import Json, refused, without
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aveverify._core.changes import Changes, compare_key_sets
+from aveverify._core.key_cache.key_set_diff import Changes, compare_key_sets
 from tests.core.making import Json, es256, key_set, rs256, rsa_jwk
 
 A, B, OTHER_A = rs256("a").jwk, rs256("b").jwk, es256("a").jwk

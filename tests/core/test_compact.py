@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.compact import (
+from aveverify._core.jose.jws import (
     VerifiedToken,
     check_list_members,
     check_text_members,
@@ -15,7 +15,7 @@ from aveverify._core.compact import (
     parse_header,
     parse_signature,
 )
-from aveverify._core.registered import read_claims
+from aveverify._core.jose.jwt_claims import read_claims
 from aveverify.errors import Fault, ProviderKind, Reason, Step
 from tests.core.making import compact, encode, good_claims, parsed, read, refused
 

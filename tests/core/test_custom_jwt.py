@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.custom_jwt import (
+from aveverify._core.jose.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES
+from aveverify._core.jose.jwt_claims import round_date
+from aveverify._core.rules.custom_jwt import (
     check_claims,
     check_times,
     check_without_keys,
@@ -15,8 +17,6 @@ from aveverify._core.custom_jwt import (
     parse_token,
     select_key,
 )
-from aveverify._core.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES
-from aveverify._core.registered import round_date
 from aveverify.errors import Fault, Hint, Reason, Step
 from tests.core.making import (
     NOW,

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.discovery import WELL_KNOWN_PATH, MetadataFault, ProviderMetadata, parse_metadata, speaks_for
+from aveverify._core.key_cache.metadata import (
+    WELL_KNOWN_PATH,
+    MetadataFault,
+    ProviderMetadata,
+    parse_metadata,
+    speaks_for,
+)
 from tests.core.making import ISSUER, KEYS_URL, Json, raised, without
 
 DOCUMENT: Json = {"issuer": ISSUER, "jwks_uri": KEYS_URL}

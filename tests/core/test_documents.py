@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 import pytest
 
 from aveverify import CachePolicy
-from aveverify._core.documents import (
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.key_cache.http_response import (
     Headers,
     check_answer,
     check_custom_jwt_key_set_type,
@@ -22,7 +23,6 @@ from aveverify._core.documents import (
     parse_retry_after,
     renew_headers,
 )
-from aveverify._core.faults import DocumentFault
 from tests.core.making import raised, without
 
 NOW = 1_700_000_000.0

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from aveverify._core import encoding
-from aveverify._core.encoding import (
+from aveverify._core.jose import encoding
+from aveverify._core.jose.encoding import (
     EncodingError,
     decode_base64url,
     parse_json_document,
     parse_json_object,
     repeated_members,
 )
-from aveverify._core.quick import MAX_NESTED_CONTAINERS
+from aveverify._core.jose.fast_paths import MAX_NESTED_CONTAINERS
 from aveverify.errors import Fault
 from tests.core.making import raised
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from aveverify import KeysUnavailableError, Verifier
-from aveverify._core.compact import Header
-from aveverify._core.header_memo import MAX_HEADERS, HeaderMemo
-from aveverify._core.jwk import KeySet, PublicKey
+from aveverify._core.header_cache import MAX_HEADERS, HeaderMemo
+from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jws import Header
 from aveverify.errors import Reason
 from tests.core.making import (
     KEYS_URL,

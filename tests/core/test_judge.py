@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from aveverify import KeysUnavailableError, Provider
-from aveverify._core.custom_jwt import check_times
-from aveverify._core.judge import Entry, Verdict, Wait, judge, make_entry
-from aveverify._core.jwk import KeySet
-from aveverify._core.key_cache import Need, Snapshot
-from aveverify._core.selection import ProviderTable
+from aveverify._core.jose.jwk import KeySet
+from aveverify._core.key_cache.decisions import Need, Snapshot
+from aveverify._core.rules.custom_jwt import check_times
+from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.verification import Entry, Verdict, Wait, judge, make_entry
 from aveverify.errors import Hint, Reason, Step
 from tests.core.making import (
     APPLICATION_ID,

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from aveverify._core.algorithms import UnsuitableKeyError
-from aveverify._core.jwk import (
+from aveverify._core.jose.jwa import UnsuitableKeyError
+from aveverify._core.jose.jwk import (
     MAX_KEYS,
     Dialect,
     KeySet,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from aveverify import CachePolicy
-from aveverify._core.jwk import KeySet
-from aveverify._core.key_cache import (
+from aveverify._core.jose.jwk import KeySet
+from aveverify._core.key_cache.decisions import (
     EMPTY,
     Action,
     CacheState,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.mapping import (
+from aveverify._core.rules.user_claims import (
     MEMBER_OF_CLAIM,
     STANDARD_CLAIMS,
     TAGGABLE_CLAIMS,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
-from aveverify._core.oidc import check_claims, check_without_keys, decide_validity, parse_token, select_key
-from aveverify._core.registered import MAX_NUMERIC_DATE
+from aveverify._core.jose.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE
+from aveverify._core.rules.oidc import check_claims, check_without_keys, decide_validity, parse_token, select_key
 from aveverify.errors import Fault, Hint, Reason, Step
 from tests.core.making import (
     APPLICATION_ID,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.registered import (
+from aveverify._core.jose.jwt_claims import (
     MAX_NUMERIC_DATE,
     check_numeric_date,
     read_claims,

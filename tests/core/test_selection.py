@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from aveverify._core.registered import UnverifiedClaims
-from aveverify._core.selection import ProviderTable
+from aveverify._core.jose.jwt_claims import UnverifiedClaims
+from aveverify._core.rules.provider_index import ProviderTable
 from aveverify.errors import Hint, Reason, Step
 from tests.core.making import good_claims, read, refused, without
 

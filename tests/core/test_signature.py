@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from aveverify._core.compact import UnverifiedToken
-from aveverify._core.jwk import PublicKey, parse_public_key
-from aveverify._core.oidc import parse_token
-from aveverify._core.registered import read_claims
-from aveverify._core.signature import verify_signature
+from aveverify._core.jose.jwk import PublicKey, parse_public_key
+from aveverify._core.jose.jws import UnverifiedToken
+from aveverify._core.jose.jwt_claims import read_claims
+from aveverify._core.jose.signature import verify_signature
+from aveverify._core.rules.oidc import parse_token
 from aveverify.errors import ProviderKind, Reason, Step
 from tests.core.making import Signer, eddsa, es256, good_claims, refused, rs256
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.timestamps import END_SECONDS, MIN_SECONDS, days_from_date, format_timestamp
+from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, days_from_date, format_timestamp
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache import EMPTY, Harvest, Need, began, failed, succeeded
+from aveverify._core.key_cache.decisions import EMPTY, Harvest, Need, began, failed, succeeded
 from aveverify._flight import Landing
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny

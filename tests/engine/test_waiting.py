@@ -21,8 +21,8 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.judge import Wait
-from aveverify._core.key_cache import Need
+from aveverify._core.key_cache.decisions import Need
+from aveverify._core.verification import Wait
 from aveverify._desk import Desk
 from aveverify._flight import Landing
 from aveverify.testing import FakeClock, FakeIssuer

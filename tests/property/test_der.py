@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aveverify._core.algorithms import P256_ORDER, _encode_der
+from aveverify._core.jose.jwa import P256_ORDER, _encode_der
 
 halves = st.integers(1, P256_ORDER - 1) | st.integers(0, 31).map(lambda byte: 0x80 << 8 * byte) | st.integers(1, 300)
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from aveverify import CachePolicy
-from aveverify._core.key_cache import (
+from aveverify._core.key_cache.decisions import (
     EMPTY,
     Action,
     CacheState,

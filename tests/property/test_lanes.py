@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aveverify._accelerators import Accelerators, load
-from aveverify._core import quick
-from aveverify._core.encoding import EncodingError, parse_json_object, parse_json_object_strictly
+from aveverify._core.jose import fast_paths
+from aveverify._core.jose.encoding import EncodingError, parse_json_object, parse_json_object_strictly
 from tests.core.making import encode
 from tests.property.strategies import json_values
 from tests.vectors.world import exact
@@ -30,28 +30,28 @@ def installed() -> Accelerators:
     return ACCELERATORS
 
 
-def read_objects() -> dict[str, quick.ReadObject]:
+def read_objects() -> dict[str, fast_paths.ReadObject]:
     """The quick readers of JSON that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": quick.accelerated_json(ACCELERATORS)}
-    return {"plain": quick.read_object, **fast}
+    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_json(ACCELERATORS)}
+    return {"plain": fast_paths.read_object, **fast}
 
 
-def decode_segments() -> dict[str, quick.DecodeSegment]:
+def decode_segments() -> dict[str, fast_paths.DecodeSegment]:
     """The decoders of base64url that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": quick.accelerated_base64(ACCELERATORS)}
-    return {"plain": quick.decode_segment, **fast}
+    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_base64(ACCELERATORS)}
+    return {"plain": fast_paths.decode_segment, **fast}
 
 
 lanes = pytest.mark.parametrize("lane", ["plain", "fast"])
 
 
-def reader(lane: str) -> quick.ReadObject:
+def reader(lane: str) -> fast_paths.ReadObject:
     if lane == "fast":
         installed()
     return read_objects()[lane]
 
 
-def decoder(lane: str) -> quick.DecodeSegment:
+def decoder(lane: str) -> fast_paths.DecodeSegment:
     if lane == "fast":
         installed()
     return decode_segments()[lane]

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from aveverify._core import custom_jwt, oidc
-from aveverify._core.encoding import (
+from aveverify._core.jose.encoding import (
     EncodingError,
     decode_base64url,
     parse_json_document,
     parse_json_object,
     repeated_members,
 )
-from aveverify._core.mapping import custom_jwt_custom_claims
-from aveverify._core.registered import MAX_NUMERIC_DATE, round_date
-from aveverify._core.selection import ProviderTable
-from aveverify._core.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
+from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, round_date
+from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
+from aveverify._core.rules import custom_jwt, oidc
+from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.rules.user_claims import custom_jwt_custom_claims
 from aveverify.errors import InvalidTokenError
 from tests.core.making import NOW, Json, encode, read
 from tests.core.test_selection import Entry

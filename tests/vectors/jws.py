@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aveverify import InvalidTokenError
-from aveverify._core.algorithms import UnsuitableKeyError
-from aveverify._core.compact import Header, UnverifiedToken, parse_header, parse_signature
-from aveverify._core.encoding import EncodingError, decode_base64url
-from aveverify._core.jwk import Dialect, KeySetFault, PublicKey, parse_key_set, parse_public_key
-from aveverify._core.registered import UnverifiedClaims
-from aveverify._core.signature import verify_signature
+from aveverify._core.jose.encoding import EncodingError, decode_base64url
+from aveverify._core.jose.jwa import UnsuitableKeyError
+from aveverify._core.jose.jwk import Dialect, KeySetFault, PublicKey, parse_key_set, parse_public_key
+from aveverify._core.jose.jws import Header, UnverifiedToken, parse_header, parse_signature
+from aveverify._core.jose.jwt_claims import UnverifiedClaims
+from aveverify._core.jose.signature import verify_signature
 from aveverify.errors import Fault
 
 DIALECTS: tuple[Dialect, ...] = ("oidc", "customJwt")

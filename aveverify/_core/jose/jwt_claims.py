@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from aveverify._core.encoding import (
+from aveverify._core.jose.encoding import (
     EncodingError,
     JsonObject,
     base64url_fault,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.encoding import EncodingError, JsonObject, decode_base64url
+from aveverify._core.jose.encoding import EncodingError, JsonObject, decode_base64url
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict

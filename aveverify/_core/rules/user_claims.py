@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aveverify._core.encoding import JsonObject
-from aveverify._core.timestamps import format_timestamp
+from aveverify._core.jose.encoding import JsonObject
+from aveverify._core.jose.timestamps import format_timestamp
 
 # CLM-01: claim -> Convex's member. `address` and `updated_at` are not taken over as they are.
 MEMBER_OF_CLAIM: Final = {
@@ -52,7 +52,7 @@ def untag(claims: JsonObject) -> JsonObject:
     """Resolve the language tags of OIDC claims: an empty tag is no tag, tagged claims are dropped.
 
     Args:
-        claims: The payload, its tags already checked by `aveverify._core.oidc`.
+        claims: The payload, its tags already checked by `aveverify._core.rules.oidc`.
 
     Returns:
         The claims without `#` in the names of standard claims; the same object where there is none.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from aveverify._core.compact import Header
-from aveverify._core.jwk import KeySet, PublicKey
+from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jws import Header
 
 # One for each key and spelling of the header; an issuer has a handful. Whoever holds a key of the issuer could make
 # more, and only crowds out what is looked up again anyway.

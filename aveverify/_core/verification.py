@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from aveverify._core import custom_jwt, oidc
-from aveverify._core.ave import check_id_token
-from aveverify._core.compact import Header, UnverifiedToken
-from aveverify._core.discovery import speaks_for
-from aveverify._core.encoding import JsonObject
-from aveverify._core.header_memo import HeaderMemo
-from aveverify._core.jwk import KeySet, PublicKey
-from aveverify._core.key_cache import Need, Snapshot
-from aveverify._core.registered import UnverifiedClaims, read_claims
-from aveverify._core.selection import ProviderTable
-from aveverify._core.signature import verify_signature
+from aveverify._core.header_cache import HeaderMemo
+from aveverify._core.identity import Identity, make_identity
+from aveverify._core.jose.encoding import JsonObject
+from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jws import Header, UnverifiedToken
+from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
+from aveverify._core.jose.signature import verify_signature
+from aveverify._core.key_cache.decisions import Need, Snapshot
+from aveverify._core.key_cache.metadata import speaks_for
+from aveverify._core.provider import Provider
+from aveverify._core.rules import custom_jwt, oidc
+from aveverify._core.rules.ave import check_id_token
+from aveverify._core.rules.provider_index import ProviderTable
 from aveverify.errors import (
     Hint,
     InvalidTokenError,
@@ -29,8 +31,6 @@ from aveverify.errors import (
     ProviderKind,
     Reason,
 )
-from aveverify.identity import Identity, make_identity
-from aveverify.provider import Provider
 
 
 class CheckWithoutKeys(Protocol):

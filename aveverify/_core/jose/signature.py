@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from aveverify._core.compact import UnverifiedToken, VerifiedToken
-from aveverify._core.jwk import PublicKey
+from aveverify._core.jose.jwk import PublicKey
+from aveverify._core.jose.jws import UnverifiedToken, VerifiedToken
 from aveverify.errors import InvalidTokenError, ProviderKind, Reason
 
 # What a NamedTuple's own constructor does, less a call of Python for each token.

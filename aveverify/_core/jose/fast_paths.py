@@ -1,6 +1,6 @@
 """Quick readings of what is certainly good base64url and JSON; `None` or `ValueError` at the slightest doubt.
 
-The strict readers of `aveverify._core.encoding` decide whatever is doubtful, and find the fault of what is bad: nothing
+The strict readers of `_core.jose.encoding` decide whatever is doubtful, and find the fault of what is bad: nothing
 here refuses anything. Two ways to the same values: the standard library, and the decoders of the extra `fast`.
 """
 

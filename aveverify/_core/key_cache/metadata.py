@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aveverify._core.addresses import may_be_fetched, parse_address
-from aveverify._core.encoding import EncodingError, parse_json_document, repeated_members
-from aveverify._core.faults import DocumentFault
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.encoding import EncodingError, parse_json_document, repeated_members
+from aveverify._core.key_cache.urls import may_be_fetched, parse_address
 from aveverify.errors import Fault
 
 WELL_KNOWN_PATH = "/.well-known/openid-configuration"

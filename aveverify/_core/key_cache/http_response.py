@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aveverify._core.faults import DocumentFault
-from aveverify._core.timestamps import days_from_date
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.timestamps import days_from_date
 from aveverify.cache_policy import CachePolicy
 
 Headers = dict[str, str]

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any, Final
 
 from aveverify._accelerators import ACCELERATORS
-from aveverify._core import quick
+from aveverify._core.jose import fast_paths
 from aveverify.errors import Fault
 
 JsonObject = dict[str, Any]
@@ -23,8 +23,10 @@ _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _UNUSED_BITS: Final = (0, 0, 4, 2)
 
 # One of two ways to the same values. `None` leaves everything to the strict reader, or is a refusal of base64url.
-decode_segment: Final = quick.decode_segment if ACCELERATORS is None else quick.accelerated_base64(ACCELERATORS)
-read_object: Final = quick.read_object if ACCELERATORS is None else quick.accelerated_json(ACCELERATORS)
+decode_segment: Final = (
+    fast_paths.decode_segment if ACCELERATORS is None else fast_paths.accelerated_base64(ACCELERATORS)
+)
+read_object: Final = fast_paths.read_object if ACCELERATORS is None else fast_paths.accelerated_json(ACCELERATORS)
 
 
 class EncodingError(ValueError):
@@ -108,14 +110,14 @@ def parse_json_object_strictly(data: bytes) -> JsonObject:
         EncodingError: Says what is wrong.
     """
     # Python's own int() is exact and fast, but not for thousands of digits.
-    value = _parse_json(data, _CAREFUL if quick.holds_huge_number(data) else _USUAL)
+    value = _parse_json(data, _CAREFUL if fast_paths.holds_huge_number(data) else _USUAL)
     # Once, for both questions: numbers take longer to write than to read.
     written = _write_again(value)
     if type(value) is not dict:
         raise EncodingError(Fault.NOT_OBJECT)
     # DV-12: a member that another of its name replaced took its name with it, so the value has fewer strings than the
     # text. C writes and counts: a hook for objects would be called thousands of times for a token of a stranger.
-    if quick.count_quotes(data) != quick.count_quotes(written):
+    if fast_paths.count_quotes(data) != fast_paths.count_quotes(written):
         raise EncodingError(Fault.REPEATED_MEMBER)
     return value
 
@@ -153,7 +155,7 @@ def repeated_members(members: JsonObject) -> frozenset[str]:
 
 
 def _parse_json(data: bytes, decoder: json.JSONDecoder) -> Any:  # noqa: ANN401 - JSON is any value
-    if quick.nests_too_deep(data):
+    if fast_paths.nests_too_deep(data):
         raise EncodingError(Fault.TOO_DEEP)
     try:
         text = data.decode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aveverify._core.encoding import JsonObject
+from aveverify._core.jose.encoding import JsonObject
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 ISSUER: Final = "https://aveid.net"

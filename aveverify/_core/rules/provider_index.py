@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
-from aveverify._core.registered import UnverifiedClaims
+from aveverify._core.jose.jwt_claims import UnverifiedClaims
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 _SCHEMES: Final = ("https://", "http://")

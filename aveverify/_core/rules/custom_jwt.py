@@ -9,7 +9,14 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Final
 
-from aveverify._core.compact import (
+from aveverify._core.jose.encoding import JsonObject
+from aveverify._core.jose.jwk import (
+    CUSTOM_JWT_HEADER_ALGORITHM_NAMES,
+    KeySet,
+    PublicKey,
+    is_readable_strictly,
+)
+from aveverify._core.jose.jws import (
     Header,
     UnverifiedToken,
     check_list_members,
@@ -17,14 +24,7 @@ from aveverify._core.compact import (
     parse_header,
     parse_signature,
 )
-from aveverify._core.encoding import JsonObject
-from aveverify._core.jwk import (
-    CUSTOM_JWT_HEADER_ALGORITHM_NAMES,
-    KeySet,
-    PublicKey,
-    is_readable_strictly,
-)
-from aveverify._core.registered import UnverifiedClaims, round_date
+from aveverify._core.jose.jwt_claims import UnverifiedClaims, round_date
 from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
 
 # What a NamedTuple's own constructor does, less a call of Python for each token.

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
-from aveverify._core.algorithms import ALGORITHM_OF_KEY_TYPE, Algorithm, UnsuitableKeyError, Verify
-from aveverify._core.compact import is_text_or_null, is_texts_or_null
-from aveverify._core.encoding import (
+from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.encoding import (
     EncodingError,
     JsonObject,
     decode_base64url,
     parse_json_document,
     repeated_members,
 )
-from aveverify._core.faults import DocumentFault
+from aveverify._core.jose.jwa import ALGORITHM_OF_KEY_TYPE, Algorithm, UnsuitableKeyError, Verify
+from aveverify._core.jose.jws import is_text_or_null, is_texts_or_null
 from aveverify.errors import Fault
 
 Dialect = Literal["oidc", "customJwt"]

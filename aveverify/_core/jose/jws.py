@@ -1,14 +1,14 @@
 """The compact serialization: three segments, and the types that say how far a token is trusted.
 
 `UnverifiedClaims` -> `UnverifiedToken` (well formed) -> `VerifiedToken` (signed by a key of the issuer). Only
-`aveverify._core.signature` makes the last one. RFC 7515 §7.1.
+`aveverify._core.jose.signature` makes the last one. RFC 7515 §7.1.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aveverify._core.encoding import (
+from aveverify._core.jose.encoding import (
     EncodingError,
     JsonObject,
     base64url_fault,
@@ -17,7 +17,7 @@ from aveverify._core.encoding import (
     holds_only_texts,
     parse_json_object,
 )
-from aveverify._core.registered import UnverifiedClaims, hint_at_form
+from aveverify._core.jose.jwt_claims import UnverifiedClaims, hint_at_form
 from aveverify.errors import Fault, InvalidTokenError, ProviderKind, Reason
 
 

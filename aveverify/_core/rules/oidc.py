@@ -10,7 +10,9 @@ from collections.abc import Callable
 from math import floor
 from typing import Any, Final, NoReturn
 
-from aveverify._core.compact import (
+from aveverify._core.jose.encoding import JsonObject
+from aveverify._core.jose.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
+from aveverify._core.jose.jws import (
     Header,
     UnverifiedToken,
     check_list_members,
@@ -20,11 +22,9 @@ from aveverify._core.compact import (
     parse_header,
     parse_signature,
 )
-from aveverify._core.encoding import JsonObject
-from aveverify._core.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
-from aveverify._core.mapping import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
-from aveverify._core.registered import MAX_NUMERIC_DATE, UnverifiedClaims
-from aveverify._core.timestamps import format_timestamp
+from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, UnverifiedClaims
+from aveverify._core.jose.timestamps import format_timestamp
+from aveverify._core.rules.user_claims import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 DEFAULT_LEEWAY_SECONDS: Final = 0.0
