@@ -8,8 +8,8 @@ identity = verifier.verify(token)
 
 from aveverify._core.identity import ConvexIdentity, Identity
 from aveverify._core.provider import Provider
-from aveverify._default import verify
 from aveverify._edge_identity import current_identity, get_user_identity
+from aveverify._verify import verify
 from aveverify._version import __version__
 from aveverify.auth_config import parse_auth_config
 from aveverify.cache_policy import CachePolicy

@@ -15,8 +15,8 @@ from aveverify._fork import renew_after_fork
 if TYPE_CHECKING:
     from aveverify._core.identity import Identity
     from aveverify._core.verification import Verdict
-    from aveverify._desk import Desk
-    from aveverify._key_source import KeySource
+    from aveverify._jwks.key_lookup import Desk
+    from aveverify._jwks.remote_key_set import KeySource
     from aveverify.clock import Clock
 
 # An entry whose identity has all standard attributes, less their texts.

@@ -1,6 +1,6 @@
 """`Verifier`: the configuration, and the two drivers that call `judge`, wait for keys where it says so, and call again.
 
-Everything that decides is in `aveverify._core`; everything that waits is in `aveverify._keys`.
+Everything that decides is in `aveverify._core`; everything that waits is in `aveverify._jwks.registry`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from aveverify._core.key_cache.decisions import Need
 from aveverify._core.provider import Provider
 from aveverify._core.rules.provider_index import ProviderTable
 from aveverify._core.verification import Wait, judge
-from aveverify._desk import Desk
-from aveverify._key_source import KeySource
-from aveverify._keys import KeyEngine
-from aveverify._recent import RecentlyUsed
-from aveverify._report import describe_source
+from aveverify._jwks.key_lookup import Desk
+from aveverify._jwks.registry import KeyEngine
+from aveverify._jwks.remote_key_set import KeySource
+from aveverify._jwks.status_report import describe_source
+from aveverify._lru_map import RecentlyUsed
 from aveverify._token_cache import TokenCache
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
@@ -34,7 +34,7 @@ from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.status import VerifierStatus
 
 if TYPE_CHECKING:
-    from aveverify._flight import Landing
+    from aveverify._jwks.completion import Landing
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
 

@@ -69,22 +69,15 @@ ROOMS = {
     "redis": Room(("redis",), ("errors", "words", "fork", "store", "core"), (), ("redis",)),
     "engine": Room(
         (
-            "_keys",
-            "_key_source",
-            "_flight",
-            "_harvest",
-            "_courier",
-            "_document",
-            "_shelf",
-            "_herald",
-            "_desk",
+            "_jwks",
+            "_jwks.*",
             "_token_cache",
         ),
         ("errors", "words", "fork", "core", "fetcher", "store"),
         ("clock",),
     ),
     "verifier": Room(
-        ("verifier", "_default", "_recent", "_report"),
+        ("verifier", "_verify", "_lru_map", "_jwks.status_report"),
         ("errors", "words", "clock", "fork", "core", "auth config", "fetcher", "store", "engine"),
         (),
         ("cachetools",),
@@ -278,10 +271,9 @@ def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
     ("importer", "imported"),
     [
         pytest.param("_core.rules.oidc", "time", id="core reads no clock"),
-        pytest.param("_core.rules.oidc", "aveverify.identity", id="core does not look up to the identity"),
-        pytest.param("_core.verification", "aveverify._keys", id="the judge does not know the engine"),
+        pytest.param("_core.verification", "aveverify._jwks.registry", id="the judge does not know the engine"),
         pytest.param("_core.identity", "aveverify.verifier", id="values do not know who makes them"),
-        pytest.param("_keys", "httpx", id="the engine fetches through the seam"),
+        pytest.param("_jwks.registry", "httpx", id="the engine fetches through the seam"),
         pytest.param("verifier", "aveverify.testing", id="nobody needs the testing room"),
         pytest.param("asgi", "starlette.types", id="the bare middleware needs no framework"),
         pytest.param("flask", "aveverify.django", id="no framework's edge needs another"),
@@ -300,8 +292,8 @@ def test_the_table_refuses(importer: str, imported: str) -> None:
 
 
 def test_what_only_the_type_checker_may_see_is_refused_at_run_time() -> None:
-    assert is_allowed("_keys", Import(1, "aveverify.clock", at_run_time=False))
-    assert not is_allowed("_keys", Import(1, "aveverify.clock", at_run_time=True))
+    assert is_allowed("_jwks.registry", Import(1, "aveverify.clock", at_run_time=False))
+    assert not is_allowed("_jwks.registry", Import(1, "aveverify.clock", at_run_time=True))
 
 
 def test_every_room_imports_only_rooms_that_exist() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aveverify import CachePolicy, Verifier, events
-from aveverify._herald import _WARNINGS
+from aveverify._jwks.event_publisher import _WARNINGS
 from aveverify.events import Event
 from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus

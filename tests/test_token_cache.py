@@ -15,7 +15,7 @@ from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
 from aveverify._core.identity import make_identity
 from aveverify._core.jose.encoding import parse_json_object
 from aveverify._core.verification import Verdict
-from aveverify._key_source import KeySource
+from aveverify._jwks.remote_key_set import KeySource
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
 from tests.core.making import (
     ISSUER,

@@ -6,7 +6,7 @@ import gc
 import os
 from threading import Event, Thread
 
-from aveverify import Provider, Verifier, _default, verifier
+from aveverify import Provider, Verifier, _verify, verifier
 from aveverify._fork import renew_after_fork
 from tests.hectic import hectic_threads
 
@@ -30,7 +30,7 @@ def work(number: int, over: Event) -> None:
     while not over.is_set():
         step += 1
         Verifier(provider(f"drop{step}-{number}"))
-        _default.kept.of(provider(f"kept{step}-{number}"))
+        _verify.kept.of(provider(f"kept{step}-{number}"))
         renew_after_fork(Renewable())
 
 
@@ -38,9 +38,9 @@ def child() -> str:
     """Use all that is shared, and say how much there is of it."""
     for step in range(300):
         Verifier(provider(f"child{step}"))
-        _default.kept.of(provider(f"kept{step}"))
+        _verify.kept.of(provider(f"kept{step}"))
     gc.collect()
-    return f"{len(verifier._made)} {len(_default.kept)}"
+    return f"{len(verifier._made)} {len(_verify.kept)}"
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ from aveverify import (
     KeysUnavailableError,
     Reason,
     Verifier,
-    _shelf,
 )
+from aveverify._jwks import shared_cache
 from aveverify.document_store import StoredDocument
 from aveverify.events import Event, FetchFailed, ProviderDown, ServedStale
 from aveverify.testing import FakeClock, FakeIssuer
@@ -202,7 +202,7 @@ def test_a_broken_store_is_tried_again_at_the_next_flight(
 def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_shelf, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
     store.gives_lease = False
     other = MemoryStore()
     worker(issuer, other).warm_up()
@@ -224,11 +224,11 @@ def test_whoever_waits_in_vain_fetches_in_the_end(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a flood of unknown keys, where every worker of a fleet wants to ask: a wait of a second and a half."""
-    monkeypatch.setattr(_shelf, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
     store.gives_lease = False
     assert worker(issuer, store).verify(issuer.token()).subject
     assert requests(issuer) == (1, 1)
-    assert store.looks == 2 * _shelf._MAX_LOOKS
+    assert store.looks == 2 * shared_cache._MAX_LOOKS
 
 
 # --- an outage --------------------------------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import pytest
 
 import aveverify
-from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _default, _fork
-from aveverify._flight import Landing
+from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _fork, _verify
 from aveverify._fork import renew_after_fork
+from aveverify._jwks.completion import Landing
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.engine.gate import Gate
 from tests.engine.server import ScriptedServer, serve, whole
@@ -259,11 +259,11 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
             return aveverify.verify(token, issuer=issuer.issuer, application_id="app_test")
 
         verify()
-        (kept,) = _default.kept._entries.values()
-        with held_elsewhere(_default.kept._lock, kept._tokens._lock, kept._engine.sources[0]._lock):
+        (kept,) = _verify.kept._entries.values()
+        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._engine.sources[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)
-        _default.kept.clear()
+        _verify.kept.clear()
 
 
 def test_con_005_a_child_of_a_child_is_renewed_too(issuer: FakeIssuer, clock: FakeClock) -> None:

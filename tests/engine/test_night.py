@@ -35,7 +35,7 @@ from aveverify import (
     Verifier,
 )
 from aveverify._core.key_cache.decisions import EMPTY, Harvest, Need, began, failed, succeeded
-from aveverify._flight import Landing
+from aveverify._jwks.completion import Landing
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.core.making import key_set, rsa_jwk

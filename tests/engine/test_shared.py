@@ -13,10 +13,10 @@ from threading import Barrier
 
 import pytest
 
-from aveverify import CachePolicy, InvalidTokenError, Verifier, _default, verifier
+from aveverify import CachePolicy, InvalidTokenError, Verifier, _verify, verifier
 from aveverify._edge_log import LimitedLog
-from aveverify._flight import LANDED, Landing
-from aveverify._recent import RecentlyUsed
+from aveverify._jwks.completion import LANDED, Landing
+from aveverify._lru_map import RecentlyUsed
 from aveverify.events import Event as KeyEvent
 from aveverify.events import ServedStale
 from aveverify.otel import KeyMetrics
@@ -113,16 +113,16 @@ def test_con_013_the_plain_function_keeps_as_many_verifiers_as_it_says_from_many
     def work(number: int) -> None:
         for step in range(40):
             own, shared = provider(f"own{step}-{number}"), provider("shared")
-            _default.kept.of(own)
-            made.setdefault("shared", set()).add(id(_default.kept.of(shared)))
+            _verify.kept.of(own)
+            made.setdefault("shared", set()).add(id(_verify.kept.of(shared)))
 
     in_threads(work)
 
-    assert len(_default.kept) == _default.MAX_KEPT_VERIFIERS
+    assert len(_verify.kept) == _verify.MAX_KEPT_VERIFIERS
     # Never the oldest: it was used all the time.
     assert len(made["shared"]) == 1
-    _default.kept.clear()
-    assert len(_default.kept) == 0
+    _verify.kept.clear()
+    assert len(_verify.kept) == 0
 
 
 def test_con_013_metrics_are_collected_while_verifiers_come_and_go(issuer: FakeIssuer) -> None:

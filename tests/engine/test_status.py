@@ -21,7 +21,7 @@ from aveverify import (
     Verifier,
     events,
 )
-from aveverify._herald import Herald, describe
+from aveverify._jwks.event_publisher import Herald, describe
 from aveverify.events import (
     BudgetExhausted,
     Event,

@@ -26,7 +26,7 @@ from aveverify import (
     Provider,
     Reason,
     Verifier,
-    _default,
+    _verify,
     parse_auth_config,
 )
 from aveverify._edge_checks import check_verifier
@@ -453,14 +453,14 @@ class TestPlainFunction:
             assert issuer.jwks_requests == 1
             with pytest.raises(InvalidTokenError):
                 aveverify.verify(issuer.token(), issuer=issuer.issuer, application_id="other")
-        _default.kept.clear()
+        _verify.kept.clear()
 
     def test_it_keeps_a_bounded_number_of_them(self) -> None:
-        for number in range(_default.MAX_KEPT_VERIFIERS + 10):
+        for number in range(_verify.MAX_KEPT_VERIFIERS + 10):
             with pytest.raises(InvalidTokenError):
                 aveverify.verify("x", issuer=f"https://idp{number}.example", application_id="app")
-        assert len(_default.kept) == _default.MAX_KEPT_VERIFIERS
-        _default.kept.clear()
+        assert len(_verify.kept) == _verify.MAX_KEPT_VERIFIERS
+        _verify.kept.clear()
 
 
 def test_the_defaults_are_the_network_and_the_clock_of_this_machine() -> None:

@@ -23,8 +23,8 @@ from aveverify import (
 )
 from aveverify._core.key_cache.decisions import Need
 from aveverify._core.verification import Wait
-from aveverify._desk import Desk
-from aveverify._flight import Landing
+from aveverify._jwks.completion import Landing
+from aveverify._jwks.key_lookup import Desk
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.engine.flights import flights, join_flights

@@ -7,8 +7,8 @@ from weakref import WeakSet
 
 import pytest
 
-from aveverify import CachePolicy, HttpxFetcher, KeysUnavailableError, Verifier, _default, _fork
-from aveverify._herald import describe
+from aveverify import CachePolicy, HttpxFetcher, KeysUnavailableError, Verifier, _fork, _verify
+from aveverify._jwks.event_publisher import describe
 from aveverify.events import (
     BudgetExhausted,
     Event,
@@ -141,6 +141,6 @@ def test_con_005_a_child_opens_connections_of_its_own() -> None:
 
 
 def test_con_005_the_plain_function_gets_a_lock_of_its_own() -> None:
-    before = _default.kept._lock
-    _default.kept.renew_after_fork()
-    assert _default.kept._lock is not before
+    before = _verify.kept._lock
+    _verify.kept.renew_after_fork()
+    assert _verify.kept._lock is not before

@@ -14,7 +14,8 @@ from typing import Any
 # Loaded before the start, so that all workers of a fleet set off together.
 import httpx
 
-from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier, _shelf
+from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier
+from aveverify._jwks import shared_cache
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock
 
@@ -26,7 +27,7 @@ def main() -> None:
     if clock is not None:
         # Where time stands still, nobody loses patience, however busy this machine is.
         policy = CachePolicy(waiter_seconds=600, flight_deadline_seconds=600)
-        vars(_shelf)["_MAX_LOOKS"] = 1_000
+        vars(shared_cache)["_MAX_LOOKS"] = 1_000
     hmac_key = settings["hmac_key"]
     store = RedisDocumentStore.from_url(
         settings["store"],

@@ -28,14 +28,14 @@ from aveverify._core.key_cache.decisions import (
     succeeded,
 )
 from aveverify._core.key_cache.urls import decode_data_url, is_data_url
-from aveverify._document import FlightFault
-from aveverify._flight import LANDED, Landing
-from aveverify._herald import tell_of_failure, tell_of_success
+from aveverify._jwks.completion import LANDED, Landing
+from aveverify._jwks.document import FlightFault
+from aveverify._jwks.event_publisher import tell_of_failure, tell_of_success
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem
 from aveverify.events import BudgetExhausted, ServedStale
 
 if TYPE_CHECKING:
-    from aveverify._harvest import Harvester
+    from aveverify._jwks.loader import Harvester
     from aveverify.cache_policy import CachePolicy
     from aveverify.events import Event
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from aveverify._core.jose.document_error import DocumentFault
 from aveverify._core.key_cache import http_response
-from aveverify._document import Document, FlightFault, Instant
-from aveverify._shelf import Shelf
+from aveverify._jwks.document import Document, FlightFault, Instant
+from aveverify._jwks.shared_cache import Shelf
 from aveverify._version import __version__
 from aveverify.fetcher import FetchError, FetchRequest
 

@@ -6,14 +6,14 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.key_cache.decisions import Action, Decision, Need, Snapshot, decide
-from aveverify._flight import LANDED, Landing
+from aveverify._jwks.completion import LANDED, Landing
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
     from aveverify._core.rules.provider_index import ProviderTable
     from aveverify._core.verification import Entry, Wait
-    from aveverify._key_source import KeySource
-    from aveverify._keys import KeyEngine
+    from aveverify._jwks.registry import KeyEngine
+    from aveverify._jwks.remote_key_set import KeySource
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.provider import Provider
-from aveverify._recent import RecentlyUsed
+from aveverify._lru_map import RecentlyUsed
 from aveverify.verifier import Verifier
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from aveverify.status import ProviderStatus, State
 
 if TYPE_CHECKING:
     from aveverify._core.provider import Provider
-    from aveverify._key_source import KeySource
+    from aveverify._jwks.remote_key_set import KeySource
     from aveverify.cache_policy import CachePolicy
 
 

@@ -10,12 +10,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.verification import make_entry
-from aveverify._courier import Courier
 from aveverify._fork import renew_after_fork
-from aveverify._harvest import Harvester, SourceAddress
-from aveverify._herald import Herald
-from aveverify._key_source import KeySource
-from aveverify._shelf import Shelf
+from aveverify._jwks.document_client import Courier
+from aveverify._jwks.event_publisher import Herald
+from aveverify._jwks.loader import Harvester, SourceAddress
+from aveverify._jwks.remote_key_set import KeySource
+from aveverify._jwks.shared_cache import Shelf
 from aveverify.errors import InvalidTokenError, Reason
 
 if TYPE_CHECKING:

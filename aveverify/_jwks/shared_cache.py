@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from aveverify._core.jose.document_error import DocumentFault
 from aveverify._core.key_cache import http_response
-from aveverify._document import Document, Instant
+from aveverify._jwks.document import Document, Instant
 from aveverify.document_store import StoredDocument
 
 if TYPE_CHECKING:

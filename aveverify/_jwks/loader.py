@@ -14,9 +14,9 @@ from aveverify._core.jose.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import http_response
 from aveverify._core.key_cache.decisions import Flight, Harvest
 from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
-from aveverify._courier import Courier
-from aveverify._document import Document, FlightFault, Instant
 from aveverify._fork import keep_from_forking
+from aveverify._jwks.document import Document, FlightFault, Instant
+from aveverify._jwks.document_client import Courier
 from aveverify.errors import ProviderKind
 
 if TYPE_CHECKING:
