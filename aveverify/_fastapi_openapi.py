@@ -10,7 +10,7 @@ from fastapi.security import OpenIdConnect, SecurityScopes
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
-from aveverify._edge_openapi import REFUSED_STATUSES
+from aveverify._http.openapi import REFUSED_STATUSES
 
 if TYPE_CHECKING:
     from fastapi.openapi.models import SecurityBase as SecurityModel

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Flask, request_started
 
-from aveverify._edge_checks import View, layers
+from aveverify._http.option_checks import View, layers
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:

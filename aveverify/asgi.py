@@ -10,8 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aveverify._core.bearer import Answer
-from aveverify._edge import GATE_KEY, EdgeOptions, make_gate
-from aveverify._edge_asgi import (
+from aveverify._http.asgi_request import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
     ASGIApp,
@@ -29,10 +28,11 @@ from aveverify._edge_asgi import (
     serve_deferred,
     without_body,
 )
-from aveverify._edge_checks import check_app, check_flag
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
-from aveverify._edge_live import LiveConnection, get_live_connection, serve_live
-from aveverify._edge_live_scope import LiveDict
+from aveverify._http.option_checks import check_app, check_flag
+from aveverify._http.policy import GATE_KEY, EdgeOptions, make_gate
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
+from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
+from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
@@ -65,7 +65,7 @@ class AveAuthMiddleware:
             `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
             `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
             there is none, until `reauthenticate` brings a new token.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.

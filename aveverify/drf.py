@@ -18,9 +18,9 @@ from rest_framework.permissions import BasePermission
 
 from aveverify._core.bearer import Answer, make_challenge
 from aveverify._core.identity import Identity
-from aveverify._edge import check_scope_list, granted_scopes
-from aveverify._edge_caching import merge_vary
-from aveverify._edge_identity import Deferred
+from aveverify._http.caching import merge_vary
+from aveverify._http.policy import check_scope_list, granted_scopes
+from aveverify._http.request_identity import Deferred
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-    from aveverify._edge_visit import Visit
+    from aveverify._http.request_auth import Visit
 
 __all__ = ["AveAuthentication", "HasScope", "HasScopes", "exception_handler"]
 

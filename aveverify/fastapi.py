@@ -17,8 +17,10 @@ from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._core.identity import Identity
-from aveverify._edge import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
-from aveverify._edge_asgi import (
+from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
+from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
+from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
+from aveverify._http.asgi_request import (
     OUTER_KEY,
     POLICY_VIOLATION,
     OuterScope,
@@ -27,9 +29,11 @@ from aveverify._edge_asgi import (
     read_scope_token,
     recognise,
 )
-from aveverify._edge_caching import choose_marking
-from aveverify._edge_checks import check_flag, check_function
-from aveverify._edge_identity import (
+from aveverify._http.caching import choose_marking
+from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
+from aveverify._http.option_checks import check_flag, check_function
+from aveverify._http.policy import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
+from aveverify._http.request_identity import (
     IDENTITY_KEY,
     LIVE_KEY,
     Deferred,
@@ -37,12 +41,8 @@ from aveverify._edge_identity import (
     current_identity,
     refuse_expired,
 )
-from aveverify._edge_live import LiveConnection, serve_live
-from aveverify._edge_live_scope import LiveDict
-from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
-from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
-from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
-from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
+from aveverify._http.websocket import LiveConnection, serve_live
+from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import DEFAULT_SOURCES, TokenSource

@@ -18,16 +18,16 @@ from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
 from aveverify._core.identity import Identity
-from aveverify._edge import EdgeOptions, Gate, check_scope_list
-from aveverify._edge_caching import mark
-from aveverify._edge_checks import check_flag, check_function, check_verifier, check_view
-from aveverify._edge_identity import IDENTITY_KEY, Pending
-from aveverify._edge_identity import current_identity as identity_of_context
-from aveverify._edge_settings import NAMES, make_gate_from
-from aveverify._edge_user import Users
-from aveverify._edge_visit import Visit
-from aveverify._edge_wsgi import route_path
 from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
+from aveverify._http.app_user import Users
+from aveverify._http.caching import mark
+from aveverify._http.option_checks import check_flag, check_function, check_verifier, check_view
+from aveverify._http.policy import EdgeOptions, Gate, check_scope_list
+from aveverify._http.request_auth import Visit
+from aveverify._http.request_identity import IDENTITY_KEY, Pending
+from aveverify._http.request_identity import current_identity as identity_of_context
+from aveverify._http.settings import NAMES, make_gate_from
+from aveverify._http.wsgi_request import route_path
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 

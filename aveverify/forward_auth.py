@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer
-from aveverify._edge import REFUSALS, make_gate
-from aveverify._edge_asgi import ASGIApp, Receive, Scope, Send, keep_headers
-from aveverify._edge_checks import check_callable, check_verifier
+from aveverify._http.asgi_request import ASGIApp, Receive, Scope, Send, keep_headers
+from aveverify._http.option_checks import check_callable, check_verifier
+from aveverify._http.policy import REFUSALS, make_gate
 from aveverify.errors import AveVerifyError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity_header import encode_text
@@ -21,7 +21,7 @@ from aveverify.sources import RequestHead, read_token
 
 if TYPE_CHECKING:
     from aveverify._core.identity import Identity
-    from aveverify._edge import Check, Gate
+    from aveverify._http.policy import Check, Gate
     from aveverify.verifier import Verifier
 
 __all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]

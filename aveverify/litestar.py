@@ -28,7 +28,13 @@ from litestar.utils.scope.state import ScopeState
 from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._core.identity import Identity
-from aveverify._edge import (
+from aveverify._http.app_user import LoadUser, RefusedUser, find_user
+from aveverify._http.asgi_request import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
+from aveverify._http.caching import refuse_unmarked
+from aveverify._http.exempt_paths import EVERY_PATH, ExemptPaths
+from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
+from aveverify._http.option_checks import check_app, check_flag, check_function
+from aveverify._http.policy import (
     GATE_KEY,
     REFUSALS,
     EdgeOptions,
@@ -38,13 +44,7 @@ from aveverify._edge import (
     granted_scopes,
     make_gate,
 )
-from aveverify._edge_asgi import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
-from aveverify._edge_caching import refuse_unmarked
-from aveverify._edge_checks import check_app, check_flag, check_function
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
-from aveverify._edge_openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
-from aveverify._edge_paths import EVERY_PATH, ExemptPaths
-from aveverify._edge_user import LoadUser, RefusedUser, find_user
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 
@@ -98,7 +98,7 @@ class AveAuthMiddleware:
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
             becomes `connection.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
             refuses the token.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
@@ -318,7 +318,7 @@ class AveAuthPlugin(InitPluginProtocol):
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         close_expired: As for `AveAuthMiddleware`.
         load_user: As for `AveAuthMiddleware`.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.

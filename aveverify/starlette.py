@@ -16,8 +16,8 @@ from starlette.responses import Response
 from aveverify import asgi
 from aveverify._core.bearer import Answer
 from aveverify._core.identity import Identity
-from aveverify._edge import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
-from aveverify._edge_asgi import (
+from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify._http.asgi_request import (
     Preflight,
     answer_deferred,
     decide,
@@ -27,10 +27,10 @@ from aveverify._edge_asgi import (
     refuse_or_defer,
     refuse_user,
 )
-from aveverify._edge_checks import check_app, check_function
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
-from aveverify._edge_live import LiveConnection
-from aveverify._edge_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
+from aveverify._http.option_checks import check_app, check_function
+from aveverify._http.policy import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
+from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 
@@ -63,7 +63,7 @@ class AveAuthMiddleware:
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
             becomes `request.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
             refuses the token.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
@@ -148,7 +148,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         load_user: As for `AveAuthMiddleware`.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.

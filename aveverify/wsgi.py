@@ -13,11 +13,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._core.bearer import Answer, make_answer
-from aveverify._edge import REFUSALS, EdgeOptions, Gate, make_gate
-from aveverify._edge_caching import mark
-from aveverify._edge_checks import check_app
-from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._edge_wsgi import pass_preflight, read_environ, recognise, route_path
+from aveverify._http.caching import mark
+from aveverify._http.option_checks import check_app
+from aveverify._http.policy import REFUSALS, EdgeOptions, Gate, make_gate
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred, current_identity
+from aveverify._http.wsgi_request import pass_preflight, read_environ, recognise, route_path
 from aveverify.errors._unknown_options import refuse_unknown
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class AveAuthMiddleware:
         app: The application behind it.
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
-        options: Everything else that an edge can be told: `aveverify._edge.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.

@@ -28,13 +28,13 @@ PURE = frozenset(
 )  # fmt: skip
 
 
-class Room(NamedTuple):
+class Layer(NamedTuple):
     """Modules that obey the same rules.
 
     Attributes:
         modules: Names, with `*` for the rest of a name.
-        below: The rooms whose modules may be imported at run time, beside its own.
-        named: Further rooms that the type checker may see.
+        below: The layers whose modules may be imported at run time, beside its own.
+        named: Further layers that the type checker may see.
         foreign: Packages that may be imported: on top of the standard library, or with `standard`, all there are.
         standard: The only modules of the standard library; None for any.
     """
@@ -46,124 +46,84 @@ class Room(NamedTuple):
     standard: frozenset[str] | None = None
 
 
-# The table. A module belongs to the first room that names it; imports go downwards, which is upwards on this page.
-ROOMS = {
-    "errors": Room(("errors", "errors.*"), standard=PURE | {"difflib"}),
-    "words": Room(("_version", "_reasons", "events", "status", "cache_policy"), ("errors",), standard=PURE),
-    "clock": Room(("clock",), standard=frozenset({"time", "typing"})),
-    "fork": Room(
+# The table, from the lowest layer to the highest. A module belongs to the first layer that names it.
+LAYERS = {
+    "errors": Layer(("errors", "errors.*", "_reasons"), standard=PURE | {"difflib"}),
+    "values": Layer(("_version", "events", "status", "cache_policy"), ("errors",), standard=PURE),
+    "clock": Layer(("clock",), standard=frozenset({"time", "typing"})),
+    "fork": Layer(
         ("_fork",),
         standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
     ),
-    "accelerators": Room(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
-    "core": Room(
-        ("_core", "_core.*", "identity", "provider"),
-        ("errors", "words", "accelerators"),
-        (),
-        ("cryptography", "jwt"),
-        PURE,
+    "accelerators": Layer(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
+    "jose": Layer(
+        ("_core.jose", "_core.jose.*"), ("errors", "accelerators"), (), ("cryptography", "jwt"), PURE
     ),
-    "auth config": Room(("auth_config",), ("errors", "words", "core")),
-    "fetcher": Room(("fetcher",), ("errors", "words", "fork"), (), ("httpx",)),
-    "store": Room(("document_store",), ("errors", "words", "core")),
-    "redis": Room(("redis",), ("errors", "words", "fork", "store", "core"), (), ("redis",)),
-    "engine": Room(
-        (
-            "_jwks",
-            "_jwks.*",
-            "_token_cache",
-        ),
-        ("errors", "words", "fork", "core", "fetcher", "store"),
+    "rules": Layer(("_core.rules", "_core.rules.*"), ("errors", "jose"), standard=PURE),
+    "key cache": Layer(("_core.key_cache", "_core.key_cache.*"), ("errors", "values", "jose"), standard=PURE),
+    "core": Layer(
+        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"), standard=PURE
+    ),
+    "auth config": Layer(("auth_config",), ("errors", "core")),
+    "fetcher": Layer(("fetcher",), ("errors", "values", "fork"), (), ("httpx",)),
+    "store": Layer(("document_store",), ("errors", "jose", "key cache")),
+    "redis": Layer(("redis",), ("errors", "fork", "store", "core"), (), ("redis",)),
+    "jwks": Layer(
+        ("_jwks", "_jwks.*", "_token_cache"),
+        ("errors", "values", "fork", "jose", "rules", "key cache", "core", "fetcher", "store"),
         ("clock",),
     ),
-    "verifier": Room(
-        ("verifier", "_verify", "_lru_map", "_jwks.status_report"),
-        ("errors", "words", "clock", "fork", "core", "auth config", "fetcher", "store", "engine"),
+    "verifier": Layer(
+        ("verifier", "_verify", "_lru_map"),
+        (
+            "errors", "values", "clock", "fork", "jose", "rules", "key cache", "core", "auth config", "fetcher", "store",
+            "jwks",
+        ),
         (),
         ("cachetools",),
     ),
-    "otel": Room(("otel",), ("errors", "words", "fork"), ("verifier",), ("opentelemetry",)),
-    "edge settings": Room(("_edge_settings",), ("errors", "words", "core", "verifier", "edges")),
-    "flask": Room(
-        ("flask", "_flask_views"),
-        ("errors", "words", "core", "edges", "edge settings"),
-        ("verifier",),
-        ("flask", "werkzeug"),
-    ),
-    "django": Room(
-        ("django", "django.*"),
-        ("errors", "words", "core", "edges", "edge settings"),
-        (),
-        ("asgiref", "django"),
-    ),
-    "drf": Room(
-        ("drf", "_drf_schema"),
-        ("errors", "words", "core", "edges", "django"),
-        (),
-        ("django", "drf_spectacular", "rest_framework"),
-    ),
-    "edges": Room(("_edge", "_edge_*", "sources"), ("errors", "words", "fork", "core", "verifier")),
-    "middlewares": Room(("asgi", "wsgi"), ("errors", "words", "core", "edges"), ("verifier",)),
-    "starlette": Room(
-        ("starlette",), ("errors", "words", "core", "edges", "middlewares"), ("verifier",), ("starlette",)
-    ),
-    "fastapi": Room(
-        ("fastapi", "_fastapi_*"),
-        ("errors", "words", "core", "edges"),
-        ("verifier",),
+    "otel": Layer(("otel",), ("errors", "values", "fork"), ("verifier",), ("opentelemetry",)),
+    "prometheus": Layer(("prometheus",), ("errors", "values"), ("verifier",), ("prometheus_client",)),
+    "http": Layer(("_http", "_http.*", "sources"), ("errors", "fork", "core", "verifier")),
+    "asgi and wsgi": Layer(("asgi", "wsgi"), ("errors", "core", "http"), ("verifier",)),
+    "starlette": Layer(("starlette",), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)),
+    "fastapi": Layer(
+        ("fastapi", "fastapi.*", "_fastapi_*"), ("errors", "core", "http"), ("verifier",),
         ("fastapi", "pydantic", "starlette"),
     ),
-    "litestar": Room(("litestar",), ("errors", "words", "core", "edges", "middlewares"), ("verifier",), ("litestar",)),
+    "litestar": Layer(
+        ("litestar", "litestar.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("litestar",)
+    ),
+    "flask": Layer(
+        ("flask", "flask.*", "_flask_views"), ("errors", "core", "http"), ("verifier",), ("flask", "werkzeug")
+    ),
+    "django": Layer(("django", "django.*"), ("errors", "core", "http"), (), ("asgiref", "django")),
+    "drf": Layer(
+        ("drf", "drf.*", "_drf_schema"), ("errors", "key cache", "core", "http", "django"), (),
+        ("django", "drf_spectacular", "rest_framework"),
+    ),
     # The only HMAC beside the store's, and never for a token of an issuer.
-    "identity header": Room(("identity_header",), ("errors", "words", "clock", "core"), ("core",)),
-    "forward auth": Room(
-        ("forward_auth",),
-        ("errors", "words", "core", "edges", "identity header"),
-        ("core", "verifier"),
-        standard=PURE,
+    "identity header": Layer(("identity_header",), ("errors", "clock", "core")),
+    "forward auth": Layer(
+        ("forward_auth",), ("errors", "core", "http", "identity header"), ("verifier",), standard=PURE
     ),
-    "prometheus": Room(
-        ("prometheus",),
-        (
-            "errors",
-            "words",
-        ),
-        ("verifier",),
-        ("prometheus_client",),
-    ),
-    "package": Room(("",), ("errors", "words", "clock", "core", "auth config", "fetcher", "verifier", "edges")),
-    "testing": Room(
+    "package": Layer(("",), ("errors", "values", "clock", "core", "auth config", "fetcher", "verifier", "http")),
+    "testing": Layer(
         ("testing", "testing.*"),
-        ("errors", "words", "clock", "core", "auth config", "fetcher", "verifier", "edges", "package"),
+        ("errors", "values", "clock", "jose", "core", "auth config", "fetcher", "verifier", "http", "package"),
         (),
         ("cryptography", "jwt", "pytest"),
     ),
-    "serve": Room(
-        ("cli._service", "cli._serving", "cli._workers", "cli._settings", "cli._httptools"),
-        ("core", "errors", "words", "package", "cli", "forward auth", "identity header", "prometheus", "redis"),
-        ("verifier", "edges", "middlewares"),
-        ("uvicorn",),
-    ),
-    "cli": Room(
+    "cli": Layer(
         ("__main__", "cli", "cli.*"),
         (
-            "errors",
-            "words",
-            "clock",
-            "core",
-            "auth config",
-            "fetcher",
-            "verifier",
-            "edges",
-            "middlewares",
-            "package",
-            "testing",
-            "serve",
+            "errors", "values", "clock", "jose", "core", "auth config", "fetcher", "verifier", "http", "asgi and wsgi",
+            "package", "testing", "forward auth", "identity header", "prometheus", "redis",
         ),
         (),
         ("httpx", "starlette", "uvicorn"),
     ),
-}
+}  # fmt: skip
 
 
 class Import(NamedTuple):
@@ -193,11 +153,11 @@ def modules() -> list[Module]:
 MODULES = {module.name: module for module in modules()}
 
 
-def room_of(name: str) -> str | None:
-    """The first room of the table that names a module."""
-    for room, row in ROOMS.items():
+def layer_of(name: str) -> str | None:
+    """The first layer of the table that names a module."""
+    for layer, row in LAYERS.items():
         if any(fnmatchcase(name, pattern) for pattern in row.modules):
-            return room
+            return layer
     return None
 
 
@@ -240,12 +200,12 @@ def own_name(module: str) -> str | None:
 
 def is_allowed(importer: str, found: Import) -> bool:
     """Look one import up in the table."""
-    room = room_of(importer)
-    assert room is not None
-    row = ROOMS[room]
+    layer = layer_of(importer)
+    assert layer is not None
+    row = LAYERS[layer]
     own = own_name(found.module)
     if own is not None:
-        return room_of(own) in (room, *row.below, *(() if found.at_run_time else row.named))
+        return layer_of(own) in (layer, *row.below, *(() if found.at_run_time else row.named))
     top = found.module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return row.standard is None or found.module in row.standard | {"__future__"}
@@ -256,8 +216,8 @@ every_module = pytest.mark.parametrize("module", MODULES.values(), ids=lambda mo
 
 
 @every_module
-def test_every_module_belongs_to_a_room(module: Module) -> None:
-    assert room_of(module.name) is not None, f"{module.path} stands in no room of the table"
+def test_every_module_belongs_to_a_layer(module: Module) -> None:
+    assert layer_of(module.name) is not None, f"{module.path} stands in no layer of the table"
 
 
 @every_module
@@ -271,15 +231,19 @@ def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
     ("importer", "imported"),
     [
         pytest.param("_core.rules.oidc", "time", id="core reads no clock"),
+        pytest.param("_core.jose.jwk", "aveverify._core.rules.oidc", id="what a standard says knows no rule of Convex"),
+        pytest.param("_core.rules.oidc", "aveverify._core.provider", id="rules do not know the provider"),
+        pytest.param("_core.key_cache.decisions", "aveverify._core.rules.oidc", id="the key cache knows no token"),
+        pytest.param("_core.rules.oidc", "cryptography.hazmat", id="rules go through jose"),
         pytest.param("_core.verification", "aveverify._jwks.registry", id="the judge does not know the engine"),
         pytest.param("_core.identity", "aveverify.verifier", id="values do not know who makes them"),
         pytest.param("_jwks.registry", "httpx", id="the engine fetches through the seam"),
-        pytest.param("verifier", "aveverify.testing", id="nobody needs the testing room"),
+        pytest.param("verifier", "aveverify.testing", id="nobody needs the testing layer"),
         pytest.param("asgi", "starlette.types", id="the bare middleware needs no framework"),
         pytest.param("flask", "aveverify.django", id="no framework's edge needs another"),
         pytest.param("django._requests", "rest_framework.request", id="Django does not know what is built on it"),
-        pytest.param("_edge_settings", "flask", id="what edges share knows no framework"),
-        pytest.param("_core.provider", "aveverify", id="no room goes through the front door"),
+        pytest.param("_http.settings", "flask", id="what edges share knows no framework"),
+        pytest.param("_core.provider", "aveverify", id="no layer goes through the front door"),
         pytest.param("fastapi", "aveverify.asgi", id="a dependency is no middleware"),
         pytest.param("fastapi", "aveverify.starlette", id="no framework's edge knows another"),
         pytest.param("litestar", "aveverify.starlette", id="nor does this one"),
@@ -296,10 +260,10 @@ def test_what_only_the_type_checker_may_see_is_refused_at_run_time() -> None:
     assert not is_allowed("_jwks.registry", Import(1, "aveverify.clock", at_run_time=True))
 
 
-def test_every_room_imports_only_rooms_that_exist() -> None:
-    named = {room for row in ROOMS.values() for room in (*row.below, *row.named)}
+def test_every_layer_imports_only_layers_that_exist() -> None:
+    named = {layer for row in LAYERS.values() for layer in (*row.below, *row.named)}
 
-    assert named <= set(ROOMS)
+    assert named <= set(LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -311,10 +275,12 @@ def test_every_room_imports_only_rooms_that_exist() -> None:
     ],
 )  # fmt: skip
 def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) -> None:
-    rooms = ("core", "errors", "words")
+    layers = ("core", "jose", "rules", "key cache", "errors", "values")
 
-    assert [room for room in rooms if foreign in (ROOMS[room].standard or ()) or foreign in ROOMS[room].foreign] == []
-    assert all(ROOMS[room].standard is not None for room in rooms)
+    assert [
+        layer for layer in layers if foreign in (LAYERS[layer].standard or ()) or foreign in LAYERS[layer].foreign
+    ] == []
+    assert all(LAYERS[layer].standard is not None for layer in layers)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +303,7 @@ def test_the_core_cannot_reach_clock_network_lock_log_or_chance(foreign: str) ->
         pytest.param("redis", {"redis"}, id="redis"),
         pytest.param("opentelemetry", {"otel"}, id="opentelemetry"),
         pytest.param("prometheus_client", {"prometheus"}, id="prometheus_client"),
-        pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing room"),
+        pytest.param("aveverify.testing", {"testing", "cli"}, id="our testing layer"),
         pytest.param("aveverify.cli", {"__main__", "cli"}, id="our command"),
     ],
 )

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 from django.http.response import HttpResponseBase
 from django.middleware.cache import UpdateCacheMiddleware
 
-from aveverify._edge_caching import ANYTHING, make_private, merge_vary
-from aveverify._edge_visit import Visit
+from aveverify._http.caching import ANYTHING, make_private, merge_vary
+from aveverify._http.request_auth import Visit
 
 R = TypeVar("R")
 

@@ -10,10 +10,10 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast, overload
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from aveverify._edge import check_scope_list
-from aveverify._edge_checks import check_view
-from aveverify._edge_identity import current_identity
-from aveverify._edge_visit import Visit
+from aveverify._http.option_checks import check_view
+from aveverify._http.policy import check_scope_list
+from aveverify._http.request_auth import Visit
+from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import guarded
 from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of

@@ -16,7 +16,7 @@ from django.core.signals import request_started, setting_changed
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
-from aveverify._edge_checks import layers
+from aveverify._http.option_checks import layers
 from aveverify.django._settings import SETTING, check_early, kept
 from aveverify.errors import ConfigurationError, Problem
 

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from aveverify._core.identity import Identity
-from aveverify._edge_identity import current_identity
-from aveverify._edge_visit import Visit
+from aveverify._http.request_auth import Visit
+from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import installation
 from aveverify.django._requests import judge_by_settings, respond, show, visit_of

@@ -9,8 +9,8 @@ from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.bearer import Answer
 from aveverify._core.identity import Identity
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
-from aveverify._edge_visit import Visit
+from aveverify._http.request_auth import Visit
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred
 from aveverify.django._caches import VISIT
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError

@@ -11,11 +11,11 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._core.identity import Identity
-from aveverify._edge import Gate
-from aveverify._edge_caching import refuse_unmarked
-from aveverify._edge_checks import check_callable, check_function
-from aveverify._edge_settings import NAMES, check_names, make_gate_from
-from aveverify._edge_user import Users
+from aveverify._http.app_user import Users
+from aveverify._http.caching import refuse_unmarked
+from aveverify._http.option_checks import check_callable, check_function
+from aveverify._http.policy import Gate
+from aveverify._http.settings import NAMES, check_names, make_gate_from
 from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from aveverify._core.provider import Provider
-from aveverify._edge_user import make_refusal
+from aveverify._http.app_user import make_refusal
 from aveverify.errors import (
     ConfigurationError,
     InsufficientScopeError,

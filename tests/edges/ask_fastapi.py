@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from aveverify import Identity, Verifier, get_user_identity
-from aveverify._edge_user import LoadUser
+from aveverify._http.app_user import LoadUser
 from aveverify.fastapi import AveAuth
 from aveverify.starlette import AveAuthMiddleware
 from tests.edges.ask_starlette import ask_through_test_client

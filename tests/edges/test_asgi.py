@@ -23,8 +23,8 @@ from aveverify import (
     Verifier,
     get_user_identity,
 )
-from aveverify._edge import GATE_KEY, OnInvalid
-from aveverify._edge_identity import IDENTITY_KEY
+from aveverify._http.policy import GATE_KEY, OnInvalid
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer

@@ -49,7 +49,7 @@ from werkzeug.test import Client as WsgiClient
 from aveverify import AveVerifyError, ConfigurationError, Verifier, asgi, get_user_identity, wsgi
 from aveverify import flask as ave_flask
 from aveverify import starlette as ave_starlette
-from aveverify._edge_caching import make_private, mark, merge_vary, vary_of
+from aveverify._http.caching import make_private, mark, merge_vary, vary_of
 from aveverify.django import ave_optional, ave_required
 from aveverify.django._caches import mark_before_storing
 from aveverify.django._settings import kept

@@ -29,7 +29,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._edge_identity import IDENTITY_KEY
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
 from aveverify.django._settings import kept
 from aveverify.errors import Problem

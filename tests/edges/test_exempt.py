@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aveverify import ConfigurationError, Verifier
-from aveverify._edge_paths import ExemptPaths
+from aveverify._http.exempt_paths import ExemptPaths
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import Message
 from aveverify.errors import Problem

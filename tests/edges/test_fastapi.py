@@ -30,8 +30,8 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._edge import GATE_KEY
-from aveverify._edge_identity import IDENTITY_KEY
+from aveverify._http.policy import GATE_KEY
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem

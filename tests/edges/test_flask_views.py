@@ -12,8 +12,8 @@ from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
 from aveverify import ConfigurationError, Provider, Verifier
-from aveverify._edge_checks import layers
 from aveverify._flask_views import watch
+from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
 from aveverify.testing import FakeIssuer

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 
 import aveverify
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Reason, Verifier, get_user_identity
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred
 from aveverify.errors import Problem
 from tests.edges.world import http_scope, wsgi_environ
 

@@ -14,8 +14,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.testing import TestClient
 
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Provider, Reason, Verifier, current_identity
-from aveverify._edge import GATE_KEY
-from aveverify._edge_identity import IDENTITY_KEY
+from aveverify._http.policy import GATE_KEY
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
 from aveverify.litestar import (
@@ -33,7 +33,7 @@ from tests.edges import world
 from tests.edges.world import Client, bearer, http_scope, subject_of
 
 if TYPE_CHECKING:
-    from aveverify._edge_user import LoadUser
+    from aveverify._http.app_user import LoadUser
 
 Scopes = frozenset[str]
 

@@ -31,7 +31,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._edge_live_scope import LiveDict, LiveValue
+from aveverify._http.websocket_scope import LiveDict, LiveValue
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from aveverify._edge_log import MAX_RECORDS_PER_WINDOW, WINDOW_SECONDS, LimitedLog
+from aveverify._http.rate_limited_log import MAX_RECORDS_PER_WINDOW, WINDOW_SECONDS, LimitedLog
 
 if TYPE_CHECKING:
     import pytest

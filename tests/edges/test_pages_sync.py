@@ -18,7 +18,7 @@ from flask import Flask
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
-from aveverify import _edge_settings
+from aveverify._http import settings as option_settings
 from aveverify.flask import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django
@@ -72,7 +72,7 @@ def test_an_application_is_protected_in_less_than_fifteen_lines(page: str) -> No
     assert sum(bool(line) for example in first for line in example.splitlines()) < 15
 
 
-@pytest.mark.parametrize("name", sorted(_edge_settings.NAMES))
+@pytest.mark.parametrize("name", sorted(option_settings.NAMES))
 def test_every_setting_is_described(name: str) -> None:
     pages = {page: (PAGES / f"{page}.md").read_text(encoding="utf-8") for page in ("flask", "django")}
 

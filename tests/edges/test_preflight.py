@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from aveverify import Verifier, asgi, starlette, wsgi
-from aveverify._edge_preflight import is_preflight
+from aveverify._http.preflight import is_preflight
 from aveverify.flask import AveAuth
 from tests.edges.ask_django import MIDDLEWARE, PatientClient, ask_asgi_handler, ask_wsgi_handler, configured
 from tests.edges.world import Client, Headers, Request, Server, http_scope, wsgi_environ

@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 
 from aveverify import ConfigurationError, Provider, Verifier
-from aveverify._edge import Gate
+from aveverify._http.policy import Gate
 from aveverify.django._settings import kept
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth

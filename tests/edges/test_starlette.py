@@ -26,8 +26,8 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._edge_identity import IDENTITY_KEY, Deferred
-from aveverify._edge_user import LoadUser, RefusedUser
+from aveverify._http.app_user import LoadUser, RefusedUser
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred
 from aveverify.asgi import get_live_connection
 from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers

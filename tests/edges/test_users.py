@@ -51,7 +51,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify import current_identity as identity_of_context
-from aveverify._edge_user import LoadUser, find_user, find_user_now
+from aveverify._http.app_user import LoadUser, find_user, find_user_now
 from aveverify.asgi import get_live_connection
 from aveverify.django import ave_required
 from aveverify.drf import AveAuthentication

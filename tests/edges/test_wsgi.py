@@ -11,7 +11,7 @@ from wsgiref.util import FileWrapper
 import pytest
 
 from aveverify import AveVerifyError, InvalidTokenError, Reason, Verifier, get_user_identity
-from aveverify._edge_identity import IDENTITY_KEY
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.wsgi import AveAuthMiddleware
 from tests.edges.world import Observer, Request, Server, bearer, wsgi_app, wsgi_environ
 

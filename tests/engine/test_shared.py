@@ -14,7 +14,7 @@ from threading import Barrier
 import pytest
 
 from aveverify import CachePolicy, InvalidTokenError, Verifier, _verify, verifier
-from aveverify._edge_log import LimitedLog
+from aveverify._http.rate_limited_log import LimitedLog
 from aveverify._jwks.completion import LANDED, Landing
 from aveverify._lru_map import RecentlyUsed
 from aveverify.events import Event as KeyEvent

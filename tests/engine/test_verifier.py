@@ -29,7 +29,7 @@ from aveverify import (
     _verify,
     parse_auth_config,
 )
-from aveverify._edge_checks import check_verifier
+from aveverify._http.option_checks import check_verifier
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny

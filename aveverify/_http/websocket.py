@@ -12,9 +12,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.identity import Identity
-from aveverify._edge import Gate
-from aveverify._edge_identity import LIVE_KEY, LiveIdentity, carrier_of, current_identity, refuse_expired
-from aveverify._edge_live_scope import LiveDict, LiveValue
+from aveverify._http.policy import Gate
+from aveverify._http.request_identity import LIVE_KEY, LiveIdentity, carrier_of, current_identity, refuse_expired
+from aveverify._http.websocket_scope import LiveDict, LiveValue
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aveverify._core.provider import Provider
-from aveverify._edge import EdgeOptions, Gate, make_gate
-from aveverify._edge_checks import check_verifier
+from aveverify._http.option_checks import check_verifier
+from aveverify._http.policy import EdgeOptions, Gate, make_gate
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import unknown_option
 from aveverify.verifier import Verifier

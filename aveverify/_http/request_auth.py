@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._core.identity import Identity
-from aveverify._edge import REFUSALS, Gate, check_scopes
-from aveverify._edge_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._edge_wsgi import pass_preflight, read_environ, recognise
+from aveverify._http.policy import REFUSALS, Gate, check_scopes
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred, current_identity
+from aveverify._http.wsgi_request import pass_preflight, read_environ, recognise
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from wsgiref.types import WSGIEnvironment
 
-    from aveverify._edge_user import Users
+    from aveverify._http.app_user import Users
 
 
 class _Candidate(dict[str, Identity]):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
 from aveverify._core.identity import Identity
-from aveverify._edge_caching import choose_marking, vary_of
-from aveverify._edge_checks import check_flag, check_function, check_sources, check_verifier
-from aveverify._edge_identity import Deferred
-from aveverify._edge_log import LimitedLog
-from aveverify._edge_paths import ExemptPaths
+from aveverify._http.caching import choose_marking, vary_of
+from aveverify._http.exempt_paths import ExemptPaths
+from aveverify._http.option_checks import check_flag, check_function, check_sources, check_verifier
+from aveverify._http.rate_limited_log import LimitedLog
+from aveverify._http.request_identity import Deferred
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,

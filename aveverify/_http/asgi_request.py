@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aveverify._core.bearer import Answer, make_answer, parse_authorization
-from aveverify._edge import GATE_KEY, REFUSALS, Gate, Recall
-from aveverify._edge_caching import mark
-from aveverify._edge_identity import IDENTITY_KEY, Deferred, refuse_expired
-from aveverify._edge_preflight import is_preflight
-from aveverify._edge_user import withhold
+from aveverify._http.app_user import withhold
+from aveverify._http.caching import mark
+from aveverify._http.policy import GATE_KEY, REFUSALS, Gate, Recall
+from aveverify._http.preflight import is_preflight
+from aveverify._http.request_identity import IDENTITY_KEY, Deferred, refuse_expired
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 

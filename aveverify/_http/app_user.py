@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from aveverify._core.identity import Identity
-from aveverify._edge_identity import IDENTITY_KEY, LIVE_KEY, Deferred
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
 
 UserT = TypeVar("UserT")

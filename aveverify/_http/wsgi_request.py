@@ -7,14 +7,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import parse_authorization
-from aveverify._edge_preflight import is_preflight
+from aveverify._http.preflight import is_preflight
 from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
     from aveverify._core.identity import Identity
-    from aveverify._edge import Recall
+    from aveverify._http.policy import Recall
 
 
 def recognise(recall: Recall | None, environ: WSGIEnvironment) -> Identity | None:
