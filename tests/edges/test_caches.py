@@ -55,7 +55,13 @@ from aveverify.django._caches import mark_before_storing
 from aveverify.django._settings import kept
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
-from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, keep_all_apart, requires_authenticated, requires_scopes
+from aveverify.litestar._plugin import (
+    AveAuthMiddleware,
+    AveAuthPlugin,
+    keep_all_apart,
+    requires_authenticated,
+    requires_scopes,
+)
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead, TokenSource, WebSocketProtocol
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.edges import django_settings  # noqa: F401 - configures Django

@@ -32,7 +32,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify.drf import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
@@ -408,11 +408,11 @@ def test_of_several_issuers_drf_spectacular_describes_bearer_alone() -> None:
 
 def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "drf_spectacular.extensions")
-    monkeypatch.delitem(sys.modules, "aveverify._drf_schema", raising=False)
+    monkeypatch.delitem(sys.modules, "aveverify.drf._schema", raising=False)
 
     AveAuthentication()
 
-    assert "aveverify._drf_schema" not in sys.modules
+    assert "aveverify.drf._schema" not in sys.modules
 
 
 def test_drf_spectacular_is_not_loaded_for_those_who_do_without() -> None:
@@ -425,7 +425,7 @@ django.setup()
 from aveverify.drf import AveAuthentication
 AveAuthentication()
 import json
-print(json.dumps([name for name in sys.modules if "spectacular" in name or name == "aveverify._drf_schema"]))
+print(json.dumps([name for name in sys.modules if "spectacular" in name or name == "aveverify.drf._schema"]))
 """
     completed = subprocess.run(
         [sys.executable, "-c", program],

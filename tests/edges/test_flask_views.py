@@ -12,10 +12,10 @@ from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
 from aveverify import ConfigurationError, Provider, Verifier
-from aveverify._flask_views import watch
 from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
+from aveverify.flask._views import watch
 from aveverify.testing import FakeIssuer
 from tests.edges.ask_flask import new_app
 from tests.edges.world import bearer

@@ -18,7 +18,7 @@ from aveverify._http.policy import GATE_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
-from aveverify.litestar import (
+from aveverify.litestar._plugin import (
     _MARK,
     AveAuthMiddleware,
     AveAuthPlugin,

@@ -17,7 +17,7 @@ from aveverify._http.option_checks import View, layers
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from aveverify.flask import AveAuth
+    from aveverify.flask._extension import AveAuth
 
 # The extension's name in an application, and the prefix of its config.
 EXTENSION: Final = "aveverify"

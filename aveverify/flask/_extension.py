@@ -18,7 +18,6 @@ from werkzeug.local import LocalProxy
 
 from aveverify._core.bearer import Answer
 from aveverify._core.identity import Identity
-from aveverify._flask_views import EXTENSION, PREFIX, Decorated, watch
 from aveverify._http.app_user import Users
 from aveverify._http.caching import mark
 from aveverify._http.option_checks import check_flag, check_function, check_verifier, check_view
@@ -30,11 +29,10 @@ from aveverify._http.settings import NAMES, make_gate_from
 from aveverify._http.wsgi_request import route_path
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
+from aveverify.flask._views import EXTENSION, PREFIX, Decorated, watch
 
 if TYPE_CHECKING:
     from aveverify.verifier import Verifier
-
-__all__ = ["AveAuth", "FlaskOptions", "current_identity", "current_user"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -56,19 +56,6 @@ if TYPE_CHECKING:
 
     from aveverify.verifier import Verifier
 
-__all__ = [
-    "AveAuthMiddleware",
-    "AveAuthPlugin",
-    "CurrentIdentity",
-    "OptionalIdentity",
-    "RefusedError",
-    "exception_handlers",
-    "provide_identity",
-    "provide_optional_identity",
-    "requires_authenticated",
-    "requires_scopes",
-]
-
 # How a handler names its dependencies: `identity: CurrentIdentity`, `optional_identity: OptionalIdentity`.
 # Litestar has marked dependencies since 2.23, and will ask for it; before, it goes by the name alone.
 _MARK: Final = di.Dependency(kind="named") if hasattr(di, "Dependency") else None

@@ -17,8 +17,6 @@ from starlette.responses import Response
 
 from aveverify._core.bearer import Answer, make_answer
 from aveverify._core.identity import Identity
-from aveverify._fastapi_body import BodyAfterToken, FailedError, raise_failure
-from aveverify._fastapi_openapi import BearerScheme, Refusal, describe_discovery, describe_refusals, sign
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._http.asgi_request import (
     OUTER_KEY,
@@ -45,6 +43,8 @@ from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
 from aveverify.errors._unknown_options import refuse_unknown
+from aveverify.fastapi._body_order import BodyAfterToken, FailedError, raise_failure
+from aveverify.fastapi._openapi import BearerScheme, describe_discovery, describe_refusals, sign
 from aveverify.sources import DEFAULT_SOURCES, TokenSource
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
-
-__all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDependency"]
 
 # What an answer says of its own body: only for that body.
 _OF_THE_BODY: Final = ("content-type", "content-length")

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from aveverify._http.request_auth import Visit
 
-__all__ = ["AveAuthentication", "HasScope", "HasScopes", "exception_handler"]
-
 
 class Refusal(APIException):
     """An answer of the contract as REST framework's exception: the same status, challenge and body.
@@ -62,7 +60,7 @@ class AveAuthentication(BaseAuthentication):
     def __init__(self) -> None:
         # Its generator makes one of these for each view; whoever does without drf-spectacular never loads it.
         if "drf_spectacular.extensions" in sys.modules:
-            import_module("aveverify._drf_schema")
+            import_module("aveverify.drf._schema")
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Verify the token of a request.
