@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from aveverify import __version__
-from aveverify.cli import demo, serve, verify
-from aveverify.cli._terminal import ExitCode, UsageError, hide_tokens
+from aveverify.cli import verify
+from aveverify.cli.demo import command as demo_command
+from aveverify.cli.serve import command as serve_command
+from aveverify.cli.terminal import ExitCode, UsageError, hide_tokens
 from aveverify.errors import ConfigurationError
 
 __all__ = ["main"]
@@ -66,6 +68,6 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aveverify {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     verify.add_command(commands)
-    demo.add_command(commands)
-    serve.add_command(commands)
+    demo_command.add_command(commands)
+    serve_command.add_command(commands)
     return parser

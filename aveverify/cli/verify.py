@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from aveverify import Identity, InvalidTokenError, KeysUnavailableError
-from aveverify.cli._terminal import Colour, ExitCode, UsageError, paint, print_rows
-from aveverify.cli._trust import add_trust_options, make_verifier
+from aveverify.cli.terminal import Colour, ExitCode, UsageError, paint, print_rows
+from aveverify.cli.verifier_options import add_trust_options, make_verifier
 from aveverify.errors import Step
 
 _DESCRIPTION: Final = "Verify one token and show the identity that getUserIdentity() gives, or why it is refused."

@@ -16,9 +16,9 @@ from aveverify.clock import Clock
 from aveverify.errors import Reason, quote
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._clock import FakeClock
-from aveverify.testing._flaws import REASONS, TABLE
+from aveverify.testing._invalid_tokens import REASONS, TABLE
 from aveverify.testing._keys import KeyAlgorithm, SigningKey, dump_json
-from aveverify.testing._scenes import Scene, make_scene
+from aveverify.testing._refusals import Scene, make_scene
 from aveverify.testing._server import serve_documents
 from aveverify.verifier import Verifier
 

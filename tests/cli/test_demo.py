@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from aveverify.cli import main
-from aveverify.cli._tour import SCENES
+from aveverify.cli.demo.tour import SCENES
 from tests.cli.streams import WatchedOutput
 
 Output = pytest.CaptureFixture[str]

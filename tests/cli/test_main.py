@@ -13,7 +13,7 @@ import pytest
 
 import aveverify
 from aveverify.cli import main
-from aveverify.cli._terminal import Colour, hide_tokens, paint
+from aveverify.cli.terminal import Colour, hide_tokens, paint
 from tests.cli.streams import ImpatientKeyboard, Terminal
 
 HERE = ["--issuer", "https://issuer.test", "--application-id", "app"]

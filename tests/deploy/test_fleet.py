@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aveverify.cli.serve import _SETTINGS
+from aveverify.cli.serve.command import _SETTINGS
 from aveverify.clock import SystemClock
 from aveverify.identity_header import IdentitySigner
 from aveverify.testing import FakeIssuer

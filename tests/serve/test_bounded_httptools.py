@@ -12,7 +12,7 @@ pytest.importorskip("httptools", reason="NOT TESTED HERE: httptools is not insta
 import uvicorn
 from uvicorn.server import ServerState
 
-from aveverify.cli._httptools import MAX_HEAD_BYTES, BoundedHttpToolsProtocol
+from aveverify.cli.serve.bounded_httptools import MAX_HEAD_BYTES, BoundedHttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

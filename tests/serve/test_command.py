@@ -21,11 +21,11 @@ import pytest
 
 from aveverify import ConfigurationError
 from aveverify.cli import _make_parser, main
-from aveverify.cli._service import make_service, open_verifier
-from aveverify.cli._settings import Settings, read_settings
-from aveverify.cli._terminal import UsageError
-from aveverify.cli._workers import run_workers, until_stopped
-from aveverify.cli.serve import _read_environment
+from aveverify.cli.serve.application import make_service, open_verifier
+from aveverify.cli.serve.command import _read_environment
+from aveverify.cli.serve.settings import Settings, read_settings
+from aveverify.cli.serve.workers import run_workers, until_stopped
+from aveverify.cli.terminal import UsageError
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
 from tests.fleet.servers import run_redis
@@ -279,8 +279,8 @@ def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def find_spec(name: str, *rest: Any) -> Any:  # noqa: ANN401 - importlib's
         return None if name == package else found(name, *rest)
 
-    monkeypatch.setattr("aveverify.cli.serve.find_spec", find_spec)
-    monkeypatch.setattr("aveverify.cli._service.find_spec", find_spec)
+    monkeypatch.setattr("aveverify.cli.serve.command.find_spec", find_spec)
+    monkeypatch.setattr("aveverify.cli.serve.application.find_spec", find_spec)
 
 
 def test_missing_metrics_are_told_and_are_no_error(
@@ -557,7 +557,7 @@ def test_a_worker_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_a_worker_serves_until_it_is_told_to_stop(live_issuer: FakeIssuer) -> None:
     """In this process, where it can be watched; SIGINT, which a terminal sends to all of them."""
-    from aveverify.cli._serving import serve_as_worker  # noqa: PLC0415 - used here alone
+    from aveverify.cli.serve.server import serve_as_worker  # noqa: PLC0415 - used here alone
 
     settings = parse(*trust(live_issuer), "--admin-port", "same")
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from aveverify.cli._httptools import MAX_HEAD_BYTES
-from aveverify.cli._serving import _MAX_HEAD_BYTES, _choose_protocol
+from aveverify.cli.serve.bounded_httptools import MAX_HEAD_BYTES
+from aveverify.cli.serve.server import _MAX_HEAD_BYTES, _choose_protocol
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
 from tests.processes import free_port, python, running
@@ -149,7 +149,7 @@ def test_htp_047_both_parsers_have_one_bound() -> None:
 def test_htp_047_without_httptools_h11_reads(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     import sys  # noqa: PLC0415 - for this test alone
 
-    monkeypatch.delitem(sys.modules, "aveverify.cli._httptools")
+    monkeypatch.delitem(sys.modules, "aveverify.cli.serve.bounded_httptools")
     monkeypatch.delitem(sys.modules, "uvicorn.protocols.http.httptools_impl", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
 

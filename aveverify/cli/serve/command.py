@@ -8,9 +8,9 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
-from aveverify.cli._settings import read_settings
-from aveverify.cli._terminal import ExitCode, UsageError
-from aveverify.cli._trust import add_trust_options
+from aveverify.cli.serve.settings import read_settings
+from aveverify.cli.terminal import ExitCode, UsageError
+from aveverify.cli.verifier_options import add_trust_options
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if find_spec("uvicorn") is None:
         raise UsageError('serving needs uvicorn: pip install "aveverify[serve]"')
     _read_environment(arguments)
-    from aveverify.cli._serving import perform  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.cli.serve.server import perform  # noqa: PLC0415 - needs what was just looked for
 
     try:
         perform(read_settings(arguments))

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from aveverify.cli._terminal import Colour, ExitCode, UsageError, paint, print_rows
+from aveverify.cli.terminal import Colour, ExitCode, UsageError, paint, print_rows
 
 if TYPE_CHECKING:
-    from aveverify.cli._world import World
+    from aveverify.cli.demo.servers import World
 
 _DESCRIPTION: Final = """\
 Start a local OpenID Connect issuer and a Starlette app behind our middleware, send it good and bad tokens, and check
@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(f'the demo needs {" and ".join(missing)}: pip install "aveverify[demo]"')
-    from aveverify.cli._tour import perform  # noqa: PLC0415 - needs what was just looked for
-    from aveverify.cli._world import open_world  # noqa: PLC0415 - the same
+    from aveverify.cli.demo.servers import open_world  # noqa: PLC0415 - the same
+    from aveverify.cli.demo.tour import perform  # noqa: PLC0415 - needs what was just looked for
 
     with open_world() as world:
         mismatches = perform(world)

@@ -24,7 +24,7 @@ from aveverify.errors import (
 )
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._clock import FakeClock
-from aveverify.testing._flaws import REASONS
+from aveverify.testing._invalid_tokens import REASONS
 from aveverify.testing._keys import SigningKey, dump_json
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aveverify import Provider, Verifier
-from aveverify.cli._terminal import UsageError
+from aveverify.cli.terminal import UsageError
 from aveverify.errors import ConfigurationError, Problem
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from aveverify._core.secret_key import check_secret_key
-from aveverify.cli._terminal import UsageError
-from aveverify.cli._trust import refuse_blank
+from aveverify.cli.terminal import UsageError
+from aveverify.cli.verifier_options import refuse_blank
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity_header import DEFAULT_AUDIENCE
 

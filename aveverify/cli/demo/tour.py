@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import httpx
 
 from aveverify import CachePolicy, Reason
-from aveverify.cli._terminal import Colour, paint, print_rows
-from aveverify.cli._world import World
+from aveverify.cli.demo.servers import World
+from aveverify.cli.terminal import Colour, paint, print_rows
 from aveverify.testing import FakeIssuer
 
 _FRESH_SECONDS: Final = CachePolicy().fresh_seconds

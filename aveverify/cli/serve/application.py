@@ -6,8 +6,8 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from aveverify.cli._terminal import UsageError
-from aveverify.cli._trust import make_verifier
+from aveverify.cli.terminal import UsageError
+from aveverify.cli.verifier_options import make_verifier
 from aveverify.errors import AveVerifyError
 from aveverify.forward_auth import is_auth_path, make_admin_app, make_app
 from aveverify.identity_header import IdentitySigner, encode_identity
@@ -15,7 +15,7 @@ from aveverify.redis import RedisDocumentStore
 
 if TYPE_CHECKING:
     from aveverify.asgi import ASGIApp, Receive, Scope, Send
-    from aveverify.cli._settings import Settings
+    from aveverify.cli.serve.settings import Settings
     from aveverify.forward_auth import Write
     from aveverify.prometheus import ForwardAuthMetrics
     from aveverify.verifier import Verifier

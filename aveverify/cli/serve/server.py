@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import uvicorn
 
-from aveverify.cli._service import make_service, open_verifier
-from aveverify.cli._terminal import UsageError
-from aveverify.cli._workers import run_workers, stopping_quietly, until_stopped
+from aveverify.cli.serve.application import make_service, open_verifier
+from aveverify.cli.serve.workers import run_workers, stopping_quietly, until_stopped
+from aveverify.cli.terminal import UsageError
 
 if TYPE_CHECKING:
     import asyncio
 
     from aveverify.asgi import ASGIApp
-    from aveverify.cli._settings import Settings
+    from aveverify.cli.serve.settings import Settings
 
 # prometheus_client's own name for the folder in which several processes count together.
 _SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BACKLOG: Final = 2048
-# For h11; `aveverify.cli._httptools` has the same.
+# For h11; `aveverify.cli.serve.bounded_httptools` has the same.
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _GRACE_SECONDS: Final = 10
 
@@ -98,7 +98,7 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
 def _choose_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
     """Return what reads requests: httptools if it is installed, which is twice as fast. Both are bounded (HTP-047)."""
     try:
-        from aveverify.cli._httptools import BoundedHttpToolsProtocol  # noqa: PLC0415 - may not be installed
+        from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol  # noqa: PLC0415 - may not be installed
     except ImportError:
         return "h11"
     return BoundedHttpToolsProtocol

@@ -1,0 +1,1 @@
+"""`aveverify demo`: a tour over real HTTP, on a local issuer."""

@@ -1,0 +1,1 @@
+"""`aveverify serve`: answers a reverse proxy whether a request may pass."""
