@@ -5,8 +5,8 @@ PYTHON ?= python3
 # The versions that `make lanes` looks for.
 LANES := 3.11 3.12 3.13
 # What a lane runs: the verdicts, the rules behind them, and the frameworks, whose newest versions need a newer Python.
-VERDICTS := tests/vectors tests/core
-LANE_TESTS := $(VERDICTS) tests/edges
+VERDICTS := tests/conformance tests/core
+LANE_TESTS := $(VERDICTS) tests/http tests/frameworks
 # Every test may run beside any other: servers choose their ports, and each test has files of its own.
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
@@ -78,7 +78,7 @@ drill-smoke: .venv ## the same in ten seconds
 	@$(RUN) -m drill --seconds 10
 
 vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
-	@$(RUN) -m tests.vectors.refresh
+	@$(RUN) -m tests.conformance.refresh
 
 snippets: .venv ## write the code of the pages anew from the tested files that they name
 	@$(RUN) -m tests.snippets
@@ -87,7 +87,7 @@ real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
 	@$(RUN) -m pytest -m real_issuer tests/real_issuer
 
 oldest: .venv-oldest ## the test suite on the oldest dependencies that pyproject.toml allows; proxies know none of them
-	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/deploy
+	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/servers/proxies
 
 lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
 	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(SIDE_BY_SIDE) $(VERDICTS) tests/property tests/test_call_counts.py

@@ -12,7 +12,7 @@ import pytest
 
 from aveverify import ConfigurationError, Provider, Verifier, parse_auth_config
 from aveverify.errors import Problem
-from tests.core.making import ISSUER, KEYS_URL, Json, raised, without
+from tests.core.jose_factory import ISSUER, KEYS_URL, Json, raised, without
 
 OIDC: Json = {"domain": ISSUER, "applicationID": "app"}
 CUSTOM: Json = {

@@ -10,7 +10,7 @@ import pytest
 
 from aveverify import CachePolicy, ConfigurationError
 from aveverify.errors import Problem
-from tests.core.making import Json, raised
+from tests.core.jose_factory import Json, raised
 
 # Design §5.
 DEFAULTS = {

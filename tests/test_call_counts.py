@@ -17,7 +17,7 @@ import pytest
 
 from aveverify import InvalidTokenError, Verifier
 from aveverify._accelerators import ACCELERATORS
-from tests.core.making import TestClock, custom_jwt_verifier, encode, es256, good_claims, oidc_verifier, rs256
+from tests.core.jose_factory import TestClock, custom_jwt_verifier, encode, es256, good_claims, oidc_verifier, rs256
 
 COUNTED_ON = (3, 11)
 LANE = "plain" if ACCELERATORS is None else "fast"

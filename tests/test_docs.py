@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.edges import django_settings  # noqa: F401 - REST framework reads the settings when it is imported
+from tests.http import django_settings  # noqa: F401 - REST framework reads the settings when it is imported
 
 # isort: split
 from django.test import Client, override_settings
@@ -271,7 +271,7 @@ def of_backend(verifier: Verifier) -> dict[str, Any]:
 def test_a_middleware_alone_ends_a_websocket_with_its_token(
     protect: Callable[[Verifier], dict[str, Any]], ave: FakeIssuer, *, is_watched: bool
 ) -> None:
-    """Whether anybody watches over it; that this ends it, tests/edges/test_live.py tells."""
+    """Whether anybody watches over it; that this ends it, tests/http/test_websocket.py tells."""
     app = FastAPI(**protect(ave.verifier()))
 
     @app.websocket("/")

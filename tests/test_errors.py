@@ -19,7 +19,7 @@ from aveverify import (
     Reason,
 )
 from aveverify.errors import Fault, Hint, Problem, ProviderKind, Step, quote
-from tests.core.making import NOW, custom_jwt_verifier, good_claims, oidc_verifier, rs256
+from tests.core.jose_factory import NOW, custom_jwt_verifier, good_claims, oidc_verifier, rs256
 
 IAH, UNA, NAP, DISC = "InvalidAuthHeader", "Unauthenticated", "NoAuthProvider", "AuthProviderDiscoveryFailed"
 

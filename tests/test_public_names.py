@@ -31,7 +31,7 @@ from aveverify import (
 from aveverify import errors as errors_module
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.wsgi import AveAuthMiddleware as WsgiMiddleware
-from tests.edges import django_settings  # noqa: F401 - REST framework needs a Django that is configured
+from tests.http import django_settings  # noqa: F401 - REST framework needs a Django that is configured
 
 # Design §3, with the typed dictionary of `to_convex()` and the version.
 NAMES = {

@@ -17,7 +17,7 @@ from aveverify._core.jose.encoding import parse_json_object
 from aveverify._core.verification import Verdict
 from aveverify._jwks.remote_key_set import KeySource
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
-from tests.core.making import (
+from tests.core.jose_factory import (
     ISSUER,
     KEYS_URL,
     NOW,

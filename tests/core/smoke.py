@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from aveverify import InvalidTokenError, Verifier
-from tests.core.making import NOW, custom_jwt_verifier, good_claims, rs256
+from tests.core.jose_factory import NOW, custom_jwt_verifier, good_claims, rs256
 
 
 def verdict(verifier: Verifier, token: str) -> str:

@@ -16,7 +16,7 @@ from aveverify import (
 )
 from aveverify._core.bearer import ChallengeParameters, make_answer, make_challenge, parse_authorization
 from aveverify.errors import AveVerifyError
-from tests.core.making import raised
+from tests.core.jose_factory import raised
 
 # --- the header
 

@@ -13,8 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.edges import django_settings
 from tests.examples.installed import Installed
+from tests.http import django_settings
 
 __all__ = ["django_settings"]
 

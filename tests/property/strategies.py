@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from aveverify._core.jose.jwk import OIDC_ALGORITHM_NAMES
-from tests.core.making import APPLICATION_ID, ISSUER, KEYS_URL, NOW, Json, eddsa, encode, es256, rs256
+from tests.core.jose_factory import APPLICATION_ID, ISSUER, KEYS_URL, NOW, Json, eddsa, encode, es256, rs256
 
 # With lone surrogates, which Hypothesis leaves out by itself.
 any_text = st.text(st.characters(), max_size=30)

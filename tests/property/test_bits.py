@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aveverify import InvalidTokenError, Verifier
-from tests.core.making import Signer, custom_jwt_verifier, decode, eddsa, encode, es256, oidc_verifier, rs256
+from tests.core.jose_factory import Signer, custom_jwt_verifier, decode, eddsa, encode, es256, oidc_verifier, rs256
 
 
 def oidc_token(signer: Signer) -> tuple[Verifier, str]:

@@ -36,7 +36,7 @@ from aveverify._core.key_cache.decisions import (
     failed,
     succeeded,
 )
-from tests.core.making import key_set, rsa_jwk
+from tests.core.jose_factory import key_set, rsa_jwk
 
 # One verification waits for at most so many flights, as in `_desk`.
 MAX_WAITS = 3

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from aveverify._accelerators import Accelerators, load
 from aveverify._core.jose import fast_paths
 from aveverify._core.jose.encoding import EncodingError, parse_json_object, parse_json_object_strictly
-from tests.core.making import encode
+from tests.conformance.vector_environment import exact
+from tests.core.jose_factory import encode
 from tests.property.strategies import json_values
-from tests.vectors.world import exact
 
 ACCELERATORS = load()
 

@@ -22,7 +22,7 @@ from aveverify import (
     parse_auth_config,
 )
 from aveverify.errors import AveVerifyError
-from tests.core.making import (
+from tests.core.jose_factory import (
     APPLICATION_ID,
     ISSUER,
     KEYS_URL,

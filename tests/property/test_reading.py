@@ -26,8 +26,8 @@ from aveverify._core.rules import custom_jwt, oidc
 from aveverify._core.rules.provider_index import ProviderTable
 from aveverify._core.rules.user_claims import custom_jwt_custom_claims
 from aveverify.errors import InvalidTokenError
-from tests.core.making import NOW, Json, encode, read
-from tests.core.test_selection import Entry
+from tests.core.jose_factory import NOW, Json, encode, read
+from tests.core.rules.test_provider_index import Entry
 from tests.property import strategies
 
 # --- base64url: RFC 4648 §5, §3.5

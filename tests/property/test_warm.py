@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aveverify import Identity, InvalidTokenError, Verifier
-from tests.core.making import NOW, Json, TestClock, custom_jwt_verifier, eddsa, good_claims, oidc_verifier, rs256
+from tests.core.jose_factory import NOW, Json, TestClock, custom_jwt_verifier, eddsa, good_claims, oidc_verifier, rs256
 
 Make = Callable[[TestClock, int], Verifier]
 

@@ -1,1 +1,1 @@
-"""The middlewares behind real servers, each a process of its own, asked over real sockets."""
+"""Real servers: of every protocol, before and behind real proxies, in fleets, and in the drill."""

@@ -25,7 +25,7 @@ from aveverify import (
 from aveverify.testing import FakeClock, FakeIssuer
 from aveverify.testing._keys import KeyAlgorithm, SigningKey
 from tests.conftest import VerifyAny
-from tests.core.making import decode
+from tests.core.jose_factory import decode
 
 
 def test_the_room_has_three_public_names() -> None:

@@ -1,0 +1,37 @@
+"""Every configuration vector, through `parse_auth_config`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aveverify import ConfigurationError, Provider, parse_auth_config
+from tests.conformance.collection import ConfigVector, config_vectors
+from tests.conformance.vector_environment import exact
+
+
+def read(config: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever an auth.config exports
+    """The answer to a configuration, in the words of the vectors."""
+    try:
+        return {"verdict": "accept", "providers": [entry(provider) for provider in parse_auth_config(config)]}
+    except ConfigurationError as error:
+        return {"verdict": "reject", "code": error.convex_code}
+
+
+def entry(provider: Provider) -> dict[str, Any]:
+    """A provider in the words of a Convex configuration."""
+    if provider.kind == "oidc":
+        return {"type": "oidc", "domain": provider.issuer, "applicationID": provider.application_id}
+    return {
+        "type": "customJwt",
+        "issuer": provider.issuer,
+        "jwks": provider.jwks,
+        "algorithm": provider.algorithm,
+        "applicationID": provider.application_id,
+    }
+
+
+@pytest.mark.parametrize("vector", config_vectors("convex"), ids=lambda vector: vector.name)
+def test_a_configuration_is_read_as_convex_reads_it(vector: ConfigVector) -> None:
+    assert exact(read(vector.config)) == exact(vector.expect)

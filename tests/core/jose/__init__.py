@@ -1,0 +1,1 @@
+"""Tests of aveverify._core.jose."""

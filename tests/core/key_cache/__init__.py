@@ -1,0 +1,1 @@
+"""Tests of aveverify._core.key_cache."""

@@ -1,0 +1,158 @@
+"""What is remembered of headers: only what was verified, a bounded number, and no key of an older key set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aveverify import KeysUnavailableError, Verifier
+from aveverify._core.header_cache import MAX_HEADERS, HeaderMemo
+from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jws import Header
+from aveverify.errors import Reason
+from tests.core.jose_factory import (
+    KEYS_URL,
+    NOW,
+    Documents,
+    TestClock,
+    custom_jwt_verifier,
+    eddsa,
+    encode,
+    es256,
+    good_claims,
+    issuer_documents,
+    key_set,
+    key_set_document,
+    oidc_verifier,
+    raised,
+    refused,
+    rs256,
+)
+
+HEADER = Header("RS256", "k", None, None, crit=False)
+KEYS = key_set(rs256().jwk)
+
+
+def key_of(keys: KeySet) -> PublicKey:
+    key = keys.candidates[0].key
+    assert key is not None
+    return key
+
+
+def memo_of(verifier: Verifier) -> HeaderMemo:
+    return verifier._engine.entries[0].headers
+
+
+def segment(token: str) -> bytes:
+    return token.partition(".")[0].encode()
+
+
+def test_a_verified_token_makes_its_header_known() -> None:
+    with oidc_verifier(rs256().jwk) as verifier:
+        verifier.verify(rs256().token())
+
+        known = memo_of(verifier).find(segment(rs256().token()))
+        assert known is not None
+        assert known.header.alg == "RS256"
+        assert known.key.algorithm.name == "RS256"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param({"signature": "AAAA"}, Reason.BAD_SIGNATURE, id="forged"),
+        pytest.param({"kid": "other"}, Reason.UNKNOWN_KEY, id="unknown key"),
+        pytest.param({"typ": "at+jwt"}, Reason.TYPE_NOT_ALLOWED, id="another kind of token"),
+    ],
+)
+def test_a_refused_token_makes_nothing_known(change: dict[str, Any], reason: Reason) -> None:
+    forged = change.pop("signature", None)
+    token = rs256().token(**change)
+    if forged is not None:
+        token = f"{token.rpartition('.')[0]}.{forged}"
+    with oidc_verifier(rs256().jwk) as verifier:
+        assert refused(lambda: verifier.verify(token)).reason is reason
+
+        assert memo_of(verifier).known == {}
+
+
+def test_a_known_header_vouches_for_nothing_else() -> None:
+    """Payload, audiences, signature and segments of the next token are looked at as always."""
+    good = rs256().token()
+    header, payload, signature = good.split(".")
+    other = rs256("other")
+    with oidc_verifier(rs256().jwk, token_cache_size=0) as verifier:
+        verifier.verify(good)
+        expected = {
+            f"{header}.{encode(b'{}')}.{signature}": Reason.CLAIM_MISSING,
+            f"{header}.{payload}.{signature}.": Reason.MALFORMED_TOKEN,
+            f"{header}.{payload}": Reason.MALFORMED_TOKEN,
+            f"{header}.{payload}.{signature}=": Reason.MALFORMED_SIGNATURE,
+            f"{header}.{payload}.AAAA": Reason.BAD_SIGNATURE,
+            rs256().token(good_claims(aud=["app", "x"])): Reason.EXTRA_AUDIENCE,
+            rs256().token(good_claims(email=1)): Reason.CLAIM_TYPE,
+            rs256().token(good_claims(exp=NOW)): Reason.EXPIRED,
+            f"{header}.{other.token().split('.', 1)[1]}": Reason.BAD_SIGNATURE,
+        }
+        found = {token: refused(lambda token=token: verifier.verify(token)).reason for token in expected}  # type: ignore[misc]
+
+    assert found == expected
+
+
+def test_a_known_header_has_three_segments_on_custom_jwt_too() -> None:
+    good = es256().token()
+    with custom_jwt_verifier(es256().jwk, algorithm="ES256", token_cache_size=0) as verifier:
+        verifier.verify(good)
+
+        assert refused(lambda: verifier.verify(f"{good}.")).reason is Reason.MALFORMED_TOKEN
+        assert verifier.verify(good).subject == "u1"
+
+
+def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
+    """The memo is asked for the header, the present key set for the key."""
+    documents = issuer_documents(rs256().jwk)
+    clock = TestClock()
+    with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:
+        token = rs256().token()
+        verifier.verify(token)
+        documents[KEYS_URL] = key_set_document(rs256("other").jwk | {"kid": rs256().kid})
+        clock.tick(700)
+
+        assert refused(lambda: verifier.verify(token)).reason is Reason.BAD_SIGNATURE
+        verifier.verify(rs256("other").token(kid=rs256().kid))
+        assert {known.key.thumbprint for known in memo_of(verifier).known.values()} == {
+            key_of(key_set(rs256("other").jwk)).thumbprint
+        }
+
+
+def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> None:
+    memo, newer = HeaderMemo(), key_set(eddsa().jwk)
+    memo.remember(b"a", HEADER, KEYS, key_of(KEYS))
+    memo.remember(b"b", HEADER, KEYS, key_of(KEYS))
+    assert set(memo.known) == {b"a", b"b"}
+
+    memo.remember(b"c", HEADER, newer, key_of(newer))
+
+    assert set(memo.known) == {b"c"}
+
+
+@pytest.mark.parametrize(("count", "kept"), [(MAX_HEADERS - 1, 63), (MAX_HEADERS, 64), (MAX_HEADERS + 1, 1)], ids=str)
+def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
+    memo = HeaderMemo()
+    for index in range(count):
+        memo.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
+
+    assert len(memo.known) == kept
+
+
+def test_the_issuer_of_the_discovery_document_is_compared_for_known_headers_too() -> None:
+    """DISC-05: a document that begins to speak for somebody else stops every token."""
+    documents = issuer_documents(rs256().jwk)
+    clock = TestClock()
+    with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:
+        verifier.verify(rs256().token())
+        clock.tick(100_000_000)
+        documents.clear()
+
+        raised(KeysUnavailableError, lambda: verifier.verify(rs256().token(good_claims(exp=NOW + 200_000_000))))

@@ -1,0 +1,240 @@
+"""The examples of the pages about Flask, Django and REST framework run as they are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.core.checks import run_checks
+from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
+from django.urls import path
+from flask import Flask
+from rest_framework.settings import api_settings
+from rest_framework.test import APIClient
+
+from aveverify._http import settings as option_settings
+from aveverify.flask import AveAuth
+from aveverify.testing import FakeClock, FakeIssuer
+from tests.http import django_settings  # noqa: F401 - configures Django
+from tests.http.http_fixtures import bearer
+
+PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
+COUNTS = {"flask": 6, "django": 7, "drf": 4}
+
+
+def examples(page: str) -> list[str]:
+    """Every Python example of a page, in order."""
+    return re.findall(r"(?<!-->\n)```python\n(.*?)```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def ave(clock: FakeClock) -> FakeIssuer:
+    return FakeIssuer("https://aveid.net", application_id="app_123", clock=clock)
+
+
+def run(page: str, number: int, **names: Any) -> dict[str, Any]:  # noqa: ANN401 - what the example finds there
+    """Run an example as it is printed, with these names around it."""
+    namespace = {"__name__": page} | names
+    exec(compile(examples(page)[number], f"{page}.md", "exec"), namespace)  # noqa: S102 - our own page
+    return namespace
+
+
+def run_flask(*numbers: int, issuer: FakeIssuer) -> dict[str, Any]:
+    """Run examples of Flask one after the other; only their verifier gets the network and the clock of the issuer."""
+    source = "\n".join(examples("flask")[number] for number in numbers).replace(
+        'Verifier(Provider.ave("app_123"))', 'Verifier(Provider.ave("app_123"), fetcher=_issuer, clock=_issuer.clock)'
+    )
+    namespace: dict[str, Any] = {"__name__": "shop", "_issuer": issuer}
+    exec(compile(source, "flask.md", "exec"), namespace)  # noqa: S102 - our own page
+    return namespace
+
+
+def headers(issuer: FakeIssuer, **claims: Any) -> dict[str, str]:  # noqa: ANN401 - claims
+    """An Authorization header with a token of Ave."""
+    return dict(bearer(issuer.token(azp="app_123", **claims)))
+
+
+@pytest.mark.parametrize("page", COUNTS)
+def test_every_example_is_run_here(page: str) -> None:
+    assert len(examples(page)) == COUNTS[page]
+
+
+@pytest.mark.parametrize("page", COUNTS)
+def test_an_application_is_protected_in_less_than_fifteen_lines(page: str) -> None:
+    first = examples(page)[:1] if page == "flask" else examples(page)[:2]
+
+    assert sum(bool(line) for example in first for line in example.splitlines()) < 15
+
+
+@pytest.mark.parametrize("name", sorted(option_settings.NAMES))
+def test_every_setting_is_described(name: str) -> None:
+    pages = {page: (PAGES / f"{page}.md").read_text(encoding="utf-8") for page in ("flask", "django")}
+
+    assert f"`AVEVERIFY_{name}`" in pages["flask"]
+    assert f"`{name}`" in pages["django"]
+
+
+# --- Flask ----------------------------------------------------------------------------------------------------------
+
+
+def test_flask_is_protected_as_shown(ave: FakeIssuer) -> None:
+    client = run_flask(0, issuer=ave)["app"].test_client()
+
+    assert client.get("/me", headers=headers(ave, sub="ada")).json["tokenIdentifier"] == "https://aveid.net|ada"
+    assert client.get("/me").status_code == 401
+
+
+def test_the_decorators_of_flask_do_as_shown(ave: FakeIssuer) -> None:
+    client = run_flask(0, 1, issuer=ave)["app"].test_client()
+
+    assert [client.get("/hello", headers=given).text for given in ({}, headers(ave, sub="ada"))] == [
+        "hello stranger",
+        "hello Ada Lovelace",
+    ]
+    assert client.post("/notes", headers=headers(ave, sub="ada", scope="notes:write")).json == {"by": "ada"}
+    assert client.post("/notes", headers=headers(ave)).status_code == 403
+
+
+def test_the_users_of_flask_are_those_of_the_application(ave: FakeIssuer) -> None:
+    namespace = run_flask(0, 3, issuer=ave)
+
+    assert namespace["app"].test_client().get("/user", headers=headers(ave, sub="ada")).text == "Ada Lovelace"
+    app = Flask("shop")
+    AveAuth(app, ave.verifier(), required=True, check=namespace["check"])
+    statuses = [app.test_client().get("/", headers=headers(ave, sub=name)).status_code for name in ("ada", "mallory")]
+    assert statuses == [404, 401]
+
+
+def test_flask_lets_the_application_answer(ave: FakeIssuer) -> None:
+    answer = run_flask(0, 4, issuer=ave)["app"].test_client().get("/me", headers=dict(bearer(ave.forge("expired"))))
+
+    assert (answer.status_code, answer.json) == (401, {"message": "Please sign in again"})
+
+
+def test_the_test_of_flask_passes(ave: FakeIssuer) -> None:
+    run_flask(2, 5, issuer=ave)["test_me"]()
+
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def project(issuer: FakeIssuer, page: str, *routes: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - of urls.py
+    """The settings of a page, with a verifier that has the network and the clock of the issuer."""
+    written = run(page, 0, INSTALLED_APPS=[], MIDDLEWARE=[])
+    verifier = issuer.verifier(*written["AVEVERIFY"]["PROVIDERS"])
+    configured = {name: written[name] for name in ("MIDDLEWARE", "REST_FRAMEWORK") if name in written}
+    assert set(written["INSTALLED_APPS"]) <= {"aveverify.django"}
+    with override_settings(
+        AVEVERIFY=written["AVEVERIFY"] | {"VERIFIER": verifier}, ROOT_URLCONF=tuple(routes), **configured
+    ):
+        yield written
+
+
+def test_django_is_protected_as_shown(ave: FakeIssuer) -> None:
+    with project(ave, "django", path("me", run("django", 1)["me"])) as written:
+        answer = Client().get("/me", headers=headers(ave, sub="ada"))
+        assert answer.json()["tokenIdentifier"] == "https://aveid.net|ada"
+        assert [Client().get(where).status_code for where in ("/me", "/nowhere", "/admin/")] == [401, 401, 404]
+    with override_settings(AVEVERIFY=written["AVEVERIFY"]):
+        assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
+
+
+def test_the_views_of_django_do_as_shown(ave: FakeIssuer) -> None:
+    views = run("django", 2)
+    asked = RequestFactory().get("/", headers=headers(ave, sub="ada"))
+
+    with override_settings(AVEVERIFY={"VERIFIER": ave.verifier()}):
+        assert views["hello"](RequestFactory().get("/")).content == b"hello stranger"
+        assert views["hello"](asked).content == b"hello Ada Lovelace"
+        assert views["Profile"].as_view()(asked).content == b"ada"
+        for scope, status in (("notes:write", 200), ("notes:read", 403)):
+            request = AsyncRequestFactory().post("/", headers=headers(ave, sub="ada", scope=scope))
+            assert asyncio.run(views["add_note"](request)).status_code == status
+
+
+def test_the_users_of_django_are_those_of_the_project(ave: FakeIssuer) -> None:
+    users = run("django", 3)
+    view = run("django", 1)["me"]
+    configured = {"VERIFIER": ave.verifier(), "USER_LOADER": users["load_user"], "CHECK": users["check"]}
+
+    with override_settings(AVEVERIFY=configured):
+        request: Any = RequestFactory().get("/", headers=headers(ave, sub="ada"))
+        assert view(request).status_code == 200
+        assert str(request.user) == "Ada Lovelace"
+        assert view(RequestFactory().get("/", headers=headers(ave, sub="mallory"))).status_code == 401
+
+
+def test_htp_050_the_order_of_django_with_a_cache_is_one_that_nothing_is_said_against(ave: FakeIssuer) -> None:
+    with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 4)["MIDDLEWARE"]):
+        assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
+
+
+def test_htp_051_django_behind_the_asgi_edge_refuses_as_shown() -> None:
+    answer = asyncio.run(ask_over_asgi(run("django", 5)["application"]))
+
+    assert answer.status_code == 401
+
+
+async def ask_over_asgi(app: Any) -> httpx.Response:  # noqa: ANN401 - an ASGI application
+    """Ask an ASGI application."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        return await client.post("/", content=b"{")
+
+
+def test_the_test_of_django_passes(ave: FakeIssuer) -> None:
+    with project(ave, "django", path("me", run("django", 1)["me"])):
+        run("django", 6)["test_me"]()
+
+
+# --- REST framework -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def api(issuer: FakeIssuer, number: int, *names: str) -> Iterator[None]:
+    """The views of an example behind the settings of the page; REST framework reads these when a class is made."""
+    with project(issuer, "drf"):
+        api_settings.reload()
+        configured = {
+            "authentication_classes": api_settings.DEFAULT_AUTHENTICATION_CLASSES,
+            "permission_classes": api_settings.DEFAULT_PERMISSION_CLASSES,
+        }
+        views = run("drf", number)
+        routes = []
+        for name in names:
+            own = {member: value for member, value in configured.items() if member not in vars(views[name])}
+            routes.append(path(name.lower(), type(name, (views[name],), own).as_view()))  # type: ignore[attr-defined]
+        with override_settings(ROOT_URLCONF=tuple(routes)):
+            yield
+
+
+def test_rest_framework_is_protected_as_shown(ave: FakeIssuer) -> None:
+    with api(ave, 1, "Me"):
+        answer = APIClient().get("/me", headers=headers(ave, sub="ada"))
+        assert answer.json()["tokenIdentifier"] == "https://aveid.net|ada"
+        refused = APIClient().get("/me")
+        assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")
+
+
+def test_the_permissions_of_rest_framework_do_as_shown(ave: FakeIssuer) -> None:
+    def status(where: str, scope: str | None = None) -> int:
+        answer = APIClient().get(where, headers=headers(ave, sub="ada", scope=scope) if scope is not None else {})
+        return int(answer.status_code)
+
+    with api(ave, 2, "Hello", "Notes", "Archive"):
+        assert APIClient().get("/hello").json() == "hello stranger"
+        assert APIClient().get("/hello", headers=headers(ave, sub="ada")).json() == "hello Ada Lovelace"
+        assert [status("/notes"), status("/notes", ""), status("/notes", "notes:read")] == [401, 403, 200]
+        scopes = (None, "notes:read", "notes:read notes:write", "admin")
+        assert [status("/archive", scope) for scope in scopes] == [401, 403, 200, 200]
+
+
+def test_the_test_of_rest_framework_passes(ave: FakeIssuer) -> None:
+    with api(ave, 1, "Me"):
+        run("drf", 3)["test_me"]()

@@ -1,0 +1,461 @@
+"""What only REST framework has: `request.user` and `request.auth`, permissions, its own exceptions, its OpenAPI."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from django.urls import path
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request as DrfRequest
+from rest_framework.response import Response
+from rest_framework.test import APIClient, APIRequestFactory
+from rest_framework.views import APIView
+
+from aveverify import (
+    ConfigurationError,
+    Identity,
+    InsufficientScopeError,
+    InvalidTokenError,
+    Provider,
+    Verifier,
+    current_identity,
+    get_user_identity,
+)
+from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.errors import Problem
+from aveverify.sources import AuthorizationHeader, Cookie
+from aveverify.testing import FakeIssuer
+from tests.http import django_settings  # noqa: F401 - configures Django
+from tests.http.http_fixtures import bearer
+
+HANDLER = "aveverify.drf.exception_handler"
+COMMON = ["django.middleware.common.CommonMiddleware"]
+
+
+class Who(APIView):
+    """Says who asks."""
+
+    authentication_classes: Any = (AveAuthentication,)
+    permission_classes: Any = ()
+
+    def get(self, request: DrfRequest) -> Response:
+        """Answer with user and identity."""
+        return Response([getattr(request.user, "subject", str(request.user)), getattr(request.auth, "subject", None)])
+
+    post = get
+
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(shared_verifier: Verifier) -> Ask:
+    """Ask a view that differs from `Who` in some members, with a token or without."""
+
+    def ask(
+        token: str | None = None,
+        *,
+        settings: dict[str, Any] | None = None,
+        middleware: list[str] | None = None,
+        method: str = "get",
+        headers: dict[str, str] | None = None,
+        **members: Any,  # noqa: ANN401 - of a view
+    ) -> Any:  # noqa: ANN401 - a test response
+        view: Any = type("View", (Who,), members)
+        configured = {"VERIFIER": shared_verifier} | (settings or {})
+        with override_settings(
+            AVEVERIFY=configured, MIDDLEWARE=middleware or COMMON, ROOT_URLCONF=(path("", view.as_view()),)
+        ):
+            client = APIClient(enforce_csrf_checks=True)
+            return getattr(client, method)("/", headers=dict(bearer(token) if token else ()) | (headers or {}))
+
+    return ask
+
+
+def handled(self: APIView) -> Any:  # noqa: ANN401 - as REST framework's
+    """Our exception handler, as a member of a view."""
+    del self
+    return exception_handler
+
+
+# --- user and identity ----------------------------------------------------------------------------------------------
+
+
+def test_the_current_identity_is_that_of_the_middleware_in_front(ask: Ask, tokens: dict[str, str]) -> None:
+    def get(self: Who, request: DrfRequest) -> Response:
+        del self
+        identity = current_identity.get()
+        assert identity == request.auth
+        return Response([identity.subject if identity is not None else None])
+
+    middleware = ["aveverify.django.AveAuthMiddleware"]
+
+    assert [ask(token, get=get, middleware=middleware).json() for token in (tokens["good"], None)] == [["ada"], [None]]
+
+
+def test_without_the_middleware_nobody_is_current_and_asking_is_an_error(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-037: REST framework does not say when a request ends, so the next one would see the identity of this."""
+
+    def get(self: Who, request: DrfRequest) -> Response:
+        del self
+        assert request.auth is not None
+        return Response(current_identity.get())
+
+    with pytest.raises(ConfigurationError) as caught:
+        ask(tokens["good"], get=get)
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+def test_user_and_auth_are_the_identity(ask: Ask, tokens: dict[str, str]) -> None:
+    assert ask(tokens["good"]).json() == ["ada", "ada"]
+    assert ask().json() == ["AnonymousUser", None]
+
+
+def test_the_user_is_that_of_the_loader(ask: Ask, tokens: dict[str, str]) -> None:
+    assert ask(tokens["good"], settings={"USER_LOADER": lambda identity: identity.subject.upper()}).json() == [
+        "ADA",
+        "ada",
+    ]
+
+
+def test_a_request_is_verified_once_behind_the_middleware(ask: Ask, tokens: dict[str, str]) -> None:
+    checked: list[Identity] = []
+
+    answer = ask(
+        tokens["good"],
+        settings={"CHECK": checked.append},
+        middleware=["aveverify.django.AveAuthMiddleware"],
+        permission_classes=[IsAuthenticated],
+    )
+
+    assert answer.json() == ["ada", "ada"]
+    assert len(checked) == 1
+
+
+def test_an_authentication_class_behind_ours_is_asked_about_anonymous_requests(
+    ask: Ask, tokens: dict[str, str]
+) -> None:
+    class Other(SessionAuthentication):
+        def authenticate(self, _request: DrfRequest) -> Any:  # noqa: ANN401 - as REST framework's
+            return "somebody", None
+
+    classes = [AveAuthentication, Other]
+
+    assert ask(authentication_classes=classes).json() == ["somebody", None]
+    assert ask(tokens["good"], authentication_classes=classes).json() == ["ada", "ada"]
+    assert ask(tokens["expired"], authentication_classes=classes).status_code == 401
+
+
+# --- refusals without our exception handler -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "status", "error"),
+    [
+        pytest.param("expired", {}, 401, "invalid_token", id="expired"),
+        pytest.param("padded_base64", {}, 400, "invalid_request", id="malformed"),
+        pytest.param("good", {"SCOPES": ["read"]}, 403, "insufficient_scope", id="scope"),
+        pytest.param(None, {"REQUIRED": True}, 401, "unauthorized", id="nobody"),
+    ],
+)
+@pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
+def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - columns of a table
+    ask: Ask,
+    tokens: dict[str, str],
+    kind: str | None,
+    settings: dict[str, Any],
+    status: int,
+    error: str,
+    first: type[SessionAuthentication] | None,
+) -> None:
+    """HTP-034: also where REST framework would make a 403 of it, because sessions come first."""
+    classes = [AveAuthentication] if first is None else [first, AveAuthentication]
+
+    answer = ask(
+        tokens[kind] if kind else None,
+        settings=settings,
+        authentication_classes=classes,
+        renderer_classes=[JSONRenderer, BrowsableAPIRenderer],
+    )
+
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "error_description"}
+    assert answer.json()["error"] == error
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert set(answer.headers["vary"].split(", ")) >= {"Accept", "Authorization"}
+    challenge = answer.headers["www-authenticate"]
+    assert challenge.startswith("Bearer" if kind is None else f'Bearer error="{error}"')
+
+
+def test_keys_that_cannot_be_had_blame_nobody(ask: Ask, issuer: FakeIssuer, verifier: Verifier) -> None:
+    """HTP-035."""
+    issuer.go_down()
+
+    answer = ask(issuer.token(), settings={"VERIFIER": verifier})
+
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "www-authenticate" not in answer.headers
+    assert answer.json()["error"] == "temporarily_unavailable"
+
+
+def test_missing_credentials_of_a_permission_are_a_401_with_a_bare_challenge(ask: Ask) -> None:
+    answer = ask(settings={"REALM": "place"}, permission_classes=[IsAuthenticated])
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="place"')
+
+
+def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-036: a bad token is never an anonymous user."""
+
+    def look(_self: APIView, request: DrfRequest) -> Response:
+        return Response(getattr(request.auth, "subject"))  # noqa: B009 - the stubs take it for a model
+
+    def do_not_look(_self: APIView, _request: DrfRequest) -> Response:
+        return Response("public")
+
+    deferring = {"ON_INVALID": "defer"}
+
+    assert ask(tokens["expired"], settings=deferring, get=do_not_look).json() == "public"
+    for members in (
+        {},
+        {"permission_classes": [IsAuthenticated]},
+        {"permission_classes": [HasScope("read")]},
+        {"get": look},
+    ):
+        answer = ask(tokens["expired"], settings=deferring, **members)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+        assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+def test_the_authentication_may_be_asked_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    request = DrfRequest(APIRequestFactory().get("/", headers=dict(bearer(tokens["expired"]))))
+
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(Refusal) as caught:
+        AveAuthentication().authenticate(request)
+
+    assert caught.value.status_code == 401
+
+
+def test_a_cookie_is_checked_for_csrf(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-031: the views of REST framework are exempt from Django's own check."""
+    sources = [AuthorizationHeader(), Cookie("session", allowed_origins=["https://app.test"])]
+    headers = {"Origin": "https://app.test", "Cookie": f"session={tokens['good']}"}
+
+    def status(method: str, token: str | None = None) -> int:
+        with override_settings(CSRF_TRUSTED_ORIGINS=["https://app.test"]):
+            answer = ask(token, settings={"TOKEN_SOURCES": sources}, method=method, headers=headers)
+        code: int = answer.status_code
+        return code
+
+    assert [status("get"), status("post"), status("post", tokens["other"])] == [200, 403, 200]
+
+
+# --- permissions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_scope_is_a_permission(ask: Ask, tokens: dict[str, str]) -> None:
+    permissions = [HasScope("read")]
+
+    assert ask(tokens["reader"], permission_classes=permissions).status_code == 200
+    lacking = ask(tokens["good"], permission_classes=permissions)
+    assert (lacking.status_code, lacking.json()["error"]) == (403, "insufficient_scope")
+    assert lacking.headers["www-authenticate"].endswith('scope="read"')
+    nobody = ask(permission_classes=permissions)
+    assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, 'Bearer scope="read"')
+
+
+def test_several_scopes_are_demanded_together(ask: Ask, shared_issuer: FakeIssuer) -> None:
+    permissions = [HasScopes("read", "write")]
+
+    statuses = [
+        ask(shared_issuer.token(scope=scope), permission_classes=permissions).status_code
+        for scope in ("write read", "read", "readwrite")
+    ]
+
+    assert statuses == [200, 403, 403]
+
+
+def test_scopes_may_be_combined_with_other_permissions(ask: Ask, tokens: dict[str, str]) -> None:
+    either = [HasScope("write") | HasScope("read")]
+    both = [IsAuthenticated & HasScope("write")]
+
+    assert ask(tokens["reader"], permission_classes=either).status_code == 200
+    assert [ask(tokens[kind], permission_classes=both).status_code for kind in ("reader", "good")] == [403, 403]
+    assert ask(permission_classes=both).status_code == 401
+    assert ask(permission_classes=[AllowAny | HasScope("write")]).status_code == 200
+
+
+def test_scopes_are_checked_where_they_are_written() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        HasScope("read write")
+
+    assert caught.value.field == "scopes"
+
+
+# --- with our exception handler -------------------------------------------------------------------------------------
+
+
+def test_every_refusal_is_answered_to_the_letter(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-034, but for `Allow`, which every response of REST framework has."""
+    description = "The access token is invalid, expired or not meant for this service"
+
+    answer = ask(tokens["expired"], get_exception_handler=handled)
+
+    assert answer.content.decode() == f'{{"error": "invalid_token", "error_description": "{description}"}}'
+    assert {name.lower(): text for name, text in answer.headers.items()} == {
+        "allow": "GET, POST, HEAD, OPTIONS",
+        "content-type": "application/json",
+        "content-length": str(len(answer.content)),
+        "cache-control": "no-store",
+        "vary": "Authorization",
+        "www-authenticate": f'Bearer error="invalid_token", error_description="{description}"',
+    }
+
+
+def test_missing_credentials_are_answered_to_the_letter(ask: Ask) -> None:
+    answer = ask(permission_classes=[IsAuthenticated], get_exception_handler=handled)
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("classes", [[], [SessionAuthentication]], ids=["none", "another"])
+def test_missing_credentials_of_others_are_left_to_rest_framework(ask: Ask, classes: list[Any]) -> None:
+    answer = ask(authentication_classes=classes, permission_classes=[IsAuthenticated], get_exception_handler=handled)
+
+    assert (answer.status_code, list(answer.json())) == (403, ["detail"])
+
+
+def test_errors_of_get_user_identity_are_answered_and_those_of_other_tokens_are_not(
+    ask: Ask, tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    def get(_self: APIView, request: DrfRequest) -> Response:
+        get_user_identity(request)
+        raise InsufficientScopeError(("admin",))
+
+    def verify_another(_self: APIView, _request: DrfRequest) -> Response:
+        return Response(shared_verifier.verify(tokens["expired"]).subject)
+
+    deferring = {"ON_INVALID": "defer"}
+    members = {"settings": deferring, "get_exception_handler": handled}
+
+    assert ask(tokens["expired"], get=get, **members).status_code == 401
+    assert ask(tokens["good"], get=get, **members).headers["www-authenticate"].endswith('scope="admin"')
+    with pytest.raises(InvalidTokenError):
+        ask(tokens["good"], get=verify_another, **members)
+
+
+def test_other_exceptions_are_left_to_rest_framework(ask: Ask, tokens: dict[str, str]) -> None:
+    def get(_self: APIView, _request: DrfRequest) -> Response:
+        raise PermissionDenied
+
+    answer = ask(tokens["good"], get=get, get_exception_handler=handled)
+
+    assert (answer.status_code, list(answer.json())) == (403, ["detail"])
+
+
+# --- OpenAPI --------------------------------------------------------------------------------------------------------
+
+
+def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a document
+    """What drf-spectacular says about a view that demands a scope."""
+
+    class Described(Who):
+        permission_classes = (HasScope("read"),)
+        serializer_class = None
+
+    with override_settings(AVEVERIFY={"VERIFIER": verifier} | settings):
+        generator = SchemaGenerator(patterns=[path("who/", Described.as_view())])  # type: ignore[no-untyped-call]
+        return generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+
+
+def test_drf_spectacular_describes_bearer_and_the_one_issuer(shared_verifier: Verifier) -> None:
+    schema = schema_of(shared_verifier, SCOPES=["openid"])
+
+    assert schema["components"]["securitySchemes"] == {
+        "aveBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "aveOpenIdConnect": {
+            "type": "openIdConnect",
+            "openIdConnectUrl": "https://issuer.test/.well-known/openid-configuration",
+        },
+    }
+    assert schema["paths"]["/who/"]["get"]["security"] == [
+        {"aveBearer": []},
+        {"aveOpenIdConnect": ["openid", "read"]},
+    ]
+
+
+def test_of_several_issuers_drf_spectacular_describes_bearer_alone() -> None:
+    with Verifier(Provider.ave("app_1"), Provider(issuer="https://idp.example", application_id="app")) as verifier:
+        schema = schema_of(verifier)
+
+    assert list(schema["components"]["securitySchemes"]) == ["aveBearer"]
+    assert schema["paths"]["/who/"]["get"]["security"] == [{"aveBearer": []}]
+
+
+def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "drf_spectacular.extensions")
+    monkeypatch.delitem(sys.modules, "aveverify.drf._schema", raising=False)
+
+    AveAuthentication()
+
+    assert "aveverify.drf._schema" not in sys.modules
+
+
+def test_drf_spectacular_is_not_loaded_for_those_who_do_without() -> None:
+    program = """
+import sys
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"])
+import django
+django.setup()
+from aveverify.drf import AveAuthentication
+AveAuthentication()
+import json
+print(json.dumps([name for name in sys.modules if "spectacular" in name or name == "aveverify.drf._schema"]))
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert json.loads(completed.stdout) == []
+
+
+def test_settings_may_name_the_class_whatever_is_imported_first() -> None:
+    """The views of REST framework import what the settings name, in the middle of the import of this module."""
+    program = """
+from django.conf import settings
+name = "aveverify.drf.AveAuthentication"
+settings.configure(REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": [name]})
+from aveverify.drf import AveAuthentication, HasScope
+from rest_framework.views import APIView
+assert APIView.authentication_classes == [AveAuthentication]
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert completed.returncode == 0, completed.stderr

@@ -1,0 +1,590 @@
+"""What only Flask has: config, factories, blueprints, async views, proxies, error handlers, streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, Response, copy_current_request_context, jsonify, request, stream_with_context
+from flask.views import MethodView
+from werkzeug.exceptions import Unauthorized
+from werkzeug.test import Client
+
+from aveverify import (
+    AveVerifyError,
+    ConfigurationError,
+    Identity,
+    InsufficientScopeError,
+    InvalidTokenError,
+    Reason,
+    Verifier,
+    get_user_identity,
+    wsgi,
+)
+from aveverify import current_identity as identity_of_context
+from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify.errors import Problem
+from aveverify.flask import AveAuth, current_identity, current_user
+from aveverify.sources import AuthorizationHeader, Cookie
+from aveverify.testing import FakeClock, FakeIssuer
+from tests.http.flask_client import new_app
+from tests.http.http_fixtures import bearer
+
+
+@pytest.fixture
+def app() -> Flask:
+    return new_app()
+
+
+@pytest.fixture
+def ave(app: Flask, shared_verifier: Verifier) -> AveAuth:
+    return AveAuth(app, shared_verifier)
+
+
+def get(app: Flask, token: str | None = None, path: str = "/", **options: Any) -> Any:  # noqa: ANN401 - a test response
+    """Ask with a token or without."""
+    return app.test_client().get(path, headers=bearer(token) if token else (), **options)
+
+
+def who() -> str:
+    """A view that says who asks."""
+    return current_identity.subject if current_identity else "nobody"  # type: ignore[truthy-bool]
+
+
+# --- installing -----------------------------------------------------------------------------------------------------
+
+
+def test_an_extension_may_serve_several_applications_each_by_its_own_config() -> None:
+    ours, theirs = FakeIssuer("https://ours.test"), FakeIssuer("https://theirs.test")
+    ave = AveAuth()
+    view = ave.required(who)
+
+    def create_app(issuer: FakeIssuer) -> Flask:
+        app = new_app(AVEVERIFY_VERIFIER=issuer.verifier())
+        ave.init_app(app)
+        app.add_url_rule("/", "who", view)
+        return app
+
+    first, second = create_app(ours), create_app(theirs)
+
+    assert [get(app, ours.token(sub="ada")).status_code for app in (first, second)] == [200, 401]
+    assert [get(app, theirs.token(sub="ada")).status_code for app in (first, second)] == [401, 200]
+
+
+def test_two_extensions_in_one_application_are_refused(app: Flask, ave: AveAuth) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ave.init_app(app)
+
+    assert caught.value.field == "app"
+
+
+def test_the_config_of_the_application_counts_more_than_the_arguments(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    app = new_app(AVEVERIFY_VERIFIER=shared_verifier, AVEVERIFY_REALM="config")
+    AveAuth(app, FakeIssuer().verifier(), required=True, realm="argument")
+    app.add_url_rule("/", "who", who)
+
+    assert get(app, tokens["good"]).text == "ada"
+    assert get(app).headers["www-authenticate"] == 'Bearer realm="config"'
+
+
+def test_an_application_without_the_extension_is_a_clear_error(app: Flask) -> None:
+    app.add_url_rule("/", "who", AveAuth().required(who))
+
+    with pytest.raises(ConfigurationError) as caught:
+        get(app)
+
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+def test_outside_of_a_request_the_proxies_say_so_as_those_of_flask_do() -> None:
+    for proxy in (current_identity, current_user):
+        with pytest.raises(RuntimeError, match="request context"):
+            proxy.subject  # noqa: B018 - looking is enough
+
+
+@pytest.mark.parametrize("method", ["required", "optional", "protect"])
+def test_scopes_are_checked_where_they_are_written(ave: AveAuth, method: str) -> None:
+    arguments = [Blueprint("b", "b")] if method == "protect" else []
+
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(ave, method)(*arguments, scopes="read")
+
+    assert caught.value.field == "scopes"
+
+
+# --- once, and only when somebody asks ------------------------------------------------------------------------------
+
+
+def test_a_token_that_nobody_asks_about_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
+    app = new_app()
+    AveAuth(app, verifier)
+    app.add_url_rule("/", "hello", lambda: "hello")
+
+    assert get(app, issuer.token()).text == "hello"
+    assert issuer.jwks_requests == 0
+
+
+def test_a_request_is_verified_once_however_often_it_asks(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    checked: list[Identity] = []
+    app = new_app()
+    ave = AveAuth(app, shared_verifier, required=True, check=checked.append)
+    blueprint = ave.protect(Blueprint("api", "api"))
+
+    @blueprint.get("/")
+    @ave.required
+    def view() -> str:
+        assert get_user_identity(request) == current_identity
+        return current_identity.subject
+
+    app.register_blueprint(blueprint)
+
+    assert get(app, tokens["good"]).text == "ada"
+    assert len(checked) == 1
+
+
+def test_the_check_of_the_application_refuses(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    app = new_app()
+    app.add_url_rule("/", "who", AveAuth(app, shared_verifier, check=lambda _: "banned").required(who))
+
+    assert get(app, tokens["good"]).status_code == 401
+
+
+def test_a_check_that_is_a_coroutine_function_needs_another_edge(shared_verifier: Verifier) -> None:
+    """HTP-043: nothing could await it, so it is refused at the start and not at the first token."""
+
+    async def check(_identity: Identity) -> None: ...
+
+    with pytest.raises(ConfigurationError) as caught:
+        AveAuth(new_app(), shared_verifier, check=check)
+
+    assert caught.value.field == "check"
+
+
+@pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
+def test_an_identity_that_stood_there_before_is_overwritten(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], planted: object
+) -> None:
+    """HTP-010."""
+    app.add_url_rule("/", "who", lambda: str(getattr(get_user_identity(request), "subject", None)))
+
+    assert get(app, environ_base={IDENTITY_KEY: planted}).text == "None"
+    assert get(app, tokens["other"], environ_base={IDENTITY_KEY: planted}).text == "grace"
+    assert ave is not None
+
+
+def test_requests_within_one_application_context_do_not_see_each_others_user(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    """HTP-038: tests like to keep a context open, and `g` with it."""
+    ave.load_user(lambda identity: f"user {identity.subject}")
+    app.add_url_rule("/", "who", ave.optional(lambda: f"{who()}, {current_user}"))
+
+    with app.app_context():
+        answers = [get(app, token).text for token in (tokens["good"], None, tokens["other"])]
+
+    assert answers == ["ada, user ada", "nobody, None", "grace, user grace"]
+
+
+def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    with app.test_request_context(headers=bearer(tokens["good"])):
+        assert current_identity.subject == "ada"
+    with app.test_request_context():
+        assert not current_identity  # type: ignore[truthy-bool]
+    assert ave is not None
+
+
+# --- the identity of the context ------------------------------------------------------------------------------------
+
+
+def context_subject() -> str | None:
+    """Who is current where no request is at hand, in one word."""
+    identity = identity_of_context.get()
+    return None if identity is None else identity.subject
+
+
+def assert_nobody_serves() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        identity_of_context.get()
+    assert caught.value.problem is Problem.NO_MIDDLEWARE
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_of_requests_within_each_other_the_innermost_counts(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037."""
+    app = new_app()
+    seen: list[str | None] = []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        with app.test_request_context(headers=bearer(tokens["other"])):
+            seen.append(context_subject())
+            with app.test_request_context():
+                seen.append(context_subject())
+        seen.append(context_subject())
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["grace", None, "ada"]
+    assert_nobody_serves()
+
+
+def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
+    """Whoever stands nearest to the view has decided last, and `get_user_identity` says the same."""
+    issuer = FakeIssuer("https://front.test")
+    app = new_app()
+    AveAuth(app, shared_verifier, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
+    app.add_url_rule("/", "view", lambda: f"{identity_of_context.get()} {get_user_identity(request)}")
+    app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, issuer.verifier(), required=True)  # type: ignore[method-assign]
+
+    assert get(app, issuer.token(sub="ada")).text == "None None"
+
+
+def test_a_request_that_a_middleware_serves_within_a_view_is_its_own(
+    app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    seen: list[str | None] = []
+    other = Flask("other")
+    other.add_url_rule("/", "view", lambda: f"{context_subject()}")
+    other.wsgi_app = wsgi.AveAuthMiddleware(other.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    def bare(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+        seen.append(context_subject())
+        return other.wsgi_app(environ, start_response)  # type: ignore[return-value]
+
+    @app.get("/")
+    @ave.required
+    def view() -> str:
+        inner = wsgi.AveAuthMiddleware(bare, shared_verifier, required=True)
+        answer = Client(inner).get("/", headers=bearer(tokens["other"]))
+        seen.extend([answer.text, context_subject()])
+        return "seen"
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["grace", "grace", "ada"]
+
+
+def test_an_application_without_the_extension_has_no_current_identity(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    @app.get("/")
+    @ave.required
+    def view() -> str:
+        with new_app().test_request_context(headers=bearer(tokens["good"])):
+            assert_nobody_serves()
+        return context_subject() or "nobody"
+
+    assert get(app, tokens["good"]).text == "ada"
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_a_thread_with_flasks_context_has_the_identity_too(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    app = new_app()
+    seen: list[str | None] = []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        thread = Thread(target=copy_current_request_context(lambda: seen.append(context_subject())))
+        thread.start()
+        thread.join()
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "seen"
+    assert seen == ["ada"]
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037."""
+    app = new_app()
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> Response:
+        def chunks() -> Iterator[str]:
+            yield "hello "
+            yield context_subject() or "nobody"
+
+        return Response(stream_with_context(chunks()))
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    assert get(app, tokens["good"]).text == "hello ada"
+    assert_nobody_serves()
+
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_scopes_of_a_view_add_to_those_of_the_application(
+    shared_verifier: Verifier, shared_issuer: FakeIssuer
+) -> None:
+    app = new_app()
+    ave = AveAuth(app, shared_verifier, scopes=["read"])
+    app.add_url_rule("/", "who", ave.required(scopes=["write"])(who))
+
+    def ask(scope: str) -> Any:  # noqa: ANN401 - a test response
+        return get(app, shared_issuer.token(sub="ada", scope=scope))
+
+    assert [ask(scope).status_code for scope in ("read write", "read", "write")] == [200, 403, 403]
+    assert ask("read").headers["www-authenticate"].endswith('scope="read write"')
+    assert get(app).headers["www-authenticate"] == 'Bearer scope="read write"'
+
+
+def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-036: the view relies on the decorator and does not ask."""
+    app = new_app()
+    app.add_url_rule("/", "view", AveAuth(app, shared_verifier, on_invalid="defer").required(lambda: "secret"))
+
+    assert [get(app, tokens[kind]).status_code for kind in ("good", "expired")] == [200, 401]
+
+
+def test_async_views(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    @app.get("/")
+    @ave.required(scopes=["read"])
+    async def view() -> str:
+        return current_identity.subject
+
+    assert get(app, tokens["reader"]).text == "ada"
+    assert [get(app, token).status_code for token in (tokens["good"], None)] == [403, 401]
+
+
+def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    class View(MethodView):
+        decorators = [ave.required]  # noqa: RUF012 - as Flask has it
+
+        def get(self, word: str) -> str:
+            return f"{word} {current_identity.subject}"
+
+    app.add_url_rule("/<word>", view_func=View.as_view("view"))
+
+    assert get(app, tokens["good"], "/hello").text == "hello ada"
+    assert get(app, path="/hello").status_code == 401
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+def test_a_blueprint_is_protected_as_a_whole_and_alone(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, required: bool
+) -> None:
+    blueprint = ave.protect(Blueprint("api", "api", url_prefix="/api"), scopes=["read"], required=required)
+    blueprint.add_url_rule("/", "who", who)
+    app.register_blueprint(blueprint)
+    app.add_url_rule("/", "open", lambda: "open")
+
+    answers = [get(app, token, "/api/").status_code for token in (tokens["reader"], tokens["good"], tokens["expired"])]
+    assert answers == [200, 403, 401]
+    assert get(app, path="/api/").status_code == (401 if required else 200)
+    assert get(app).text == "open"
+
+
+@pytest.mark.parametrize(
+    ("automatic", "status"), [(True, 200), (False, 401)], ids=["answered by Flask", "answered by the view"]
+)
+def test_a_preflight_runs_no_view_of_a_protected_blueprint(
+    app: Flask, ave: AveAuth, *, automatic: bool, status: int
+) -> None:
+    """HTP-027."""
+    seen: list[str] = []
+    blueprint = ave.protect(Blueprint("api", "api", url_prefix="/api"))
+
+    def view() -> str:
+        seen.append("ran")
+        return "ran"
+
+    blueprint.add_url_rule("/", "view", view, methods=["GET", "OPTIONS"], provide_automatic_options=automatic)
+    app.register_blueprint(blueprint)
+
+    answer = app.test_client().options(
+        "/api/", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    )
+
+    assert answer.status_code == status
+    assert seen == []
+
+
+def test_a_stream_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    @app.get("/")
+    @ave.required
+    def view() -> Response:
+        def chunks() -> Iterator[str]:
+            yield "hello "
+            yield current_identity.subject
+
+        return Response(stream_with_context(chunks()))
+
+    assert get(app, tokens["good"]).text == "hello ada"
+
+
+def test_required_holds_for_every_path_that_is_not_exempt(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """HTP-012, HTP-019: also for paths that lead nowhere."""
+    app = new_app(AVEVERIFY_REQUIRED=True, AVEVERIFY_EXEMPT=["/healthz", "/open/*"])
+    ave = AveAuth(app, shared_verifier)
+    for path in ("/", "/healthz", "/open/<name>"):
+        app.add_url_rule(path, path, lambda **_: who())
+    app.add_url_rule("/open/mine", "mine", ave.required(who))
+
+    assert get(app, path="/healthz").text == "nobody"
+    assert get(app, tokens["expired"], "/open/page").text == "nobody"
+    assert [get(app, path=path).status_code for path in ("/", "/nowhere", "/healthz/", "//healthz")] == [401] * 4
+    assert get(app, tokens["good"], "/open/mine").status_code == 401
+
+
+def test_a_cookie_counts_where_it_is_asked_for(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """HTP-031."""
+    cookie = Cookie("session", allowed_origins=["https://app.test"])
+    app = new_app(AVEVERIFY_TOKEN_SOURCES=[AuthorizationHeader(), cookie])
+    app.add_url_rule("/", "who", AveAuth(app, shared_verifier).required(who))
+    client = app.test_client()
+    client.set_cookie("session", tokens["good"])
+
+    assert client.get("/", headers={"Origin": "https://app.test"}).text == "ada"
+    assert client.get("/", headers={"Origin": "https://evil.test"}).status_code == 401
+
+
+# --- users ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_user_of_the_application_is_loaded_once_before_a_view_that_takes_credentials(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    loaded: list[str] = []
+
+    @ave.load_user
+    def load_user(identity: Identity) -> dict[str, str]:
+        loaded.append(identity.subject)
+        return {"name": identity.subject.title()}
+
+    app.add_url_rule("/", "user", ave.required(lambda: current_user["name"] + current_user["name"]))
+    app.add_url_rule("/open", "open", lambda: "open")
+
+    assert get(app, tokens["good"], "/open").text == "open"
+    assert loaded == []
+    assert get(app, tokens["good"]).text == "AdaAda"
+    assert loaded == ["ada"]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync view", "async view"])
+def test_a_loader_may_be_a_coroutine_function(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, is_async: bool
+) -> None:
+    @ave.load_user
+    async def load_user(identity: Identity) -> str:
+        return identity.subject.upper()
+
+    async def view() -> str:
+        return str(current_user)
+
+    app.add_url_rule("/", "user", ave.required(view) if is_async else ave.required(lambda: str(current_user)))
+
+    assert get(app, tokens["good"]).text == "ADA"
+
+
+def test_a_user_that_nobody_can_load_is_the_programmers_error(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    app.add_url_rule("/", "user", ave.required(lambda: str(current_user)))
+
+    with pytest.raises(ConfigurationError) as caught:
+        get(app, tokens["good"])
+
+    assert caught.value.field == "load_user"
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before init_app", "after"])
+def test_the_application_may_answer_refusals_by_itself(
+    shared_verifier: Verifier, tokens: dict[str, str], *, before: bool
+) -> None:
+    app = new_app()
+    ave = AveAuth()
+    if not before:
+        ave.init_app(new_app(AVEVERIFY_VERIFIER=shared_verifier))
+        AveAuth(app, shared_verifier)
+    app.register_error_handler(AveVerifyError, lambda error: (jsonify(ours=error.reason), error.http_status))
+    app.register_error_handler(Unauthorized, lambda _: (jsonify(ours="nobody"), 401))
+    if before:
+        AveAuth(app, shared_verifier)
+    app.add_url_rule("/", "who", ave.required(who))
+
+    assert get(app, tokens["expired"]).get_json() == {"ours": "EXPIRED"}
+    assert get(app).get_json() == {"ours": "nobody"}
+
+
+def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    app.register_error_handler(InsufficientScopeError, lambda _: ("more!", 403))
+    app.add_url_rule("/", "who", ave.required(scopes=["read"])(who))
+
+    assert get(app, tokens["good"]).text == "more!"
+    assert get(app, tokens["expired"]).get_json()["error"] == "invalid_token"
+
+
+def test_the_refusal_of_some_other_token_is_not_this_clients(
+    app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    app.add_url_rule("/", "view", ave.required(lambda: shared_verifier.verify(tokens["bad_signature"]).subject))
+
+    with pytest.raises(InvalidTokenError) as caught:
+        get(app, tokens["good"])
+
+    assert caught.value.reason is Reason.BAD_SIGNATURE
+
+
+def test_a_view_may_demand_scopes_by_itself(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+    @app.get("/")
+    @ave.required
+    def view() -> str:
+        raise InsufficientScopeError(("admin",))
+
+    answer = get(app, tokens["good"])
+
+    assert answer.status_code == 403
+    assert answer.headers["www-authenticate"].endswith('scope="admin"')
+
+
+def test_a_refusal_of_a_request_that_must_have_a_user_passes_the_hooks_of_the_application(
+    app: Flask, ave: AveAuth
+) -> None:
+    """HTP-028: an extension for CORS adds its headers behind the view."""
+
+    @app.after_request
+    def add(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "https://app.test"
+        return response
+
+    app.add_url_rule("/", "who", ave.required(who))
+
+    assert get(app).headers["access-control-allow-origin"] == "https://app.test"
+
+
+def test_a_clock_that_ticks_past_the_end_of_a_token_ends_it(app: Flask) -> None:
+    clock = FakeClock()
+    issuer = FakeIssuer(clock=clock)
+    app.add_url_rule("/", "who", AveAuth(app, issuer.verifier()).required(who))
+    token = issuer.token(sub="ada", exp=clock.now() + 60)
+
+    statuses = []
+    for seconds in (59, 1, 1):
+        clock.tick(seconds=seconds)
+        statuses.append(get(app, token).status_code)
+
+    assert statuses == [200, 401, 401]

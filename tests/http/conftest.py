@@ -1,0 +1,110 @@
+"""One issuer and one warm verifier for all tables; a test that breaks its world gets one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from aveverify import Verifier
+from aveverify.testing import FakeClock, FakeIssuer
+from tests.http import (
+    django_client,
+    drf_client,
+    fastapi_client,
+    flask_client,
+    http_fixtures,
+    litestar_client,
+    starlette_client,
+)
+from tests.http.http_fixtures import Edge, LeftOut, Observer, Scene, make_tokens
+
+EDGES = (
+    http_fixtures.EDGES
+    | starlette_client.EDGES
+    | fastapi_client.EDGES
+    | litestar_client.EDGES
+    | flask_client.EDGES
+    | django_client.EDGES
+    | drf_client.EDGES
+)
+# What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
+WITHOUT_CONTEXT = ("starlette-backend", "drf")
+USERS = (
+    "test_only_users_that_the_application_admits_reach_a_view",
+    "test_a_user_is_loaded_once_and_only_for_a_token",
+    "test_a_user_that_is_not_admitted_is_logged_once_with_its_reason",
+    "test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks",
+    "test_nothing_knows_the_identity_if_the_loader_fails",
+)
+LEFT_OUT = [
+    *flask_client.LEFT_OUT,
+    *django_client.LEFT_OUT,
+    *drf_client.LEFT_OUT,
+    *(
+        LeftOut(edge, test, {}, "a raw edge knows no user of the application, so it takes no load_user")
+        for edge in http_fixtures.EDGES
+        for test in USERS
+    ),
+    *(
+        LeftOut(edge, test, {}, "the framework does not tell it when the request ends")
+        for edge in WITHOUT_CONTEXT
+        for test in (
+            "test_the_current_identity_is_that_of_the_request",
+            "test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity",
+            "test_no_copy_of_a_context_knows_the_user_after_the_request",
+        )
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def shared_issuer() -> FakeIssuer:
+    return FakeIssuer(clock=FakeClock())
+
+
+@pytest.fixture(scope="session")
+def shared_verifier(shared_issuer: FakeIssuer) -> Iterator[Verifier]:
+    """A verifier with its keys, whichever test of a process comes first."""
+    with shared_issuer.verifier() as verifier:
+        verifier.warm_up()
+        yield verifier
+
+
+@pytest.fixture(scope="session")
+def tokens(shared_issuer: FakeIssuer) -> dict[str, str]:
+    return make_tokens(shared_issuer)
+
+
+@pytest.fixture
+def issuer() -> FakeIssuer:
+    """An issuer that the test may take down."""
+    return FakeIssuer(clock=FakeClock())
+
+
+@pytest.fixture
+def verifier(issuer: FakeIssuer) -> Iterator[Verifier]:
+    """A cold verifier."""
+    with issuer.verifier() as verifier:
+        yield verifier
+
+
+@pytest.fixture(params=list(EDGES))
+def edge(request: pytest.FixtureRequest) -> Edge:
+    """Each way to ask: what the contract says holds for all of them, but where a row says it is left out."""
+    parameters = request.node.callspec.params.items()
+    for row in LEFT_OUT:
+        if (row.edge, row.test) == (request.param, request.node.originalname) and row.parameters.items() <= parameters:
+            pytest.skip(row.reason)
+    return EDGES[request.param]
+
+
+@pytest.fixture
+def scene(edge: Edge, shared_verifier: Verifier, tokens: dict[str, str]) -> Scene:
+    """Each way to ask, before a warm verifier."""
+    return Scene(edge, shared_verifier, tokens)
+
+
+@pytest.fixture
+def observer() -> Observer:
+    return Observer()

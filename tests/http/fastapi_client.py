@@ -1,0 +1,64 @@
+"""Ways to ask a FastAPI application: by the dependency, with and without `required`, and behind the middleware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Security
+from fastapi import Request as FastAPIRequest
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from aveverify import Identity, Verifier, get_user_identity
+from aveverify._http.app_user import LoadUser
+from aveverify.fastapi import AveAuth
+from aveverify.starlette import AveAuthMiddleware
+from tests.http.http_fixtures import METHODS, Edge, Reply, Request, View
+from tests.http.starlette_client import ask_through_test_client
+
+
+def ask_dependency(
+    verifier: Verifier,
+    view: View,
+    request: Request,
+    *,
+    required: bool,
+    on_invalid: str = "reject",
+    **options: Any,  # noqa: ANN401
+) -> Reply:
+    """Ask an application whose view depends on the identity, and on its own user where there is a loader."""
+    if on_invalid == "defer":
+        pytest.skip("LEFT OUT: a dependency asks for the identity itself, so there is nothing to defer")
+    load_user: LoadUser[Any] | None = options.pop("load_user", None)
+    ave = AveAuth(verifier, **options)
+    app = FastAPI()
+    ave.install(app)
+
+    auth = ave if required else ave.optional
+    depends = Security(auth)
+
+    async def endpoint(request: FastAPIRequest, identity: Identity | None = depends) -> PlainTextResponse:
+        assert identity is get_user_identity(request)
+        return PlainTextResponse(view(request))
+
+    dependencies = [] if load_user is None else [Security(auth.user(load_user))]
+    app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
+    return ask_through_test_client(app, request)
+
+
+def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask an application behind the middleware; the dependency takes what the middleware has found."""
+    ave = AveAuth(verifier)
+    app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
+
+    async def endpoint(request: FastAPIRequest) -> PlainTextResponse:
+        return PlainTextResponse(view(request))
+
+    # A dependency would raise what is deferred before the view runs.
+    dependencies = [] if options.get("on_invalid") == "defer" else [Security(ave.optional)]
+    app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
+    return ask_through_test_client(app, request)
+
+
+EDGES: dict[str, Edge] = {"fastapi-dependency": ask_dependency, "fastapi-behind-middleware": ask_behind_middleware}

@@ -1,0 +1,390 @@
+"""A closed verifier: the same error for every caller, at once and for ever, whatever it was doing. CON-008; CON-014."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Barrier, Event
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from aveverify import (
+    CachePolicy,
+    ConfigurationError,
+    FetchRequest,
+    FetchResponse,
+    Identity,
+    Provider,
+    SystemClock,
+    Verifier,
+)
+from aveverify.errors import AveVerifyError, Problem
+from aveverify.events import Event as KeyEvent
+from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import VerifyAny
+from tests.hectic import hectic_threads
+from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.refresh_threads import flights, join_flights
+from tests.jwks.test_fork import FORKS_WITH_THREADS, in_child
+
+# Longer than the limit of a test: whoever waits for the network instead of the end hangs visibly.
+PATIENT = CachePolicy(waiter_seconds=300, flight_deadline_seconds=300)
+_SOON_SECONDS = 30
+
+
+@pytest.fixture
+def gate(issuer: FakeIssuer) -> Iterator[Gate]:
+    gate = Gate(issuer)
+    yield gate
+    gate.open()
+    join_flights()
+
+
+@pytest.fixture
+def gated(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> Verifier:
+    return Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=PATIENT)
+
+
+def is_closed(call: Callable[[], object]) -> bool:
+    """Tell whether a call raises the error of a closed verifier, and fail at any other outcome."""
+    with pytest.raises(ConfigurationError) as caught:
+        call()
+    assert (caught.value.problem, caught.value.field) == (Problem.CLOSED, "the verifier")
+    return True
+
+
+Start = Callable[[ThreadPoolExecutor, Verifier, str], "Future[Identity]"]
+
+
+def in_a_thread(pool: ThreadPoolExecutor, verifier: Verifier, token: str) -> Future[Identity]:
+    return pool.submit(verifier.verify, token)
+
+
+def in_a_loop(pool: ThreadPoolExecutor, verifier: Verifier, token: str) -> Future[Identity]:
+    return pool.submit(lambda: asyncio.run(verifier.verify_async(token)))
+
+
+@pytest.mark.parametrize("start", [in_a_thread, in_a_loop])
+def test_con_014_calls_that_wait_for_keys_learn_it_at_once_and_nothing_more_is_fetched(
+    gated: Verifier, gate: Gate, issuer: FakeIssuer, start: Start
+) -> None:
+    token = issuer.token()
+    gate.shut()
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [start(pool, gated, token) for _ in range(8)]
+        assert gate.arrived.wait(_SOON_SECONDS)
+        (flight,) = flights()
+
+        gated.close()
+
+        assert all(is_closed(lambda one=one: one.result(_SOON_SECONDS)) for one in waiting)  # type: ignore[misc]
+    # The document that was under way arrives, and changes nothing.
+    gate.open()
+    flight.join(_SOON_SECONDS)
+    assert not flight.is_alive()
+    assert [request.url for request in gate.requests] == [issuer.provider.metadata_url]
+    assert is_closed(lambda: gated.verify(token))
+    assert flights() == []
+
+
+def test_con_014_a_refresh_that_lands_after_the_end_tells_nobody_and_brings_no_key_back(
+    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+) -> None:
+    events: list[KeyEvent] = []
+    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, on_event=events.append)
+    known = issuer.token()
+    verifier.verify(known)
+    join_flights()
+    events.clear()
+    clock.tick(seconds=560)
+    gate.shut()
+    verifier.verify(issuer.token(sub="grace"))
+    assert gate.arrived.wait(_SOON_SECONDS)
+
+    verifier.close()
+    gate.open()
+    join_flights()
+
+    assert events == []
+    assert [source.state.snapshot for source in verifier._engine.sources] == [None]
+    assert is_closed(lambda: verifier.verify(known))
+
+
+def test_con_014_a_token_that_was_accepted_before_is_refused_on_the_hot_path_too(
+    issuer: FakeIssuer, verify_any: VerifyAny
+) -> None:
+    verifier = issuer.verifier()
+    known = issuer.token()
+    # As the edges hold it.
+    recall = verifier._recall
+    identity = verify_any(verifier, known)
+    assert recall(known.encode()) is identity
+
+    verifier.close()
+
+    assert recall(known.encode()) is None
+    assert is_closed(lambda: verify_any(verifier, known))
+    assert is_closed(lambda: verify_any(verifier, known.encode()))
+
+
+def test_con_014_a_verdict_that_comes_too_late_is_not_remembered(issuer: FakeIssuer) -> None:
+    """The clock ends the verifier in the middle of the look that would have accepted the token."""
+
+    @dataclass
+    class Ending:
+        ends: Callable[[], None] | None = None
+        clock: FakeClock = field(default_factory=lambda: FakeClock(now=issuer.clock.now()))
+
+        def now(self) -> float:
+            ends, self.ends = self.ends, None
+            if ends is not None:
+                ends()
+            return self.clock.now()
+
+        def monotonic(self) -> float:
+            return self.clock.monotonic()
+
+    clock = Ending()
+    verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock)
+    verifier.warm_up()
+    join_flights()
+    clock.ends = verifier.close
+    token = issuer.token()
+
+    assert is_closed(lambda: verifier.verify(token))
+    assert len(verifier._tokens) == 0
+
+
+def test_con_014_a_verdict_that_is_reached_while_the_verifier_closes_is_not_given(issuer: FakeIssuer) -> None:
+    """Another thread closes it after the last look at the keys."""
+    verifier = Verifier(issuer.provider, fetcher=issuer, clock=issuer.clock)
+    verifier.warm_up()
+    join_flights()
+
+    class Ending:
+        """A token cache that sees the end come between the verdict and its caller."""
+
+        def reconsider(self, _token: bytes, _desk: object) -> None:
+            return None
+
+        def put(self, _token: bytes, _verdict: object) -> None:
+            verifier.close()
+
+        def close(self) -> None:
+            pass
+
+    verifier._tokens = Ending()  # type: ignore[assignment]
+
+    assert is_closed(lambda: verifier.verify(issuer.token()))
+
+
+def test_con_014_keys_that_were_never_fetched_end_too(issuer: FakeIssuer) -> None:
+    request = FetchRequest(url=issuer.jwks_uri, headers={}, deadline_seconds=1, max_body_bytes=10**6)
+    inline = f"data:application/json,{quote(issuer.fetch(request).body)}"
+    verifier = issuer.verifier(
+        Provider.custom_jwt(issuer=issuer.issuer, jwks=inline, algorithm="RS256", any_audience=True)
+    )
+    token = issuer.token()
+    assert verifier.verify(token).subject
+
+    verifier.close()
+
+    assert is_closed(lambda: verifier.verify(token))
+    assert is_closed(lambda: verifier.verify(issuer.token(sub="grace")))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda verifier: verifier.verify("x" * 20_000), id="too long a token"),
+        pytest.param(lambda verifier: verifier.verify("x"), id="no token at all"),
+        pytest.param(lambda verifier: verifier.verify(""), id="nothing"),
+        pytest.param(lambda verifier: verifier.verify("ü"), id="other text"),
+        pytest.param(lambda verifier: verifier.verify_header(None), id="no header"),
+        pytest.param(lambda verifier: verifier.verify_header("Bearer"), id="a bad header"),
+        pytest.param(lambda verifier: asyncio.run(verifier.verify_header_async(None)), id="no header, async"),
+        pytest.param(lambda verifier: verifier.warm_up(), id="warm_up"),
+        pytest.param(lambda verifier: verifier.warm_up(fail_closed=True), id="warm_up, fail closed"),
+        pytest.param(lambda verifier: asyncio.run(verifier.warm_up_async()), id="warm_up_async"),
+        pytest.param(lambda verifier: verifier.status(), id="status"),
+    ],
+)
+def test_con_014_every_call_says_so_however_often_it_is_closed(
+    issuer: FakeIssuer, call: Callable[[Verifier], object]
+) -> None:
+    verifier = issuer.verifier()
+    for _ in range(3):
+        verifier.close()
+        assert is_closed(lambda: call(verifier))
+
+
+@pytest.mark.parametrize("warm_up", [Verifier.warm_up, lambda verifier: asyncio.run(verifier.warm_up_async())])
+def test_con_014_a_warm_up_under_way_ends_with_the_verifier(
+    gated: Verifier, gate: Gate, warm_up: Callable[[Verifier], None]
+) -> None:
+    gate.shut()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(warm_up, gated)
+        assert gate.arrived.wait(_SOON_SECONDS)
+        gated.close()
+        assert is_closed(lambda: waiting.result(_SOON_SECONDS))
+
+
+def test_con_014_a_fetcher_is_closed_once_however_many_threads_close(issuer: FakeIssuer) -> None:
+    class Counting(Gate):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    fetcher = Counting(issuer)
+    verifier = Verifier(issuer.provider, fetcher=fetcher)
+    barrier = Barrier(8)
+
+    def close() -> None:
+        barrier.wait()
+        verifier.close()
+
+    with hectic_threads(), ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(close) for _ in range(8)]:
+            done.result(_SOON_SECONDS)
+
+    assert fetcher.closed == 1
+
+
+def test_con_014_a_listener_and_a_fetcher_may_close_on_the_thread_of_the_flight(issuer: FakeIssuer) -> None:
+    def tell(_event: KeyEvent) -> None:
+        closing.append(verifier)
+        verifier.close()
+        closing.append(verifier)
+
+    closing: list[Verifier | Problem] = []
+    verifier = issuer.verifier(on_event=tell)
+    # Whether it is accepted or not depends on which thread is faster; what comes next does not.
+    try:
+        verifier.verify(issuer.token())
+    except ConfigurationError as error:
+        closing.append(error.problem)
+    join_flights()
+    assert [one for one in closing if one is not Problem.CLOSED] == [verifier, verifier]
+    assert is_closed(lambda: verifier.verify(issuer.token()))
+
+    class Ending:
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            other.close()
+            return issuer.fetch(request)
+
+    other = Verifier(issuer.provider, fetcher=Ending(), clock=issuer.clock)
+    assert is_closed(lambda: other.verify(issuer.token()))
+
+
+def test_con_014_no_call_that_begins_after_the_end_is_served(issuer: FakeIssuer) -> None:
+    """Eight threads verify one known and many new tokens while another one closes, again and again."""
+    tokens = [issuer.token(sub=f"u{number}") for number in range(20)]
+    for _ in range(20):
+        verifier = issuer.verifier()
+        verifier.verify(tokens[0])
+        over = Event()
+
+        def work(verifier: Verifier = verifier, over: Event = over) -> int:
+            served_after_the_end = 0
+            while True:
+                was_over = over.is_set()
+                for token in tokens:
+                    try:
+                        verifier.verify(token)
+                    except ConfigurationError:
+                        continue
+                    served_after_the_end += was_over
+                if was_over:
+                    return served_after_the_end
+
+        with hectic_threads(), ThreadPoolExecutor(8) as pool:
+            working = [pool.submit(work) for _ in range(8)]
+            verifier.close()
+            over.set()
+            assert [one.result(_SOON_SECONDS) for one in working] == [0] * 8
+        assert len(verifier._tokens) == 0
+
+
+def test_con_014_a_flight_that_was_decided_but_not_begun_fetches_nothing(issuer: FakeIssuer, gate: Gate) -> None:
+    """The verifier is closed between the decision to fetch and the start of the thread that would."""
+    verifier = Verifier(issuer.provider, fetcher=gate, clock=issuer.clock)
+    (source,) = verifier._engine.sources
+    start = source._start
+
+    def close_and_start(*flight: Any) -> None:  # noqa: ANN401 - passed on
+        verifier.close()
+        start(*flight)
+
+    source._start = close_and_start  # type: ignore[method-assign, assignment]
+
+    assert is_closed(lambda: verifier.verify(issuer.token()))
+    join_flights()
+    assert gate.requests == []
+
+
+class Store:
+    """A store that is always being asked: somebody else has the lease."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.asked = Event()
+        self.go_on = Event()
+
+    def get(self, _url: str) -> None:
+        self.calls.append("get")
+        self.asked.set()
+        self.go_on.wait(_SOON_SECONDS)
+
+    def put(self, *_arguments: object) -> None:
+        self.calls.append("put")
+
+    def lease(self, *_arguments: object) -> bool:
+        self.calls.append("lease")
+        return False
+
+
+def test_con_014_the_store_is_left_alone_too(issuer: FakeIssuer, gate: Gate) -> None:
+    store = Store()
+    verifier = Verifier(issuer.provider, fetcher=gate, clock=issuer.clock, document_store=store)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(verifier.verify, issuer.token())
+        assert store.asked.wait(_SOON_SECONDS)
+        verifier.close()
+        assert is_closed(lambda: waiting.result(_SOON_SECONDS))
+        store.go_on.set()
+        join_flights()
+
+    assert store.calls == ["get", "lease"]
+    assert gate.requests == []
+
+
+@FORKS_WITH_THREADS
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
+def test_con_014_parent_and_child_of_a_fork_close_each_for_itself() -> None:
+    issuer = FakeIssuer(clock=SystemClock())
+
+    def outcome(verifier: Verifier) -> str:
+        try:
+            return verifier.verify(issuer.token()).subject
+        except AveVerifyError as error:
+            return error.reason.value
+
+    def close_in_child(verifier: Verifier) -> str:
+        verifier.close()
+        return outcome(verifier)
+
+    with issuer.serve():
+        verifier = Verifier(issuer.provider)
+        assert outcome(verifier) == "user_ada"
+        assert in_child(lambda: close_in_child(verifier)) == "MISCONFIGURED"
+        assert outcome(verifier) == "user_ada"
+        verifier.close()
+        assert in_child(lambda: close_in_child(verifier)) == "MISCONFIGURED"
+        assert outcome(verifier) == "MISCONFIGURED"

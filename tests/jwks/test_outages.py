@@ -1,0 +1,593 @@
+"""What happens at 3 a.m.: a real HTTP server that lies, drips, floods or falls silent, and keys that stay.
+
+Whatever the issuer answers, the last good keys serve on and `status()` names the failure. Barriers and counts, no
+stop-watch; where a test lasts, a fault of that length is what it is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import struct
+import threading
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Barrier, Event
+from typing import Any
+
+import pytest
+
+from aveverify import (
+    CachePolicy,
+    FetchError,
+    FetchRequest,
+    FetchResponse,
+    HttpxFetcher,
+    Identity,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+    Verifier,
+)
+from aveverify._core.key_cache.decisions import EMPTY, Harvest, Need, began, failed, succeeded
+from aveverify._jwks.completion import Landing
+from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import VerifyAny
+from tests.core.jose_factory import key_set, rsa_jwk
+from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.refresh_threads import flights, join_flights
+from tests.jwks.server import Answer, ScriptedServer, drip, raw, serve, whole
+
+DISCOVERY = "/.well-known/openid-configuration"
+POLICY = CachePolicy()
+FRESH = POLICY.fresh_seconds
+# As the default, but a fault that lasts for the whole deadline does not last long. A busy machine must get on in it.
+BRIEF = CachePolicy(flight_deadline_seconds=1.0, waiter_seconds=10, max_document_bytes=64 * 1024)
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def gate(issuer: FakeIssuer) -> Iterator[Gate]:
+    gate = Gate(issuer)
+    yield gate
+    gate.open()
+
+
+@dataclass
+class Night:
+    """An issuer behind a real server whose key set can be replaced by anything, and a verifier that asks it."""
+
+    issuer: FakeIssuer
+    clock: FakeClock
+    server: ScriptedServer
+    verifier: Verifier
+    # What is answered instead of the key set.
+    keys_answer: Answer | None = None
+
+    @property
+    def last_error(self) -> str:
+        """What the last attempt failed of."""
+        return self.verifier.status().providers[0].last_error or ""
+
+    def count(self, path: str) -> int:
+        """How often a path was asked for."""
+        return sum(request.split(b" ")[1].decode() == path for request in self.server.requests)
+
+
+@pytest.fixture
+def night(issuer: FakeIssuer, clock: FakeClock) -> Iterator[Night]:
+    world: list[Night] = []
+
+    def answer(connection: socket.socket, stopped: Event) -> None:
+        path = world[0].server.requests[-1].split(b" ")[1].decode()
+        instead = world[0].keys_answer
+        if path != DISCOVERY and instead is not None:
+            instead(connection, stopped)
+            return
+        document = issuer._answer(path)
+        whole(document.body)(connection, stopped)
+
+    with serve(answer) as server:
+        issuer.issuer = server.url
+        verifier = Verifier(issuer.provider, fetcher=HttpxFetcher(), clock=clock, cache_policy=BRIEF)
+        world.append(Night(issuer, clock, server, verifier))
+        yield world[0]
+        verifier.close()
+
+
+def encrypting(issuer: FakeIssuer) -> bytes:
+    """The issuer's keys, all of them for encryption."""
+    keys = [key.jwk | {"use": "enc"} for key in issuer._published]
+    return json.dumps({"keys": keys}).encode()
+
+
+def many(issuer: FakeIssuer) -> bytes:
+    """A key set of 101 keys."""
+    keys = [issuer._published[0].jwk | {"kid": f"k{number}"} for number in range(101)]
+    return json.dumps({"keys": keys}).encode()
+
+
+def reset(connection: socket.socket, _stopped: Event) -> None:
+    """Send half a head, then break the connection off."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-")
+    # Linger for no time: closing sends RST, not FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+PORTAL = b"<!doctype html><title>Hotel Wi-Fi</title><form action=/accept><button>I agree</button></form>"
+FAULTS: dict[str, tuple[Callable[[FakeIssuer], Answer], str]] = {
+    "NET-012 a captive portal": (
+        lambda _: raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + PORTAL),
+        "Content-Type",
+    ),
+    "NET-012 a captive portal that says it is JSON": (lambda _: whole(PORTAL), "key set"),
+    "NET-013 truncated JSON": (lambda _: whole(b'{"keys":[{"kty":"RSA","n":"AQ'), "key set"),
+    "NET-014 a body that ends too early": (
+        lambda _: raw(JSON + b'Content-Length: 900\r\n\r\n{"keys":['),
+        "exchange",
+    ),
+    "NET-013 an empty body": (lambda _: whole(b""), "key set"),
+    "KEY-0 duplicate members": (lambda _: whole(b'{"keys":[],"keys":[]}'), "key set"),
+    "an empty set": (lambda _: whole(b'{"keys":[]}'), "key"),
+    "only keys for encryption": (lambda issuer: whole(encrypting(issuer)), "key"),
+    "more than a hundred keys": (lambda issuer: whole(many(issuer)), "key"),
+    "NET-001 ten megabytes": (lambda _: whole(b" " * 10_000_000), "too long"),
+    "NET-005 a body that drips": (lambda _: drip(JSON + b"Content-Length: 9999999\r\n\r\n", b" " * 128), "deadline"),
+    "NET-007 silence": (lambda _: raw(b"", then_close=False), "deadline"),
+    "NET-008 a redirect into the local network": (
+        lambda _: raw(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"),
+        "redirects",
+    ),
+    "NET-003 a compressed answer": (lambda _: whole(b"x", headers=("Content-Encoding: gzip",)), "content coding"),
+    "NET-014 a connection that is reset": (lambda _: reset, "exchange"),
+    "a server error": (lambda _: whole(b"{}", status="500 Oops"), "status 500"),
+}
+
+
+every_fault = pytest.mark.parametrize("name", FAULTS)
+
+
+@every_fault
+def test_rot_008_whatever_the_issuer_answers_the_last_good_keys_stay_and_the_failure_is_named(
+    night: Night, verify_any: VerifyAny, name: str
+) -> None:
+    make, cause = FAULTS[name]
+    night.verifier.warm_up()
+    before = night.verifier.status().providers[0]
+    night.keys_answer = make(night.issuer)
+    night.clock.tick(seconds=FRESH)
+    for number in range(10):
+        assert verify_any(night.verifier, night.issuer.token(sub=f"u{number}")).subject == f"u{number}"
+    after = night.verifier.status().providers[0]
+    assert cause in night.last_error
+    assert (after.state, after.failures, after.thumbprint) == ("stale", 1, before.thumbprint)
+    # And as soon as the issuer is well again, so are the keys.
+    night.keys_answer = None
+    night.clock.tick(seconds=2)
+    assert verify_any(night.verifier, night.issuer.token()).subject
+    join_flights()
+    assert night.verifier.status().providers[0].state == "fresh"
+
+
+def test_net_005_the_deadline_also_ends_the_second_exchange_with_a_server() -> None:
+    """One byte per read: no single read ever times out."""
+    answers = iter([whole(b"{}"), drip(JSON + b"Content-Length: 60\r\n\r\n", b" ")])
+
+    def answer(connection: socket.socket, stopped: Event) -> None:
+        next(answers)(connection, stopped)
+
+    with serve(answer) as server, closing(HttpxFetcher()) as fetcher:
+        for deadline_seconds in (5, 0.1):
+            request = FetchRequest(url=server.url, headers={}, deadline_seconds=deadline_seconds, max_body_bytes=50)
+            if deadline_seconds == 5:
+                assert fetcher.fetch(request).status == 200
+            else:
+                with pytest.raises(FetchError, match="deadline"):
+                    fetcher.fetch(request)
+
+
+@every_fault
+def test_rot_008_while_cold_the_same_answers_make_keys_unavailable_and_nobody_to_blame(night: Night, name: str) -> None:
+    make, cause = FAULTS[name]
+    night.keys_answer = make(night.issuer)
+    with pytest.raises(KeysUnavailableError, match=cause):
+        night.verifier.verify(night.issuer.token())
+    night.keys_answer = None
+    night.clock.tick(seconds=2)
+    assert night.verifier.verify(night.issuer.token()).subject
+
+
+def test_net_020_a_connection_that_the_server_closed_meanwhile_is_not_noticed(night: Night) -> None:
+    night.keys_answer = raw(JSON + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+    night.verifier.warm_up()
+    night.keys_answer = None
+    night.clock.tick(seconds=2)
+    assert night.verifier.verify(night.issuer.token()).subject
+
+
+def test_hdr_030_a_night_of_random_kids_costs_the_issuer_two_requests_in_half_a_minute(night: Night) -> None:
+    night.verifier.warm_up()
+    path = "/.well-known/jwks.json"
+    for _ in range(10):
+        for number in range(20):
+            with pytest.raises(InvalidTokenError):
+                night.verifier.verify(night.issuer.token(header={"kid": f"random-{number}"}))
+        night.clock.tick(seconds=30)
+        assert night.verifier.verify(night.issuer.token()).subject
+    assert night.count(path) == night.count("/.well-known/openid-configuration") == 1 + 2 * 10
+
+
+class TestIsolation:
+    """ROT-017: no shared lock, pool or budget."""
+
+    @pytest.fixture
+    def two(self, clock: FakeClock) -> Iterator[tuple[FakeIssuer, FakeIssuer, Gate, Verifier]]:
+        slow, well = (FakeIssuer(f"https://{name}.test", clock=clock) for name in ("slow", "well"))
+        gate = Gate(slow)
+
+        class Both:
+            def fetch(self, request: FetchRequest) -> FetchResponse:
+                return (gate if request.url.startswith(slow.issuer) else well).fetch(request)
+
+        yield slow, well, gate, Verifier(slow.provider, well.provider, fetcher=Both(), clock=clock)
+        gate.open()
+
+    def test_rot_017_a_stalled_issuer_does_not_delay_another(
+        self, two: tuple[FakeIssuer, FakeIssuer, Gate, Verifier], verify_any: VerifyAny, clock: FakeClock
+    ) -> None:
+        slow, well, gate, verifier = two
+        gate.shut()
+        with ThreadPoolExecutor(8) as pool:
+            stalled = [pool.submit(verifier.verify, slow.token(sub=f"u{number}")) for number in range(8)]
+            assert gate.arrived.wait(30)
+            # Cold, then known, then rotated, then refreshed: B does all of that while A hangs.
+            assert verify_any(verifier, well.token()).issuer == well.issuer
+            well.rotate()
+            assert verify_any(verifier, well.token()).issuer == well.issuer
+            clock.tick(seconds=4)
+            assert verify_any(verifier, well.token()).issuer == well.issuer
+            assert not any(future.done() for future in stalled)
+            gate.open()
+            assert [future.result().issuer for future in stalled] == [slow.issuer] * 8
+        assert len(gate.requests) == 2
+
+    def test_rot_017_a_spent_budget_and_a_failure_are_those_of_one_issuer(
+        self, two: tuple[FakeIssuer, FakeIssuer, Gate, Verifier]
+    ) -> None:
+        slow, well, _, verifier = two
+        verifier.warm_up()
+        for number in range(10):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(slow.token(header={"kid": f"random-{number}"}))
+        slow.go_down()
+        well.rotate()
+        assert verifier.verify(well.token()).issuer == well.issuer
+        found = {status.issuer: status for status in verifier.status().providers}
+        assert (found[slow.issuer].unknown_key_refusals, found[well.issuer].unknown_key_refusals) == (8, 0)
+        assert found[well.issuer].failures == 0
+
+    def test_two_issuers_with_the_same_kid_do_not_share_a_key(self, clock: FakeClock) -> None:
+        first, second = (FakeIssuer(f"https://{name}.test", clock=clock) for name in ("first", "second"))
+        first._published[0].kid = second._published[0].kid = "1"
+
+        class Both:
+            def fetch(self, request: FetchRequest) -> FetchResponse:
+                return (first if request.url.startswith(first.issuer) else second).fetch(request)
+
+        verifier = Verifier(first.provider, second.provider, fetcher=Both(), clock=clock)
+        assert verifier.verify(first.token()).issuer == first.issuer
+        assert verifier.verify(second.token()).issuer == second.issuer
+        with pytest.raises(InvalidTokenError) as caught:
+            verifier.verify(first.token(iss=second.issuer))
+        assert caught.value.reason is Reason.BAD_SIGNATURE
+
+
+class TestStorm:
+    """ROT-012: one request for each document, however many ask."""
+
+    def test_rot_012_a_thousand_threads_make_two_requests(
+        self, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+        tokens = [issuer.token(sub=f"u{number}") for number in range(10)]
+        barrier = Barrier(1000)
+        subjects: list[str] = []
+        gate.shut()
+
+        def verify(number: int) -> None:
+            barrier.wait()
+            subjects.append(verifier.verify(tokens[number % 10]).subject)
+
+        threads = [threading.Thread(target=verify, args=(number,)) for number in range(1000)]
+        for thread in threads:
+            thread.start()
+        assert gate.arrived.wait(30)
+        gate.open()
+        for thread in threads:
+            thread.join(30)
+        assert len(subjects) == 1000
+        assert len(gate.requests) == 2
+
+    def test_rot_012_a_thousand_coroutines_make_two_requests_over_http(self, night: Night) -> None:
+        tokens = [night.issuer.token(sub=f"u{number}") for number in range(10)]
+
+        async def storm() -> list[Identity]:
+            return await asyncio.gather(*(night.verifier.verify_async(tokens[number % 10]) for number in range(1000)))
+
+        assert len(asyncio.run(storm())) == 1000
+        assert len(night.server.requests) == 2
+
+    def test_rot_015_a_flood_of_random_kids_while_the_issuer_hangs_delays_no_known_key(
+        self, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+        verifier.warm_up()
+        gate.shut()
+        with ThreadPoolExecutor(50) as pool:
+            flood = [
+                pool.submit(verifier.verify, issuer.token(header={"kid": f"random-{number}"})) for number in range(50)
+            ]
+            assert gate.arrived.wait(30)
+            for number in range(50):
+                assert verifier.verify(issuer.token(sub=f"known{number}")).subject
+            gate.open()
+            assert all(isinstance(future.exception(), InvalidTokenError) for future in flood)
+        # The first fetch, and at most two forced refetches; two documents each.
+        assert len(gate.requests) <= 6
+
+    def test_con_007_two_tokens_that_meet_a_failing_fetch_do_not_lock_each_other(
+        self, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        told = []
+
+        def look_again(_event: object) -> None:
+            # A listener that comes back to the verifier, from the thread of the flight.
+            told.append(verifier.status().providers[0].failures)
+
+        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, on_event=look_again)
+        issuer.go_down()
+        gate.shut()
+        with ThreadPoolExecutor(2) as pool:
+            futures = [pool.submit(verifier.verify, issuer.token(sub=sub)) for sub in ("a", "b")]
+            assert gate.arrived.wait(30)
+            gate.open()
+            assert all(isinstance(future.exception(), KeysUnavailableError) for future in futures)
+        join_flights()
+        assert told == [1, 1]
+
+    def test_rot_005_all_who_come_while_a_key_changes_under_its_kid_are_accepted(
+        self, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+        verifier.warm_up()
+        clock.tick(seconds=1)
+        issuer.rotate(same_kid=True)
+        gate.shut()
+
+        async def scenario() -> list[str]:
+            tasks = []
+            for sub in ("first", "second", "third"):
+                tasks.append(asyncio.ensure_future(verifier.verify_async(issuer.token(sub=sub))))
+                # Everybody has asked before the answer comes.
+                await asyncio.sleep(0)
+            gate.open()
+            return [identity.subject for identity in await asyncio.gather(*tasks)]
+
+        assert asyncio.run(scenario()) == ["first", "second", "third"]
+
+
+class TestMemory:
+    def test_rot_018_ten_thousand_rotations_keep_one_key_set(self) -> None:
+        """Nothing of an old set stays: not in the state, and not anywhere else."""
+        sets = [key_set(rsa_jwk(kid=f"k{number}")) for number in range(2)]
+        state, now, at = EMPTY, 1_700_000_000.0, 0.0
+        sizes = set()
+        for number in range(10_000):
+            need = (Need.KEYS, Need.UNKNOWN_KEY, Need.BAD_SIGNATURE)[number % 3]
+            state = began(state, POLICY, need, now=now + at, at=at)
+            flight = state.flight
+            assert flight is not None
+            if number % 7 == 0:
+                state = failed(state, POLICY, flight, cause="x", retry_after_seconds=0, at=at, jitter=0)
+            else:
+                harvest = Harvest(sets[number % 2], None, b"%d" % number, 600.0)
+                state = succeeded(state, POLICY, flight, harvest, jitter=0)
+            at += 31
+            sizes.add((len(state.unknown_key_attempts), len(state.bad_signature_attempts)))
+        assert sizes <= {(unknown, forged) for unknown in (0, 1, 2) for forged in (0, 1)}
+        assert state.flights == 10_000
+
+    def test_rot_018_rotations_of_a_verifier_leave_nothing_behind(self, clock: FakeClock) -> None:
+        issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
+        verifier = issuer.verifier(token_cache_size=50)
+        counts = []
+        for number in range(100):
+            # The issuer forgets its old keys too, now and then.
+            issuer.rotate(keep_old=number % 5 != 0)
+            clock.tick(seconds=FRESH)
+            verifier.verify(issuer.token(exp=int(clock.now()) + 100))
+            if number % 5 == 0:
+                join_flights()
+                counts.append(self.retained(verifier))
+        assert len(set(counts[11:])) == 1
+
+    def retained(self, verifier: Verifier) -> tuple[int, ...]:
+        """How many objects of ours hang on a verifier, by their kind."""
+        kinds = ("KeySet", "Candidate", "PublicKey", "Snapshot", "Landing", "Document", "Verdict", "CacheState")
+        seen: dict[int, object] = {}
+        ahead: list[object] = [verifier]
+        while ahead:
+            found = ahead.pop()
+            if id(found) not in seen and not isinstance(found, (type, types.ModuleType, types.FunctionType)):
+                seen[id(found)] = found
+                ahead.extend(gc.get_referents(found))
+        return tuple(sum(type(found).__name__ == kind for found in seen.values()) for kind in kinds)
+
+    def test_tok_012_a_flood_of_refused_tokens_is_not_remembered(self, verifier: Verifier, issuer: FakeIssuer) -> None:
+        good = issuer.token()
+        known = verifier.verify(good)
+        flood = [issuer.token(header={"kid": f"random-{number}"}) for number in range(100)]
+        for token in [*flood, *(f"{token}A" for token in flood), *(f"x{number}" for number in range(1000))]:
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(token)
+        assert verifier.status().cached_tokens == 1
+        assert verifier.verify(good) is known
+
+
+@types.coroutine
+def stepping(coroutine: Coroutine[Any, Any, Identity], cancel_at: int) -> Generator[Any, Any, Identity | None]:
+    """Run a coroutine by hand, and throw the cancellation in at one of its await points; None where it has no such."""
+    step = 0
+    try:
+        awaited = coroutine.send(None)
+        while True:
+            step += 1
+            if step == cancel_at:
+                awaited = coroutine.throw(asyncio.CancelledError())
+                step += 1_000_000
+            yield awaited
+            awaited = coroutine.send(None)
+    except StopIteration as finished:
+        identity: Identity = finished.value
+        assert step < cancel_at
+        return identity
+
+
+class TestCancellation:
+    """CON-003: cancelled at every await point, nothing is held, poisoned or leaked."""
+
+    @pytest.mark.parametrize("case", ["cold", "rotated", "stale"])
+    def test_con_003_a_verification_that_is_cancelled_at_any_await_point_harms_nobody(
+        self, issuer: FakeIssuer, clock: FakeClock, gate: Gate, case: str
+    ) -> None:
+        cancelled = 0
+        for step in range(1, 50):
+            gate.open()
+            verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+            if case != "cold":
+                verifier.warm_up()
+            if case == "rotated":
+                issuer.rotate(keep_old=False)
+            elif case == "stale":
+                clock.tick(seconds=FRESH)
+            token = issuer.token()
+            gate.shut()
+            if not asyncio.run(self.is_cancelled(verifier, token, gate, step)):
+                break
+            cancelled += 1
+            _, source = verifier._engine.providers[0]
+            assert not source._lock.locked()
+            assert not source._landing._lock.locked()
+            assert source._landing._wakers == []
+            # The flight goes on without its waiter, and the next one profits.
+            gate.open()
+            asked = len(gate.requests)
+            assert asyncio.run(verifier.verify_async(token)).subject
+            assert verifier.verify(token).subject
+            join_flights()
+            assert source.state.flight is None
+            assert len(gate.requests) - asked <= 1
+        else:
+            pytest.fail("a verification has no end of await points")
+        assert cancelled >= 1
+
+    async def is_cancelled(self, verifier: Verifier, token: str, gate: Gate, step: int) -> bool:
+        """Cancel at this await point; False where the verification had ended before."""
+
+        async def run() -> Identity | None:
+            found: Identity | None = await stepping(verifier.verify_async(token), step)
+            return found
+
+        task = asyncio.ensure_future(run())
+        # The first await point is reached without the network, all others after it.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gate.open()
+        try:
+            assert await task
+        except asyncio.CancelledError:
+            return True
+        return False
+
+    @pytest.mark.parametrize("turns", [2, 3])
+    def test_con_003_a_cancellation_in_the_moment_of_landing_is_a_cancellation(self, turns: int) -> None:
+        async def scenario() -> None:
+            landing = Landing()
+            task = asyncio.ensure_future(landing.wait_async(60))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            landing.land()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if task.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+        asyncio.run(scenario())
+
+
+class TestLateAnswers:
+    """ROT-011: whatever comes back after it was given up changes nothing."""
+
+    def test_rot_011_a_late_discovery_document_does_not_bring_a_removed_key_back(
+        self, issuer: FakeIssuer, clock: FakeClock
+    ) -> None:
+        moving = MovingIssuer(issuer)
+        verifier = Verifier(issuer.provider, fetcher=moving, clock=clock, cache_policy=CachePolicy(waiter_seconds=0.01))
+        stolen = issuer.token()
+        moving.hold_next_discovery.set()
+        with pytest.raises(KeysUnavailableError):
+            verifier.verify(stolen)
+        assert moving.holds.wait(30)
+        late = flights()
+        # The key is stolen: the issuer makes a new one, and publishes it elsewhere.
+        issuer.rotate(keep_old=False)
+        moving.has_moved = True
+        clock.tick(seconds=POLICY.flight_deadline_seconds)
+        with pytest.raises(KeysUnavailableError):
+            verifier.verify(stolen)
+        clock.tick(seconds=2)
+        verifier.warm_up()
+        verifier._engine.sources[0].finish(30)
+        moving.go_on.set()
+        for thread in late:
+            thread.join(30)
+        clock.tick(seconds=FRESH)
+        verifier.warm_up()
+        verifier._engine.sources[0].finish(30)
+        with pytest.raises(InvalidTokenError):
+            verifier.verify(stolen)
+
+
+class MovingIssuer:
+    """Publishes its keys at another address after a while; the old address goes on with the old keys.
+
+    Attributes:
+        has_moved: Whether the discovery document names the new address.
+        hold_next_discovery: Set to keep the next discovery document back, as it is then.
+        holds: Set when one is kept back.
+        go_on: Set to let it go.
+    """
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        self.has_moved = False
+        self.hold_next_discovery, self.holds, self.go_on = Event(), Event(), Event()
+        self._issuer = issuer
+        self._old = issuer._answer("/.well-known/jwks.json")
+
+    def fetch(self, request: FetchRequest) -> FetchResponse:
+        if not request.url.endswith(DISCOVERY):
+            return self._old if request.url.endswith("/old") else self._issuer._answer("/.well-known/jwks.json")
+        address = f"{self._issuer.issuer}/{'new' if self.has_moved else 'old'}"
+        body = json.dumps({"issuer": self._issuer.issuer, "jwks_uri": address}).encode()
+        if self.hold_next_discovery.is_set():
+            self.hold_next_discovery.clear()
+            self.holds.set()
+            self.go_on.wait()
+        return FetchResponse(status=200, headers={"Content-Type": "application/json"}, body=body)

@@ -1,0 +1,244 @@
+"""WebSockets behind real servers, with a client that is not ours."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from aveverify.testing import FakeIssuer
+from tests import raw_http
+from tests.servers.http.servers import WEBSOCKET_SERVERS, Running, run_server
+
+# Longer than a handshake takes, short enough to be waited for.
+SHORT_SECONDS = 2
+
+
+@pytest.fixture(scope="module", params=list(WEBSOCKET_SERVERS))
+def running(
+    request: pytest.FixtureRequest, live_issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    name: str = request.param
+    with run_server(name, WEBSOCKET_SERVERS[name], live_issuer.issuer, tmp_path_factory.mktemp(name)) as running:
+        yield running
+
+
+def open_socket(running: Running, query: str = "", **options: Any) -> ClientConnection:  # noqa: ANN401 - connect's
+    # A connection of our own: no proxy of this machine's environment comes between.
+    connection = socket.create_connection(("127.0.0.1", running.port))
+    opened: ClientConnection = connect(f"ws://127.0.0.1:{running.port}/live{query}", sock=connection, **options)
+    return opened
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def offer(*protocols: str) -> list[Subprotocol]:
+    return [Subprotocol(each) for each in protocols]
+
+
+def test_a_token_in_the_header_opens_it(running: Running, live_issuer: FakeIssuer) -> None:
+    """HTP-029."""
+    with open_socket(running, additional_headers=bearer(live_issuer.token(sub="ada"))) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        assert websocket.subprotocol is None
+
+
+@pytest.mark.parametrize("others", [(), ("chat",)], ids=["alone", "with another"])
+def test_a_token_among_the_protocols_opens_it_and_is_hidden_from_the_application(
+    running: Running, live_issuer: FakeIssuer, others: tuple[str, ...]
+) -> None:
+    """HTP-029: the answer names `bearer`, because a browser gives up without an answer to its offer."""
+    token = live_issuer.token(sub="ada")
+
+    with open_socket(running, subprotocols=offer("bearer", token, *others)) as websocket:
+        hello = websocket.recv()
+        assert websocket.subprotocol == "bearer"
+
+    assert hello == f"hello ada, seen {','.join(others + others)}"
+    assert token not in running.program.output
+
+
+def test_a_token_in_the_query_opens_it_and_is_neither_seen_nor_logged(
+    running: Running, live_issuer: FakeIssuer
+) -> None:
+    """HTP-033, ERR-002: by choice only, and out of the access log."""
+    token = live_issuer.token(sub="ada")
+
+    with open_socket(running, f"?room=1&access_token={token}") as websocket:
+        assert websocket.recv() == "hello ada, seen room=1"
+
+    running.program.wait_for_text("/live")
+    assert token.rpartition(".")[2] not in running.program.output
+
+
+REFUSED = [
+    pytest.param({}, 401, "Bearer", id="no token"),
+    pytest.param({"additional_headers": bearer("{expired}")}, 401, "invalid_token", id="expired"),
+    pytest.param({"subprotocols": offer("bearer", "{expired}")}, 401, "invalid_token", id="expired protocol"),
+    pytest.param({"subprotocols": offer("bearer")}, 400, "invalid_request", id="bearer without a token"),
+    pytest.param(
+        {"additional_headers": bearer("{good}"), "subprotocols": offer("bearer", "{good}")},
+        400,
+        "invalid_request",
+        id="two tokens",
+    ),
+    pytest.param({"query": "?access_token={expired}"}, 401, "invalid_token", id="expired query"),
+]
+
+
+@pytest.mark.parametrize(("options", "status", "challenge"), REFUSED)
+def test_it_is_refused_before_it_is_opened(
+    running: Running, live_issuer: FakeIssuer, options: dict[str, Any], status: int, challenge: str
+) -> None:
+    """HTP-029: all of these servers have the extension for denials, so the client sees status, challenge and body."""
+    tokens = {"good": live_issuer.token(), "expired": live_issuer.forge("expired")}
+
+    with pytest.raises(InvalidStatus) as refused:
+        open_socket(running, **fill_in(options, tokens))
+
+    response = refused.value.response
+    assert response.status_code == status
+    assert challenge in response.headers["WWW-Authenticate"]
+    assert response.headers["Cache-Control"] == "no-store"
+    assert b'"error"' in response.body
+    assert tokens["expired"].rpartition(".")[2] not in running.program.output
+
+
+def fill_in(value: Any, tokens: dict[str, str]) -> Any:  # noqa: ANN401 - options of any form
+    if isinstance(value, dict):
+        return {name: fill_in(each, tokens) for name, each in value.items()}
+    if isinstance(value, list):
+        return [fill_in(each, tokens) for each in value]
+    return value.format_map(tokens)
+
+
+def expiring(issuer: FakeIssuer, seconds: int, **claims: Any) -> tuple[str, int]:  # noqa: ANN401 - any claims
+    expires_at = int(time.time()) + seconds
+    return issuer.token(exp=expires_at, **claims), expires_at
+
+
+def test_it_ends_with_its_token(running: Running, live_issuer: FakeIssuer) -> None:
+    """HTP-030: 3000 is IANA's code for Unauthorized."""
+    token, expires_at = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+
+    with open_socket(running, additional_headers=bearer(token)) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(timeout=20)
+
+    assert time.time() >= expires_at
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3000, "the token has expired")
+
+
+def test_a_new_token_extends_it(running: Running, live_issuer: FakeIssuer) -> None:
+    """HTP-030."""
+    first, _ = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+    second, expires_at = expiring(live_issuer, 2 * SHORT_SECONDS, sub="ada")
+
+    with open_socket(running, additional_headers=bearer(first)) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        websocket.send(second)
+        assert websocket.recv() == "hello ada"
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(timeout=20)
+
+    assert time.time() >= expires_at
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 3000
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("expired", "EXPIRED"), ("bad_signature", "BAD_SIGNATURE"), ("grace", "OTHER_USER")]
+)
+def test_a_new_token_that_is_refused_changes_nothing(
+    running: Running, live_issuer: FakeIssuer, kind: str, reason: str
+) -> None:
+    """HTP-030: a change of user is explicit."""
+    refused = live_issuer.token(sub="grace") if kind == "grace" else live_issuer.forge(kind)
+    good = live_issuer.token(sub="ada")
+
+    with open_socket(running, additional_headers=bearer(good)) as websocket:
+        websocket.recv()
+        websocket.send(refused)
+        assert websocket.recv() == f"refused {reason}"
+        websocket.send(good)
+        assert websocket.recv() == "hello ada"
+
+
+# --- clients that do not care ---------------------------------------------------------------------------------------
+
+# A text frame of a client that says "go", masked by zeros (RFC 6455 §5.2, §5.3).
+COMMAND = b"\x81\x82\x00\x00\x00\x00go"
+# How long a client goes on after `exp`.
+DEFIANCE_SECONDS = 2.0
+
+
+@contextmanager
+def deaf_client(running: Running, token: str, path: str) -> Iterator[socket.socket]:
+    """A WebSocket, byte by byte, whose client reads the first message and nothing after it, not even the close."""
+    request = raw_http.request(
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        raw_http.bearer(token),
+        target=path.encode(),
+    )
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as connection:
+        connection.sendall(request)
+        head = b""
+        while b"ready" not in head:
+            received = connection.recv(1)
+            assert received, head
+            head += received
+        assert head.startswith(b"HTTP/1.1 101 ")
+        yield connection
+
+
+def lines_of(running: Running, path: str) -> list[str]:
+    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
+    return [line for line in found if line.startswith(("obeyed", "ended"))]
+
+
+def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(
+    running: Running, live_issuer: FakeIssuer
+) -> None:
+    """HTP-041: a frame every tenth of a second, and the close is never answered."""
+    token, expires_at = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+    path = "/defiant"
+
+    with deaf_client(running, token, path) as connection, suppress(ConnectionError):
+        while time.time() < expires_at + DEFIANCE_SECONDS:
+            connection.sendall(COMMAND)
+            time.sleep(0.1)
+
+    running.program.wait_for_text(f"{path} ended")
+    *obeyed, ended = lines_of(running, path)
+    assert set(obeyed) == {"obeyed ada"}
+    assert ended == "ended 3000 3000 None"
+
+
+def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, live_issuer: FakeIssuer) -> None:
+    """HTP-041: far more than the application can take until then."""
+    token, _ = expiring(live_issuer, SHORT_SECONDS, sub="ada")
+    path = "/slow"
+
+    with deaf_client(running, token, path) as connection:
+        connection.sendall(COMMAND * 1000)
+        running.program.wait_for_text(f"{path} ended")
+
+    *obeyed, ended = lines_of(running, path)
+    assert 0 < len(obeyed) < 1000
+    assert set(obeyed) == {"obeyed ada"}
+    assert ended == "ended 3000 3000 None"
+    assert "Traceback" not in running.program.output

@@ -1,0 +1,192 @@
+"""A proxy with its file of deploy/, `aveverify serve` beside it, and a service behind it: each a process or a port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from aveverify.clock import SystemClock
+from aveverify.testing import FakeIssuer
+from tests.processes import ROOT, Program, free_port, python, running
+from tests.raw_http import ask
+from tests.servers.proxies.upstream import Upstream, serve_upstream
+
+DEPLOY = ROOT / "deploy"
+
+# What a file shows for paths that need no credentials: a comment below this sentence.
+_EXAMPLE = re.compile(r"(is decided here[^\n]*:\n)((?:[ \t]*#[^\n]*\n)+)")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a proxy is started with.
+
+    Attributes:
+        proxy: The port of the proxy.
+        auth: The port of the service that it asks.
+        upstream: The port of the service behind it.
+        folder: A folder of its own.
+        opens_healthz: Whether the lines are in force that the file shows for what needs no credentials.
+    """
+
+    proxy: int
+    auth: int
+    upstream: int
+    folder: Path
+    opens_healthz: bool = False
+
+    def read(self, name: str) -> str:
+        """Read a file of deploy/, with these ports."""
+        text = (DEPLOY / name).read_text(encoding="utf-8")
+        for written, wanted in ((8080, self.proxy), (4180, self.auth), (3000, self.upstream)):
+            # In an address, or as a value of YAML.
+            text = re.sub(rf"(:|port_value: ){written}\b", rf"\g<1>{wanted}", text)
+        if self.opens_healthz:
+            text = _EXAMPLE.sub(lambda found: found[1] + re.sub(r"(?m)^([ \t]*)# ?", r"\1", found[2]), text)
+        return text
+
+
+RunProxy = Callable[[Setting], AbstractContextManager[Program]]
+
+# First what the locked packages bring with them; last where systems keep servers.
+_PLACES = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"))
+_MISSING = {
+    "nginx": "nginx is not installed",
+    "caddy": "caddy is not installed",
+    "traefik": "traefik is not on the PATH; no package registry has it, so it was not run here",
+    "envoy": "envoy is not installed; the package of requirements/envoy.in has it for newer Linux alone",
+}
+
+
+def find_program(name: str) -> str:
+    """Find a proxy on this machine; without it the test is skipped."""
+    program = shutil.which(name, path=_PLACES)
+    if program is None:
+        pytest.skip(_MISSING[name])
+    return program
+
+
+@contextmanager
+def run_nginx(setting: Setting, additions: Mapping[str, str] = MappingProxyType({})) -> Iterator[Program]:
+    """Run nginx in the foreground, as one process, with what a site adds behind the first of these lines."""
+    folder = setting.folder
+    text = setting.read("nginx.conf").replace("/var/log/nginx/", f"{folder}/")
+    for line, added in additions.items():
+        before, found, after = text.partition(line)
+        assert found, line
+        text = before + found + added.replace("FOLDER", str(folder)) + after
+    # Where nobody but root could write otherwise.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+    (folder / "nginx.conf").write_text(text.replace("http {\n", f"http {{\n{places}", 1))
+    options = f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;"
+    command = [find_program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", options]
+    with running(command, folder / "nginx.log") as nginx:
+        nginx.wait_for_port(setting.proxy)
+        yield nginx
+
+
+@contextmanager
+def run_caddy(setting: Setting) -> Iterator[Program]:
+    """Run Caddy in the foreground."""
+    folder = setting.folder
+    (folder / "Caddyfile").write_text(setting.read("Caddyfile"))
+    command = [find_program("caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with running(command, folder / "caddy.log", home) as caddy:
+        caddy.wait_for_port(setting.proxy)
+        yield caddy
+
+
+@contextmanager
+def run_traefik(setting: Setting) -> Iterator[Program]:
+    """Run Traefik in the foreground."""
+    folder = setting.folder
+    dynamic = folder / "traefik-dynamic.yml"
+    dynamic.write_text(setting.read(dynamic.name))
+    (folder / "traefik.yml").write_text(setting.read("traefik.yml").replace(dynamic.name, str(dynamic)))
+    command = [find_program("traefik"), "--configfile", str(folder / "traefik.yml")]
+    with running(command, folder / "traefik.log") as traefik:
+        traefik.wait_for_port(setting.proxy)
+        # It listens before it has read its routers; until then it knows no path.
+        traefik.wait_until(lambda: ask(setting.proxy).status != 404)
+        yield traefik
+
+
+@contextmanager
+def run_envoy(setting: Setting) -> Iterator[Program]:
+    """Run Envoy in the foreground."""
+    folder = setting.folder
+    (folder / "envoy.yaml").write_text(setting.read("envoy.yaml"))
+    # Several of them run beside each other: no memory is shared.
+    command = [find_program("envoy"), "-c", str(folder / "envoy.yaml"), "--disable-hot-restart", "--concurrency", "1"]
+    with running(command, folder / "envoy.log") as envoy:
+        envoy.wait_for_port(setting.proxy)
+        yield envoy
+
+
+PROXIES: dict[str, RunProxy] = {"nginx": run_nginx, "caddy": run_caddy, "traefik": run_traefik, "envoy": run_envoy}
+
+
+@contextmanager
+def run_serve(folder: Path, *options: str) -> Iterator[tuple[Program, int, int]]:
+    """Run `aveverify serve`; gives its port and that of its admin application."""
+    command = python("aveverify", "serve", "--bind", "127.0.0.1:0", "--admin-port", "0", *options)
+    with running(command, folder / "serve.log", {"PYTHONUNBUFFERED": "1"}) as serve:
+        serve.wait_for_text("Application startup complete")
+        (line,) = [line for line in serve.output.splitlines() if line.startswith("aveverify serves")]
+        auth, health = (int(part.rpartition(":")[2].partition("/")[0]) for part in line.split(","))
+        yield serve, auth, health
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a test needs: whom to ask, and who saw it.
+
+    Attributes:
+        port: The proxy's port.
+        upstream: The service behind it.
+        serve: The service that it asks.
+        proxy: The proxy itself.
+        issuer: Its tokens are accepted.
+        lost: An issuer that nobody can reach.
+    """
+
+    port: int
+    upstream: Upstream
+    serve: Program
+    proxy: Program
+    issuer: FakeIssuer
+    lost: FakeIssuer
+
+
+@contextmanager
+def open_stage(
+    run_proxy: RunProxy,
+    folder: Path,
+    *options: str,
+    asks_nobody: bool = False,
+    opens_healthz: bool = False,
+    serve_behind: Callable[[], AbstractContextManager[Upstream]] = serve_upstream,
+) -> Iterator[Stage]:
+    """Start everything; with `asks_nobody` the proxy asks at a port on which no service listens."""
+    issuer, lost = FakeIssuer(clock=SystemClock()), FakeIssuer(f"http://127.0.0.1:{free_port()}", clock=SystemClock())
+    with issuer.serve(), serve_behind() as upstream:
+        entries = [{"domain": each.issuer, "applicationID": each.application_id} for each in (issuer, lost)]
+        config = folder / "auth.json"
+        config.write_text(json.dumps({"providers": entries}))
+        with run_serve(folder, "--auth-config", str(config), *options) as (serve, auth, _):
+            port = free_port()
+            asked = free_port() if asks_nobody else auth
+            with run_proxy(Setting(port, asked, upstream.port, folder, opens_healthz)) as proxy:
+                yield Stage(port, upstream, serve, proxy, issuer, lost)
