@@ -14,9 +14,9 @@ from aveverify._fork import renew_after_fork
 
 if TYPE_CHECKING:
     from aveverify._core.identity import Identity
-    from aveverify._core.verification import Verdict
-    from aveverify._jwks.key_lookup import Desk
-    from aveverify._jwks.remote_key_set import KeySource
+    from aveverify._core.verification import Accepted
+    from aveverify._jwks.key_lookup import KeyLookup
+    from aveverify._jwks.remote_key_set import RemoteKeySet
     from aveverify.clock import Clock
 
 # An entry whose identity has all standard attributes, less their texts.
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
     digest: bytes
     identity: Identity
-    source: KeySource
+    source: RemoteKeySet
     generation: int
     valid_from: int
     valid_until: int
@@ -76,7 +76,7 @@ class TokenCache:
         """Return how many tokens are known."""
         return len(self._entries)
 
-    def recall(self, token: bytes) -> Identity | None:
+    def get_if_fresh(self, token: bytes) -> Identity | None:
         """Return the identity of a token that would surely be accepted again, with nothing else to think about.
 
         The hot path: one look-up, one digest and comparisons. Whatever is not plain, a clock that gives no time
@@ -98,20 +98,20 @@ class TokenCache:
         snapshot = source.state.snapshot
         try:
             now, at = self._now(), self._monotonic()
-            # The keys: what `is_quiet` asks, less a call.
+            # The keys: what `is_before_refresh_time` asks, less a call.
             if (
                 valid_from <= now < valid_until
                 and snapshot is not None
                 and snapshot.generation == generation
-                and 0 <= at < snapshot.due_at
-                and now < snapshot.due_now
+                and 0 <= at < snapshot.refresh_at
+                and now < snapshot.refresh_now
             ):
                 return identity
         except Exception:  # noqa: BLE001 - whatever a clock raises or is, the full look meets it again and refuses
             return None
         return None
 
-    def reconsider(self, token: bytes, desk: Desk) -> Identity | None:
+    def get_if_still_valid(self, token: bytes, desk: KeyLookup) -> Identity | None:
         """Return the identity of a known token if it would be accepted again, while its keys are renewed or stale.
 
         Args:
@@ -128,13 +128,13 @@ class TokenCache:
             return None
         desk.read_clocks()
         if entry.valid_from <= desk.now < entry.valid_until:
-            snapshot = desk.keys_of(entry.source)
+            snapshot = desk.usable_keys(entry.source)
             # TOK-008: an entry dies with the content of its key source.
             if snapshot is not None and snapshot.generation == entry.generation:
                 return entry.identity
         return None
 
-    def put(self, token: bytes, verdict: Verdict[KeySource]) -> None:
+    def put(self, token: bytes, verdict: Accepted[RemoteKeySet]) -> None:
         """Remember an accepted token.
 
         Args:

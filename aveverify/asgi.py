@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aveverify._core.bearer import Answer
+from aveverify._core.bearer import ErrorResponse
 from aveverify._http.asgi_request import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
@@ -22,15 +22,15 @@ from aveverify._http.asgi_request import (
     Scope,
     Send,
     decide,
+    find_cached_identity,
     handshake_headers,
-    recognise,
     send_answer,
     serve_deferred,
     without_body,
 )
 from aveverify._http.option_checks import check_app, check_flag
-from aveverify._http.policy import GATE_KEY, EdgeOptions, make_gate
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, current_identity
+from aveverify._http.policy import POLICY_KEY, AuthOptions, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, current_identity
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors._unknown_options import refuse_unknown
@@ -65,13 +65,13 @@ class AveAuthMiddleware:
             `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
             `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
             there is none, until `reauthenticate` brings a new token.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -79,14 +79,14 @@ class AveAuthMiddleware:
         *,
         required: bool,
         close_expired: bool = True,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None:
-        gate = make_gate(verifier, required=required, **options)
+        policy = make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
         check_app(app, "ASGI")
-        self._gate = gate._replace(exempt=gate.exempt.in_front_of(app))
-        self._app: ASGIApp = MarkedApp(app) if self._gate.marks else app
-        self._recall = self._gate.recall
+        self._policy = policy._replace(exempt=policy.exempt.in_front_of(app))
+        self._app: ASGIApp = MarkedApp(app) if self._policy.marks else app
+        self._cached_identity = self._policy.cached_identity
         self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,12 +98,12 @@ class AveAuthMiddleware:
             receive: Gives the client's messages.
             send: Takes the answer's messages.
         """
-        known = recognise(self._recall, scope)
+        known = find_cached_identity(self._cached_identity, scope)
         if known is not None:
             # As `_serve` does it; a call and a coroutine in between would cost every request.
             inner, state = {**scope}, {**(scope.get("state") or {})}
             inner[IDENTITY_KEY] = state["identity"] = known
-            inner[GATE_KEY] = self._gate
+            inner[POLICY_KEY] = self._policy
             inner["state"] = state
             token = current_identity.enter(served := [inner])
             try:
@@ -119,11 +119,11 @@ class AveAuthMiddleware:
                 scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
             await self._app(scope, receive, send)
             return
-        found = await decide(self._gate, scope)
-        if isinstance(found, Answer):
+        found = await decide(self._policy, scope)
+        if isinstance(found, ErrorResponse):
             await send_answer(found, scope, receive, send)
-        elif isinstance(found, Deferred):
-            await serve_deferred(partial(self._serve, found), found, self._gate, scope, receive, send)
+        elif isinstance(found, DeferredError):
+            await serve_deferred(partial(self._serve, found), found, self._policy, scope, receive, send)
         elif isinstance(found, Preflight):
             await self._serve(None, scope, without_body(receive), send)
         elif kind == "http":
@@ -131,13 +131,13 @@ class AveAuthMiddleware:
         else:
             await self._serve_live(found, scope, receive, send)
 
-    async def _serve(self, found: Identity | Deferred | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, found: Identity | DeferredError | None, scope: Scope, receive: Receive, send: Send) -> None:
         inner, state = {**scope}, {**(scope.get("state") or {})}
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         state["identity"] = inner[IDENTITY_KEY] = found
-        if isinstance(found, Deferred):
+        if isinstance(found, DeferredError):
             del state["identity"]
-        inner[GATE_KEY], inner["state"] = self._gate, state
+        inner[POLICY_KEY], inner["state"] = self._policy, state
         token = current_identity.enter(served := [inner])
         try:
             await self._app(inner, receive, send)
@@ -149,19 +149,19 @@ class AveAuthMiddleware:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
         inner, state = LiveDict({**scope}), LiveDict(scope.get("state") or {})
-        if any(isinstance(source, WebSocketProtocol) for source in self._gate.sources):
+        if any(isinstance(source, WebSocketProtocol) for source in self._policy.sources):
             answer_protocol, hidden = _hide_protocols(scope)
             inner.update(hidden)
         live = LiveConnection(
             found,
-            self._gate,
+            self._policy,
             receive,
             send,
             closes=self._close_expired,
             answer_protocol=answer_protocol,
             outer=scope.get(LIVE_KEY),
         )
-        inner[OUTER_KEY], inner[GATE_KEY], inner["state"] = OuterScope(scope), self._gate, state
+        inner[OUTER_KEY], inner[POLICY_KEY], inner["state"] = OuterScope(scope), self._policy, state
         live.show_in(inner, IDENTITY_KEY)
         live.show_in(state, "identity")
         await serve_live(self._app, inner, live)

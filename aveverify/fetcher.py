@@ -36,9 +36,9 @@ class FetchError(Exception):
         worth_a_retry: Whether asking again at once may help.
     """
 
-    def __init__(self, cause: str, *, worth_a_retry: bool = True) -> None:
+    def __init__(self, cause: str, *, retryable: bool = True) -> None:
         super().__init__(cause)
-        self.worth_a_retry = worth_a_retry
+        self.retryable = retryable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class HttpxFetcher:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
-                        raise FetchError("the answer is too long", worth_a_retry=False)
+                        raise FetchError("the answer is too long", retryable=False)
             # An answer that was cut off at the deadline may look whole.
             if not watch.is_over:
                 return FetchResponse(

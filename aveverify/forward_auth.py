@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aveverify._core.bearer import Answer
+from aveverify._core.bearer import ErrorResponse
 from aveverify._http.asgi_request import ASGIApp, Receive, Scope, Send, keep_headers
 from aveverify._http.option_checks import check_callable, check_verifier
-from aveverify._http.policy import REFUSALS, make_gate
+from aveverify._http.policy import REFUSALS, make_policy
 from aveverify.errors import AveVerifyError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity_header import encode_text
@@ -21,7 +21,7 @@ from aveverify.sources import RequestHead, read_token
 
 if TYPE_CHECKING:
     from aveverify._core.identity import Identity
-    from aveverify._http.policy import Check, Gate
+    from aveverify._http.policy import AuthPolicy, Check
     from aveverify.verifier import Verifier
 
 __all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]
@@ -92,7 +92,7 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
 
     Source: RFC 6750; HTP-009; HTP-034 to HTP-036.
     """
-    gate = make_gate(
+    policy = make_policy(
         verifier, required=required, scopes=scopes, realm=realm, resource_metadata=resource_metadata, check=check
     )
     check_callable("write_identity", write_identity, arguments=1)
@@ -104,8 +104,8 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
             # Never 200: with a prefix forgotten in the proxy, a client's own path would arrive here.
             await _send(send, 404, [_NO_STORE, _EMPTY], b"")
             return
-        outcome, found = await _decide(gate, keep_headers(scope))
-        if isinstance(found, Answer):
+        outcome, found = await _decide(policy, keep_headers(scope))
+        if isinstance(found, ErrorResponse):
             status, body = found.status, b"" if scope["method"] == "HEAD" else found.body
             headers = [(name.encode(), value.encode()) for name, value in found.headers]
         else:
@@ -123,18 +123,18 @@ def is_auth_path(path: str) -> bool:
     return path == _PATH or path.startswith(f"{_PATH}/")
 
 
-async def _decide(gate: Gate, headers: Headers) -> tuple[Outcome, Identity | Answer | None]:
+async def _decide(policy: AuthPolicy, headers: Headers) -> tuple[Outcome, Identity | ErrorResponse | None]:
     is_handshake = any(name.lower() == _HANDSHAKE for name, _ in headers)
     # The method is the proxy's, and only cookies, which are no source here, depend on it.
     head = RequestHead("websocket" if is_handshake else "http", "GET", headers, b"")
     try:
-        token = read_token(head, gate.sources)
+        token = read_token(head, policy.sources)
         if token is not None:
-            return ACCEPTED, await gate.admit_async(token)
+            return ACCEPTED, await policy.authenticate_async(token)
     except REFUSALS as error:
-        return error.reason.value, gate.refuse(error)
-    if gate.required:
-        return NO_CREDENTIALS, gate.refuse(None)
+        return error.reason.value, policy.deny(error)
+    if policy.required:
+        return NO_CREDENTIALS, policy.deny(None)
     return ANONYMOUS, None
 
 

@@ -14,22 +14,22 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Aut
 from starlette.responses import Response
 
 from aveverify import asgi
-from aveverify._core.bearer import Answer
+from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
 from aveverify._http.asgi_request import (
     Preflight,
     answer_deferred,
     decide,
+    deny_or_defer,
+    find_cached_identity,
     introduce,
     may_hide_body,
-    recognise,
-    refuse_or_defer,
     refuse_user,
 )
 from aveverify._http.option_checks import check_app, check_function
-from aveverify._http.policy import GATE_KEY, REFUSALS, EdgeOptions, granted_scopes, make_gate
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, LiveIdentity
+from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthOptions, granted_scopes, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, LiveIdentity
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
@@ -63,13 +63,13 @@ class AveAuthMiddleware:
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
             becomes `request.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
             refuses the token.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -78,7 +78,7 @@ class AveAuthMiddleware:
         required: bool,
         close_expired: bool = True,
         load_user: LoadUser[Any] | None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None:
         # First of all, for the edge looks through `_serve` at the application.
         self._app = app
@@ -131,7 +131,7 @@ class AveAuthMiddleware:
 class _RefusedError(AuthenticationError):
     """What Starlette's middleware hands to `on_error`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ErrorResponse) -> None:
         super().__init__("refused")
         self.answer = answer
 
@@ -148,7 +148,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         load_user: As for `AveAuthMiddleware`.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
@@ -161,7 +161,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         *,
         required: bool,
         load_user: None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None: ...
 
     @overload
@@ -171,7 +171,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         *,
         required: bool,
         load_user: LoadUserAsync[UserT],
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None: ...
 
     @overload
@@ -181,23 +181,23 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         *,
         required: bool,
         load_user: LoadUserSync[UserT],
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None: ...
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
         self,
         verifier: Verifier,
         *,
         required: bool,
         load_user: LoadUser[Any] | None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None:
         if options.get("cache_headers"):
             raise ConfigurationError(
                 Problem.OUT_OF_RANGE, "cache_headers", "AveAuthMiddleware; a backend sees no answers"
             )
-        self._gate = make_gate(verifier, required=required, **options)
+        self._policy = make_policy(verifier, required=required, **options)
         check_function("load_user", load_user)
         self._load_user = load_user
 
@@ -216,12 +216,12 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             AuthenticationError: It is refused; `on_error` has the answer.
         """
         scope = conn.scope
-        known = recognise(self._gate.recall, scope)
-        found = await decide(self._gate, scope) if known is None else known
+        known = find_cached_identity(self._policy.cached_identity, scope)
+        found = await decide(self._policy, scope) if known is None else known
         if isinstance(found, Preflight):
             # HTP-027: nothing here can take such a body away from the application.
             if may_hide_body(scope):
-                raise _RefusedError(self._gate.refuse(None))
+                raise _RefusedError(self._policy.deny(None))
             found = None
         user: Any = found
         if self._load_user is not None and isinstance(found, Identity):
@@ -229,25 +229,25 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             try:
                 user = await find_user(self._load_user, found)
             except REFUSALS as error:
-                found = refuse_or_defer(self._gate, scope, error)
-        if isinstance(found, Answer):
+                found = deny_or_defer(self._policy, scope, error)
+        if isinstance(found, ErrorResponse):
             raise _RefusedError(found)
-        if scope["type"] == "websocket" and not isinstance(found, Deferred):
+        if scope["type"] == "websocket" and not isinstance(found, DeferredError):
             await self._follow(scope, found)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        scope[IDENTITY_KEY], scope[GATE_KEY] = found, self._gate
+        scope[IDENTITY_KEY], scope[POLICY_KEY] = found, self._policy
         return None if found is None else _show(found, user)
 
     async def _follow(self, scope: Scope, found: Identity | None) -> None:
         """Let `get_user_identity` know a WebSocket's user no longer than the token is good."""
         live = scope.get(LIVE_KEY)
         if not isinstance(live, LiveConnection):
-            scope[LIVE_KEY] = LiveIdentity(found, self._gate.verifier)
+            scope[LIVE_KEY] = LiveIdentity(found, self._policy.verifier)
             return
         try:
-            await live.join(found, self._gate)
+            await live.join(found, self._policy)
         except REFUSALS as error:
-            raise _RefusedError(self._gate.refuse(error)) from None
+            raise _RefusedError(self._policy.deny(error)) from None
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.
@@ -287,7 +287,7 @@ class _Credentials(AuthCredentials):
         return [AUTHENTICATED, *granted_scopes(self._identity)]
 
 
-def _show(found: Identity | Deferred | None, user: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the application's own
+def _show(found: Identity | DeferredError | None, user: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the application's own
     """Return what becomes `request.auth` and `request.user`."""
     if isinstance(found, Identity):
         return _Credentials(found), user
@@ -304,7 +304,7 @@ async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:
     return _respond(answer)
 
 
-def _respond(answer: Answer) -> Response:
+def _respond(answer: ErrorResponse) -> Response:
     return Response(answer.body, answer.status, dict(answer.headers))
 
 

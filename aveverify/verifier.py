@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from aveverify._core.bearer import parse_authorization
 from aveverify._core.identity import Identity
 from aveverify._core.jose.jwt_claims import token_bytes
-from aveverify._core.key_cache.decisions import Need
+from aveverify._core.key_cache.decisions import RefreshReason
 from aveverify._core.provider import Provider
-from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify._core.verification import Wait, judge
-from aveverify._jwks.key_lookup import Desk
-from aveverify._jwks.registry import KeyEngine
-from aveverify._jwks.remote_key_set import KeySource
+from aveverify._jwks.key_lookup import KeyLookup
+from aveverify._jwks.registry import KeySetRegistry
+from aveverify._jwks.remote_key_set import RemoteKeySet
 from aveverify._jwks.status_report import describe_source
 from aveverify._lru_map import RecentlyUsed
 from aveverify._token_cache import TokenCache
@@ -34,7 +34,7 @@ from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.status import VerifierStatus
 
 if TYPE_CHECKING:
-    from aveverify._jwks.completion import Landing
+    from aveverify._jwks.completion import Completion
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
 
@@ -100,9 +100,9 @@ class Verifier:
         self._providers = providers
         self._max_token_bytes = max_token_bytes
         self._clock = clock if clock is not None else SystemClock()
-        self._engine = KeyEngine(
+        self._engine = KeySetRegistry(
             providers,
-            ProviderTable(providers),
+            ProviderIndex(providers),
             clock=self._clock,
             fetcher=fetcher if fetcher is not None else HttpxFetcher(),
             policy=cache_policy if cache_policy is not None else CachePolicy(),
@@ -111,7 +111,7 @@ class Verifier:
         )
         self._tokens = TokenCache(token_cache_size, self._clock)
         # Returns the identity of a token that is surely accepted again; None leaves it to `verify`. Also for the edges.
-        self._recall = self._tokens.recall
+        self.cached_identity = self._tokens.get_if_fresh
         self._closed = False
         self._warned = False
         if fetcher is None:
@@ -202,7 +202,7 @@ class Verifier:
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
             else self._read_unusual(token)
         )
-        known = self._recall(data)
+        known = self.cached_identity(data)
         if known is not None:
             return known
         desk = self._open_desk()
@@ -212,7 +212,7 @@ class Verifier:
                 return outcome
             landing = desk.settle(outcome)
             self._warn_of_blocked_loop(landing)
-            desk.resume(landed=landing.wait(desk.patience_seconds))
+            desk.resume(landed=landing.wait(desk.wait_budget_seconds))
 
     async def verify_async(self, token: str | bytes) -> Identity:
         """Verify a token without ever blocking the event loop for the network.
@@ -235,7 +235,7 @@ class Verifier:
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
             else self._read_unusual(token)
         )
-        known = self._recall(data)
+        known = self.cached_identity(data)
         if known is not None:
             return known
         desk = self._open_desk()
@@ -244,7 +244,7 @@ class Verifier:
             if not isinstance(outcome, Wait):
                 return outcome
             landing = desk.settle(outcome)
-            desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+            desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
 
     def verify_header(self, value: str | bytes | None) -> Identity | None:
         """Verify the token of an Authorization header.
@@ -285,9 +285,9 @@ class Verifier:
         for provider, source in self._engine.providers:
             desk = self._open_desk()
             try:
-                while desk.keys_of(source) is None:
-                    landing = desk.settle(Wait(provider, source, Need.KEYS, None))
-                    desk.resume(landed=landing.wait(desk.patience_seconds))
+                while desk.usable_keys(source) is None:
+                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
+                    desk.resume(landed=landing.wait(desk.wait_budget_seconds))
             except KeysUnavailableError:
                 if fail_closed:
                     raise
@@ -298,9 +298,9 @@ class Verifier:
         for provider, source in self._engine.providers:
             desk = self._open_desk()
             try:
-                while desk.keys_of(source) is None:
-                    landing = desk.settle(Wait(provider, source, Need.KEYS, None))
-                    desk.resume(landed=await landing.wait_async(desk.patience_seconds))
+                while desk.usable_keys(source) is None:
+                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
+                    desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
             except KeysUnavailableError:
                 if fail_closed:
                     raise
@@ -352,10 +352,10 @@ class Verifier:
         message = "a Verifier cannot be pickled; make one in each process"
         raise TypeError(message)
 
-    def _open_desk(self) -> Desk:
+    def _open_desk(self) -> KeyLookup:
         if self._closed:
             self._check_open()
-        return Desk(self._engine)
+        return KeyLookup(self._engine)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -366,9 +366,9 @@ class Verifier:
         self._check_open()
         return token_bytes(token, self._max_token_bytes)
 
-    def _look(self, token: bytes, desk: Desk) -> Identity | Wait[KeySource]:
+    def _look(self, token: bytes, desk: KeyLookup) -> Identity | Wait[RemoteKeySet]:
         """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
-        identity = self._tokens.reconsider(token, desk)
+        identity = self._tokens.get_if_still_valid(token, desk)
         if identity is not None:
             return identity
         outcome = judge(token, desk)
@@ -380,7 +380,7 @@ class Verifier:
             self._check_open()
         return outcome.identity
 
-    def _warn_of_blocked_loop(self, landing: Landing) -> None:
+    def _warn_of_blocked_loop(self, landing: Completion) -> None:
         if self._warned or landing.has_landed or "asyncio" not in sys.modules:
             return
         import asyncio  # noqa: PLC0415 - imported by the program already
@@ -411,7 +411,7 @@ def _note_made(providers: tuple[Provider, ...]) -> None:
 
 def _note_shadowed(providers: tuple[Provider, ...]) -> None:
     """Warn of each provider that no token ever reaches, because an earlier one takes all of its tokens (CFG-016)."""
-    # As `ProviderTable` compares: the issuer but for trailing slashes, and None takes every audience.
+    # As `ProviderIndex` compares: the issuer but for trailing slashes, and None takes every audience.
     earlier: dict[tuple[str, str | None], int] = {}
     for index, provider in enumerate(providers):
         issuer = provider.issuer.rstrip("/")

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
-from aveverify._core.bearer import Answer, make_answer
+from aveverify._core.bearer import ErrorResponse, make_answer
 from aveverify._http.caching import mark
 from aveverify._http.option_checks import check_app
-from aveverify._http.policy import REFUSALS, EdgeOptions, Gate, make_gate
-from aveverify._http.request_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._http.wsgi_request import pass_preflight, read_environ, recognise, route_path
+from aveverify._http.policy import REFUSALS, AuthOptions, AuthPolicy, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, current_identity
+from aveverify._http.wsgi_request import find_cached_identity, pass_preflight, read_environ, route_path
 from aveverify.errors._unknown_options import refuse_unknown
 
 if TYPE_CHECKING:
@@ -45,20 +45,20 @@ class AveAuthMiddleware:
         app: The application behind it.
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
-        self, app: WSGIApplication, verifier: Verifier, *, required: bool, **options: Unpack[EdgeOptions]
+        self, app: WSGIApplication, verifier: Verifier, *, required: bool, **options: Unpack[AuthOptions]
     ) -> None:
-        self._gate = make_gate(verifier, required=required, awaits=False, **options)
+        self._policy = make_policy(verifier, required=required, awaits=False, **options)
         check_app(app, "WSGI")
-        self._app: WSGIApplication = _MarkedApp(app, self._gate) if self._gate.marks else app
-        self._recall = self._gate.recall
+        self._app: WSGIApplication = _MarkedApp(app, self._policy) if self._policy.marks else app
+        self._cached_identity = self._policy.cached_identity
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
@@ -70,27 +70,27 @@ class AveAuthMiddleware:
         Returns:
             The application's own iterable, or the body of a refusal.
         """
-        known = recognise(self._recall, environ)
+        known = find_cached_identity(self._cached_identity, environ)
         if known is not None:
             environ[IDENTITY_KEY] = known
             return self._serve(environ, start_response)
-        gate = self._gate
-        found: Identity | Deferred | Answer | None = None
+        policy = self._policy
+        found: Identity | DeferredError | ErrorResponse | None = None
         try:
-            if not _is_exempt(gate, environ):
-                token = read_environ(environ, gate.sources)
+            if not _is_exempt(policy, environ):
+                token = read_environ(environ, policy.sources)
                 if token is not None:
-                    found = gate.admit(token)
-                elif gate.required and not pass_preflight(environ):
-                    found = gate.refuse(None)
+                    found = policy.authenticate(token)
+                elif policy.required and not pass_preflight(environ):
+                    found = policy.deny(None)
         except REFUSALS as error:
-            found = gate.refuse_or_defer(error)
-        if isinstance(found, Answer):
+            found = policy.deny_or_defer(error)
+        if isinstance(found, ErrorResponse):
             start_response(*_head(found))
             return _body(found, environ)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         environ[IDENTITY_KEY] = found
-        if isinstance(found, Deferred):
+        if isinstance(found, DeferredError):
             return self._watch(found, environ, start_response)
         return self._serve(environ, start_response)
 
@@ -108,7 +108,9 @@ class AveAuthMiddleware:
             current_identity.leave(token)
         return _ChunksInContext(chunks, served) if runs_on else chunks
 
-    def _watch(self, deferred: Deferred, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def _watch(
+        self, deferred: DeferredError, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Serve a request whose refusal is deferred: answer with it if it escapes before the response began."""
         started = False
 
@@ -120,7 +122,7 @@ class AveAuthMiddleware:
         def answer(error: AveVerifyError) -> Iterable[bytes]:
             if error is not deferred.error:
                 raise error
-            refusal = make_answer(error, self._gate.parameters)
+            refusal = make_answer(error, self._policy.parameters)
             # PEP 3333: exc_info replaces what the application said, or raises the error where that is sent already.
             start_response(*_head(refusal), *((sys.exc_info(),) if started else ()))
             return _body(refusal, environ)
@@ -134,14 +136,14 @@ class AveAuthMiddleware:
 class _MarkedApp:
     """An application whose answers tell caches by which headers they differ (HTP-050)."""
 
-    def __init__(self, app: WSGIApplication, gate: Gate) -> None:
+    def __init__(self, app: WSGIApplication, policy: AuthPolicy) -> None:
         self._app = app
-        self._gate = gate
+        self._policy = policy
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if _is_exempt(self._gate, environ):
+        if _is_exempt(self._policy, environ):
             return self._app(environ, start_response)
-        vary, is_personal = self._gate.parameters.vary, environ[IDENTITY_KEY] is not None
+        vary, is_personal = self._policy.parameters.vary, environ[IDENTITY_KEY] is not None
 
         def start_marked_response(status: str, headers: Headers, exc_info: ExcInfo | None = None, /) -> Write:
             marked = mark(headers, vary, is_personal=is_personal)
@@ -213,8 +215,8 @@ class _ChunksInContext:
             current_identity.leave(token)
 
 
-def _is_exempt(gate: Gate, environ: WSGIEnvironment) -> bool:
-    return bool(gate.exempt) and route_path(environ) in gate.exempt
+def _is_exempt(policy: AuthPolicy, environ: WSGIEnvironment) -> bool:
+    return bool(policy.exempt) and route_path(environ) in policy.exempt
 
 
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
@@ -222,9 +224,9 @@ def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     return isinstance(wrapper, type) and isinstance(chunks, wrapper)
 
 
-def _head(answer: Answer) -> tuple[str, Headers]:
+def _head(answer: ErrorResponse) -> tuple[str, Headers]:
     return f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers)
 
 
-def _body(answer: Answer, environ: WSGIEnvironment) -> list[bytes]:
+def _body(answer: ErrorResponse, environ: WSGIEnvironment) -> list[bytes]:
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]

@@ -189,8 +189,8 @@ def bound_fetches(policy: CachePolicy, lifetime_seconds: float, outages: Sequenc
         One for each document and each time that keys come of age or a budget allows; and for each outage two for each
         document and each attempt that fits into it, and one for each document after it.
     """
-    due_seconds = policy.fresh_seconds * policy.refresh_ahead * (1 - policy.refresh_jitter)
-    fetches = 1 + int(lifetime_seconds / due_seconds)
+    refresh_seconds = policy.fresh_seconds * policy.refresh_ahead * (1 - policy.refresh_jitter)
+    fetches = 1 + int(lifetime_seconds / refresh_seconds)
     for refetches, window_seconds in (
         (policy.unknown_key_refetches, policy.unknown_key_window_seconds),
         (policy.bad_signature_refetches, policy.bad_signature_window_seconds),

@@ -414,7 +414,7 @@ def test_a_hint_that_takes_thought_is_thought_of_when_somebody_asks() -> None:
 
 def test_a_twin_is_equal_in_every_fact_and_was_never_raised() -> None:
     error = raised_once()
-    twin = error.twin()
+    twin = error.copy_without_traceback()
 
     assert error.__traceback__ is not None
     assert twin.__traceback__ is None

@@ -14,8 +14,8 @@ import pytest
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
 from aveverify._core.identity import make_identity
 from aveverify._core.jose.encoding import parse_json_object
-from aveverify._core.verification import Verdict
-from aveverify._jwks.remote_key_set import KeySource
+from aveverify._core.verification import Accepted
+from aveverify._jwks.remote_key_set import RemoteKeySet
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
 from tests.core.jose_factory import (
     ISSUER,
@@ -332,12 +332,12 @@ def test_refused_tokens_push_nothing_out() -> None:
         assert verifier.verify(token()) is good
 
 
-SOURCE: KeySource = object.__new__(KeySource)
+SOURCE: RemoteKeySet = object.__new__(RemoteKeySet)
 
 
-def verdict(identity: Identity) -> Verdict[KeySource]:
+def verdict(identity: Identity) -> Accepted[RemoteKeySet]:
     """A verdict that a cache can keep; its source is not looked at here."""
-    return Verdict(identity, SOURCE, 0, 0, NOW)
+    return Accepted(identity, SOURCE, 0, 0, NOW)
 
 
 def identity_of(payload: bytes) -> Identity:
@@ -542,8 +542,8 @@ def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *,
         known = verifier.verify(text)
         clock.wall, clock.elapsed = wall, elapsed
 
-        assert (verifier._tokens.recall(text) is known) is plain
-        assert verifier._tokens.recall(b"x") is None
+        assert (verifier._tokens.get_if_fresh(text) is known) is plain
+        assert verifier._tokens.get_if_fresh(b"x") is None
 
 
 def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
@@ -551,10 +551,10 @@ def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
     text = token().encode()
     with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
         verifier.verify(text)
-        assert isinstance(verifier._tokens.recall(text), Identity)
+        assert isinstance(verifier._tokens.get_if_fresh(text), Identity)
         clock.tick(600)
 
-        assert verifier._tokens.recall(text) is None
+        assert verifier._tokens.get_if_fresh(text) is None
 
 
 def test_a_closed_verifier_remembers_nothing() -> None:

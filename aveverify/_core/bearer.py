@@ -77,7 +77,7 @@ class ChallengeParameters(NamedTuple):
     vary: str = "Authorization"
 
 
-class Answer(NamedTuple):
+class ErrorResponse(NamedTuple):
     """A refusal as HTTP: the same for every token, whatever was wrong with it (ERR-004)."""
 
     status: int
@@ -109,7 +109,7 @@ def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters
     return " ".join(["Bearer", ", ".join(f'{name}="{value}"' for name, value in pairs)]).rstrip()
 
 
-def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -> Answer:
+def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -> ErrorResponse:
     """Write the whole refusal.
 
     Args:
@@ -138,4 +138,4 @@ def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -
         headers.append(("retry-after", str(error.retry_after_seconds)))
     else:
         headers.append(("www-authenticate", make_challenge(error, parameters)))
-    return Answer(status, tuple(headers), body)
+    return ErrorResponse(status, tuple(headers), body)

@@ -30,7 +30,7 @@ class KnownHeader(NamedTuple):
     key: PublicKey
 
 
-class HeaderMemo:
+class HeaderCache:
     """The known headers of one provider."""
 
     __slots__ = ("find", "known")

@@ -10,7 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, cast, overload
 
 from aveverify._core.jose.encoding import JsonObject, parse_json_object
-from aveverify._core.rules.user_claims import custom_jwt_custom_claims, oidc_attributes, oidc_custom_claims, untag
+from aveverify._core.rules.user_claims import (
+    custom_jwt_custom_claims,
+    oidc_attributes,
+    oidc_custom_claims,
+    strip_language_tags,
+)
 from aveverify.errors import quote
 
 if TYPE_CHECKING:
@@ -266,7 +271,7 @@ def _attributes_of(identity: Identity) -> JsonObject:
         # CJ-27: a customJwt token sets no attributes.
         attributes = {}
         if identity.provider.kind == "oidc":
-            attributes = oidc_attributes(untag(parse_json_object(identity._payload)))  # noqa: SLF001 - its own module
+            attributes = oidc_attributes(strip_language_tags(parse_json_object(identity._payload)))  # noqa: SLF001 - its own module
         # Two threads may both come here: they set equal values.
         _set(identity, "_attributes", attributes)
     return attributes
@@ -274,7 +279,7 @@ def _attributes_of(identity: Identity) -> JsonObject:
 
 def _rebuild(provider: Provider, payload: bytes) -> Identity:
     claims = parse_json_object(payload)
-    return make_identity(provider, payload, untag(claims) if provider.kind == "oidc" else claims)
+    return make_identity(provider, payload, strip_language_tags(claims) if provider.kind == "oidc" else claims)
 
 
 def _canonical(payload: bytes) -> str:

@@ -15,7 +15,7 @@ from aveverify._core.key_cache.urls import (
     add_scheme,
     decode_data_url,
     is_data_url,
-    may_be_fetched,
+    is_fetch_allowed,
     parse_address,
 )
 from aveverify._core.rules import ave, custom_jwt, oidc
@@ -325,7 +325,7 @@ def _check_issuer(issuer: str, application_id: str | None, *, insecure_http: boo
     if application_id is None and address.host.rstrip(".") == _SHARED_HOST and not address.path.strip("/"):
         raise ConfigurationError(Problem.SHARED_ISSUER, "issuer")
     # DV-10
-    if not may_be_fetched(address, plain_http=True, any_host=insecure_http):
+    if not is_fetch_allowed(address, plain_http=True, any_host=insecure_http):
         raise ConfigurationError(Problem.PLAIN_HTTP, "issuer")
     return text
 
@@ -340,7 +340,7 @@ def _check_fetched(name: str, url: object, problem: Problem, *, insecure_http: b
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(problem, name)
     # DV-10
-    if not may_be_fetched(address, plain_http=True, any_host=insecure_http):
+    if not is_fetch_allowed(address, plain_http=True, any_host=insecure_http):
         raise ConfigurationError(Problem.PLAIN_HTTP, name)
 
 

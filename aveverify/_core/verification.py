@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from aveverify._core.header_cache import HeaderMemo
+from aveverify._core.header_cache import HeaderCache
 from aveverify._core.identity import Identity, make_identity
 from aveverify._core.jose.encoding import JsonObject
 from aveverify._core.jose.jwk import KeySet, PublicKey
 from aveverify._core.jose.jws import Header, UnverifiedToken
 from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
 from aveverify._core.jose.signature import verify_signature
-from aveverify._core.key_cache.decisions import Need, Snapshot
-from aveverify._core.key_cache.metadata import speaks_for
+from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
+from aveverify._core.key_cache.metadata import is_same_issuer
 from aveverify._core.provider import Provider
 from aveverify._core.rules import custom_jwt, oidc
 from aveverify._core.rules.ave import check_id_token
-from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify.errors import (
     Hint,
     InvalidTokenError,
@@ -33,7 +33,7 @@ from aveverify.errors import (
 )
 
 
-class CheckWithoutKeys(Protocol):
+class CheckBeforeKeys(Protocol):
     """A check that needs the token and one word of the configuration."""
 
     def __call__(self, token: UnverifiedToken, demand: str | None, /, *, is_known_header: bool) -> None:
@@ -44,7 +44,7 @@ class Policy(NamedTuple):
     """What the two paths do differently: one row each."""
 
     parse_token: Callable[[UnverifiedClaims, Header | None], UnverifiedToken]
-    check_without_keys: CheckWithoutKeys
+    check_before_keys: CheckBeforeKeys
     check_document: Callable[[UnverifiedClaims, Provider, str | None], None]
     select_key: Callable[[KeySet, UnverifiedToken], PublicKey]
     check_claims: Callable[[JsonObject, float, float], None]
@@ -61,7 +61,7 @@ class Entry(NamedTuple, Generic[SourceT]):
         provider: The configuration.
         source: Where its keys come from.
         policy: The row of its kind.
-        demand: What `check_without_keys` asks for: the audience of OIDC, the algorithm of customJwt.
+        demand: What `check_before_keys` asks for: the audience of OIDC, the algorithm of customJwt.
         leeway_seconds: Clock skew to forgive.
         ave_client_id: The client whose id_tokens alone are accepted; None without that preset.
         headers: The headers of tokens that it accepted.
@@ -73,7 +73,7 @@ class Entry(NamedTuple, Generic[SourceT]):
     demand: str | None
     leeway_seconds: float
     ave_client_id: str | None
-    headers: HeaderMemo
+    headers: HeaderCache
 
 
 def make_entry(provider: Provider, source: SourceT) -> Entry[SourceT]:
@@ -89,11 +89,11 @@ def make_entry(provider: Provider, source: SourceT) -> Entry[SourceT]:
     return Entry(
         provider,
         source,
-        POLICIES[provider.kind],
+        RULES_BY_KIND[provider.kind],
         provider.application_id if provider.kind == "oidc" else provider.algorithm,
         provider.effective_leeway_seconds,
         provider.application_id if provider.preset == "ave" else None,
-        HeaderMemo(),
+        HeaderCache(),
     )
 
 
@@ -109,11 +109,11 @@ class Wait(NamedTuple, Generic[SourceT]):
 
     provider: Provider
     source: SourceT
-    need: Need
+    need: RefreshReason
     refusal: InvalidTokenError | None
 
 
-class Verdict(NamedTuple, Generic[SourceT]):
+class Accepted(NamedTuple, Generic[SourceT]):
     """An accepted token, and for how long the same bytes may be accepted again without a look at them.
 
     Attributes:
@@ -135,7 +135,7 @@ class Sources(Protocol[SourceT]):
     """What the engine lays out for one verification."""
 
     @property
-    def table(self) -> ProviderTable:
+    def table(self) -> ProviderIndex:
         """Which provider a token belongs to."""
 
     @property
@@ -144,13 +144,13 @@ class Sources(Protocol[SourceT]):
 
     @property
     def now(self) -> float:
-        """The instant of this look, in seconds since the epoch, once `keys_of` was asked; finite and not negative."""
+        """The instant of this look, in seconds since the epoch, after `usable_keys`; finite and not negative."""
 
-    def keys_of(self, source: SourceT) -> Snapshot | None:
+    def usable_keys(self, source: SourceT) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first."""
 
 
-def judge(token: bytes, sources: Sources[SourceT]) -> Verdict[SourceT] | Wait[SourceT]:
+def judge(token: bytes, sources: Sources[SourceT]) -> Accepted[SourceT] | Wait[SourceT]:
     """Verify one token as far as that is possible without waiting.
 
     Args:
@@ -176,11 +176,11 @@ def judge(token: bytes, sources: Sources[SourceT]) -> Verdict[SourceT] | Wait[So
     header_segment = token[:header_end]
     known = headers.find(header_segment)
     parsed = policy.parse_token(unverified, None if known is None else known.header)
-    policy.check_without_keys(parsed, demand, is_known_header=known is not None)
+    policy.check_before_keys(parsed, demand, is_known_header=known is not None)
     # 4 find the key.
-    snapshot = sources.keys_of(source)
+    snapshot = sources.usable_keys(source)
     if snapshot is None:
-        return Wait(provider, source, Need.KEYS, None)
+        return Wait(provider, source, RefreshReason.KEYS, None)
     if issuer != snapshot.document_issuer:
         policy.check_document(unverified, provider, snapshot.document_issuer)
     try:
@@ -203,22 +203,25 @@ def judge(token: bytes, sources: Sources[SourceT]) -> Verdict[SourceT] | Wait[So
             check_id_token(claims, ave_client_id)
         identity = make_identity(provider, payload, claims)
         valid_from, valid_until = policy.decide_validity(claims, leeway_seconds)
-        return _new(Verdict, (identity, source, snapshot.generation, valid_from, valid_until))
-    need = _MENDABLE.get(refusal.reason)
+        return _new(Accepted, (identity, source, snapshot.generation, valid_from, valid_until))
+    need = _REFRESH_REASONS.get(refusal.reason)
     # A token that would be refused anyway never spends a forced refetch.
-    if need is None or not _would_pass(entry, parsed.claims, sources.now):
-        raise refusal.twin()
+    if need is None or not _claims_pass(entry, parsed.claims, sources.now):
+        raise refusal.copy_without_traceback()
     return Wait(provider, source, need, refusal)
 
 
 # DV-15: newer keys could turn these refusals into an acceptance.
-_MENDABLE: Final = {Reason.UNKNOWN_KEY: Need.UNKNOWN_KEY, Reason.BAD_SIGNATURE: Need.BAD_SIGNATURE}
+_REFRESH_REASONS: Final = {
+    Reason.UNKNOWN_KEY: RefreshReason.UNKNOWN_KEY,
+    Reason.BAD_SIGNATURE: RefreshReason.BAD_SIGNATURE,
+}
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
 _WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 
-def _would_pass(entry: Entry[SourceT], claims: JsonObject, now: float) -> bool:
+def _claims_pass(entry: Entry[SourceT], claims: JsonObject, now: float) -> bool:
     try:
         entry.policy.check_claims(claims, now, entry.leeway_seconds)
         if entry.ave_client_id is not None:
@@ -233,7 +236,7 @@ def _check_oidc_document(unverified: UnverifiedClaims, provider: Provider, docum
     expected = provider.issuer if document_issuer is None else document_issuer
     if unverified.issuer == expected:
         return
-    if not speaks_for(expected, provider.issuer):
+    if not is_same_issuer(expected, provider.issuer):
         raise KeysUnavailableError(
             _WRONG_DOCUMENT_RETRY_SECONDS,
             kind="oidc",
@@ -245,10 +248,10 @@ def _check_oidc_document(unverified: UnverifiedClaims, provider: Provider, docum
     )
 
 
-POLICIES: Final[dict[ProviderKind, Policy]] = {
+RULES_BY_KIND: Final[dict[ProviderKind, Policy]] = {
     "oidc": Policy(
         parse_token=oidc.parse_token,
-        check_without_keys=oidc.check_without_keys,
+        check_before_keys=oidc.check_before_keys,
         check_document=_check_oidc_document,
         select_key=oidc.select_key,
         check_claims=oidc.check_claims,
@@ -256,7 +259,7 @@ POLICIES: Final[dict[ProviderKind, Policy]] = {
     ),
     "customJwt": Policy(
         parse_token=custom_jwt.parse_token,
-        check_without_keys=custom_jwt.check_without_keys,
+        check_before_keys=custom_jwt.check_before_keys,
         # CJ-14: SEL has settled the issuer.
         check_document=lambda _unverified, _provider, _document_issuer: None,
         select_key=custom_jwt.select_key,

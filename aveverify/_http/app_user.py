@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from aveverify._core.identity import Identity
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
 
 UserT = TypeVar("UserT")
@@ -180,7 +180,7 @@ class Users:
         return await find_user(self._load_user, identity)
 
 
-def withhold(scope: MutableMapping[str, Any], deferred: Deferred) -> None:
+def withhold(scope: MutableMapping[str, Any], deferred: DeferredError) -> None:
     """Put a refusal in the place of an identity that has stood in the scope of a connection, wherever it stood.
 
     Args:
@@ -205,7 +205,7 @@ class RefusedUser:
 
     __slots__ = ("_deferred",)
 
-    def __init__(self, deferred: Deferred) -> None:
+    def __init__(self, deferred: DeferredError) -> None:
         self._deferred = deferred
 
     def _refuse(self) -> NoReturn:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aveverify._core.bearer import Answer, make_answer, parse_authorization
+from aveverify._core.bearer import ErrorResponse, make_answer, parse_authorization
 from aveverify._http.app_user import withhold
 from aveverify._http.caching import mark
-from aveverify._http.policy import GATE_KEY, REFUSALS, Gate, Recall
+from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, CachedIdentity
 from aveverify._http.preflight import is_preflight
-from aveverify._http.request_identity import IDENTITY_KEY, Deferred, refuse_expired
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, refuse_expired
 from aveverify.errors import AveVerifyError
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, read_token, single
 
@@ -46,20 +46,20 @@ class Preflight(NamedTuple):
 _PREFLIGHT: Final = Preflight()
 
 
-def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
+def find_cached_identity(cached_identity: CachedIdentity | None, scope: Scope) -> Identity | None:
     """Look whether an HTTP request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without waiting and without taking the header apart. What was accepted
     before is one token, to the byte, so a malformed one is never among it.
 
     Args:
-        recall: That of the gate.
+        cached_identity: That of the gate.
         scope: The connection.
 
     Returns:
         The identity; None leaves the connection to `decide`.
     """
-    if recall is None or scope["type"] != "http":
+    if cached_identity is None or scope["type"] != "http":
         return None
     headers = scope["headers"]
     if type(headers) is not list:
@@ -75,7 +75,7 @@ def recognise(recall: Recall | None, scope: Scope) -> Identity | None:
     except (AttributeError, TypeError):
         # HTP-045: names that are no bytes, or no pairs. The full look makes bytes of them, or fails.
         return None
-    return recall(found[7:]) if type(found) is bytes and found[:7] == b"Bearer " else None
+    return cached_identity(found[7:]) if type(found) is bytes and found[:7] == b"Bearer " else None
 
 
 def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -104,11 +104,11 @@ def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Preflight | None:
+async def decide(policy: AuthPolicy, scope: Scope) -> Identity | DeferredError | ErrorResponse | Preflight | None:
     """Decide about an HTTP request or a WebSocket.
 
     Args:
-        gate: The rules.
+        policy: The rules.
         scope: The connection; its headers become a list, and a token in the query of a WebSocket is taken out.
 
     Returns:
@@ -116,34 +116,34 @@ async def decide(gate: Gate, scope: Scope) -> Identity | Deferred | Answer | Pre
         of a refusal.
     """
     try:
-        if is_exempt(gate, scope):
+        if is_exempt(policy, scope):
             keep_headers(scope)
-            redact_query(gate, scope)
+            redact_query(policy, scope)
         else:
-            token = read_scope_token(gate, scope)
+            token = read_scope_token(policy, scope)
             if token is not None:
-                identity = await gate.admit_async(token)
+                identity = await policy.authenticate_async(token)
                 if scope["type"] != "http":
-                    refuse_expired(identity, gate.verifier)
+                    refuse_expired(identity, policy.verifier)
                 return identity
-            if gate.required:
+            if policy.required:
                 passes = scope["type"] == "http" and is_preflight(
                     scope["method"], scope["headers"], scope["query_string"]
                 )
-                return _PREFLIGHT if passes else gate.refuse(None)
+                return _PREFLIGHT if passes else policy.deny(None)
     except REFUSALS as error:
-        return refuse_or_defer(gate, scope, error)
+        return deny_or_defer(policy, scope, error)
     return None
 
 
-def refuse_or_defer(gate: Gate, scope: Scope, error: AveVerifyError) -> Answer | Deferred:
+def deny_or_defer(policy: AuthPolicy, scope: Scope, error: AveVerifyError) -> ErrorResponse | DeferredError:
     """Log a refusal, and write its answer or defer it; that of a WebSocket is never deferred."""
-    return gate.refuse_or_defer(error) if scope["type"] == "http" else gate.refuse(error)
+    return policy.deny_or_defer(error) if scope["type"] == "http" else policy.deny(error)
 
 
-def is_exempt(gate: Gate, scope: Scope) -> bool:
+def is_exempt(policy: AuthPolicy, scope: Scope) -> bool:
     """Tell whether the path of a connection needs no credentials, so that nothing is read."""
-    return bool(gate.exempt) and gate.exempt.covers(scope["path"], scope.get("root_path"))
+    return bool(policy.exempt) and policy.exempt.covers(scope["path"], scope.get("root_path"))
 
 
 class MarkedApp:
@@ -170,24 +170,24 @@ class MarkedApp:
         Returns:
             What the application returns, to be awaited.
         """
-        gate = scope.get(GATE_KEY)
-        if scope["type"] != "http" or not isinstance(gate, Gate) or is_exempt(gate, scope):
+        policy = scope.get(POLICY_KEY)
+        if scope["type"] != "http" or not isinstance(policy, AuthPolicy) or is_exempt(policy, scope):
             return self._app(scope, receive, send)
         is_personal = scope[IDENTITY_KEY] is not None
 
         def send_marked(message: Message) -> Awaitable[None]:
             # No coroutine of its own, which would cost each message.
-            return send(mark_message(message, gate, is_personal=is_personal))
+            return send(mark_message(message, policy, is_personal=is_personal))
 
         return self._app(scope, receive, send_marked)
 
 
-def mark_message(message: Message, gate: Gate, *, is_personal: bool) -> Message:
+def mark_message(message: Message, policy: AuthPolicy, *, is_personal: bool) -> Message:
     """Return a message, and where an answer begins, one that tells caches by which headers it differs.
 
     Args:
         message: A message to the server.
-        gate: Knows which headers decide.
+        policy: Knows which headers decide.
         is_personal: Whether the request had credentials.
 
     Returns:
@@ -198,9 +198,9 @@ def mark_message(message: Message, gate: Gate, *, is_personal: bool) -> Message:
     headers: list[tuple[bytes, bytes]] = [*message.get("headers", ())]
     if _MARKS.isdisjoint([name.lower() for name, _ in headers]):
         # Most answers have said nothing of it yet.
-        return {**message, "headers": [*headers, *_new_marks(gate.parameters.vary, is_personal=is_personal)]}
+        return {**message, "headers": [*headers, *_new_marks(policy.parameters.vary, is_personal=is_personal)]}
     said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    marked = mark(said, gate.parameters.vary, is_personal=is_personal)
+    marked = mark(said, policy.parameters.vary, is_personal=is_personal)
     return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in marked]}
 
 
@@ -209,11 +209,11 @@ def _new_marks(vary: str, *, is_personal: bool) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in mark((), vary, is_personal=is_personal)]
 
 
-def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
+def read_scope_token(policy: AuthPolicy, scope: Scope) -> bytes | None:
     """Return the one token of a connection.
 
     Args:
-        gate: Knows where to look.
+        policy: Knows where to look.
         scope: The connection; its headers become a list, and a token in the query of a WebSocket is taken out.
 
     Returns:
@@ -224,16 +224,16 @@ def read_scope_token(gate: Gate, scope: Scope) -> bytes | None:
     """
     headers = keep_headers(scope)
     kind = scope["type"]
-    if kind == "http" and gate.sources is DEFAULT_SOURCES:
+    if kind == "http" and policy.sources is DEFAULT_SOURCES:
         # Servers send lower-case names; a test client or a gateway may not.
         return parse_authorization(single([value for name, value in headers if name.lower() == AUTHORIZATION]))
     if kind == "websocket":
         headers = handshake_headers(scope)
     head = RequestHead(kind, scope.get("method", "GET"), headers, scope["query_string"])
     try:
-        return read_token(head, gate.sources)
+        return read_token(head, policy.sources)
     finally:
-        redact_query(gate, scope)
+        redact_query(policy, scope)
 
 
 class OuterScope:
@@ -244,24 +244,24 @@ class OuterScope:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def redact(self, gate: Gate) -> None:
+    def redact(self, policy: AuthPolicy) -> None:
         """Take the token out of the query; see `redact_query`."""
-        redact_query(gate, self._scope)
+        redact_query(policy, self._scope)
 
 
-def redact_query(gate: Gate, scope: Scope) -> None:
+def redact_query(policy: AuthPolicy, scope: Scope) -> None:
     """Take the token out of the query of a WebSocket, and out of all that the scope was copied from.
 
     The server's own scope is what its log reads.
 
     Args:
-        gate: Knows by which parameters a token may come.
+        policy: Knows by which parameters a token may come.
         scope: The connection.
     """
     if scope["type"] != "websocket":
         return
     raw_path = scope.get("raw_path")
-    for source in gate.sources:
+    for source in policy.sources:
         if isinstance(source, QueryParameter):
             scope["query_string"] = source.redact(scope["query_string"])
             if isinstance(raw_path, bytes) and b"?" in raw_path:
@@ -270,7 +270,7 @@ def redact_query(gate: Gate, scope: Scope) -> None:
                 raw_path = scope["raw_path"] = b"?".join(filter(None, (path, source.redact(query))))
     outer = scope.get(OUTER_KEY)
     if isinstance(outer, OuterScope):
-        outer.redact(gate)
+        outer.redact(policy)
 
 
 def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -285,7 +285,7 @@ def handshake_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+async def send_answer(answer: ErrorResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a refusal: to a WebSocket as a denial where the server can, else by closing it before it is accepted."""
     headers = [(name.encode(), value.encode()) for name, value in answer.headers]
     if scope["type"] == "http":
@@ -302,14 +302,14 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
 
 
 async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
-    app: ASGIApp, deferred: Deferred, gate: Gate, scope: Scope, receive: Receive, send: Send
+    app: ASGIApp, deferred: DeferredError, policy: AuthPolicy, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Serve an HTTP request whose refusal is deferred: answer with it if it escapes before the response began.
 
     Args:
         app: The application, and what makes the refusal known to it.
         deferred: The refusal.
-        gate: The rules that it came of.
+        policy: The rules that it came of.
         scope: The connection.
         receive: Gives the client's messages.
         send: Takes the answer's messages.
@@ -326,7 +326,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     except REFUSALS as error:
         if began or error is not deferred.error:
             raise
-        await send_answer(make_answer(error, gate.parameters), scope, receive, send)
+        await send_answer(make_answer(error, policy.parameters), scope, receive, send)
 
 
 async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
@@ -361,13 +361,13 @@ async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive
 
     Source: HTP-044.
     """
-    gate: Gate = scope[GATE_KEY]
-    outcome = refuse_or_defer(gate, scope, error)
-    if isinstance(outcome, Answer):
+    policy: AuthPolicy = scope[POLICY_KEY]
+    outcome = deny_or_defer(policy, scope, error)
+    if isinstance(outcome, ErrorResponse):
         await send_answer(outcome, scope, receive, send)
         return
     withhold(scope, outcome)
-    await serve_deferred(app, outcome, gate, scope, receive, send)
+    await serve_deferred(app, outcome, policy, scope, receive, send)
 
 
 def can_deny(scope: Scope) -> bool:
@@ -375,7 +375,7 @@ def can_deny(scope: Scope) -> bool:
     return _DENIAL in (scope.get("extensions") or {})
 
 
-def answer_deferred(scope: Scope, error: Exception) -> Answer | None:
+def answer_deferred(scope: Scope, error: Exception) -> ErrorResponse | None:
     """Write the answer of a deferred refusal that escaped a view, for the exception handlers of frameworks.
 
     Args:
@@ -387,9 +387,9 @@ def answer_deferred(scope: Scope, error: Exception) -> Answer | None:
         token, which the application verified by itself, is not this client's.
     """
     found = scope.get(IDENTITY_KEY)
-    if not isinstance(error, AveVerifyError) or not isinstance(found, Deferred) or found.error is not error:
+    if not isinstance(error, AveVerifyError) or not isinstance(found, DeferredError) or found.error is not error:
         return None
-    return make_answer(error, scope[GATE_KEY].parameters)
+    return make_answer(error, scope[POLICY_KEY].parameters)
 
 
 def may_hide_body(scope: Scope) -> bool:

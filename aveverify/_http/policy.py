@@ -11,13 +11,13 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
-from aveverify._core.bearer import Answer, ChallengeParameters, make_answer
+from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
 from aveverify._core.identity import Identity
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import ExemptPaths
 from aveverify._http.option_checks import check_flag, check_function, check_sources, check_verifier
 from aveverify._http.rate_limited_log import LimitedLog
-from aveverify._http.request_identity import Deferred
+from aveverify._http.request_identity import DeferredError
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,
@@ -37,10 +37,10 @@ OnInvalid = Literal["reject", "defer"]
 # What an application knows of a user and a token does not: None accepts, a text refuses and says why.
 Check = Callable[[Identity], str | Awaitable[str | None] | None]
 # Gives the identity of a token that was accepted before and is surely accepted again.
-Recall = Callable[[bytes], Identity | None]
+CachedIdentity = Callable[[bytes], Identity | None]
 
-# Where a scope holds the `Gate` that has decided, for what an edge hands out to be used behind it.
-GATE_KEY: Final = "aveverify.gate"
+# Where a scope holds the `AuthPolicy` that has decided, for what an edge hands out to be used behind it.
+POLICY_KEY: Final = "aveverify.policy"
 # What becomes an answer. A ConfigurationError is the programmer's and passes as an exception.
 REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeError, KeysUnavailableError)
 
@@ -50,7 +50,7 @@ _QUOTABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
-class EdgeOptions(TypedDict, total=False):
+class AuthOptions(TypedDict, total=False):
     """What every edge can be told beside its verifier and `required`; all by keyword.
 
     Attributes:
@@ -85,8 +85,8 @@ class EdgeOptions(TypedDict, total=False):
     cache_headers: bool | None
 
 
-class Gate(NamedTuple):
-    """The rules of one edge, already checked. Made by `make_gate`.
+class AuthPolicy(NamedTuple):
+    """The rules of one edge, already checked. Made by `make_policy`.
 
     Attributes:
         verifier: Decides about tokens.
@@ -97,7 +97,7 @@ class Gate(NamedTuple):
         sources: Where tokens are looked for.
         check: What the application has to say about an identity.
         log: Where refusals are told.
-        recall: Gives the identity of a token that was accepted before, or None where that needs a second thought.
+        cached_identity: Gives the identity of a token that was accepted before, or None where that needs a second thought.
             None in its place where a good token is not all that counts: with scopes, `check`, exempt paths or other
             sources than the usual ones.
         marks: Whether answers tell caches by which headers they differ.
@@ -111,10 +111,10 @@ class Gate(NamedTuple):
     sources: tuple[TokenSource, ...]
     check: Check | None
     log: LimitedLog
-    recall: Recall | None
+    cached_identity: CachedIdentity | None
     marks: bool
 
-    def admit(self, token: str | bytes) -> Identity:
+    def authenticate(self, token: str | bytes) -> Identity:
         """Decide whether a token may come in.
 
         Args:
@@ -131,16 +131,16 @@ class Gate(NamedTuple):
         identity = self.verifier.verify(token)
         check_scopes(identity, self.parameters.scopes)
         if self.check is not None:
-            _heed(self.check(identity), identity)
+            _require_accepted(self.check(identity), identity)
         return identity
 
-    async def admit_async(self, token: str | bytes) -> Identity:
-        """Decide whether a token may come in without blocking the event loop; see `admit`."""
+    async def authenticate_async(self, token: str | bytes) -> Identity:
+        """Decide whether a token may come in without blocking the event loop; see `authenticate`."""
         identity = await self.verifier.verify_async(token)
-        await self.vet_async(identity)
+        await self.authorize_async(identity)
         return identity
 
-    async def vet_async(self, identity: Identity) -> None:
+    async def authorize_async(self, identity: Identity) -> None:
         """Decide whether somebody whose token is good may come in: the scopes, and the application's `check`.
 
         Args:
@@ -153,20 +153,20 @@ class Gate(NamedTuple):
         check_scopes(identity, self.parameters.scopes)
         if self.check is not None:
             verdict = self.check(identity)
-            _heed(await verdict if inspect.isawaitable(verdict) else verdict, identity)
+            _require_accepted(await verdict if inspect.isawaitable(verdict) else verdict, identity)
 
-    def demanding(self, scopes: Sequence[str]) -> Gate:
+    def with_scopes(self, scopes: Sequence[str]) -> AuthPolicy:
         """Return the same rules with further scopes, those of one view."""
         if not scopes:
             return self
         demanded = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
-        return self._replace(parameters=self.parameters._replace(scopes=demanded), recall=None)
+        return self._replace(parameters=self.parameters._replace(scopes=demanded), cached_identity=None)
 
-    def asking(self, check: Check) -> Gate:
+    def with_check(self, check: Check) -> AuthPolicy:
         """Return the same rules with another `check`."""
-        return self._replace(check=check, recall=None)
+        return self._replace(check=check, cached_identity=None)
 
-    def refuse(self, error: AveVerifyError | None) -> Answer:
+    def deny(self, error: AveVerifyError | None) -> ErrorResponse:
         """Log a refusal and write its answer.
 
         Args:
@@ -178,7 +178,7 @@ class Gate(NamedTuple):
         self.log.info("refused: %s", error or "no credentials where they are required")
         return make_answer(error, self.parameters)
 
-    def refuse_or_defer(self, error: AveVerifyError) -> Answer | Deferred:
+    def deny_or_defer(self, error: AveVerifyError) -> ErrorResponse | DeferredError:
         """Log a refusal, and write its answer or leave it to whoever asks for the identity.
 
         A malformed request is never deferred: it is unknown which credentials the client meant.
@@ -190,9 +190,9 @@ class Gate(NamedTuple):
             The answer, or what stands in the place of the identity.
         """
         if not self.defers or isinstance(error, InvalidRequestError):
-            return self.refuse(error)
+            return self.deny(error)
         self.log.info("deferred: %s", error)
-        return Deferred(error)
+        return DeferredError(error)
 
 
 def check_scopes(identity: Identity, required: Sequence[str]) -> None:
@@ -220,7 +220,7 @@ def granted_scopes(identity: Identity) -> list[str]:
     return granted.split(" ") if isinstance(granted, str) else []
 
 
-def _heed(verdict: object, identity: Identity) -> None:
+def _require_accepted(verdict: object, identity: Identity) -> None:
     # Whatever is not a plain yes is a no: False, an empty text, a coroutine that nobody awaited.
     if verdict is None:
         return
@@ -235,7 +235,7 @@ def _heed(verdict: object, identity: Identity) -> None:
     )
 
 
-def make_gate(  # noqa: PLR0913 - the options of all edges
+def make_policy(  # noqa: PLR0913 - the options of all edges
     verifier: Verifier,
     *,
     required: bool,
@@ -248,13 +248,13 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
     check: Check | None = None,
     cache_headers: bool | None = None,
     awaits: bool = True,
-) -> Gate:
+) -> AuthPolicy:
     """Check the arguments of an edge.
 
     Args:
         verifier: Decides about tokens.
         required: Whether a request without credentials is refused.
-        on_invalid: As in `EdgeOptions`, like everything below.
+        on_invalid: As in `AuthOptions`, like everything below.
         scopes: See there.
         realm: See there.
         resource_metadata: See there.
@@ -285,7 +285,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
     check_function("check", check, awaits=awaits)
     vary = vary_of(token_sources)
     is_plain = check is None and not scopes and not exempt and tuple(token_sources) == DEFAULT_SOURCES
-    return Gate(
+    return AuthPolicy(
         verifier=verifier,
         required=required,
         defers=on_invalid == "defer",
@@ -294,7 +294,7 @@ def make_gate(  # noqa: PLR0913 - the options of all edges
         sources=tuple(token_sources),
         check=check,
         log=LimitedLog(),
-        recall=verifier._recall if is_plain else None,  # noqa: SLF001 - the verifier's word for the edges
+        cached_identity=verifier.cached_identity if is_plain else None,
         marks=choose_marking(vary, chosen=cache_headers),
     )
 

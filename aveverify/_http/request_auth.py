@@ -1,6 +1,6 @@
 """One request as Flask and Django see it: its credentials are read and verified once, by whoever asks first.
 
-Middleware, decorator and view of one request share one `Visit`. It knows a WSGI environ, or what looks like one.
+Middleware, decorator and view of one request share one `RequestAuth`. It knows a WSGI environ, or what looks like one.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aveverify._core.bearer import Answer, make_answer
+from aveverify._core.bearer import ErrorResponse, make_answer
 from aveverify._core.identity import Identity
-from aveverify._http.policy import REFUSALS, Gate, check_scopes
-from aveverify._http.request_identity import IDENTITY_KEY, Deferred, current_identity
-from aveverify._http.wsgi_request import pass_preflight, read_environ, recognise
+from aveverify._http.policy import REFUSALS, AuthPolicy, check_scopes
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, current_identity
+from aveverify._http.wsgi_request import find_cached_identity, pass_preflight, read_environ
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
 
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 class _Candidate(dict[str, Identity]):
     """What the context serves while the loader judges the identity of a visit."""
 
-    __slots__ = ("visit",)
+    __slots__ = ("request_auth",)
 
-    def __init__(self, visit: Visit, identity: Identity) -> None:
+    def __init__(self, request_auth: RequestAuth, identity: Identity) -> None:
         super().__init__({IDENTITY_KEY: identity})
-        self.visit = visit
+        self.request_auth = request_auth
 
 
-class Visit:
+class RequestAuth:
     """What one request has shown so far.
 
     Args:
-        gate: The rules.
+        policy: The rules.
         environ: The request.
         path: Its decoded path, as the router sees it; it decides whether the request is exempt (HTP-026).
         users: Loads the application's user of an identity, and may refuse it; None where the application has no users.
 
     Attributes:
-        gate: The rules.
+        policy: The rules.
         error: Why the credentials were refused; None where they were not, or where nobody has looked.
         user: The application's user, once the visit is settled; None of an anonymous request, or without `users`.
         users: As given.
     """
 
-    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "gate", "user", "users")
+    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "policy", "user", "users")
 
-    def __init__(self, gate: Gate, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
-        self.gate = gate
+    def __init__(self, policy: AuthPolicy, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
+        self.policy = policy
         self.error: AveVerifyError | None = None
         self.user: Any = None
         self.users = users
         self._environ = environ
         self._path = path
-        self._outcome: Identity | Deferred | Answer | None = None
+        self._outcome: Identity | DeferredError | ErrorResponse | None = None
         self._is_settled = False
 
     @property
     def is_exempt(self) -> bool:
         """Whether the path needs no credentials, so that nothing is read."""
-        exempt = self.gate.exempt
+        exempt = self.policy.exempt
         return bool(exempt) and self._path in exempt
 
     @property
@@ -83,17 +83,17 @@ class Visit:
         Raises:
             InvalidRequestError: It is malformed, or there are several.
         """
-        return None if self.is_exempt else read_environ(self._environ, self.gate.sources)
+        return None if self.is_exempt else read_environ(self._environ, self.policy.sources)
 
     @property
     def is_ambient(self) -> bool:
         """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""
-        sources = self.gate.sources
+        sources = self.policy.sources
         if sources is DEFAULT_SOURCES or not any(source.is_ambient for source in sources):
             return False
         return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
 
-    def settle(self) -> Identity | Deferred | Answer | None:
+    def settle(self) -> Identity | DeferredError | ErrorResponse | None:
         """Read and verify the credentials and load the application's user, unless that is done.
 
         Returns:
@@ -103,11 +103,13 @@ class Visit:
             users = self.users
             if users is not None and (candidate := self._find_candidate()) is not None:
                 return candidate
-            outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
+            outcome: Identity | DeferredError | ErrorResponse | None = find_cached_identity(
+                self.policy.cached_identity, self._environ
+            )
             try:
                 if outcome is None:
                     token = self.find_token()
-                    outcome = None if token is None else self.gate.admit(token)
+                    outcome = None if token is None else self.policy.authenticate(token)
                 if users is not None and isinstance(outcome, Identity):
                     with self._showing(outcome):
                         self.user = users.find(outcome)
@@ -117,15 +119,17 @@ class Visit:
             self._is_settled = True
         return self._outcome
 
-    async def settle_async(self) -> Identity | Deferred | Answer | None:
+    async def settle_async(self) -> Identity | DeferredError | ErrorResponse | None:
         """Read, verify and load without blocking the event loop; see `settle`."""
         if not self._is_settled:
             users = self.users
-            outcome: Identity | Deferred | Answer | None = recognise(self.gate.recall, self._environ)
+            outcome: Identity | DeferredError | ErrorResponse | None = find_cached_identity(
+                self.policy.cached_identity, self._environ
+            )
             try:
                 if outcome is None:
                     token = self.find_token()
-                    outcome = None if token is None else await self.gate.admit_async(token)
+                    outcome = None if token is None else await self.policy.authenticate_async(token)
                 if users is not None and isinstance(outcome, Identity):
                     with self._showing(outcome):
                         self.user = await users.find_async(outcome)
@@ -135,10 +139,10 @@ class Visit:
             self._is_settled = True
         return self._outcome
 
-    def _refuse(self, error: AveVerifyError) -> Answer | Deferred:
+    def _refuse(self, error: AveVerifyError) -> ErrorResponse | DeferredError:
         # Without the frames of the verification, where a crash report would find the token among the locals.
         self.error = error.with_traceback(None)
-        return self.gate.refuse_or_defer(error)
+        return self.policy.deny_or_defer(error)
 
     @contextmanager
     def _showing(self, identity: Identity) -> Iterator[None]:
@@ -156,7 +160,7 @@ class Visit:
         To settle the visit for it would call the loader again, and again.
         """
         entered = current_identity.entered()
-        return entered[IDENTITY_KEY] if isinstance(entered, _Candidate) and entered.visit is self else None
+        return entered[IDENTITY_KEY] if isinstance(entered, _Candidate) and entered.request_auth is self else None
 
     def ask(self) -> Identity | None:
         """Return the identity; None for nobody.
@@ -172,7 +176,9 @@ class Visit:
             raise self.error.with_traceback(None)
         return outcome if isinstance(outcome, Identity) else None
 
-    def judge(self, scopes: Sequence[str], *, required: bool, asks: bool = False) -> AveVerifyError | Answer | None:
+    def judge(
+        self, scopes: Sequence[str], *, required: bool, asks: bool = False
+    ) -> AveVerifyError | ErrorResponse | None:
         """Decide whether the request may reach a view, once it is settled.
 
         Args:
@@ -189,17 +195,17 @@ class Visit:
         if isinstance(outcome, Identity) and not scopes:
             # Whatever all requests need was looked at before there was an identity.
             return None
-        if isinstance(outcome, Answer) or (asks and self.error is not None):
+        if isinstance(outcome, ErrorResponse) or (asks and self.error is not None):
             return self.error
-        gate = self.gate.demanding(scopes)
+        policy = self.policy.with_scopes(scopes)
         if isinstance(outcome, Identity):
             try:
-                check_scopes(outcome, gate.parameters.scopes)
+                check_scopes(outcome, policy.parameters.scopes)
             except InsufficientScopeError as error:
-                gate.refuse(error)
+                policy.deny(error)
                 return error.with_traceback(None)
         elif outcome is None and required and (asks or not pass_preflight(self._environ)):
-            return gate.refuse(None)
+            return policy.deny(None)
         return None
 
     def owns(self, error: AveVerifyError) -> bool:
@@ -209,9 +215,9 @@ class Visit:
         """
         return error is self.error or isinstance(error, InsufficientScopeError)
 
-    def write(self, error: AveVerifyError) -> Answer:
+    def write(self, error: AveVerifyError) -> ErrorResponse:
         """Write the answer to an error that this request owns."""
-        parameters = self.gate.parameters
+        parameters = self.policy.parameters
         if isinstance(error, InsufficientScopeError):
             parameters = parameters._replace(scopes=error.required)
         return make_answer(error, parameters)

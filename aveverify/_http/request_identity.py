@@ -22,13 +22,13 @@ IDENTITY_KEY: Final = "aveverify.identity"
 LIVE_KEY: Final = "aveverify.live"
 
 
-class Deferred(NamedTuple):
+class DeferredError(NamedTuple):
     """A refusal that waits until somebody asks for the identity (`on_invalid="defer"`, HTTP-09)."""
 
     error: AveVerifyError
 
 
-class Pending(NamedTuple):
+class LazyIdentity(NamedTuple):
     """An identity that is looked for when somebody first asks for it, by the edges that verify lazily."""
 
     ask: Callable[[], Identity | None]
@@ -135,7 +135,7 @@ def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a requ
 
     Source: HTTP-06; HTTP-09.
     """
-    carrier = carrier_of(request)
+    carrier = scope_or_environ(request)
     try:
         found = carrier[IDENTITY_KEY]
         live = carrier.get(LIVE_KEY)
@@ -145,15 +145,15 @@ def get_user_identity(request: Any) -> Identity | None:  # noqa: ANN401 - a requ
         return live.identity
     if found is None or isinstance(found, Identity):
         return found
-    if isinstance(found, Deferred):
+    if isinstance(found, DeferredError):
         # Whoever asks twice must not get a longer traceback each time.
         raise found.error.with_traceback(None)
-    if isinstance(found, Pending):
+    if isinstance(found, LazyIdentity):
         return found.ask()
     raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request")
 
 
-def carrier_of(request: Any) -> Any:  # noqa: ANN401 - a request of any framework, and its scope or environ
+def scope_or_environ(request: Any) -> Any:  # noqa: ANN401 - a request of any framework, and its scope or environ
     """Return the scope or environ of a request; the argument itself where it has neither."""
     carrier = getattr(request, "scope", None)
     return getattr(request, "environ", request) if carrier is None else carrier

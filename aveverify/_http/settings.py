@@ -11,33 +11,33 @@ from typing import Any, Final
 
 from aveverify._core.provider import Provider
 from aveverify._http.option_checks import check_verifier
-from aveverify._http.policy import EdgeOptions, Gate, make_gate
+from aveverify._http.policy import AuthOptions, AuthPolicy, make_policy
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import unknown_option
 from aveverify.verifier import Verifier
 
 Label = Callable[[str], str]
 
-_OPTIONS: Final = ("REQUIRED", *(name.upper() for name in EdgeOptions.__annotations__))
+_OPTIONS: Final = ("REQUIRED", *(name.upper() for name in AuthOptions.__annotations__))
 NAMES: Final = frozenset(("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", *_OPTIONS))
 
 
-def make_gate_from(
+def make_policy_from(
     settings: Mapping[str, Any],
     label: Label,
     *,
     verifier: Verifier | None = None,
     options: Mapping[str, Any] | None = None,
     awaits: bool = True,
-) -> Gate:
+) -> AuthPolicy:
     """Make the rules of an edge from settings.
 
     Args:
         settings: `VERIFIER`, or one of `PROVIDERS`, `AUTH_CONFIG`, and `ISSUER` with `APPLICATION_ID`; and what
-            `EdgeOptions` describes, in capitals.
+            `AuthOptions` describes, in capitals.
         label: How a setting is called where it stands.
         verifier: What counts where the settings name none.
-        options: Arguments of `make_gate` that count where the settings say nothing; `required` is False by default.
+        options: Arguments of `make_policy` that count where the settings say nothing; `required` is False by default.
         awaits: Whether the edge can await a coroutine function.
 
     Returns:
@@ -57,7 +57,7 @@ def make_gate_from(
         return f"{label(option.upper())}{bracket}{place}" if option.upper() in settings else field
 
     with _named(name):
-        return make_gate(chosen, awaits=awaits, **({"required": False} | dict(options or {}) | given))
+        return make_policy(chosen, awaits=awaits, **({"required": False} | dict(options or {}) | given))
 
 
 def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str] = ()) -> None:

@@ -12,8 +12,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.identity import Identity
-from aveverify._http.policy import Gate
-from aveverify._http.request_identity import LIVE_KEY, LiveIdentity, carrier_of, current_identity, refuse_expired
+from aveverify._http.policy import AuthPolicy
+from aveverify._http.request_identity import LIVE_KEY, LiveIdentity, current_identity, refuse_expired, scope_or_environ
 from aveverify._http.websocket_scope import LiveDict, LiveValue
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
 
@@ -47,14 +47,14 @@ class LiveConnection(LiveIdentity):
     receives `websocket.disconnect` (code 3000) and nothing else, and the client is sent a close (code 3000).
 
     Attributes:
-        gate: The rules that every further token has to meet; None until the first dependency brings them.
+        policy: The rules that every further token has to meet; None until the first dependency brings them.
         follow: Asks the framework, where it keeps a user of its own, for what makes a new one known there; it may
             refuse.
         refused: What the application is told when it sends something after the end.
 
     Args:
         identity: The user when the WebSocket was opened.
-        gate: The rules that every further token has to meet; None where the first dependency brings them.
+        policy: The rules that every further token has to meet; None where the first dependency brings them.
         receive: Gives the messages of the server.
         send: Takes messages for the server.
         closes: Whether the connection ends when its token expires, without being asked. Otherwise it goes on without
@@ -83,14 +83,14 @@ class LiveConnection(LiveIdentity):
         "_shown",
         "_watcher",
         "follow",
-        "gate",
+        "policy",
         "refused",
     )
 
     def __init__(  # noqa: PLR0913 - what the middleware knows
         self,
         identity: Identity | None,
-        gate: Gate | None,
+        policy: AuthPolicy | None,
         receive: Receive,
         send: Send,
         *,
@@ -98,8 +98,8 @@ class LiveConnection(LiveIdentity):
         answer_protocol: str | None = None,
         outer: object = None,
     ) -> None:
-        super().__init__(identity, None if gate is None else gate.verifier)
-        self.gate = gate
+        super().__init__(identity, None if policy is None else policy.verifier)
+        self.policy = policy
         self._receive = receive
         self._send = send
         self._closes = closes
@@ -113,7 +113,7 @@ class LiveConnection(LiveIdentity):
         # Whether the user came by a dependency, and not by the rules of the middleware.
         self._is_joined = False
         # The rules of edges behind the middleware, and when the first of the tokens expires that only they have seen.
-        self._further: list[Gate] = []
+        self._further: list[AuthPolicy] = []
         self._further_ends_at = inf
         # What the framework shows of the user, what in the place of one, and where.
         self._shown: dict[str, Any] = {"identity": identity}
@@ -210,21 +210,21 @@ class LiveConnection(LiveIdentity):
         Source: HTP-030: a change of user is explicit.
         """
         self._check_open()
-        gate = self.gate
-        if gate is None:
+        policy = self.policy
+        if policy is None:
             raise ConfigurationError(Problem.NO_MIDDLEWARE, "the WebSocket")
-        identity = await gate.admit_async(token)
+        identity = await policy.authenticate_async(token)
         self._check_change(identity, allow_other_user=allow_other_user)
         for further in self._further:
-            await further.vet_async(identity)
+            await further.authorize_async(identity)
         introduce = None if self.follow is None else await self.follow(identity)
         outer = self._outer
-        if outer is not None and outer.gate is not None and outer.gate.verifier is gate.verifier:
+        if outer is not None and outer.policy is not None and outer.policy.verifier is policy.verifier:
             # HTP-046: what the edge in front shows, and its loader, are of the same user.
             await outer.reauthenticate(token, allow_other_user=allow_other_user)
         # Another token may have come meanwhile, or the end.
         self._check_change(identity, allow_other_user=allow_other_user)
-        refuse_expired(identity, gate.verifier)
+        refuse_expired(identity, policy.verifier)
         self._is_joined = False
         self._become(identity, introduce)
         return identity
@@ -239,7 +239,7 @@ class LiveConnection(LiveIdentity):
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
             raise InvalidTokenError(Reason.OTHER_USER, rule="HTP-030", kind=identity.provider.kind)
 
-    async def join(self, identity: Identity | None, gate: Gate) -> None:
+    async def join(self, identity: Identity | None, policy: AuthPolicy) -> None:
         """Take over what an edge behind the middleware has found.
 
         Where there is no user yet, the connection is this one's. It ends with that token in any case, and a further
@@ -247,19 +247,19 @@ class LiveConnection(LiveIdentity):
 
         Args:
             identity: The user; None where the edge found no token and demands none.
-            gate: The rules of the edge.
+            policy: The rules of the edge.
 
         Raises:
             InvalidTokenError: The token has expired (there is no leeway here), or the framework knows no user of that
                 identity.
         """
         if identity is not None:
-            refuse_expired(identity, gate.verifier)
-        if self.gate is None:
-            self.gate, self._verifier = gate, gate.verifier
+            refuse_expired(identity, policy.verifier)
+        if self.policy is None:
+            self.policy, self._verifier = policy, policy.verifier
         # What another issuer vouches for does not come by `reauthenticate`; two verifiers may know one issuer.
-        elif gate not in self._further and (gate.verifier is self.gate.verifier or self._is_user(identity)):
-            self._further.append(gate)
+        elif policy not in self._further and (policy.verifier is self.policy.verifier or self._is_user(identity)):
+            self._further.append(policy)
         if identity is None:
             return
         introduce = None
@@ -328,8 +328,8 @@ class LiveConnection(LiveIdentity):
         """End the connection, without waiting for the client."""
         from asyncio import create_task  # noqa: PLC0415 - as said above
 
-        if fault is Reason.CLOCK_UNUSABLE and self.gate is not None:
-            self.gate.log.info("closed: %s", InvalidTokenError(fault, rule="HTP-048"))
+        if fault is Reason.CLOCK_UNUSABLE and self.policy is not None:
+            self.policy.log.info("closed: %s", InvalidTokenError(fault, rule="HTP-048"))
         self._ended_by = fault
         for waiting in self._receiving:
             # Its `receive` returns: what the server still gives is no message of a user.
@@ -498,7 +498,7 @@ def get_live_connection(websocket: Any) -> LiveConnection:  # noqa: ANN401 - a W
     Raises:
         ConfigurationError: No middleware ran.
     """
-    carrier = carrier_of(websocket)
+    carrier = scope_or_environ(websocket)
     found = carrier.get(LIVE_KEY) if isinstance(carrier, MutableMapping) else None
     if not isinstance(found, LiveConnection):
         raise ConfigurationError(Problem.NO_MIDDLEWARE, "the WebSocket")

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
     from aveverify._core.identity import Identity
-    from aveverify._http.policy import Recall
+    from aveverify._http.policy import CachedIdentity
 
 
-def recognise(recall: Recall | None, environ: WSGIEnvironment) -> Identity | None:
+def find_cached_identity(cached_identity: CachedIdentity | None, environ: WSGIEnvironment) -> Identity | None:
     """Look whether a request carries a token that was accepted before, where nothing else counts.
 
     The hot path: it decides for most requests, without taking the header apart. What was accepted before is one
     token, to the byte, so a malformed one is never among it.
 
     Args:
-        recall: That of the gate.
+        cached_identity: That of the gate.
         environ: The request.
 
     Returns:
         The identity; None leaves the request to the full look.
     """
-    if recall is None:
+    if cached_identity is None:
         return None
     value: str = environ.get("HTTP_AUTHORIZATION", "")
-    return recall(value[7:].encode()) if value[:7] == "Bearer " and value.isascii() else None
+    return cached_identity(value[7:].encode()) if value[:7] == "Bearer " and value.isascii() else None
 
 
 def read_environ(environ: WSGIEnvironment, sources: Sequence[TokenSource]) -> bytes | None:

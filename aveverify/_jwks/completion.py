@@ -10,7 +10,7 @@ from threading import Event, Lock
 from typing import Final
 
 
-class Landing:
+class Completion:
     """One event that happens once."""
 
     __slots__ = ("_event", "_lock", "_wakers")
@@ -83,5 +83,5 @@ class Landing:
         return self.has_landed
 
 
-LANDED: Final = Landing()
+LANDED: Final = Completion()
 LANDED.land()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from aveverify._core.key_cache.decisions import Harvest
+    from aveverify._core.key_cache.decisions import LoadedKeys
     from aveverify._core.key_cache.http_response import Headers
 
 
-class FlightFault(Exception):  # noqa: N818 - it says why a flight failed
+class RefreshError(Exception):
     """A flight failed.
 
     Args:
@@ -22,16 +22,16 @@ class FlightFault(Exception):  # noqa: N818 - it says why a flight failed
         last_good: Keys that may be used up to the cap although the flight failed.
     """
 
-    last_good: Harvest | None = None
+    last_good: LoadedKeys | None = None
 
     def __init__(
-        self, cause: str, *, status: int = 0, retry_after_seconds: float = 0.0, worth_a_retry: bool = False
+        self, cause: str, *, status: int = 0, retry_after_seconds: float = 0.0, retryable: bool = False
     ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.status = status
         self.retry_after_seconds = retry_after_seconds
-        self.worth_a_retry = worth_a_retry
+        self.retryable = retryable
 
 
 class Instant(NamedTuple):
@@ -71,7 +71,7 @@ class Document(NamedTuple):
     is_shared: bool
     flight_number: int
     is_stale: bool = False
-    failure: FlightFault | None = None
+    failure: RefreshError | None = None
 
     @property
     def confirmed_seconds(self) -> float:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from aveverify._core.jose.document_error import DocumentFault
 from aveverify._core.key_cache import http_response
-from aveverify._jwks.document import Document, FlightFault, Instant
-from aveverify._jwks.shared_cache import Shelf
+from aveverify._jwks.document import Document, Instant, RefreshError
+from aveverify._jwks.shared_cache import SharedDocumentCache
 from aveverify._version import __version__
 from aveverify.fetcher import FetchError, FetchRequest
 
@@ -41,7 +41,7 @@ class _Answer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Courier:
+class DocumentClient:
     """Fetches documents, and keeps the last good ones to ask next time whether they have changed.
 
     Attributes:
@@ -52,7 +52,7 @@ class Courier:
     """
 
     fetcher: Fetcher
-    shelf: Shelf | None
+    shelf: SharedDocumentCache | None
     policy: CachePolicy
     read_clocks: Callable[[], tuple[float, float]]
     _kept: dict[str, Document] = field(default_factory=dict)
@@ -108,10 +108,10 @@ class Courier:
         try:
             document = self._ask(url, flight, forced=forced, reserve_seconds=reserve_seconds)
             value = read(document.headers, document.body)
-        except FlightFault as fault:
+        except RefreshError as fault:
             failure = fault
         except DocumentFault as fault:
-            failure = FlightFault(fault.cause)
+            failure = RefreshError(fault.cause)
         else:
             self._keep(url, document)
             self._to_share.add(url)
@@ -164,8 +164,8 @@ class Courier:
         retries = 1
         while True:
             answer = self._try_to_ask(url, flight, question, forced=forced, reserve_seconds=reserve_seconds)
-            if isinstance(answer, FlightFault):
-                if not answer.worth_a_retry or not retries:
+            if isinstance(answer, RefreshError):
+                if not answer.retryable or not retries:
                     raise answer
                 retries -= 1
             elif kept is None or answer.status != http_response.NOT_MODIFIED:
@@ -188,13 +188,13 @@ class Courier:
 
     def _try_to_ask(
         self, url: str, flight: Flight, question: Headers, *, forced: bool, reserve_seconds: float
-    ) -> _Answer | FlightFault:
+    ) -> _Answer | RefreshError:
         if self._is_closed:
-            return FlightFault("the verifier is closed")
+            return RefreshError("the verifier is closed")
         asked = Instant(*self.read_clocks())
         rest_seconds = self._rest_seconds(flight) - reserve_seconds
         if rest_seconds <= 0:
-            return FlightFault("the deadline passed")
+            return RefreshError("the deadline passed")
         request = FetchRequest(
             url=url,
             headers=_request_headers(question, forced=forced),
@@ -204,7 +204,7 @@ class Courier:
         try:
             response = self.fetcher.fetch(request)
         except FetchError as error:
-            return FlightFault(str(error), worth_a_retry=error.worth_a_retry)
+            return RefreshError(str(error), retryable=error.retryable)
         headers = http_response.fold_headers(response.headers)
         if response.status == http_response.NOT_MODIFIED and question:
             return _Answer(response.status, headers, b"", asked)
@@ -212,12 +212,12 @@ class Courier:
             http_response.check_answer(response.status, headers, response.body, self.policy.max_document_bytes)
         except DocumentFault as fault:
             pause_seconds = http_response.parse_retry_after(headers, asked.now)
-            return FlightFault(
+            return RefreshError(
                 fault.cause,
                 status=fault.status,
                 retry_after_seconds=pause_seconds,
                 # Who asks to be left alone is not asked again at once.
-                worth_a_retry=fault.status in _WORTH_A_RETRY and pause_seconds == 0,
+                retryable=fault.status in _WORTH_A_RETRY and pause_seconds == 0,
             )
         return _Answer(response.status, http_response.keep_headers(headers), response.body, asked)
 

@@ -32,7 +32,7 @@ log = logging.getLogger("aveverify")
 _WARNINGS: Final = (FetchFailed, KeyReplaced, ProviderDown, ServedStale, BudgetExhausted)
 
 
-class Herald:
+class EventPublisher:
     """Logs events and hands them on.
 
     Args:

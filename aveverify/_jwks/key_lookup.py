@@ -5,15 +5,15 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.key_cache.decisions import Action, Decision, Need, Snapshot, decide
-from aveverify._jwks.completion import LANDED, Landing
+from aveverify._core.key_cache.decisions import Action, Decision, RefreshReason, Snapshot, decide
+from aveverify._jwks.completion import LANDED, Completion
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
-    from aveverify._core.rules.provider_index import ProviderTable
+    from aveverify._core.rules.provider_index import ProviderIndex
     from aveverify._core.verification import Entry, Wait
-    from aveverify._jwks.registry import KeyEngine
-    from aveverify._jwks.remote_key_set import KeySource
+    from aveverify._jwks.registry import KeySetRegistry
+    from aveverify._jwks.remote_key_set import RemoteKeySet
 
 # One verification waits for at most this many flights: an old one, and what its own questions caused.
 _MAX_WAITS: Final = 3
@@ -21,7 +21,7 @@ _MAX_WAITS: Final = 3
 _UNREAD: Final = -1.0
 
 
-class Desk:
+class KeyLookup:
     """The `Sources` of one verification.
 
     Args:
@@ -29,10 +29,11 @@ class Desk:
     """
 
     __slots__ = (
-        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "entries", "now", "patience_seconds", "table",
+        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "entries", "now", "table",
+        "wait_budget_seconds",
     )  # fmt: skip
 
-    def __init__(self, engine: KeyEngine) -> None:
+    def __init__(self, engine: KeySetRegistry) -> None:
         self._engine = engine
         # How many flights of the source had begun when this verification first looked at it.
         self._asked_after: int | None = None
@@ -41,12 +42,12 @@ class Desk:
         self._waits = 0
         self._patient = True
         # Which provider a token belongs to, and the providers in written order.
-        self.table: ProviderTable = engine.table
-        self.entries: tuple[Entry[KeySource], ...] = engine.entries
+        self.table: ProviderIndex = engine.table
+        self.entries: tuple[Entry[RemoteKeySet], ...] = engine.entries
         # The clocks are read once for each look at the token (CLK-006), when it comes to the keys: what is refused
         # before needs no time. Not read yet.
         self.now = self.at = _UNREAD
-        self.patience_seconds = engine.policy.waiter_seconds
+        self.wait_budget_seconds = engine.policy.waiter_seconds
 
     def read_clocks(self) -> None:
         """Begin a look at the token: the instant of this verification is now, unless it has one.
@@ -57,7 +58,7 @@ class Desk:
         if self.now < 0:
             self.now, self.at = self._engine.read_clocks()
 
-    def keys_of(self, source: KeySource) -> Snapshot | None:
+    def usable_keys(self, source: RemoteKeySet) -> Snapshot | None:
         """Return the keys that may be used at this instant; None where they have to be fetched first.
 
         Raises:
@@ -71,13 +72,13 @@ class Desk:
         if self._asked_after is None:
             self._asked_after = state.flights
         # Known key and fresh snapshot: no lock, no thread, no await.
-        if snapshot is not None and snapshot.is_quiet(self.now, self.at):
+        if snapshot is not None and snapshot.is_before_refresh_time(self.now, self.at):
             return snapshot
         action = decide(
             state,
             self._engine.policy,
-            Need.KEYS,
-            asked_after=self._asked_after,
+            RefreshReason.KEYS,
+            refreshes_seen=self._asked_after,
             now=self.now,
             at=self.at,
             patient=self._patient,
@@ -87,10 +88,10 @@ class Desk:
         if snapshot.age_seconds(self.now, self.at) >= snapshot.fresh_seconds:
             source.note_stale(snapshot, self.now, self.at)
         if action is Action.USE_AND_REFRESH:
-            self._settle(source, Need.KEYS)
+            self._settle(source, RefreshReason.KEYS)
         return snapshot
 
-    def settle(self, wait: Wait[KeySource]) -> Landing:
+    def settle(self, wait: Wait[RemoteKeySet]) -> Completion:
         """Find out what to wait for.
 
         Args:
@@ -108,7 +109,7 @@ class Desk:
             self._patient = False
         decision, landing = self._settle(wait.source, wait.need)
         if decision.action is Action.REFUSE and wait.refusal is not None:
-            raise wait.refusal.twin()
+            raise wait.refusal.copy_without_traceback()
         if decision.action is Action.UNAVAILABLE:
             raise KeysUnavailableError(
                 max(1, ceil(decision.retry_after_seconds)),
@@ -125,9 +126,9 @@ class Desk:
             landed: Whether the flight ended while this verification waited for it.
         """
         now, at = self._engine.read_clocks()
-        self.patience_seconds = max(self.patience_seconds - (at - self.at), 0.0)
+        self.wait_budget_seconds = max(self.wait_budget_seconds - (at - self.at), 0.0)
         self._patient = self._patient and landed
         self.now, self.at = now, at
 
-    def _settle(self, source: KeySource, need: Need) -> tuple[Decision, Landing]:
+    def _settle(self, source: RemoteKeySet, need: RefreshReason) -> tuple[Decision, Completion]:
         return source.settle(need, self._asked_after or 0, self._seen, now=self.now, at=self.at, patient=self._patient)

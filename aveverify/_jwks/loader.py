@@ -1,7 +1,7 @@
 """What happens on a flight: the discovery document, then the key set, within one deadline.
 
-Runs on a worker thread and blocks. Decides nothing about keys at hand: it brings a `Harvest` or says in our own words
-why it could not. DISC-03 to DISC-11; JWKS-02 to JWKS-08; NET-027; NET-028.
+Runs on a worker thread and blocks. Decides nothing about the present keys: returns `LoadedKeys`, or raises
+`RefreshError` with a cause in our own words. DISC-03 to DISC-11; JWKS-02 to JWKS-08; NET-027; NET-028.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aveverify._core.jose.jwk import KeySet, parse_key_set
 from aveverify._core.key_cache import http_response
-from aveverify._core.key_cache.decisions import Flight, Harvest
-from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, parse_metadata, speaks_for
+from aveverify._core.key_cache.decisions import Flight, LoadedKeys
+from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, is_same_issuer, parse_metadata
 from aveverify._fork import keep_from_forking
-from aveverify._jwks.document import Document, FlightFault, Instant
-from aveverify._jwks.document_client import Courier
+from aveverify._jwks.document import Document, Instant, RefreshError
+from aveverify._jwks.document_client import DocumentClient
 from aveverify.errors import ProviderKind
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _RESERVE_FOR_KEYS: Final = 0.5
 _RESERVE_FOR_STORE: Final = 0.1
 
 
-class SourceAddress(NamedTuple):
+class KeySetLocation(NamedTuple):
     """What makes two providers share their keys. A tuple, never joined text (ISS-051)."""
 
     kind: ProviderKind
@@ -56,7 +56,7 @@ class _KnownMetadata(NamedTuple):
     confirmed_seconds: float
     flight_number: int
     is_current: bool
-    failure: FlightFault | None = None
+    failure: RefreshError | None = None
 
     @property
     def came_in_full(self) -> bool:
@@ -65,7 +65,7 @@ class _KnownMetadata(NamedTuple):
 
 
 @dataclass(slots=True)
-class Harvester:
+class KeySetLoader:
     """Fetches the documents of one key source: both of them on each flight, where there is a discovery document.
 
     Keys count as old as the discovery document that led to them: an issuer also withdraws keys by naming another
@@ -77,12 +77,12 @@ class Harvester:
         courier: Who brings them.
     """
 
-    address: SourceAddress
+    address: KeySetLocation
     issuers: tuple[str, ...]
-    courier: Courier
+    courier: DocumentClient
     _known: _KnownMetadata | None = None
 
-    def fetch_keys(self, flight: Flight) -> Harvest:
+    def fetch_keys(self, flight: Flight) -> LoadedKeys:
         """Fetch what has to be fetched for this flight.
 
         Args:
@@ -100,7 +100,7 @@ class Harvester:
         known = self._fetch_metadata(metadata_url or "", flight, renew=False)
         try:
             return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
-        except FlightFault as fault:
+        except RefreshError as fault:
             failure = fault
         if failure.status not in _MOVED or known.came_in_full or known.failure is not None:
             raise failure
@@ -108,7 +108,7 @@ class Harvester:
         try:
             known = self._fetch_metadata(metadata_url or "", flight, renew=True)
             return self._fetch_key_set(known.metadata.jwks_uri, flight, known)
-        except FlightFault as fault:
+        except RefreshError as fault:
             fault.last_good = fault.last_good or failure.last_good
             raise
 
@@ -127,7 +127,7 @@ class Harvester:
                 reserve=_RESERVE_FOR_KEYS,
                 has_fallback=last is not None,
             )
-        except FlightFault as fault:
+        except RefreshError as fault:
             failure = fault
         else:
             found = _KnownMetadata(
@@ -160,11 +160,11 @@ class Harvester:
         over_http = (self.address.metadata_url or "")[:5].lower() == "http:"
         metadata = parse_metadata(body, fetched_over_http=over_http, any_host=self.address.insecure_http)
         # DISC-05: a document that speaks for none of the configured issuers is nonsense.
-        if not any(speaks_for(metadata.issuer, issuer) for issuer in self.issuers):
+        if not any(is_same_issuer(metadata.issuer, issuer) for issuer in self.issuers):
             raise MetadataFault("the discovery document belongs to another issuer")
         return metadata
 
-    def _fetch_key_set(self, url: str, flight: Flight, known: _KnownMetadata | None) -> Harvest:
+    def _fetch_key_set(self, url: str, flight: Flight, known: _KnownMetadata | None) -> LoadedKeys:
         key_set, document = self.courier.bring(
             url,
             flight,
@@ -184,7 +184,7 @@ class Harvester:
             if not known.is_current:
                 is_shared = True
                 age_seconds = max(age_seconds, _age_seconds(flight, known.confirmed))
-        harvest = Harvest(
+        harvest = LoadedKeys(
             key_set=key_set,
             document_issuer=known.metadata.issuer if known is not None else None,
             content=_digest(document.body, known),

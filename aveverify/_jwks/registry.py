@@ -1,6 +1,6 @@
 """The engine: the key sources of one verifier, and the clocks, the fetcher and the store that they share.
 
-One `KeySource` per place where keys come from; providers that agree in it share it.
+One `RemoteKeySet` per place where keys come from; providers that agree in it share it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from aveverify._core.verification import make_entry
 from aveverify._fork import renew_after_fork
-from aveverify._jwks.document_client import Courier
-from aveverify._jwks.event_publisher import Herald
-from aveverify._jwks.loader import Harvester, SourceAddress
-from aveverify._jwks.remote_key_set import KeySource
-from aveverify._jwks.shared_cache import Shelf
+from aveverify._jwks.document_client import DocumentClient
+from aveverify._jwks.event_publisher import EventPublisher
+from aveverify._jwks.loader import KeySetLoader, KeySetLocation
+from aveverify._jwks.remote_key_set import RemoteKeySet
+from aveverify._jwks.shared_cache import SharedDocumentCache
 from aveverify.errors import InvalidTokenError, Reason
 
 if TYPE_CHECKING:
     from aveverify._core.provider import Provider
-    from aveverify._core.rules.provider_index import ProviderTable
+    from aveverify._core.rules.provider_index import ProviderIndex
     from aveverify.cache_policy import CachePolicy
     from aveverify.clock import Clock
     from aveverify.document_store import DocumentStore
@@ -33,7 +33,7 @@ _FOREVER: Final = float("inf")
 _FINISH_SECONDS: Final = 0.5
 
 
-class KeyEngine:
+class KeySetRegistry:
     """The key sources of one verifier, with their clock, fetcher and policy.
 
     Args:
@@ -49,7 +49,7 @@ class KeyEngine:
     def __init__(  # noqa: PLR0913 - the parts of an engine
         self,
         providers: Sequence[Provider],
-        table: ProviderTable,
+        table: ProviderIndex,
         *,
         clock: Clock,
         fetcher: Fetcher,
@@ -63,8 +63,8 @@ class KeyEngine:
         self._fetcher = fetcher
         self._close_fetcher: Callable[[], object] | None = getattr(fetcher, "close", None)
         self._document_store = document_store
-        self._herald = Herald(on_event)
-        issuers: dict[SourceAddress, dict[str, None]] = {}
+        self._herald = EventPublisher(on_event)
+        issuers: dict[KeySetLocation, dict[str, None]] = {}
         for provider in providers:
             issuers.setdefault(_address_of(provider), {})[provider.issuer] = None
         sources = {address: self._make_source(address, tuple(shared)) for address, shared in issuers.items()}
@@ -72,12 +72,12 @@ class KeyEngine:
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
         self.entries = tuple(make_entry(provider, source) for provider, source in self.providers)
 
-    def _make_source(self, address: SourceAddress, issuers: tuple[str, ...]) -> KeySource:
+    def _make_source(self, address: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
         store = self._document_store
-        shelf = None if store is None else Shelf(store, self.policy, self.read_clocks)
-        courier = Courier(self._fetcher, shelf, self.policy, self.read_clocks)
-        harvester = Harvester(address, issuers, courier)
-        source = KeySource(harvester, self.policy, self._herald.tell)
+        shelf = None if store is None else SharedDocumentCache(store, self.policy, self.read_clocks)
+        courier = DocumentClient(self._fetcher, shelf, self.policy, self.read_clocks)
+        harvester = KeySetLoader(address, issuers, courier)
+        source = RemoteKeySet(harvester, self.policy, self._herald.tell)
         renew_after_fork(source)
         return source
 
@@ -111,5 +111,5 @@ class KeyEngine:
             close()
 
 
-def _address_of(provider: Provider) -> SourceAddress:
-    return SourceAddress(provider.kind, provider.metadata_url, provider.key_set_url, provider.insecure_http)
+def _address_of(provider: Provider) -> KeySetLocation:
+    return KeySetLocation(provider.kind, provider.metadata_url, provider.key_set_url, provider.insecure_http)

@@ -19,8 +19,8 @@ from aveverify._core.key_cache.decisions import (
     CacheState,
     Decision,
     Flight,
-    Harvest,
-    Need,
+    LoadedKeys,
+    RefreshReason,
     Snapshot,
     began,
     decide,
@@ -28,14 +28,14 @@ from aveverify._core.key_cache.decisions import (
     succeeded,
 )
 from aveverify._core.key_cache.urls import decode_data_url, is_data_url
-from aveverify._jwks.completion import LANDED, Landing
-from aveverify._jwks.document import FlightFault
+from aveverify._jwks.completion import LANDED, Completion
+from aveverify._jwks.document import RefreshError
 from aveverify._jwks.event_publisher import tell_of_failure, tell_of_success
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem
 from aveverify.events import BudgetExhausted, ServedStale
 
 if TYPE_CHECKING:
-    from aveverify._jwks.loader import Harvester
+    from aveverify._jwks.loader import KeySetLoader
     from aveverify.cache_policy import CachePolicy
     from aveverify.events import Event
 
@@ -45,7 +45,7 @@ _MAX_ALOFT: Final = 3
 _REFUSED: Final = Decision(Action.REFUSE)
 
 
-class KeySource:
+class RemoteKeySet:
     """The keys of one place, as they are now, and the one flight that may renew them.
 
     Args:
@@ -54,24 +54,24 @@ class KeySource:
         tell: Whom to tell what happens.
     """
 
-    def __init__(self, harvester: Harvester, policy: CachePolicy, tell: Callable[[Event], None]) -> None:
+    def __init__(self, harvester: KeySetLoader, policy: CachePolicy, tell: Callable[[Event], None]) -> None:
         self.state: CacheState = EMPTY
         # How many tokens were refused because a budget was spent.
-        self.refusals = {Need.UNKNOWN_KEY: 0, Need.BAD_SIGNATURE: 0}
+        self.refusals = {RefreshReason.UNKNOWN_KEY: 0, RefreshReason.BAD_SIGNATURE: 0}
         self._harvester = harvester
         self._policy = policy
         self._tell = tell
         self._lock = Lock()
         # Of the flight under way, or of the last one.
-        self._landing = Landing()
+        self._landing = Completion()
         # Flights whose thread has not come back, given up or not, and the thread of the last one.
-        self._aloft = 0
+        self._running_refreshes = 0
         self._thread: Thread | None = None
         self._is_closed = False
         # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
         self._told_until = dict.fromkeys(self.refusals, 0.0)
         # In which state a budget was last found spent.
-        self._spent_in: dict[Need, CacheState] = {}
+        self._spent_in: dict[RefreshReason, CacheState] = {}
         self._told_stale = False
         key_set_url = harvester.address.key_set_url
         if key_set_url is not None and is_data_url(key_set_url):
@@ -85,8 +85,8 @@ class KeySource:
     def renew_after_fork(self) -> None:
         """Keep the keys, and forget the flight and its thread, which exist only in the parent."""
         self._lock = Lock()
-        self._landing = Landing()
-        self._aloft = 0
+        self._landing = Completion()
+        self._running_refreshes = 0
         self._thread = None
         self._harvester.courier.renew_after_fork()
         self.state = replace(self.state, flight=None)
@@ -119,13 +119,13 @@ class KeySource:
         landing.land()
 
     def settle(  # noqa: PLR0913 - the question and the two instants
-        self, need: Need, asked_after: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
-    ) -> tuple[Decision, Landing]:
+        self, need: RefreshReason, refreshes_seen: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
+    ) -> tuple[Decision, Completion]:
         """Decide under the lock, and begin a flight outside it where one is due.
 
         Args:
             need: What the verification found out.
-            asked_after: How many flights had begun when it began.
+            refreshes_seen: How many flights had begun when it began.
             seen: The keys in which it found that out.
             now: Wall clock.
             at: Monotonic clock.
@@ -149,12 +149,14 @@ class KeySource:
                 self.refusals[need] += 1
                 return _REFUSED, LANDED
             events = self._expire(at)
-            decision = decide(self.state, self._policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
+            decision = decide(
+                self.state, self._policy, need, refreshes_seen=refreshes_seen, now=now, at=at, patient=patient
+            )
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
                 self.state = began(self.state, self._policy, need, now=now, at=at)
                 begun = self.state.flight
-                self._landing = Landing()
-                self._aloft += 1
+                self._landing = Completion()
+                self._running_refreshes += 1
             elif decision.action is Action.REFUSE and decision.retry_after_seconds:
                 events += self._count_refusal(need, decision.retry_after_seconds, at)
                 if self.state.flight is None:
@@ -179,13 +181,13 @@ class KeySource:
                 ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=cap_seconds - age_seconds)
             )
 
-    def _count_refusal(self, need: Need, rest_seconds: float, at: float) -> list[Event]:
+    def _count_refusal(self, need: RefreshReason, rest_seconds: float, at: float) -> list[Event]:
         self.refusals[need] += 1
         if at < self._told_until[need]:
             return []
         self._told_until[need] = at + rest_seconds
         budget: Literal["unknown_key", "bad_signature"]
-        budget = "unknown_key" if need is Need.UNKNOWN_KEY else "bad_signature"
+        budget = "unknown_key" if need is RefreshReason.UNKNOWN_KEY else "bad_signature"
         return [BudgetExhausted(issuers=self.issuers, budget=budget, retry_after_seconds=rest_seconds)]
 
     def _expire(self, at: float) -> list[Event]:
@@ -193,38 +195,38 @@ class KeySource:
         flight = self.state.flight
         if flight is None or at - flight.began_at < self._policy.flight_deadline_seconds:
             return []
-        events = self._note(flight, FlightFault("the deadline passed"), at)
+        events = self._note(flight, RefreshError("the deadline passed"), at)
         self._landing.land()
         return events
 
-    def _start(self, flight: Flight, landing: Landing) -> None:
-        if self._aloft > _MAX_ALOFT:
+    def _start(self, flight: Flight, landing: Completion) -> None:
+        if self._running_refreshes > _MAX_ALOFT:
             # NET-007: threads that hang in a name look-up or a custom fetcher must not pile up.
-            self._land(flight, landing, FlightFault("earlier fetches have not come back"))
+            self._land(flight, landing, RefreshError("earlier fetches have not come back"))
             return
         thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
         try:
             thread.start()
         except RuntimeError:
             # No more threads to be had: a failure like any other, so that nobody waits for nothing.
-            self._land(flight, landing, FlightFault("no thread could be started"))
+            self._land(flight, landing, RefreshError("no thread could be started"))
             return
         # Once it runs: only then can it be waited for.
         self._thread = thread
 
-    def _fly(self, flight: Flight, landing: Landing) -> None:
-        result: Harvest | FlightFault
+    def _fly(self, flight: Flight, landing: Completion) -> None:
+        result: LoadedKeys | RefreshError
         try:
             result = self._harvester.fetch_keys(flight)
-        except FlightFault as fault:
+        except RefreshError as fault:
             result = fault
         except Exception as error:  # noqa: BLE001 - a custom fetcher may raise anything; it counts as a failed fetch
-            result = FlightFault(f"the fetcher raised {type(error).__name__}")
+            result = RefreshError(f"the fetcher raised {type(error).__name__}")
         if self._land(flight, landing, result):
             # No request waits any more: a slow store delays none.
             self._harvester.courier.share()
 
-    def _land(self, flight: Flight, landing: Landing, result: Harvest | FlightFault) -> bool:
+    def _land(self, flight: Flight, landing: Completion, result: LoadedKeys | RefreshError) -> bool:
         """Note how a flight ended, and wake all that wait for it; False if the verifier was closed before."""
         try:
             _, at = self._harvester.courier.read_clocks()
@@ -232,7 +234,7 @@ class KeySource:
             # A clock that fails must not leave waiters behind; they meet it themselves.
             at = flight.began_at
         with self._lock:
-            self._aloft -= 1
+            self._running_refreshes -= 1
             events = self._note(flight, result, at)
             counts = not self._is_closed
         # The state is published before anybody is woken.
@@ -241,10 +243,10 @@ class KeySource:
             self._tell(event)
         return counts
 
-    def _note(self, flight: Flight, result: Harvest | FlightFault, at: float) -> list[Event]:
+    def _note(self, flight: Flight, result: LoadedKeys | RefreshError, at: float) -> list[Event]:
         before = self.state
         jitter = random.uniform(-1, 1)  # noqa: S311 - spreads load, guards nothing
-        if isinstance(result, FlightFault):
+        if isinstance(result, RefreshError):
             self.state = failed(
                 before,
                 self._policy,
@@ -270,7 +272,7 @@ def _read_data_url(url: str) -> Snapshot:
         flight_number=1,
         began_at=0.0,
         began_now=0.0,
-        due_seconds=_FOREVER,
+        refresh_seconds=_FOREVER,
         fresh_seconds=_FOREVER,
         generation=0,
     )

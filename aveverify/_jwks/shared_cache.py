@@ -42,7 +42,7 @@ _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
-class Shelf:
+class SharedDocumentCache:
     """Looks for documents in the store, and puts them there.
 
     Attributes:
@@ -192,8 +192,8 @@ class Shelf:
         document = Document(
             http_response.keep_headers(http_response.fold_headers(stored.headers)),
             stored.body,
-            received=_recall(stored.fetched_at, flight),
-            confirmed=_recall(stored.current_at, flight),
+            received=_instant_of(stored.fetched_at, flight),
+            confirmed=_instant_of(stored.current_at, flight),
             is_shared=True,
             flight_number=flight.number,
         )
@@ -231,7 +231,7 @@ class Shelf:
         self._is_down = True
 
 
-def _recall(now: float, flight: Flight) -> Instant:
+def _instant_of(now: float, flight: Flight) -> Instant:
     """Place an instant of another worker, known by the wall clock alone, on the clocks of this one."""
     return Instant(now, flight.began_at - (flight.began_now - now))
 

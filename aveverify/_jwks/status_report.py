@@ -6,17 +6,17 @@ from hashlib import sha256
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from aveverify._core.key_cache.decisions import Need, Snapshot
+from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
 from aveverify.status import ProviderStatus, State
 
 if TYPE_CHECKING:
     from aveverify._core.provider import Provider
-    from aveverify._jwks.remote_key_set import KeySource
+    from aveverify._jwks.remote_key_set import RemoteKeySet
     from aveverify.cache_policy import CachePolicy
 
 
 def describe_source(
-    provider: Provider, source: KeySource, policy: CachePolicy, now: float, at: float
+    provider: Provider, source: RemoteKeySet, policy: CachePolicy, now: float, at: float
 ) -> ProviderStatus:
     """Describe the keys of one provider.
 
@@ -53,8 +53,8 @@ def describe_source(
         failures=state.failures,
         retry_after_seconds=max(state.cool_until - at, 0.0),
         is_fetching=state.flight is not None,
-        unknown_key_refusals=source.refusals[Need.UNKNOWN_KEY],
-        bad_signature_refusals=source.refusals[Need.BAD_SIGNATURE],
+        unknown_key_refusals=source.refusals[RefreshReason.UNKNOWN_KEY],
+        bad_signature_refusals=source.refusals[RefreshReason.BAD_SIGNATURE],
     )
 
 

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.cache import UpdateCacheMiddleware
 
 from aveverify._http.caching import ANYTHING, make_private, merge_vary
-from aveverify._http.request_auth import Visit
+from aveverify._http.request_auth import RequestAuth
 
 R = TypeVar("R")
 
@@ -18,21 +18,21 @@ VISIT: Final = "_aveverify_visit"
 _IS_OURS: Final = "_aveverify_marks"
 
 
-def mark(response: R, visit: Visit) -> R:
+def mark(response: R, request_auth: RequestAuth) -> R:
     """Let a response tell caches by which headers it differs, where the credentials were looked at.
 
     Args:
         response: What a view has returned; only a response is changed.
-        visit: What the request has shown.
+        request_auth: What the request has shown.
 
     Returns:
         The same object.
     """
-    if isinstance(response, HttpResponseBase) and visit.has_looked:
-        headers, vary = response.headers, visit.gate.parameters.vary
+    if isinstance(response, HttpResponseBase) and request_auth.has_looked:
+        headers, vary = response.headers, request_auth.policy.parameters.vary
         if vary:
             headers["Vary"] = merge_vary(headers.get("Vary"), vary)
-        if visit.is_personal:
+        if request_auth.is_personal:
             headers["Cache-Control"] = make_private(headers.get("Cache-Control"))
     return response
 
@@ -51,8 +51,8 @@ def mark_before_storing() -> None:
     @wraps(store)
     def process_response(self: UpdateCacheMiddleware, request: Any, response: Any) -> Any:  # noqa: ANN401 - as Django has it
         # REST framework has a request of its own, which shows the members of Django's.
-        visit = getattr(request, VISIT, None)
-        if isinstance(visit, Visit) and mark(response, visit).headers.get("Vary") == ANYTHING:
+        request_auth = getattr(request, VISIT, None)
+        if isinstance(request_auth, RequestAuth) and mark(response, request_auth).headers.get("Vary") == ANYTHING:
             # Django 5.2.0 takes this for the name of a header, which no request has.
             return response
         return store(self, request, response)

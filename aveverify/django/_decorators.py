@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 
 from aveverify._http.option_checks import check_view
 from aveverify._http.policy import check_scope_list
-from aveverify._http.request_auth import Visit
+from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import guarded
-from aveverify.django._requests import AveOptionalRequest, AveRequest, respond, show, visit_of
+from aveverify.django._requests import AveOptionalRequest, AveRequest, request_auth_of, respond, show
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 View = Callable[Concatenate[HttpRequest, P], R]
 Required = Callable[Concatenate[AveRequest, P], R]
 Optional = Callable[Concatenate[AveOptionalRequest, P], R]
-Admit = Callable[[HttpRequest, Visit], HttpResponse | None]
+Admit = Callable[[HttpRequest, RequestAuth], HttpResponse | None]
 
 _MEND: Final = "write method_decorator(ave_required) at the method, or ave_required(TheClass.as_view())"
 
@@ -75,18 +75,18 @@ def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[
 def _decorate(view: Callable[..., Any] | None, scopes: Sequence[str], *, required: bool) -> Any:  # noqa: ANN401 - as above
     check_scope_list(scopes)
 
-    def admit(request: HttpRequest, visit: Visit) -> HttpResponse | None:
-        verdict = visit.judge(scopes, required=required, asks=required)
+    def authenticate(request: HttpRequest, request_auth: RequestAuth) -> HttpResponse | None:
+        verdict = request_auth.judge(scopes, required=required, asks=required)
         if verdict is not None:
-            return respond(request, visit, verdict)
-        show(request, visit)
+            return respond(request, request_auth, verdict)
+        show(request, request_auth)
         return None
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         check_view(view, _MEND)
         if _is_method(view):
             raise ConfigurationError(Problem.NOT_A_VIEW, f"the method {view.__qualname__}", _MEND)
-        checked = _check_async(view, admit) if iscoroutinefunction(view) else _check(view, admit)
+        checked = _check_async(view, authenticate) if iscoroutinefunction(view) else _check(view, authenticate)
         guarded.add(checked)
         return checked
 
@@ -105,19 +105,19 @@ def _request_of(request: object, view: Callable[..., Any]) -> HttpRequest:
     return cast("HttpRequest", request)
 
 
-def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
+def _check(view: Callable[..., Any], authenticate: Admit) -> Callable[..., Any]:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
-        visit = visit_of(_request_of(request, view))
-        visit.settle()
-        refusal = admit(request, visit)
+        request_auth = request_auth_of(_request_of(request, view))
+        request_auth.settle()
+        refusal = authenticate(request, request_auth)
         if refusal is not None:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return mark(view(request, *args, **kwargs), visit)
+            return mark(view(request, *args, **kwargs), request_auth)
         except AveVerifyError as error:
-            return _answer(request, visit, error)
+            return _answer(request, request_auth, error)
         finally:
             served.clear()
             current_identity.leave(token)
@@ -125,19 +125,19 @@ def _check(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
     return checked
 
 
-def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
+def _check_async(view: Callable[..., Any], authenticate: Admit) -> Callable[..., Any]:
     @wraps(view)
     async def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
-        visit = visit_of(_request_of(request, view))
-        await visit.settle_async()
-        refusal = admit(request, visit)
+        request_auth = request_auth_of(_request_of(request, view))
+        await request_auth.settle_async()
+        refusal = authenticate(request, request_auth)
         if refusal is not None:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return mark(await view(request, *args, **kwargs), visit)
+            return mark(await view(request, *args, **kwargs), request_auth)
         except AveVerifyError as error:
-            return _answer(request, visit, error)
+            return _answer(request, request_auth, error)
         finally:
             served.clear()
             current_identity.leave(token)
@@ -145,7 +145,7 @@ def _check_async(view: Callable[..., Any], admit: Admit) -> Callable[..., Any]:
     return checked
 
 
-def _answer(request: HttpRequest, visit: Visit, error: AveVerifyError) -> HttpResponse:
-    if not visit.owns(error):
+def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:
+    if not request_auth.owns(error):
         raise error
-    return respond(request, visit, error)
+    return respond(request, request_auth, error)

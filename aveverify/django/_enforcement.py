@@ -49,7 +49,7 @@ class _Installation:
                 yield ConfigurationError(
                     Problem.OUT_OF_RANGE, "MIDDLEWARE", f"{path} is no middleware of Django; write {OURS}"
                 )
-        if not installed and not self._was_made and kept.get().gate.required:
+        if not installed and not self._was_made and kept.get().policy.required:
             # A project without routes has nothing to serve.
             routes = get_resolver().url_patterns if getattr(settings, "ROOT_URLCONF", None) else []
             bare = next(_bare_routes(routes), None)

@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from aveverify._core.identity import Identity
-from aveverify._http.request_auth import Visit
+from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import installation
-from aveverify.django._requests import judge_by_settings, respond, show, visit_of
+from aveverify.django._requests import judge_by_settings, request_auth_of, respond, show
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError
 
@@ -59,27 +59,27 @@ class AveAuthMiddleware:
         """
         if self._is_async:
             return self._serve_async(request)
-        visit = visit_of(request)
-        visit.settle()
-        refusal = _admit(request, visit)
+        request_auth = request_auth_of(request)
+        request_auth.settle()
+        refusal = _admit(request, request_auth)
         if refusal is not None:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return mark(cast("HttpResponseBase", self._get_response(request)), visit)
+            return mark(cast("HttpResponseBase", self._get_response(request)), request_auth)
         finally:
             served.clear()
             current_identity.leave(token)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        visit = visit_of(request)
-        await visit.settle_async()
-        refusal = _admit(request, visit)
+        request_auth = request_auth_of(request)
+        await request_auth.settle_async()
+        refusal = _admit(request, request_auth)
         if refusal is not None:
             return refusal
         token = current_identity.enter(served := [request])
         try:
-            return mark(await cast("Awaitable[HttpResponseBase]", self._get_response(request)), visit)
+            return mark(await cast("Awaitable[HttpResponseBase]", self._get_response(request)), request_auth)
         finally:
             served.clear()
             current_identity.leave(token)
@@ -94,18 +94,18 @@ class AveAuthMiddleware:
         Returns:
             The answer; None where the exception is none of ours.
         """
-        visit = visit_of(request)
-        if isinstance(exception, AveVerifyError) and visit.owns(exception):
-            return respond(request, visit, exception)
+        request_auth = request_auth_of(request)
+        if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
+            return respond(request, request_auth, exception)
         return None
 
 
-def _admit(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
-    verdict = judge_by_settings(request, visit)
+def _admit(request: HttpRequest, request_auth: RequestAuth) -> HttpResponseBase | None:
+    verdict = judge_by_settings(request, request_auth)
     if verdict is not None:
-        return respond(request, visit, verdict)
-    if isinstance(visit.settle(), Identity) and not visit.is_ambient:
+        return respond(request, request_auth, verdict)
+    if isinstance(request_auth.settle(), Identity) and not request_auth.is_ambient:
         # What Django's own test client says of its requests; read by CsrfViewMiddleware.
         request.__dict__["_dont_enforce_csrf_checks"] = True
-    show(request, visit)
+    show(request, request_auth)
     return None

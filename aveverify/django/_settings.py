@@ -14,8 +14,8 @@ from aveverify._core.identity import Identity
 from aveverify._http.app_user import Users
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.option_checks import check_callable, check_function
-from aveverify._http.policy import Gate
-from aveverify._http.settings import NAMES, check_names, make_gate_from
+from aveverify._http.policy import AuthPolicy
+from aveverify._http.settings import NAMES, check_names, make_policy_from
 from aveverify.django._caches import mark_before_storing
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest
@@ -46,19 +46,19 @@ class Rules(NamedTuple):
     """What the settings say.
 
     Attributes:
-        gate: The rules of the edge.
+        policy: The rules of the edge.
         users: Loads the application's own user of an identity; None leaves `request.user` alone.
         owns_verifier: Whether the verifier was made here, so that nobody else closes it.
     """
 
-    gate: Gate
+    policy: AuthPolicy
     users: Users | None
     owns_verifier: bool
 
     def close(self) -> None:
         """Close the verifier, if it was made here."""
         if self.owns_verifier:
-            self.gate.verifier.close()
+            self.policy.verifier.close()
 
 
 def make_rules(configured: object) -> Rules:
@@ -93,7 +93,7 @@ def make_rules(configured: object) -> Rules:
         members["VERIFIER"] = maker()
     refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
     users = None if load_user is None else _UsersOfDjango(load_user, async_to_sync)
-    return Rules(make_gate_from(members, _label), users, "VERIFIER" not in members)
+    return Rules(make_policy_from(members, _label), users, "VERIFIER" not in members)
 
 
 def check_early(configured: object) -> None:

@@ -16,12 +16,12 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
 
-from aveverify._core.bearer import Answer, make_challenge
+from aveverify._core.bearer import ErrorResponse, make_challenge
 from aveverify._core.identity import Identity
 from aveverify._http.caching import merge_vary
 from aveverify._http.policy import check_scope_list, granted_scopes
-from aveverify._http.request_identity import Deferred
-from aveverify.django._requests import judge_by_settings, respond, show, visit_of
+from aveverify._http.request_identity import DeferredError
+from aveverify.django._requests import judge_by_settings, request_auth_of, respond, show
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-    from aveverify._http.request_auth import Visit
+    from aveverify._http.request_auth import RequestAuth
 
 
 class Refusal(APIException):
@@ -41,7 +41,7 @@ class Refusal(APIException):
     It is no `AuthenticationFailed`, which becomes a 403 wherever another authentication class stands first.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ErrorResponse) -> None:
         super().__init__(json.loads(answer.body))
         self.answer = answer
         self.status_code = answer.status
@@ -76,42 +76,42 @@ class AveAuthentication(BaseAuthentication):
             PermissionDenied: The token came in a cookie, and the CSRF check failed.
         """
         inner = _inner(request)
-        visit = visit_of(inner)
-        outcome = visit.settle()
-        if not visit.is_exempt:
-            _vary(request, visit)
-        verdict = judge_by_settings(inner, visit)
+        request_auth = request_auth_of(inner)
+        outcome = request_auth.settle()
+        if not request_auth.is_exempt:
+            _vary(request, request_auth)
+        verdict = judge_by_settings(inner, request_auth)
         if verdict is not None:
-            raise _refusal(request, visit, verdict)
-        show(inner, visit)
-        if isinstance(outcome, Deferred):
-            raiser = _Raiser(request, visit)
+            raise _refusal(request, request_auth, verdict)
+        show(inner, request_auth)
+        if isinstance(outcome, DeferredError):
+            raiser = _Raiser(request, request_auth)
             return SimpleLazyObject(raiser), SimpleLazyObject(raiser)
         if not isinstance(outcome, Identity):
             return None
-        if visit.is_ambient:
+        if request_auth.is_ambient:
             # Views of REST framework are exempt from Django's own check.
             SessionAuthentication().enforce_csrf(request)
-        return (outcome if kept.get().users is None else visit.user), outcome
+        return (outcome if kept.get().users is None else request_auth.user), outcome
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of REST framework's own 401."""
-        visit = visit_of(_inner(request))
-        return make_challenge(visit.error, visit.gate.parameters)
+        request_auth = request_auth_of(_inner(request))
+        return make_challenge(request_auth.error, request_auth.policy.parameters)
 
 
 class _Raiser:
     """Raises the deferred refusal of a request, as REST framework's exception."""
 
-    def __init__(self, request: Request, visit: Visit) -> None:
+    def __init__(self, request: Request, request_auth: RequestAuth) -> None:
         self._request = request
-        self._visit = visit
+        self._request_auth = request_auth
 
     def __call__(self) -> object:
         try:
-            return self._visit.ask()
+            return self._request_auth.ask()
         except AveVerifyError as error:
-            refusal = _refusal(self._request, self._visit, error)
+            refusal = _refusal(self._request, self._request_auth, error)
         raise refusal
 
 
@@ -139,10 +139,10 @@ class _ScopePermission(BasePermission):
         if identity is not None and set(self.scopes) <= set(granted_scopes(identity)):
             return True
         if type(self) in view.permission_classes:
-            visit = visit_of(_inner(request))
-            gate = visit.gate.demanding(self.scopes)
-            error = None if identity is None else InsufficientScopeError(gate.parameters.scopes)
-            raise _refusal(request, visit, gate.refuse(error))
+            request_auth = request_auth_of(_inner(request))
+            policy = request_auth.policy.with_scopes(self.scopes)
+            error = None if identity is None else InsufficientScopeError(policy.parameters.scopes)
+            raise _refusal(request, request_auth, policy.deny(error))
         return False
 
 
@@ -183,18 +183,18 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
 
     request: Request = context["request"]
     inner = _inner(request)
-    verdict: AveVerifyError | Answer | None = None
+    verdict: AveVerifyError | ErrorResponse | None = None
     if isinstance(exc, Refusal):
         verdict = exc.answer
     elif isinstance(exc, AveVerifyError):
-        verdict = exc if visit_of(inner).owns(exc) else None
+        verdict = exc if request_auth_of(inner).owns(exc) else None
     elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
-        visit = visit_of(inner)
-        verdict = visit.error or visit.gate.refuse(None)
+        request_auth = request_auth_of(inner)
+        verdict = request_auth.error or request_auth.policy.deny(None)
     if verdict is None:
         return views.exception_handler(exc, context)
     views.set_rollback()
-    return respond(inner, visit_of(inner), verdict)
+    return respond(inner, request_auth_of(inner), verdict)
 
 
 def _first(authenticators: Sequence[object] | None) -> object:
@@ -205,22 +205,22 @@ def _inner(request: Request) -> HttpRequest:
     return request._request  # noqa: SLF001 - REST framework's own name for the request of Django
 
 
-def _refusal(request: Request, visit: Visit, verdict: AveVerifyError | Answer) -> Refusal:
+def _refusal(request: Request, request_auth: RequestAuth, verdict: AveVerifyError | ErrorResponse) -> Refusal:
     # REST framework's exceptions carry no further headers; a view does.
-    headers = _vary(request, visit)
+    headers = _vary(request, request_auth)
     if headers is not None:
         headers["Cache-Control"] = "no-store"
-    return Refusal(verdict if isinstance(verdict, Answer) else visit.write(verdict))
+    return Refusal(verdict if isinstance(verdict, ErrorResponse) else request_auth.write(verdict))
 
 
-def _vary(request: Request, visit: Visit) -> dict[str, str] | None:
+def _vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:
     """Let the answer of a view tell caches by which headers it differs (HTP-050).
 
     Returns:
         The headers that the view adds to its answer; None where no view is under way.
     """
     headers: dict[str, str] | None = getattr(request.parser_context.get("view"), "headers", None)
-    vary = visit.gate.parameters.vary
+    vary = request_auth.policy.parameters.vary
     if headers is not None and vary:
         headers["Vary"] = merge_vary(headers.get("Vary"), vary)
     return headers

@@ -48,7 +48,7 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
         Returns:
             The alternatives.
         """
-        demanded = list(kept.get().gate.parameters.scopes)
+        demanded = list(kept.get().policy.parameters.scopes)
         for permission in auto_schema.view.get_permissions():
             demanded += getattr(permission, "scopes", ())
         scopes = list(dict.fromkeys(demanded))
@@ -56,5 +56,5 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
 
 
 def _discovery_url() -> str | None:
-    issuers = {one.issuer for one in kept.get().gate.verifier.providers if one.kind == "oidc"}
+    issuers = {one.issuer for one in kept.get().policy.verifier.providers if one.kind == "oidc"}
     return f"{issuers.pop().rstrip('/')}{WELL_KNOWN_PATH}" if len(issuers) == 1 else None

@@ -169,7 +169,7 @@ class InvalidTokenError(AveVerifyError):
         facts += [f"{name} {quote(text)}" for name, text in shown if text is not None]
         return _sentence(self.reason, self.rule, ", ".join(facts), self.hint, self.step)
 
-    def twin(self) -> InvalidTokenError:
+    def copy_without_traceback(self) -> InvalidTokenError:
         """Return an equal error that nobody has raised, for a frame that holds this one: to raise it makes a cycle."""
         return InvalidTokenError(
             self.reason, rule=self.rule, kind=self._kind, claim=self.claim, fault=self.fault, hint=self._hint,

@@ -15,7 +15,7 @@ from fastapi.openapi.models import HTTPBearer
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from aveverify._core.bearer import Answer, make_answer
+from aveverify._core.bearer import ErrorResponse, make_answer
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
 from aveverify._http.asgi_request import (
@@ -23,18 +23,18 @@ from aveverify._http.asgi_request import (
     POLICY_VIOLATION,
     OuterScope,
     can_deny,
+    find_cached_identity,
     mark_message,
     read_scope_token,
-    recognise,
 )
 from aveverify._http.caching import choose_marking
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._http.option_checks import check_flag, check_function
-from aveverify._http.policy import GATE_KEY, REFUSALS, Check, Gate, check_scope_list, check_scopes, make_gate
+from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Check, check_scope_list, check_scopes, make_policy
 from aveverify._http.request_identity import (
     IDENTITY_KEY,
     LIVE_KEY,
-    Deferred,
+    DeferredError,
     LiveIdentity,
     current_identity,
     refuse_expired,
@@ -93,7 +93,7 @@ class RefusedError(HTTPException):
         answer: The answer of the contract.
     """
 
-    def __init__(self, answer: Answer, description: str) -> None:
+    def __init__(self, answer: ErrorResponse, description: str) -> None:
         headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
         super().__init__(answer.status, description, headers)
         self.answer = answer
@@ -136,7 +136,7 @@ class AveAuth(BearerScheme):
         scheme_name: str = BEARER_SCHEME,
         description: str = BEARER_DESCRIPTION,
     ) -> None:
-        self._gate = make_gate(
+        self._policy = make_policy(
             verifier,
             required=True,
             scopes=scopes,
@@ -200,7 +200,7 @@ class AveAuth(BearerScheme):
 
         Args:
             app: The application, before it serves its first request.
-            cache_headers: Whether answers tell caches by which headers they differ: as in `EdgeOptions`.
+            cache_headers: Whether answers tell caches by which headers they differ: as in `AuthOptions`.
             close_expired: Whether a WebSocket is closed when its token expires. Otherwise messages go on until
                 `get_live_connection(websocket).until_expired()` is called, but without a user after `exp`.
 
@@ -211,7 +211,7 @@ class AveAuth(BearerScheme):
         if not isinstance(app, FastAPI):
             raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", "a FastAPI application")
         check_flag("close_expired", close_expired)
-        marks = choose_marking(self._gate.parameters.vary, chosen=cache_headers)
+        marks = choose_marking(self._policy.parameters.vary, chosen=cache_headers)
         app.add_exception_handler(RefusedError, _answer_refused)
         app.add_exception_handler(FailedError, raise_failure)
         installed: list[object] = [one.cls for one in app.user_middleware]
@@ -223,12 +223,12 @@ class AveAuth(BearerScheme):
         if marks and _Marked not in installed:
             # HTP-050: also where only the second `AveAuth` of an application reads a cookie.
             app.user_middleware.append(Middleware(_Marked))
-        urls = discovery_urls(self._gate.verifier.providers)
+        urls = discovery_urls(self._policy.verifier.providers)
         app.openapi = partial(describe_discovery, app.openapi, self.scheme_name, urls)  # type: ignore[method-assign]
 
     async def _find(self, connection: HTTPConnection, scopes: Sequence[str]) -> Identity | None:
         """Return the identity; None where there are no credentials."""
-        scope, gate = connection.scope, self._demanding(scopes)
+        scope, policy = connection.scope, self._demanding(scopes)
         live = scope.get(LIVE_KEY)
         if not isinstance(live, LiveConnection):
             live = None
@@ -237,18 +237,18 @@ class AveAuth(BearerScheme):
             return None
         asked = scope.get(_ASKED)
         if not isinstance(asked, _Asked):
-            asked = scope[_ASKED] = _Asked(scope.get(GATE_KEY), scope.get(IDENTITY_KEY))
+            asked = scope[_ASKED] = _Asked(scope.get(POLICY_KEY), scope.get(IDENTITY_KEY))
         # A middleware in front of a WebSocket may have seen another token meanwhile.
-        found = live.in_front if live is not None and live.gate is asked.in_front else asked.found
+        found = live.in_front if live is not None and live.policy is asked.in_front else asked.found
         try:
-            identity = await self._look(connection, gate, asked, found)
+            identity = await self._look(connection, policy, asked, found)
             if live is not None:
-                await live.join(identity, gate)
+                await live.join(identity, policy)
             elif identity is not None and scope["type"] == "websocket":
-                refuse_expired(identity, gate.verifier)
+                refuse_expired(identity, policy.verifier)
         except REFUSALS as error:
             # What is deferred has been logged already.
-            is_logged = isinstance(found, Deferred) and error is found.error
+            is_logged = isinstance(found, DeferredError) and error is found.error
             raise self._refuse(connection, error, scopes, is_logged=is_logged) from None
         asked.answers[self] = self._publish(scope, identity, live)
         return identity
@@ -263,39 +263,41 @@ class AveAuth(BearerScheme):
             and self in asked.answers
             and _current(asked.answers[self]) is identity
         ):
-            await live.join(identity, self._gate.asking(check))
+            await live.join(identity, self._policy.with_check(check))
 
-    async def _look(self, connection: HTTPConnection, gate: Gate, asked: _Asked, found: object) -> Identity | None:
+    async def _look(
+        self, connection: HTTPConnection, policy: AuthPolicy, asked: _Asked, found: object
+    ) -> Identity | None:
         """Return the identity that this dependency or a middleware has found already, or that the token gives."""
         if self in asked.answers:
             # Another dependency of this request has asked the same already, perhaps with other scopes.
             identity = _current(asked.answers[self])
             if identity is not None:
-                check_scopes(identity, gate.parameters.scopes)
+                check_scopes(identity, policy.parameters.scopes)
             return identity
         in_front = asked.in_front
-        is_same_verifier = isinstance(in_front, Gate) and in_front.verifier is gate.verifier
-        if isinstance(found, Deferred) and (is_same_verifier or _is_of_application(found.error)):
+        is_same_verifier = isinstance(in_front, AuthPolicy) and in_front.verifier is policy.verifier
+        if isinstance(found, DeferredError) and (is_same_verifier or _is_of_application(found.error)):
             # HTP-044: a user that the application does not admit is not admitted by another way to the same token.
             # Another verifier may accept a token that the one in front does not know.
             raise found.error.with_traceback(None)
         if (
             isinstance(found, Identity)
-            and isinstance(in_front, Gate)
+            and isinstance(in_front, AuthPolicy)
             and is_same_verifier
             # A dependency with sources of its own does not take what a middleware found in other ones.
-            and gate.sources in (DEFAULT_SOURCES, in_front.sources)
+            and policy.sources in (DEFAULT_SOURCES, in_front.sources)
         ):
             # A middleware in front has verified the token by the same verifier; its rules may differ.
-            await gate.vet_async(found)
+            await policy.authorize_async(found)
             return found
-        identity = recognise(gate.recall, connection.scope)
+        identity = find_cached_identity(policy.cached_identity, connection.scope)
         if identity is None:
             try:
-                token = read_scope_token(gate, connection.scope)
+                token = read_scope_token(policy, connection.scope)
             finally:
                 _forget_query(connection)
-            identity = None if token is None else await gate.admit_async(token)
+            identity = None if token is None else await policy.authenticate_async(token)
         return identity
 
     def _publish(
@@ -304,13 +306,13 @@ class AveAuth(BearerScheme):
         """Let the scope show what was found; return how to look it up, should it be asked for again."""
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one; but what another edge of
         # this package has found is not taken away where there is nothing to put in its place.
-        counts = identity is not None or not isinstance(scope.get(GATE_KEY), Gate)
+        counts = identity is not None or not isinstance(scope.get(POLICY_KEY), AuthPolicy)
         if counts:
-            scope[IDENTITY_KEY], scope[GATE_KEY] = identity, self._gate
+            scope[IDENTITY_KEY], scope[POLICY_KEY] = identity, self._policy
         if scope["type"] != "websocket":
             return identity
         # HTP-041, HTP-046: of a WebSocket, the user of the moment.
-        own = LiveIdentity(identity, self._gate.verifier)
+        own = LiveIdentity(identity, self._policy.verifier)
         if live is None:
             if counts:
                 scope[LIVE_KEY] = own
@@ -319,11 +321,11 @@ class AveAuth(BearerScheme):
             live.show_in(scope, IDENTITY_KEY)
         return live if identity is live.identity else own
 
-    def _demanding(self, scopes: Sequence[str]) -> Gate:
+    def _demanding(self, scopes: Sequence[str]) -> AuthPolicy:
         """Return the rules with further scopes."""
         if scopes:
             check_scope_list(list(scopes))
-        return self._gate.demanding(scopes)
+        return self._policy.with_scopes(scopes)
 
     def _refuse(
         self,
@@ -333,8 +335,8 @@ class AveAuth(BearerScheme):
         *,
         is_logged: bool = False,
     ) -> Exception:
-        gate = self._demanding(scopes)
-        answer = make_answer(error, gate.parameters) if is_logged else gate.refuse(error)
+        policy = self._demanding(scopes)
+        answer = make_answer(error, policy.parameters) if is_logged else policy.deny(error)
         if connection.scope["type"] == "websocket" and not can_deny(connection.scope):
             return WebSocketException(POLICY_VIOLATION)
         return RefusedError(answer, "Credentials are required" if error is None else error.description)
@@ -398,7 +400,7 @@ class UserDependency(Generic[UserT]):
                 user = await find_user(self._load_user, identity)
             await self._auth._watch(connection.scope, identity, self._check)  # noqa: SLF001 - its other half
         except REFUSALS as error:
-            withhold(connection.scope, Deferred(error.with_traceback(None)))
+            withhold(connection.scope, DeferredError(error.with_traceback(None)))
             raise self._auth._refuse(connection, error, security_scopes.scopes) from None  # noqa: SLF001 - as above
         # None only where credentials are optional, and then UserT says so.
         return cast("UserT", user)
@@ -441,7 +443,7 @@ class _Marked:
         def send_marked(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and isinstance(asked := scope.get(_ASKED), _Asked):
                 for auth, identity in asked.answers.items():
-                    message = mark_message(message, auth._gate, is_personal=identity is not None)  # noqa: SLF001 - one room
+                    message = mark_message(message, auth._policy, is_personal=identity is not None)  # noqa: SLF001 - one room
             return send(message)
 
         return self._app(scope, receive, send_marked)

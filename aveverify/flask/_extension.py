@@ -16,16 +16,16 @@ from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 
-from aveverify._core.bearer import Answer
+from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import Users
 from aveverify._http.caching import mark
 from aveverify._http.option_checks import check_flag, check_function, check_verifier, check_view
-from aveverify._http.policy import EdgeOptions, Gate, check_scope_list
-from aveverify._http.request_auth import Visit
-from aveverify._http.request_identity import IDENTITY_KEY, Pending
+from aveverify._http.policy import AuthOptions, AuthPolicy, check_scope_list
+from aveverify._http.request_auth import RequestAuth
+from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
 from aveverify._http.request_identity import current_identity as identity_of_context
-from aveverify._http.settings import NAMES, make_gate_from
+from aveverify._http.settings import NAMES, make_policy_from
 from aveverify._http.wsgi_request import route_path
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
@@ -46,7 +46,7 @@ _VISIT: Final = "_aveverify_visit"
 _AROUND: Final = "_aveverify_around"
 
 
-class FlaskOptions(EdgeOptions, total=False):
+class FlaskOptions(AuthOptions, total=False):
     """What the extension can be told; `AVEVERIFY_*` in the application's config counts more.
 
     Attributes:
@@ -101,12 +101,14 @@ class AveAuth:
         # Also a misspelt prefix, which leaves a setting of the config without effect.
         refuse_misspelt(app.config, [PREFIX + name for name in sorted(NAMES)])
         settings = {name.removeprefix(PREFIX): app.config[name] for name in app.config if name.startswith(PREFIX)}
-        gate = make_gate_from(settings, PREFIX.__add__, verifier=self._verifier, options=self._options, awaits=False)
+        policy = make_policy_from(
+            settings, PREFIX.__add__, verifier=self._verifier, options=self._options, awaits=False
+        )
         watch.refuse_bare(app, self)
-        installed = app.extensions[EXTENSION] = _Installed(self, gate)
+        installed = app.extensions[EXTENSION] = _Installed(self, policy)
         watch.end(self)
         app.before_request(installed.begin)
-        if gate.marks:
+        if policy.marks:
             app.after_request(installed.end)
         # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
         if AveVerifyError not in app.error_handler_spec[None][None]:
@@ -218,9 +220,9 @@ class AveAuth:
 class _Installed:
     """The extension in one application."""
 
-    def __init__(self, extension: AveAuth, gate: Gate) -> None:
+    def __init__(self, extension: AveAuth, policy: AuthPolicy) -> None:
         self.extension = extension
-        self.gate = gate
+        self.policy = policy
         self._looked_at = -1
 
     def begin(self) -> None:
@@ -231,9 +233,9 @@ class _Installed:
         """
         if self._looked_at != watch.decorations:
             self._look()
-        visit = self.visit(_request())
-        if self.gate.required and not isinstance(visit.settle(), Identity):
-            _raise(visit.judge((), required=not visit.is_exempt))
+        request_auth = self.request_auth(_request())
+        if self.policy.required and not isinstance(request_auth.settle(), Identity):
+            _raise(request_auth.judge((), required=not request_auth.is_exempt))
 
     def _look(self) -> None:
         decorations = watch.decorations
@@ -242,28 +244,28 @@ class _Installed:
 
     def end(self, response: Response) -> Response:
         """Let an answer tell caches by which headers it differs, where credentials are looked at (HTP-050)."""
-        visit = _request().__dict__.get(_VISIT)
-        if not isinstance(visit, Visit) or visit.is_exempt:
+        request_auth = _request().__dict__.get(_VISIT)
+        if not isinstance(request_auth, RequestAuth) or request_auth.is_exempt:
             return response
         # A generator runs later, and may ask then. A file asks nothing.
         may_look = response.is_streamed and not response.direct_passthrough
-        if visit.has_looked or may_look:
-            is_personal = visit.is_personal or not visit.has_looked
-            response.headers[:] = mark(response.headers, self.gate.parameters.vary, is_personal=is_personal)
+        if request_auth.has_looked or may_look:
+            is_personal = request_auth.is_personal or not request_auth.has_looked
+            response.headers[:] = mark(response.headers, self.policy.parameters.vary, is_personal=is_personal)
         return response
 
-    def visit(self, request: Request) -> Visit:
+    def request_auth(self, request: Request) -> RequestAuth:
         """Return the visit of a request; the first to ask makes it."""
         members = request.__dict__
-        visit = members.get(_VISIT)
-        if not isinstance(visit, Visit):
-            gate, environ = self.gate, request.environ
-            path = route_path(environ) if gate.exempt else ""
-            visit = members[_VISIT] = Visit(gate, environ, path, self.extension._users)  # noqa: SLF001 - one room
+        request_auth = members.get(_VISIT)
+        if not isinstance(request_auth, RequestAuth):
+            policy, environ = self.policy, request.environ
+            path = route_path(environ) if policy.exempt else ""
+            request_auth = members[_VISIT] = RequestAuth(policy, environ, path, self.extension._users)  # noqa: SLF001 - one room
             members[_AROUND] = identity_of_context.entered()
             # HTP-010: whatever stood there, this request's identity replaces it.
-            environ[IDENTITY_KEY] = Pending(visit.ask)
-        return visit
+            environ[IDENTITY_KEY] = LazyIdentity(request_auth.ask)
+        return request_auth
 
 
 def _installed() -> _Installed:
@@ -279,15 +281,15 @@ def _request() -> Request:
     return found
 
 
-def _visit() -> Visit:
+def _request_auth() -> RequestAuth:
     found = _request()
-    return _installed().visit(found)
+    return _installed().request_auth(found)
 
 
 def _admit(scopes: Sequence[str], *, required: bool, asks: bool = True) -> None:
-    visit = _visit()
-    visit.settle()
-    _raise(visit.judge(scopes, required=required, asks=required and asks))
+    request_auth = _request_auth()
+    request_auth.settle()
+    _raise(request_auth.judge(scopes, required=required, asks=required and asks))
 
 
 def _answers_by_itself() -> bool:
@@ -296,21 +298,21 @@ def _answers_by_itself() -> bool:
     return found.method == "OPTIONS" and getattr(found.url_rule, "provide_automatic_options", False)
 
 
-def _raise(verdict: AveVerifyError | Answer | None) -> None:
-    if isinstance(verdict, Answer):
+def _raise(verdict: AveVerifyError | ErrorResponse | None) -> None:
+    if isinstance(verdict, ErrorResponse):
         raise Unauthorized(response=_response(verdict))
     if verdict is not None:
         raise verdict
 
 
 def _answer(error: AveVerifyError) -> Response:
-    visit = _visit()
-    if not visit.owns(error):
+    request_auth = _request_auth()
+    if not request_auth.owns(error):
         raise error
-    return _response(visit.write(error))
+    return _response(request_auth.write(error))
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: ErrorResponse) -> Response:
     return Response(answer.body, answer.status, list(answer.headers))
 
 
@@ -320,14 +322,14 @@ def _run(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _identity() -> Identity | None:
-    return _visit().ask()
+    return _request_auth().ask()
 
 
 def _user() -> object:
-    visit = _visit()
-    if visit.ask() is not None and visit.users is None:
+    request_auth = _request_auth()
+    if request_auth.ask() is not None and request_auth.users is None:
         raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
-    return visit.user
+    return request_auth.user
 
 
 def _find_carrier(entered: Any) -> Any:  # noqa: ANN401 - a scope or an environ
@@ -336,7 +338,7 @@ def _find_carrier(entered: Any) -> Any:  # noqa: ANN401 - a scope or an environ
     if not isinstance(installed, _Installed):
         return entered
     found = _request()
-    installed.visit(found)
+    installed.request_auth(found)
     # A middleware in front was there when the visit began; a thread with a copy of Flask's context alone has none.
     return found.environ if entered is None or entered is found.__dict__[_AROUND] else entered
 

@@ -26,7 +26,7 @@ from litestar.types import Scope  # noqa: TC002
 from litestar.utils.scope.state import ScopeState
 
 from aveverify import asgi
-from aveverify._core.bearer import Answer
+from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
 from aveverify._http.asgi_request import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
@@ -35,16 +35,16 @@ from aveverify._http.exempt_paths import EVERY_PATH, ExemptPaths
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._http.option_checks import check_app, check_flag, check_function
 from aveverify._http.policy import (
-    GATE_KEY,
+    POLICY_KEY,
     REFUSALS,
-    EdgeOptions,
-    Gate,
+    AuthOptions,
+    AuthPolicy,
     check_scope_list,
     check_scopes,
     granted_scopes,
-    make_gate,
+    make_policy,
 )
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, Deferred, get_user_identity
+from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, get_user_identity
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 
@@ -85,13 +85,13 @@ class AveAuthMiddleware:
         load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
             becomes `connection.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
             refuses the token.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
         self,
         app: ASGIApp,
@@ -100,7 +100,7 @@ class AveAuthMiddleware:
         required: bool,
         close_expired: bool = True,
         load_user: LoadUser[Any] | None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None:
         check_app(app, "ASGI")
         check_function("load_user", load_user)
@@ -111,18 +111,18 @@ class AveAuthMiddleware:
         options = {**options, "cache_headers": True}
         # Litestar changes the path before any middleware runs, so that this decides which paths are exempt.
         self._exempt = ExemptPaths(options.get("exempt", ()))
-        seeing: EdgeOptions = {**options, "exempt": ()}
+        seeing: AuthOptions = {**options, "exempt": ()}
         self._edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **seeing
         )
         # What else was asked for holds for a token that comes later, by `reauthenticate`.
-        blind: EdgeOptions = {**options, "exempt": EVERY_PATH}
+        blind: AuthOptions = {**options, "exempt": EVERY_PATH}
         self._open_edge = asgi.AveAuthMiddleware(
             self._serve, verifier, required=False, close_expired=close_expired, **blind
         )
 
     @classmethod
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def define(
         cls,
         verifier: Verifier,
@@ -130,7 +130,7 @@ class AveAuthMiddleware:
         required: bool,
         close_expired: bool = True,
         load_user: LoadUser[Any] | None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> Callable[[ASGIApp], AveAuthMiddleware]:
         """Define the middleware for a layer.
 
@@ -151,7 +151,7 @@ class AveAuthMiddleware:
             ConfigurationError: An argument is not what it must be.
         """
         # Litestar calls what is returned when it builds its routes; a mistake is told where it was written.
-        make_gate(verifier, required=required, **options)
+        make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
         check_function("load_user", load_user)
 
@@ -176,7 +176,7 @@ class AveAuthMiddleware:
         headers = scope["headers"]
         if not is_open and type(headers) is not list and iter(headers) is headers:
             # HTP-045: Litestar's router has read some of them, and what can be read once is gone.
-            answer = self._edge._gate.refuse(InvalidRequestError())  # noqa: SLF001 - the rules are the same
+            answer = self._edge._policy.deny(InvalidRequestError())  # noqa: SLF001 - the rules are the same
             await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
             return
         edge = self._open_edge if is_open else self._edge
@@ -192,7 +192,7 @@ class AveAuthMiddleware:
             scope[LIVE_KEY].follow = partial(self._meet, scope)
         await self._app(scope, receive, send)
 
-    async def _meet(self, scope: asgi.Scope, found: Identity | Deferred | None) -> Callable[[], None]:
+    async def _meet(self, scope: asgi.Scope, found: Identity | DeferredError | None) -> Callable[[], None]:
         """Return what makes a user known to the application, in the scope, which is this connection's own copy."""
         auth, user = await _make_user(found, self._load_user)
         members = {"auth": auth, "user": user}
@@ -276,18 +276,18 @@ class _KeyOfUser:
             # All that a page can show of a token, so that nothing of it is in the store, and one token has one key.
             content = json.dumps([repr(found.provider), found.claims], sort_keys=True)
             return f"{hashlib.sha256(content.encode()).hexdigest()}|{key}"
-        if isinstance(found, Deferred):
+        if isinstance(found, DeferredError):
             # The page of one refused token is for no other request: Litestar stores nothing that came from its cache.
             ScopeState.from_scope(request.scope).is_cached = True
             return f"deferred|{key}"
         return f"anonymous|{key}"
 
 
-async def _make_user(found: Identity | Deferred | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
+async def _make_user(found: Identity | DeferredError | None, load_user: LoadUser[Any] | None) -> tuple[Any, Any]:
     """Return what becomes `connection.auth` and `connection.user`."""
     if found is None:
         return frozenset(), None
-    if isinstance(found, Deferred):
+    if isinstance(found, DeferredError):
         refused = RefusedUser(found)
         return refused, refused
     user = found if load_user is None else await find_user(load_user, found)
@@ -305,13 +305,13 @@ class AveAuthPlugin(InitPluginProtocol):
         required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
         close_expired: As for `AveAuthMiddleware`.
         load_user: As for `AveAuthMiddleware`.
-        options: Everything else that an edge can be told: `aveverify._http.policy.EdgeOptions`.
+        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
 
     Raises:
         ConfigurationError: An argument is not what it must be.
     """
 
-    @refuse_unknown(EdgeOptions)
+    @refuse_unknown(AuthOptions)
     def __init__(
         self,
         verifier: Verifier,
@@ -319,7 +319,7 @@ class AveAuthPlugin(InitPluginProtocol):
         required: bool,
         close_expired: bool = True,
         load_user: LoadUser[Any] | None = None,
-        **options: Unpack[EdgeOptions],
+        **options: Unpack[AuthOptions],
     ) -> None:
         self._verifier = verifier
         self._middleware = AveAuthMiddleware.define(
@@ -370,9 +370,9 @@ class RefusedError(HTTPException):
         answer: The answer of the contract.
     """
 
-    answer: Answer
+    answer: ErrorResponse
 
-    def __init__(self, answer: Answer, description: str) -> None:
+    def __init__(self, answer: ErrorResponse, description: str) -> None:
         headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
         super().__init__(detail=description, status_code=answer.status, headers=headers)
         self.answer = answer
@@ -445,8 +445,10 @@ def provide_optional_identity(scope: Scope) -> Identity | None:
 
 def _refuse(scope: Any, error: AveVerifyError | None, scopes: tuple[str, ...] = ()) -> Exception:  # noqa: ANN401 - Litestar's scope is a typed dictionary without our members
     """Log a refusal and make it an exception."""
-    gate: Gate = scope[GATE_KEY]
-    answer = gate._replace(parameters=gate.parameters._replace(scopes=scopes or gate.parameters.scopes)).refuse(error)
+    policy: AuthPolicy = scope[POLICY_KEY]
+    answer = policy._replace(parameters=policy.parameters._replace(scopes=scopes or policy.parameters.scopes)).deny(
+        error
+    )
     description = "Credentials are required" if error is None else error.description
     if scope["type"] == "websocket":
         return WebSocketException(detail=description, code=POLICY_VIOLATION)
@@ -464,7 +466,7 @@ def _answer_escaped(request: Request[Any, Any, Any], error: Exception) -> Respon
     return _respond(answer)
 
 
-def _respond(answer: Answer) -> Response[bytes]:
+def _respond(answer: ErrorResponse) -> Response[bytes]:
     headers = {name: value for name, value in answer.headers if name not in _OF_THE_BODY}
     return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aveverify import KeysUnavailableError, Verifier
-from aveverify._core.header_cache import MAX_HEADERS, HeaderMemo
+from aveverify._core.header_cache import MAX_HEADERS, HeaderCache
 from aveverify._core.jose.jwk import KeySet, PublicKey
 from aveverify._core.jose.jws import Header
 from aveverify.errors import Reason
@@ -40,7 +40,7 @@ def key_of(keys: KeySet) -> PublicKey:
     return key
 
 
-def memo_of(verifier: Verifier) -> HeaderMemo:
+def memo_of(verifier: Verifier) -> HeaderCache:
     return verifier._engine.entries[0].headers
 
 
@@ -127,7 +127,7 @@ def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
 
 
 def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> None:
-    memo, newer = HeaderMemo(), key_set(eddsa().jwk)
+    memo, newer = HeaderCache(), key_set(eddsa().jwk)
     memo.remember(b"a", HEADER, KEYS, key_of(KEYS))
     memo.remember(b"b", HEADER, KEYS, key_of(KEYS))
     assert set(memo.known) == {b"a", b"b"}
@@ -139,7 +139,7 @@ def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> Non
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_HEADERS - 1, 63), (MAX_HEADERS, 64), (MAX_HEADERS + 1, 1)], ids=str)
 def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
-    memo = HeaderMemo()
+    memo = HeaderCache()
     for index in range(count):
         memo.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
 

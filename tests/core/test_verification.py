@@ -10,10 +10,10 @@ import pytest
 
 from aveverify import KeysUnavailableError, Provider
 from aveverify._core.jose.jwk import KeySet
-from aveverify._core.key_cache.decisions import Need, Snapshot
+from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
 from aveverify._core.rules.custom_jwt import check_times
-from aveverify._core.rules.provider_index import ProviderTable
-from aveverify._core.verification import Entry, Verdict, Wait, judge, make_entry
+from aveverify._core.rules.provider_index import ProviderIndex
+from aveverify._core.verification import Accepted, Entry, Wait, judge, make_entry
 from aveverify.errors import Hint, Reason, Step
 from tests.core.jose_factory import (
     APPLICATION_ID,
@@ -57,14 +57,14 @@ class Bench:
     now: float = NOW
 
     @property
-    def table(self) -> ProviderTable:
-        return ProviderTable([provider for provider, _ in self.layout])
+    def table(self) -> ProviderIndex:
+        return ProviderIndex([provider for provider, _ in self.layout])
 
     @property
     def entries(self) -> Sequence[Entry[int]]:
         return [make_entry(provider, index) for index, (provider, _) in enumerate(self.layout)]
 
-    def keys_of(self, source: int) -> Snapshot | None:
+    def usable_keys(self, source: int) -> Snapshot | None:
         self.asked.append(source)
         return self.layout[source][1]
 
@@ -90,7 +90,7 @@ FORGED = token()[:-8] + b"AAAAAAAA"
 def test_a_good_oidc_token_is_accepted(signer: Signer) -> None:
     verdict = judge(token(signer, plan="pro"), bench())
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Accepted)
     assert (verdict.identity.issuer, verdict.identity.subject) == (ISSUER, "u1")
     assert verdict.identity["plan"] == "pro"
     assert verdict.identity.provider is OIDC
@@ -104,7 +104,7 @@ def test_a_good_custom_jwt_token_is_accepted(signer: Signer) -> None:
 
     verdict = judge(token(signer, org={"id": 1}), bench(provider, signer.jwk, document_issuer=None))
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Accepted)
     assert verdict.identity["org.id"] == 1
     assert verdict.identity.provider is provider
     assert verdict.valid_until == NOW + 3605
@@ -119,7 +119,7 @@ def test_the_first_fitting_provider_decides_and_its_keys_alone_are_asked_for() -
 
     verdict = judge(token(), layout)
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Accepted)
     assert verdict.source == 1
     assert layout.asked == [1]
 
@@ -220,17 +220,17 @@ def test_without_keys_every_well_formed_token_waits(changes: Json) -> None:
     """Design §2: with no usable keys at all the keys decide first: unavailable, not expired."""
     wait = judge(token(**changes), bench(has_keys=False))
 
-    assert wait == Wait(OIDC, 0, Need.KEYS, None)
+    assert wait == Wait(OIDC, 0, RefreshReason.KEYS, None)
 
 
 @pytest.mark.parametrize(
     ("data", "need", "reason"),
     [
-        pytest.param(token(header={"kid": "new"}), Need.UNKNOWN_KEY, Reason.UNKNOWN_KEY, id="an unknown key"),
-        pytest.param(FORGED, Need.BAD_SIGNATURE, Reason.BAD_SIGNATURE, id="a bad signature"),
+        pytest.param(token(header={"kid": "new"}), RefreshReason.UNKNOWN_KEY, Reason.UNKNOWN_KEY, id="an unknown key"),
+        pytest.param(FORGED, RefreshReason.BAD_SIGNATURE, Reason.BAD_SIGNATURE, id="a bad signature"),
     ],
 )
-def test_newer_keys_might_mend_a_refusal(data: bytes, need: Need, reason: Reason) -> None:
+def test_newer_keys_might_mend_a_refusal(data: bytes, need: RefreshReason, reason: Reason) -> None:
     """DV-15."""
     wait = judge(data, bench())
 
@@ -297,7 +297,7 @@ def test_the_issuer_equals_that_of_the_document(
     layout = bench(provider, document_issuer=document_issuer)
 
     if good:
-        assert isinstance(judge(token(iss=iss), layout), Verdict)
+        assert isinstance(judge(token(iss=iss), layout), Accepted)
     else:
         error = refused(lambda: judge(token(iss=iss), layout))
         assert (error.reason, error.rule, error.step) == (Reason.ISSUER_MISMATCH, "DISC-05", Step.KEY)
@@ -324,7 +324,7 @@ def test_custom_jwt_has_no_document() -> None:
     """CJ-14; CJ-28."""
     verdict = judge(token(iss="idp.example"), bench(CUSTOM, rs256().jwk, document_issuer=None))
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Accepted)
     assert verdict.identity.issuer == "idp.example"
 
 
@@ -334,7 +334,7 @@ def test_custom_jwt_has_no_document() -> None:
 def test_the_leeway_of_the_provider_counts() -> None:
     lenient = Provider(issuer=ISSUER, application_id=APPLICATION_ID, leeway_seconds=10)
 
-    assert isinstance(judge(token(exp=NOW - 9), bench(lenient)), Verdict)
+    assert isinstance(judge(token(exp=NOW - 9), bench(lenient)), Accepted)
     assert refused(lambda: judge(token(exp=NOW - 10), bench(lenient))).reason is Reason.EXPIRED
     assert refused(lambda: judge(token(exp=NOW), bench())).reason is Reason.EXPIRED
 
@@ -358,8 +358,8 @@ def test_oidc_does_not_compare_these(name: str) -> None:
     """OIDC-09; OIDC-21; OIDC-22; OIDC-24."""
     value: Any = NOW + 100_000 if name in ("nbf", "auth_time") else "x"
 
-    assert isinstance(judge(token(**{name: value}), bench()), Verdict)
-    assert isinstance(judge(token(iat=NOW + 100_000), bench()), Verdict)
+    assert isinstance(judge(token(**{name: value}), bench()), Accepted)
+    assert isinstance(judge(token(iat=NOW + 100_000), bench()), Accepted)
 
 
 def test_ave_takes_id_tokens_for_its_client_only() -> None:
@@ -367,10 +367,10 @@ def test_ave_takes_id_tokens_for_its_client_only() -> None:
     plain = Provider(issuer=ISSUER, application_id="app_1")
     good, foreign = token(aud="app_1", azp="app_1"), token(aud="app_1", azp="app_1", cid="app_1")
 
-    assert isinstance(judge(good, bench(AVE)), Verdict)
+    assert isinstance(judge(good, bench(AVE)), Accepted)
     error = refused(lambda: judge(foreign, bench(AVE)))
     assert (error.reason, error.rule, error.convex_code) == (Reason.NOT_AN_ID_TOKEN, "AVE-03", "Unauthenticated")
-    assert isinstance(judge(foreign, bench(plain)), Verdict)
+    assert isinstance(judge(foreign, bench(plain)), Accepted)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_a_verdict_holds_only_while_every_check_passes(claims: Json) -> None:
     """TOK-006; TOK-007."""
     verdict = judge(rs256().token(claims).encode(), bench(CUSTOM, rs256().jwk))
 
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Accepted)
     for second in (verdict.valid_from, verdict.valid_until - 1):
         check_times(claims, second, 5)
 
@@ -433,7 +433,7 @@ def test_the_judge_and_the_public_door_agree() -> None:
     with oidc_verifier(rs256().jwk, eddsa().jwk) as verifier:
         verdict = judge(token(), bench())
 
-        assert isinstance(verdict, Verdict)
+        assert isinstance(verdict, Accepted)
         assert verifier.verify(token()) == verdict.identity
 
 

@@ -23,7 +23,7 @@ from aveverify import (
     Verifier,
     get_user_identity,
 )
-from aveverify._http.policy import GATE_KEY, OnInvalid
+from aveverify._http.policy import POLICY_KEY, OnInvalid
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send
 from aveverify.errors import Problem
@@ -75,7 +75,7 @@ def test_the_scope_of_the_server_is_never_changed(
 
     [(seen, _, _)] = recorder.calls
     assert scope == before
-    assert {name: value for name, value in seen.items() if name not in (IDENTITY_KEY, GATE_KEY, "state")} == {
+    assert {name: value for name, value in seen.items() if name not in (IDENTITY_KEY, POLICY_KEY, "state")} == {
         name: value for name, value in before.items() if name != "state"
     }
     assert seen["state"] is not scope["state"]

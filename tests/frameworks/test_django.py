@@ -502,8 +502,8 @@ def test_settings_that_a_test_overrides_count_at_once(tokens: dict[str, str], sh
 
 def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}):
-        made = kept.get().gate.verifier
-        assert kept.get().gate.verifier is made
+        made = kept.get().policy.verifier
+        assert kept.get().policy.verifier is made
         made.status()
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         kept.get()

@@ -337,7 +337,7 @@ def test_htp_043_a_setting_that_is_spelt_as_in_flask_is_refused(name: str, share
 def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verifier: Verifier) -> None:
     own: dict[str, Any] = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_SCOPES": ["read"]}
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["read"]}, **own):
-        assert kept.get().gate.verifier is shared_verifier
+        assert kept.get().policy.verifier is shared_verifier
 
 
 def make_none() -> None:

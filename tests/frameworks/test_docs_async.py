@@ -16,7 +16,7 @@ from litestar import Litestar
 from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from aveverify._http.policy import EdgeOptions
+from aveverify._http.policy import AuthOptions
 from aveverify.asgi import AveAuthMiddleware
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
@@ -117,7 +117,7 @@ def test_every_option_is_explained(page: Page) -> None:
         assert named == set(inspect.signature(AveAuth).parameters) - {"verifier"}
     else:
         own = set(inspect.signature(AveAuthMiddleware).parameters) - {"app", "verifier", "options"}
-        assert named == {*get_type_hints(EdgeOptions), *own, "load_user"}
+        assert named == {*get_type_hints(AuthOptions), *own, "load_user"}
 
 
 # --- Starlette ------------------------------------------------------------------------------------------------------

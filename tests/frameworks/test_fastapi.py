@@ -30,7 +30,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._http.policy import GATE_KEY
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import get_live_connection
@@ -584,14 +584,14 @@ def test_a_deferred_refusal_is_raised_by_the_dependency_and_logged_once(caplog: 
     assert len(records) == 1
 
 
-@pytest.mark.parametrize("gate", [None, "gate", object()], ids=["no gate", "text", "object"])
-def test_an_identity_that_stood_in_the_scope_is_overwritten(gate: object) -> None:
+@pytest.mark.parametrize("policy", [None, "policy", object()], ids=["no gate", "text", "object"])
+def test_an_identity_that_stood_in_the_scope_is_overwritten(policy: object) -> None:
     """HTP-010: it counts only where a middleware of ours has put it."""
     inner = make_app()
     planted = VERIFIER.verify(ISSUER.token(sub="mallory", scope="read"))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await inner({**scope, IDENTITY_KEY: planted, GATE_KEY: gate}, receive, send)
+        await inner({**scope, IDENTITY_KEY: planted, POLICY_KEY: policy}, receive, send)
 
     assert TestClient(app).get("/me").status_code == 401
     assert TestClient(app).get("/somebody").json() is None

@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.testing import TestClient
 
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Provider, Reason, Verifier, current_identity
-from aveverify._http.policy import GATE_KEY
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
@@ -149,7 +149,7 @@ def test_what_stood_in_the_scope_is_overwritten(shared_verifier: Verifier, token
     inner = Litestar(HANDLERS, plugins=[AveAuthPlugin(shared_verifier, required=False)], logging_config=None)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        scope = scope | {"user": planted, "auth": {"read"}, IDENTITY_KEY: planted, GATE_KEY: None}
+        scope = scope | {"user": planted, "auth": {"read"}, IDENTITY_KEY: planted, POLICY_KEY: None}
         await inner(scope, receive, send)
 
     client = TestClient(app)

@@ -27,7 +27,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify._http.app_user import LoadUser, RefusedUser
-from aveverify._http.request_identity import IDENTITY_KEY, Deferred
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.asgi import get_live_connection
 from aveverify.sources import AuthorizationHeader, QueryParameter
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
@@ -241,7 +241,7 @@ def test_python_itself_may_look_at_a_deferred_user(shared_verifier: Verifier, to
     """A debugger or a copy that looks for special names is no view that asks."""
     with pytest.raises(InvalidTokenError) as caught:
         shared_verifier.verify(tokens["expired"])
-    user = RefusedUser(Deferred(caught.value))
+    user = RefusedUser(DeferredError(caught.value))
 
     assert not hasattr(user, "__wrapped__")
     assert "RefusedUser" in repr(user)

@@ -908,7 +908,7 @@ def test_what_says_the_same_as_the_default_is_no_mistake(
     shared_verifier: Verifier,
 ) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "CACHE_HEADERS": chosen}):
-        assert kept.get().gate.verifier is shared_verifier
+        assert kept.get().policy.verifier is shared_verifier
 
 
 # --- the words of HTTP ----------------------------------------------------------------------------------------------

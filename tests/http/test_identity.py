@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 
 import aveverify
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Reason, Verifier, get_user_identity
-from aveverify._http.request_identity import IDENTITY_KEY, Deferred
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import Problem
 from tests.http.http_fixtures import http_scope, wsgi_environ
 
@@ -101,7 +101,7 @@ def test_what_is_no_request_is_a_clear_error(thing: object) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_deferred_refusal_is_raised_each_time_somebody_asks(shape: str, refusal: InvalidTokenError) -> None:
     """And its traceback does not grow: a loop that asks must not fill the memory."""
-    request = requests_with({IDENTITY_KEY: Deferred(refusal)})[shape]
+    request = requests_with({IDENTITY_KEY: DeferredError(refusal)})[shape]
     depths = set()
 
     for _ in range(5):
@@ -118,7 +118,7 @@ def test_the_traceback_of_a_deferred_refusal_leads_to_who_asked(
 ) -> None:
     """No frame of the verification hangs on it, where a crash report would find the token among the locals."""
     with pytest.raises(InvalidTokenError) as caught:
-        get_user_identity({IDENTITY_KEY: Deferred(refusal)})
+        get_user_identity({IDENTITY_KEY: DeferredError(refusal)})
 
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert [frame.f_code.co_name for frame in frames][1:] == ["get_user_identity"]

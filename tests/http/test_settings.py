@@ -9,29 +9,29 @@ import pytest
 from django.test import override_settings
 
 from aveverify import ConfigurationError, Provider, Verifier
-from aveverify._http.policy import Gate
+from aveverify._http.policy import AuthPolicy
 from aveverify.django._settings import kept
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
 from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.flask_client import new_app
 
-Read = Callable[[dict[str, Any]], Gate]
+Read = Callable[[dict[str, Any]], AuthPolicy]
 PROVIDER = Provider(issuer="https://idp.example", application_id="app")
 
 
-def read_flask(settings: dict[str, Any]) -> Gate:
+def read_flask(settings: dict[str, Any]) -> AuthPolicy:
     """The rules that Flask makes of these settings."""
     app = new_app(**{f"AVEVERIFY_{name}": value for name, value in settings.items()})
     AveAuth(app)
-    gate: Gate = app.extensions["aveverify"].gate
-    return gate
+    policy: AuthPolicy = app.extensions["aveverify"].policy
+    return policy
 
 
-def read_django(settings: dict[str, Any]) -> Gate:
+def read_django(settings: dict[str, Any]) -> AuthPolicy:
     """The rules that Django makes of these settings."""
     with override_settings(AVEVERIFY=settings):
-        return kept.get().gate
+        return kept.get().policy
 
 
 @pytest.fixture(params=[(read_flask, "AVEVERIFY_{}"), (read_django, 'AVEVERIFY["{}"]')], ids=["flask", "django"])
@@ -60,16 +60,16 @@ def place(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - how to read,
 def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str, Any], providers: object) -> None:  # noqa: ANN401
     read, _ = place
 
-    gate = read(settings)
+    policy = read(settings)
 
-    assert gate.verifier.providers == providers
-    assert not gate.required
+    assert policy.verifier.providers == providers
+    assert not policy.required
 
 
 def test_everything_that_an_edge_can_be_told_may_stand_there(place: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
     read, _ = place
 
-    gate = read(
+    policy = read(
         {
             "VERIFIER": shared_verifier,
             "REQUIRED": True,
@@ -82,10 +82,10 @@ def test_everything_that_an_edge_can_be_told_may_stand_there(place: Any, shared_
         }
     )
 
-    assert (gate.required, gate.defers) == (True, True)
-    assert gate.parameters == ("place", "https://api.test/meta", ("read",), "Authorization")
-    assert "/healthz" in gate.exempt
-    assert gate.check is str
+    assert (policy.required, policy.defers) == (True, True)
+    assert policy.parameters == ("place", "https://api.test/meta", ("read",), "Authorization")
+    assert "/healthz" in policy.exempt
+    assert policy.check is str
 
 
 GOOD = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}

@@ -86,7 +86,7 @@ def identity(shared_verifier: Verifier, tokens: dict[str, str]) -> Identity:
 
 
 @pytest.fixture(params=[admit_now, admit_later], ids=["sync", "async"])
-def admit(request: pytest.FixtureRequest, identity: Identity) -> Admit:
+def authenticate(request: pytest.FixtureRequest, identity: Identity) -> Admit:
     """Each way to load a user."""
     result: Admit = request.param(identity)
     return result
@@ -249,18 +249,18 @@ FAILING = {
 
 
 @pytest.mark.parametrize("make", ADMITTED.values(), ids=list(ADMITTED))
-def test_htp_044_a_user_that_does_not_say_no_is_admitted(admit: Admit, make: Callable[[], object]) -> None:
+def test_htp_044_a_user_that_does_not_say_no_is_admitted(authenticate: Admit, make: Callable[[], object]) -> None:
     user = make()
 
-    assert admit(user) is user
+    assert authenticate(user) is user
 
 
 @pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=list(REFUSED))
 def test_htp_044_a_user_that_is_none_or_inactive_is_refused(
-    admit: Admit, make: Callable[[], object], reason: Reason
+    authenticate: Admit, make: Callable[[], object], reason: Reason
 ) -> None:
     with pytest.raises(InvalidTokenError) as caught:
-        admit(make())
+        authenticate(make())
 
     assert (caught.value.reason, caught.value.rule) == (reason, "HTP-044")
     assert caught.value.convex_code == "Unauthenticated"
@@ -269,28 +269,28 @@ def test_htp_044_a_user_that_is_none_or_inactive_is_refused(
 
 @pytest.mark.parametrize(("make", "error"), FAILING.values(), ids=list(FAILING))
 def test_htp_044_a_user_that_cannot_say_it_is_an_error_of_the_application(
-    admit: Admit, make: Callable[[], object], error: type[Exception]
+    authenticate: Admit, make: Callable[[], object], error: type[Exception]
 ) -> None:
     """An absent attribute admits, so one that only looks absent must not pass for it."""
     with pytest.raises(error):
-        admit(make())
+        authenticate(make())
 
 
-def test_htp_044_a_forgotten_await_admits_no_user(admit: Admit) -> None:
+def test_htp_044_a_forgotten_await_admits_no_user(authenticate: Admit) -> None:
     """A coroutine has no `is_active`, and would pass for an active user."""
     never_awaited = answer(None)
 
     with pytest.raises(ConfigurationError) as caught:
-        admit(answer(never_awaited))
+        authenticate(answer(never_awaited))
 
     assert caught.value.field == "load_user"
     never_awaited.close()
 
 
 @pytest.mark.parametrize("record", [[], (), {}, set(), frozenset()], ids=repr)
-def test_htp_044_an_empty_record_is_no_user(record: object, admit: Admit) -> None:
+def test_htp_044_an_empty_record_is_no_user(record: object, authenticate: Admit) -> None:
     with pytest.raises(InvalidTokenError) as caught:
-        admit(record)
+        authenticate(record)
 
     assert caught.value.reason is Reason.UNKNOWN_USER
 
@@ -301,9 +301,9 @@ async def yield_later() -> AsyncGenerator[None]:
 
 
 @pytest.mark.parametrize("make", [lambda: (user for user in [None]), yield_later])
-def test_htp_044_a_loader_that_yields_admits_no_user(make: Callable[[], object], admit: Admit) -> None:
+def test_htp_044_a_loader_that_yields_admits_no_user(make: Callable[[], object], authenticate: Admit) -> None:
     with pytest.raises(ConfigurationError, match="not yield one"):
-        admit(make())
+        authenticate(make())
 
 
 @pytest.mark.parametrize("path_of_auth", ["other sources", "other verifier"])

@@ -455,10 +455,10 @@ def test_htp_041_the_first_further_token_to_expire_ends_the_connection(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await opened(receive, send)
         live = get_live_connection(scope)
-        assert live.gate is not None
+        assert live.policy is not None
         for seconds in order:
             identity = verifier.verify(issuer.token(sub="grace", exp=begin + seconds))
-            await live.join(identity, live.gate)
+            await live.join(identity, live.policy)
         # A new token takes the place of the middleware's, and of no other.
         await live.reauthenticate(issuer.token(sub="ada"))
         clock.set_now(begin + 29)
@@ -534,7 +534,7 @@ def test_a_token_that_comes_while_a_dependencys_user_is_looked_for_stays_in_its_
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await opened(receive, send)
         live = get_live_connection(scope)
-        assert live.gate is not None
+        assert live.policy is not None
         has_begun, may_end = asyncio.Event(), asyncio.Event()
 
         async def follow(identity: Identity) -> Callable[[], None]:
@@ -544,7 +544,7 @@ def test_a_token_that_comes_while_a_dependencys_user_is_looked_for_stays_in_its_
             return lambda: None
 
         live.follow = follow
-        slow = asyncio.create_task(live.join(await verifier.verify_async(issuer.token(sub="ada")), live.gate))
+        slow = asyncio.create_task(live.join(await verifier.verify_async(issuer.token(sub="ada")), live.policy))
         await has_begun.wait()
         grace = await live.reauthenticate(issuer.token(sub="grace"))
         may_end.set()

@@ -121,13 +121,13 @@ def test_con_014_a_token_that_was_accepted_before_is_refused_on_the_hot_path_too
     verifier = issuer.verifier()
     known = issuer.token()
     # As the edges hold it.
-    recall = verifier._recall
+    get_if_fresh = verifier.cached_identity
     identity = verify_any(verifier, known)
-    assert recall(known.encode()) is identity
+    assert get_if_fresh(known.encode()) is identity
 
     verifier.close()
 
-    assert recall(known.encode()) is None
+    assert get_if_fresh(known.encode()) is None
     assert is_closed(lambda: verify_any(verifier, known))
     assert is_closed(lambda: verify_any(verifier, known.encode()))
 
@@ -169,7 +169,7 @@ def test_con_014_a_verdict_that_is_reached_while_the_verifier_closes_is_not_give
     class Ending:
         """A token cache that sees the end come between the verdict and its caller."""
 
-        def reconsider(self, _token: bytes, _desk: object) -> None:
+        def get_if_still_valid(self, _token: bytes, _desk: object) -> None:
             return None
 
         def put(self, _token: bytes, _verdict: object) -> None:

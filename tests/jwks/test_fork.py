@@ -23,7 +23,7 @@ import pytest
 import aveverify
 from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _fork, _verify
 from aveverify._fork import renew_after_fork
-from aveverify._jwks.completion import Landing
+from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.jwks.blocking_fetcher import Gate
 from tests.jwks.server import ScriptedServer, serve, whole
@@ -296,7 +296,7 @@ def test_the_landing_of_a_parents_flight_is_not_the_childs(issuer: FakeIssuer) -
     verifier = issuer.verifier()
     verifier.warm_up()
     _, source = verifier._engine.providers[0]
-    landing: Landing = source._landing
+    landing: Completion = source._landing
     assert in_child(lambda: str(source._landing is landing)) == "False"
     assert source._landing is landing
 

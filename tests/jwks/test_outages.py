@@ -34,8 +34,8 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.decisions import EMPTY, Harvest, Need, began, failed, succeeded
-from aveverify._jwks.completion import Landing
+from aveverify._core.key_cache.decisions import EMPTY, LoadedKeys, RefreshReason, began, failed, succeeded
+from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.core.jose_factory import key_set, rsa_jwk
@@ -389,14 +389,14 @@ class TestMemory:
         state, now, at = EMPTY, 1_700_000_000.0, 0.0
         sizes = set()
         for number in range(10_000):
-            need = (Need.KEYS, Need.UNKNOWN_KEY, Need.BAD_SIGNATURE)[number % 3]
+            need = (RefreshReason.KEYS, RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE)[number % 3]
             state = began(state, POLICY, need, now=now + at, at=at)
             flight = state.flight
             assert flight is not None
             if number % 7 == 0:
                 state = failed(state, POLICY, flight, cause="x", retry_after_seconds=0, at=at, jitter=0)
             else:
-                harvest = Harvest(sets[number % 2], None, b"%d" % number, 600.0)
+                harvest = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
                 state = succeeded(state, POLICY, flight, harvest, jitter=0)
             at += 31
             sizes.add((len(state.unknown_key_attempts), len(state.bad_signature_attempts)))
@@ -419,7 +419,7 @@ class TestMemory:
 
     def retained(self, verifier: Verifier) -> tuple[int, ...]:
         """How many objects of ours hang on a verifier, by their kind."""
-        kinds = ("KeySet", "Candidate", "PublicKey", "Snapshot", "Landing", "Document", "Verdict", "CacheState")
+        kinds = ("KeySet", "Candidate", "PublicKey", "Snapshot", "Completion", "Document", "Verdict", "CacheState")
         seen: dict[int, object] = {}
         ahead: list[object] = [verifier]
         while ahead:
@@ -518,7 +518,7 @@ class TestCancellation:
     @pytest.mark.parametrize("turns", [2, 3])
     def test_con_003_a_cancellation_in_the_moment_of_landing_is_a_cancellation(self, turns: int) -> None:
         async def scenario() -> None:
-            landing = Landing()
+            landing = Completion()
             task = asyncio.ensure_future(landing.wait_async(60))
             await asyncio.sleep(0)
             await asyncio.sleep(0)

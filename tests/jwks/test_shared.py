@@ -15,7 +15,7 @@ import pytest
 
 from aveverify import CachePolicy, InvalidTokenError, Verifier, _verify, verifier
 from aveverify._http.rate_limited_log import LimitedLog
-from aveverify._jwks.completion import LANDED, Landing
+from aveverify._jwks.completion import LANDED, Completion
 from aveverify._lru_map import RecentlyUsed
 from aveverify.events import Event as KeyEvent
 from aveverify.events import ServedStale
@@ -211,7 +211,7 @@ def test_con_013_an_outage_that_another_thread_has_just_told_is_not_told_again(c
 
 
 def test_a_landing_in_the_moment_before_a_coroutine_waits_is_seen() -> None:
-    landing = Landing()
+    landing = Completion()
     landing._lock = LateLock(landing._event.set)  # type: ignore[assignment]
 
     assert asyncio.run(landing.wait_async(30))

@@ -21,10 +21,10 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.decisions import Need
+from aveverify._core.key_cache.decisions import RefreshReason
 from aveverify._core.verification import Wait
-from aveverify._jwks.completion import Landing
-from aveverify._jwks.key_lookup import Desk
+from aveverify._jwks.completion import Completion
+from aveverify._jwks.key_lookup import KeyLookup
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.jwks.blocking_fetcher import Gate
@@ -162,7 +162,7 @@ def test_con_004_a_loop_that_closed_while_it_waited_harms_nobody(
 
 
 def test_a_waker_whose_loop_is_closed_is_passed_over() -> None:
-    landing = Landing()
+    landing = Completion()
     loop = asyncio.new_event_loop()
     waiting = landing.wait_async(60)
     task = loop.create_task(waiting)
@@ -174,14 +174,14 @@ def test_a_waker_whose_loop_is_closed_is_passed_over() -> None:
 
 
 def test_whoever_comes_after_the_landing_does_not_wait() -> None:
-    landing = Landing()
+    landing = Completion()
     landing.land()
     assert landing.wait(0)
     assert asyncio.run(landing.wait_async(0))
 
 
 def test_a_waiter_that_gives_up_in_the_moment_of_landing_has_seen_it() -> None:
-    landing = Landing()
+    landing = Completion()
 
     async def scenario() -> bool:
         waiting = asyncio.create_task(landing.wait_async(0))
@@ -416,7 +416,7 @@ def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issu
     verifier = issuer.verifier()
     verifier.warm_up()
     provider, source = verifier._engine.providers[0]
-    landing = Desk(verifier._engine).settle(Wait(provider, source, Need.KEYS, None))
+    landing = KeyLookup(verifier._engine).settle(Wait(provider, source, RefreshReason.KEYS, None))
     assert landing.has_landed
 
 
@@ -427,16 +427,16 @@ def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
     verifier.warm_up()
     provider, source = verifier._engine.providers[0]
-    desk = Desk(verifier._engine)
-    assert desk.keys_of(source) is not None
+    desk = KeyLookup(verifier._engine)
+    assert desk.usable_keys(source) is not None
     issuer.rotate()
     assert verifier.verify(issuer.token()).subject
     asked = len(gate.requests)
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
-    assert desk.settle(Wait(provider, source, Need.UNKNOWN_KEY, refusal)).has_landed
+    assert desk.settle(Wait(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).has_landed
     assert len(gate.requests) == asked
     # Not for ever: whoever has looked often enough is refused by what there is.
-    desk.keys_of(source)
+    desk.usable_keys(source)
     desk._patient = False
     with pytest.raises(InvalidTokenError):
-        desk.settle(Wait(provider, source, Need.BAD_SIGNATURE, refusal))
+        desk.settle(Wait(provider, source, RefreshReason.BAD_SIGNATURE, refusal))

@@ -21,7 +21,7 @@ from aveverify import (
     Verifier,
     events,
 )
-from aveverify._jwks.event_publisher import Herald, describe
+from aveverify._jwks.event_publisher import EventPublisher, describe
 from aveverify.events import (
     BudgetExhausted,
     Event,
@@ -293,7 +293,7 @@ class TestEvents:
     ) -> None:
         told: list[Event] = []
         with caplog.at_level(logging.INFO, "aveverify"):
-            Herald(told.append).tell(event)
+            EventPublisher(told.append).tell(event)
         (record,) = caplog.records
         assert record.getMessage() == f"'https://issuer.test': {sentence}"
         assert (record.name, record.levelno) == ("aveverify", logging.WARNING if is_warning else logging.INFO)
@@ -317,7 +317,7 @@ class TestEvents:
 
     def test_every_record_names_all_issuers_that_share_the_keys(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "aveverify"):
-            Herald(None).tell(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
+            EventPublisher(None).tell(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
         assert caplog.messages == ["'https://a.test', 'https://b.test/': issuer back after 1 failures"]
 
     def test_a_night_of_failures_writes_one_record_for_each_attempt(

@@ -29,8 +29,8 @@ from aveverify._core.key_cache.decisions import (
     CacheState,
     Decision,
     Flight,
-    Harvest,
-    Need,
+    LoadedKeys,
+    RefreshReason,
     began,
     decide,
     failed,
@@ -42,7 +42,7 @@ from tests.core.jose_factory import key_set, rsa_jwk
 MAX_WAITS = 3
 START_NOW, START_AT = 1_700_000_000.0, 1_000.0
 KEYS = key_set(rsa_jwk(kid="a"))
-POLICIES = [
+RULES_BY_KIND = [
     CachePolicy(),
     CachePolicy(stale_if_error_seconds=0, min_fresh_seconds=30, fresh_seconds=30),
     CachePolicy(unknown_key_refetches=0, bad_signature_refetches=0),
@@ -71,7 +71,7 @@ class Verification:
     """A verification that waits for a flight."""
 
     key: Key
-    asked_after: int
+    refreshes_seen: int
     # The key was published when it began, and still is.
     is_genuine: bool
     is_patient: bool = True
@@ -91,7 +91,7 @@ class Aloft:
 class Begun(NamedTuple):
     """When a flight began, and why."""
 
-    need: Need
+    need: RefreshReason
     at: float
     now: float
 
@@ -119,7 +119,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         self.generation = -1
         self.last_number = 0
 
-    @initialize(policy=st.sampled_from(POLICIES))
+    @initialize(policy=st.sampled_from(RULES_BY_KIND))
     def choose_policy(self, policy: CachePolicy) -> None:
         self.policy = policy
 
@@ -255,7 +255,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
                 self.current.waiting.append(verification)
                 return
             if decision.action is Action.REFUSE:
-                assert need is not Need.KEYS
+                assert need is not RefreshReason.KEYS
                 self.check_refusal(verification, need)
                 return
             if decision.action is Action.UNAVAILABLE:
@@ -263,34 +263,38 @@ class KeyCacheMachine(RuleBasedStateMachine):
                 return
         pytest.fail("a verification went round in circles")
 
-    def what_is_missing(self, verification: Verification) -> Need | None:
+    def what_is_missing(self, verification: Verification) -> RefreshReason | None:
         """What a look at the token finds out; None where it is accepted."""
-        decision = self.ask(Need.KEYS, verification)
+        decision = self.ask(RefreshReason.KEYS, verification)
         snapshot = self.state.snapshot
         if snapshot is None or decision.action not in (Action.USE, Action.USE_AND_REFRESH):
-            return Need.KEYS
+            return RefreshReason.KEYS
         cap_seconds = snapshot.fresh_seconds + self.policy.stale_if_error_seconds
         assert self.at - snapshot.began_at < cap_seconds, "no key is used past the cap"
         assert self.now - snapshot.began_now < cap_seconds, "no key is used past the cap, by neither clock"
         if decision.action is Action.USE_AND_REFRESH:
-            self.settle(Need.KEYS, verification)
+            self.settle(RefreshReason.KEYS, verification)
         known = self.contents[snapshot.content]
         if verification.key in known:
             return None
-        return Need.BAD_SIGNATURE if verification.key.kid in {key.kid for key in known} else Need.UNKNOWN_KEY
+        return (
+            RefreshReason.BAD_SIGNATURE
+            if verification.key.kid in {key.kid for key in known}
+            else RefreshReason.UNKNOWN_KEY
+        )
 
-    def ask(self, need: Need, verification: Verification) -> Decision:
+    def ask(self, need: RefreshReason, verification: Verification) -> Decision:
         return decide(
             self.state,
             self.policy,
             need,
-            asked_after=verification.asked_after,
+            refreshes_seen=verification.refreshes_seen,
             now=self.now,
             at=self.at,
             patient=verification.is_patient,
         )
 
-    def settle(self, need: Need, verification: Verification) -> Decision:
+    def settle(self, need: RefreshReason, verification: Verification) -> Decision:
         flight = self.state.flight
         if flight is not None and self.at - flight.began_at >= self.policy.flight_deadline_seconds:
             self.give_up()
@@ -300,9 +304,9 @@ class KeyCacheMachine(RuleBasedStateMachine):
             self.begin(need)
         return decision
 
-    def begin(self, need: Need) -> None:
+    def begin(self, need: RefreshReason) -> None:
         assert self.current is None, "at most one flight per source"
-        if need is Need.KEYS and self.begun:
+        if need is RefreshReason.KEYS and self.begun:
             last = self.begun[-1]
             # A failure, or a refresh of the shortest freshness: whatever comes first.
             pause = self.policy.min_backoff_seconds
@@ -316,15 +320,15 @@ class KeyCacheMachine(RuleBasedStateMachine):
         assert self.state.flight is not None
         self.current = Aloft(self.state.flight, [self.published])
         self.begun.append(Begun(need, self.at, self.now))
-        for forced in (Need.UNKNOWN_KEY, Need.BAD_SIGNATURE):
+        for forced in (RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE):
             assert self.spent(forced) <= self.budget(forced)[0], "forced refetches are bounded by their budget"
 
-    def budget(self, need: Need) -> tuple[int, float]:
-        if need is Need.UNKNOWN_KEY:
+    def budget(self, need: RefreshReason) -> tuple[int, float]:
+        if need is RefreshReason.UNKNOWN_KEY:
             return self.policy.unknown_key_refetches, self.policy.unknown_key_window_seconds
         return self.policy.bad_signature_refetches, self.policy.bad_signature_window_seconds
 
-    def spent(self, need: Need) -> int:
+    def spent(self, need: RefreshReason) -> int:
         """How many forced refetches of a kind began within its window, by our own count."""
         _, window_seconds = self.budget(need)
         return sum(begun.need is need and self.at - begun.at < window_seconds for begun in self.begun)
@@ -340,7 +344,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         assert self.state.snapshot is before
         self.wake(aloft)
 
-    def fail(self, retry_after_seconds: float, jitter: float, last_good: Harvest | None = None) -> None:
+    def fail(self, retry_after_seconds: float, jitter: float, last_good: LoadedKeys | None = None) -> None:
         assert self.current is not None
         aloft, self.current = self.current, None
         before = self.state.snapshot
@@ -363,8 +367,8 @@ class KeyCacheMachine(RuleBasedStateMachine):
         assert self.at < self.state.cool_until <= self.at + longest
         self.wake(aloft)
 
-    def harvest(self, published: Published, fresh_seconds: float, age_seconds: float | None = None) -> Harvest:
-        return Harvest(
+    def harvest(self, published: Published, fresh_seconds: float, age_seconds: float | None = None) -> LoadedKeys:
+        return LoadedKeys(
             key_set=KEYS,
             document_issuer=None,
             content=encode(published),
@@ -397,12 +401,12 @@ class KeyCacheMachine(RuleBasedStateMachine):
 
     # --- what a verdict may say
 
-    def check_refusal(self, verification: Verification, need: Need) -> None:
+    def check_refusal(self, verification: Verification, need: RefreshReason) -> None:
         """A token of a published key is refused only where the budget says so: nobody else is told 401."""
         if not verification.is_genuine:
             return
         is_spent = self.spent(need) >= self.budget(need)[0]
-        if need is Need.UNKNOWN_KEY:
+        if need is RefreshReason.UNKNOWN_KEY:
             assert is_spent, "a rotation is visible to the first new token within the budget"
             assert self.state.failures == 0, "a rotation during an outage must not log everyone out"
             assert self.current is None, "nobody is refused while a flight that can answer is in progress"

@@ -23,7 +23,7 @@ from aveverify._core.jose.encoding import (
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, round_date
 from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
 from aveverify._core.rules import custom_jwt, oidc
-from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify._core.rules.user_claims import custom_jwt_custom_claims
 from aveverify.errors import InvalidTokenError
 from tests.core.jose_factory import NOW, Json, encode, read
@@ -58,7 +58,9 @@ def test_whatever_base64url_decodes_is_the_only_spelling_of_its_bytes(text: byte
 def test_with_unused_bits_every_text_of_the_alphabet_decodes(text: bytes) -> None:
     assume(len(text) % 4 != 1)
 
-    assert decode_base64url(text, unused_bits=True) == base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    assert decode_base64url(text, allow_nonzero_trailing_bits=True) == base64.urlsafe_b64decode(
+        text + b"=" * (-len(text) % 4)
+    )
 
 
 # --- JSON: RFC 8259, RFC 7493
@@ -345,7 +347,7 @@ def test_the_dictionary_selects_what_a_loop_would(providers: list[Entry], issuer
     claims = read({"iss": issuer, "aud": audiences})
     found: int | None
     try:
-        found = ProviderTable(providers).select(claims)
+        found = ProviderIndex(providers).select(claims)
     except InvalidTokenError:
         found = None
 
@@ -395,4 +397,4 @@ def test_claims_are_flattened_as_the_rules_say(claims: Json) -> None:
 def test_the_last_of_many_providers_is_found(count: int) -> None:
     providers = [Entry(f"https://{index}.example", "x") for index in range(count)]
 
-    assert ProviderTable(providers).select(read({"iss": f"https://{count - 1}.example", "aud": "x"})) == count - 1
+    assert ProviderIndex(providers).select(read({"iss": f"https://{count - 1}.example", "aud": "x"})) == count - 1

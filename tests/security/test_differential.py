@@ -19,7 +19,7 @@ FAMILIES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 PUBLIC = ("kty", "crv", "n", "e", "x", "y")
 
 
-def keys_of(vector: TokenVector) -> list[dict[str, Any]]:
+def usable_keys(vector: TokenVector) -> list[dict[str, Any]]:
     """Every JWK that the vector's endpoints or configuration hold."""
     bodies = [
         base64.b64decode(answer["body_base64"]) if "body_base64" in answer else answer.get("body", "").encode()
@@ -70,7 +70,7 @@ ACCEPTED = [
 
 def test_whatever_is_accepted_here_is_signed_there_too() -> None:
     """POS-014: no disagreement, and none that would have to be explained."""
-    disputed = [vector.name for vector in ACCEPTED if not is_signed(str(vector.presentations[0]), keys_of(vector))]
+    disputed = [vector.name for vector in ACCEPTED if not is_signed(str(vector.presentations[0]), usable_keys(vector))]
     assert len(ACCEPTED) > 500
     assert disputed == []
 
@@ -81,8 +81,8 @@ def test_the_second_verifier_can_say_no(vector: TokenVector) -> None:
     token = str(vector.presentations[0])
     head, body, signature = token.split(".")
     forged = f"{head}.{body[:-4]}AAAA.{signature}"
-    assert is_signed(token, keys_of(vector))
-    assert not is_signed(forged, keys_of(vector))
+    assert is_signed(token, usable_keys(vector))
+    assert not is_signed(forged, usable_keys(vector))
     world = World(vector)
     verifier = Verifier(
         *parse_auth_config({"providers": vector.providers}), clock=StandingClock(vector.now), fetcher=world.endpoints

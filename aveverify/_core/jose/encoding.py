@@ -49,12 +49,13 @@ class RepeatingObject(JsonObject):
     repeated: frozenset[str]
 
 
-def decode_base64url(text: bytes, *, unused_bits: bool = False) -> bytes:
+def decode_base64url(text: bytes, *, allow_nonzero_trailing_bits: bool = False) -> bytes:
     """Decode base64url without padding.
 
     Args:
         text: The encoded text.
-        unused_bits: Whether the unused bits of the last character may be set (DISC-10 allows it in OIDC keys).
+        allow_nonzero_trailing_bits: Whether the unused bits of the last character may be set (DISC-10 allows it
+            in OIDC keys).
 
     Returns:
         The decoded bytes.
@@ -65,7 +66,7 @@ def decode_base64url(text: bytes, *, unused_bits: bool = False) -> bytes:
 
     Source: RFC 7515 §2; RFC 4648 §3.2, §3.5; PRE-01.
     """
-    data = decode_segment(_clear_unused_bits(text) if unused_bits else text)
+    data = decode_segment(_clear_unused_bits(text) if allow_nonzero_trailing_bits else text)
     if data is None:
         raise EncodingError(base64url_fault(text))
     return data

@@ -54,8 +54,8 @@ class Algorithm:
         key_type: The `kty` of its keys.
         key_algs: The `alg` that its keys may carry.
         key_members: The public members that are read.
-        parse_key: From a JWK to the check of a signature and the public members, canonically written; `unused_bits`
-            as in `decode_base64url`.
+        parse_key: From a JWK to the check of a signature and the public members, canonically written;
+            `allow_nonzero_trailing_bits` as in `decode_base64url`.
     """
 
     name: str
@@ -65,9 +65,9 @@ class Algorithm:
     parse_key: Callable[[JsonObject, bool], tuple[Verify, PublicMembers]]
 
 
-def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
-    modulus = int.from_bytes(_decode_member(jwk, "n", unused_bits=unused_bits))
-    exponent = int.from_bytes(_decode_member(jwk, "e", unused_bits=unused_bits))
+def _parse_rsa(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+    modulus = int.from_bytes(_decode_member(jwk, "n", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
+    exponent = int.from_bytes(_decode_member(jwk, "e", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
     # OIDC-17, CJ-10, DV-05: exactly counted; leading zero bytes do not count.
     if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
         raise UnsuitableKeyError
@@ -99,12 +99,12 @@ def _parse_rsa(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMember
     return verify, members
 
 
-def _parse_p256(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+def _parse_p256(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
     # DV-21; RFC 7518 §6.2.1
     if jwk.get("crv") != "P-256":
         raise UnsuitableKeyError
-    x = _decode_member(jwk, "x", unused_bits=unused_bits)
-    y = _decode_member(jwk, "y", unused_bits=unused_bits)
+    x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
+    y = _decode_member(jwk, "y", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
@@ -147,11 +147,11 @@ def _encode_der(r: bytes, s: bytes) -> bytes:
     return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
-def _parse_ed25519(jwk: JsonObject, unused_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+def _parse_ed25519(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
     # OIDC-18; RFC 8037 §2
     if jwk.get("crv") != "Ed25519":
         raise UnsuitableKeyError
-    x = _decode_member(jwk, "x", unused_bits=unused_bits)
+    x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != ED25519_KEY_BYTES:
         raise UnsuitableKeyError
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
@@ -186,12 +186,12 @@ EDDSA: Final = Algorithm("EdDSA", "OKP", frozenset({"EdDSA", "Ed25519"}), frozen
 ALGORITHM_OF_KEY_TYPE: Final = {row.key_type: row for row in (RS256, ES256, EDDSA)}
 
 
-def _decode_member(jwk: JsonObject, name: str, *, unused_bits: bool) -> bytes:
+def _decode_member(jwk: JsonObject, name: str, *, allow_nonzero_trailing_bits: bool) -> bytes:
     value = jwk.get(name)
     if type(value) is not str or not value.isascii():
         raise UnsuitableKeyError
     try:
-        return decode_base64url(value.encode(), unused_bits=unused_bits)
+        return decode_base64url(value.encode(), allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     except EncodingError:
         pass
     raise UnsuitableKeyError

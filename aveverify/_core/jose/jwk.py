@@ -146,7 +146,7 @@ def parse_key_set(document: bytes, dialect: Dialect) -> KeySet:
     for entry in entries:
         if not isinstance(entry, dict):
             continue
-        key = _parse_material(entry, unused_bits=dialect == "oidc")
+        key = _parse_material(entry, allow_nonzero_trailing_bits=dialect == "oidc")
         usable_count += key is not None and is_usable(entry, key.algorithm)
         if _READABLE[dialect](entry):
             candidates.append(
@@ -172,7 +172,7 @@ def parse_public_key(jwk: JsonObject, *, strict: bool) -> PublicKey:
 
     Source: RFC 7517 §4; RFC 7518 §6; RFC 8037 §2.
     """
-    key = _parse_material(jwk, unused_bits=not strict)
+    key = _parse_material(jwk, allow_nonzero_trailing_bits=not strict)
     if key is None:
         raise UnsuitableKeyError
     return key
@@ -201,13 +201,13 @@ def is_readable_strictly(jwk: Any) -> bool:  # noqa: ANN401 - a JSON value
     return isinstance(jwk, dict) and _is_readable_on_custom_jwt(jwk)
 
 
-def _parse_material(jwk: JsonObject, *, unused_bits: bool) -> PublicKey | None:
+def _parse_material(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> PublicKey | None:
     kty = jwk.get("kty")
     algorithm = ALGORITHM_OF_KEY_TYPE.get(kty) if type(kty) is str else None
     if algorithm is None:
         return None
     try:
-        verify, members = algorithm.parse_key(jwk, unused_bits)
+        verify, members = algorithm.parse_key(jwk, allow_nonzero_trailing_bits)
     except UnsuitableKeyError:
         return None
     # RFC 7638 §3: the required members in lexicographic order, without white space.

@@ -29,7 +29,7 @@ from aveverify._core.jose.jwk import KeySet
 from aveverify.cache_policy import CachePolicy
 
 
-class Need(Enum):
+class RefreshReason(Enum):
     """What a verification found out about the key before it asks for a decision."""
 
     KEYS = "keys"
@@ -84,24 +84,24 @@ class Snapshot:
     flight_number: int
     began_at: float
     began_now: float
-    due_seconds: float
+    refresh_seconds: float
     fresh_seconds: float
     generation: int
     # The two instants at which it is due: one comparison each for every verification, instead of an addition as well.
-    due_at: float = field(init=False, repr=False, compare=False)
-    due_now: float = field(init=False, repr=False, compare=False)
+    refresh_at: float = field(init=False, repr=False, compare=False)
+    refresh_now: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "due_at", self.began_at + self.due_seconds)
-        object.__setattr__(self, "due_now", self.began_now + self.due_seconds)
+        object.__setattr__(self, "refresh_at", self.began_at + self.refresh_seconds)
+        object.__setattr__(self, "refresh_now", self.began_now + self.refresh_seconds)
 
     def age_seconds(self, now: float, at: float) -> float:
         """Return the larger of the two elapsed times, never below zero: a suspended machine ages too (ROT-019)."""
         return max(at - self.began_at, now - self.began_now, 0.0)
 
-    def is_quiet(self, now: float, at: float) -> bool:
+    def is_before_refresh_time(self, now: float, at: float) -> bool:
         """Tell whether the keys may be used with nothing else to think about."""
-        return at < self.due_at and now < self.due_now
+        return at < self.refresh_at and now < self.refresh_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ EMPTY: Final = CacheState()
 def decide(  # noqa: PLR0911, PLR0913 - one return for each row; the state, the question and the two instants
     state: CacheState,
     policy: CachePolicy,
-    need: Need,
+    need: RefreshReason,
     *,
-    asked_after: int,
+    refreshes_seen: int,
     now: float,
     at: float,
     patient: bool = True,
@@ -158,7 +158,7 @@ def decide(  # noqa: PLR0911, PLR0913 - one return for each row; the state, the 
         state: The state of the key source.
         policy: Durations and budgets.
         need: What the verification found out.
-        asked_after: How many flights had begun when the verification began; a snapshot of a later flight is as new
+        refreshes_seen: How many flights had begun when the verification began; a snapshot of a later flight is as new
             as the question.
         now: Wall clock, in seconds since the epoch.
         at: Monotonic clock, in seconds.
@@ -176,24 +176,24 @@ def decide(  # noqa: PLR0911, PLR0913 - one return for each row; the state, the 
         if state.flight is None and cooling:
             return Decision(Action.UNAVAILABLE, rest)
         return Decision(Action.WAIT) if patient else Decision(Action.UNAVAILABLE, rest)
-    if need is Need.KEYS:
+    if need is RefreshReason.KEYS:
         return _decide_by_age(state, snapshot.age_seconds(now, at), cooling=cooling, patient=patient)
-    if snapshot.flight_number > asked_after:
+    if snapshot.flight_number > refreshes_seen:
         # The keys are as new as the question: asking again would answer the same.
         return Decision(Action.REFUSE)
-    if need is Need.UNKNOWN_KEY:
+    if need is RefreshReason.UNKNOWN_KEY:
         return _decide_unknown_key(state, policy, at, cooling=cooling, patient=patient)
     if patient and state.flight is not None and state.flight.forced:
         # The flight that may mend it is under way, whoever has paid for it.
         return Decision(Action.WAIT)
-    rest = _budget_rest(state.bad_signature_attempts, policy, Need.BAD_SIGNATURE, at)
+    rest = _budget_rest(state.bad_signature_attempts, policy, RefreshReason.BAD_SIGNATURE, at)
     return Decision(Action.REFUSE, rest) if cooling or rest or not patient else Decision(Action.WAIT)
 
 
 def _decide_by_age(state: CacheState, age_seconds: float, *, cooling: bool, patient: bool) -> Decision:
     snapshot = state.snapshot
     refresh = Action.USE if state.flight is not None or cooling else Action.USE_AND_REFRESH
-    if snapshot is None or age_seconds < snapshot.due_seconds:
+    if snapshot is None or age_seconds < snapshot.refresh_seconds:
         return Decision(Action.USE)
     if age_seconds >= snapshot.fresh_seconds and state.failures == 0 and patient:
         return Decision(Action.WAIT)
@@ -209,25 +209,27 @@ def _decide_unknown_key(state: CacheState, policy: CachePolicy, at: float, *, co
         return Decision(Action.WAIT)
     if cooling:
         return Decision(Action.UNAVAILABLE, rest)
-    rest = _budget_rest(state.unknown_key_attempts, policy, Need.UNKNOWN_KEY, at)
+    rest = _budget_rest(state.unknown_key_attempts, policy, RefreshReason.UNKNOWN_KEY, at)
     if rest == 0:
         return Decision(Action.WAIT)
     # A rotation during an outage must not log everyone out.
     return Decision(Action.UNAVAILABLE if state.failures else Action.REFUSE, rest)
 
 
-def _budget(policy: CachePolicy, need: Need) -> tuple[int, float]:
-    if need is Need.UNKNOWN_KEY:
+def _budget(policy: CachePolicy, need: RefreshReason) -> tuple[int, float]:
+    if need is RefreshReason.UNKNOWN_KEY:
         return policy.unknown_key_refetches, policy.unknown_key_window_seconds
     return policy.bad_signature_refetches, policy.bad_signature_window_seconds
 
 
-def _within_window(attempts: tuple[float, ...], policy: CachePolicy, need: Need, at: float) -> tuple[float, ...]:
+def _within_window(
+    attempts: tuple[float, ...], policy: CachePolicy, need: RefreshReason, at: float
+) -> tuple[float, ...]:
     _, window_seconds = _budget(policy, need)
     return tuple(began_at for began_at in attempts if at - began_at < window_seconds)
 
 
-def _budget_rest(attempts: tuple[float, ...], policy: CachePolicy, need: Need, at: float) -> float:
+def _budget_rest(attempts: tuple[float, ...], policy: CachePolicy, need: RefreshReason, at: float) -> float:
     """Return how many seconds a budget is spent for; 0 where something is left."""
     allowed, window_seconds = _budget(policy, need)
     if not allowed:
@@ -237,7 +239,7 @@ def _budget_rest(attempts: tuple[float, ...], policy: CachePolicy, need: Need, a
     return max(attempts[-allowed] + window_seconds - at, 0.0) if len(attempts) >= allowed else 0.0
 
 
-def began(state: CacheState, policy: CachePolicy, need: Need, *, now: float, at: float) -> CacheState:
+def began(state: CacheState, policy: CachePolicy, need: RefreshReason, *, now: float, at: float) -> CacheState:
     """Note that a flight begins; a forced one is charged to its budget, whatever becomes of it.
 
     Args:
@@ -250,19 +252,19 @@ def began(state: CacheState, policy: CachePolicy, need: Need, *, now: float, at:
     Returns:
         The state with the flight.
     """
-    flight = Flight(state.flights + 1, at, now, forced=need is not Need.KEYS)
-    unknown = _within_window(state.unknown_key_attempts, policy, Need.UNKNOWN_KEY, at)
-    forged = _within_window(state.bad_signature_attempts, policy, Need.BAD_SIGNATURE, at)
+    flight = Flight(state.flights + 1, at, now, forced=need is not RefreshReason.KEYS)
+    unknown = _within_window(state.unknown_key_attempts, policy, RefreshReason.UNKNOWN_KEY, at)
+    forged = _within_window(state.bad_signature_attempts, policy, RefreshReason.BAD_SIGNATURE, at)
     return replace(
         state,
         flight=flight,
         flights=flight.number,
-        unknown_key_attempts=(*unknown, at) if need is Need.UNKNOWN_KEY else unknown,
-        bad_signature_attempts=(*forged, at) if need is Need.BAD_SIGNATURE else forged,
+        unknown_key_attempts=(*unknown, at) if need is RefreshReason.UNKNOWN_KEY else unknown,
+        bad_signature_attempts=(*forged, at) if need is RefreshReason.BAD_SIGNATURE else forged,
     )
 
 
-class Harvest(NamedTuple):
+class LoadedKeys(NamedTuple):
     """What a successful flight brought.
 
     Attributes:
@@ -285,7 +287,9 @@ class Harvest(NamedTuple):
     is_latest: bool = False
 
 
-def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: Harvest, *, jitter: float) -> CacheState:
+def succeeded(
+    state: CacheState, policy: CachePolicy, flight: Flight, harvest: LoadedKeys, *, jitter: float
+) -> CacheState:
     """Note that a flight brought keys. A flight that is no longer the current one changes nothing (ROT-011).
 
     Args:
@@ -305,7 +309,7 @@ def succeeded(state: CacheState, policy: CachePolicy, flight: Flight, harvest: H
 
 
 def _make_snapshot(
-    last: Snapshot | None, policy: CachePolicy, flight: Flight, harvest: Harvest, jitter: float
+    last: Snapshot | None, policy: CachePolicy, flight: Flight, harvest: LoadedKeys, jitter: float
 ) -> Snapshot:
     same = last is not None and last.content == harvest.content
     due = harvest.fresh_seconds * policy.refresh_ahead * (1 + policy.refresh_jitter * jitter)
@@ -318,7 +322,7 @@ def _make_snapshot(
         flight_number=0 if harvest.is_shared else flight.number,
         began_at=flight.began_at - harvest.age_seconds,
         began_now=flight.began_now - harvest.age_seconds,
-        due_seconds=min(due, harvest.fresh_seconds),
+        refresh_seconds=min(due, harvest.fresh_seconds),
         fresh_seconds=harvest.fresh_seconds,
         generation=0 if last is None else last.generation + (not same),
     )
@@ -333,7 +337,7 @@ def failed(  # noqa: PLR0913 - the state, the flight and what it met
     retry_after_seconds: float,
     at: float,
     jitter: float,
-    last_good: Harvest | None = None,
+    last_good: LoadedKeys | None = None,
 ) -> CacheState:
     """Note that a flight failed: the schedule moves, the keys stay.
 

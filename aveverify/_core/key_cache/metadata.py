@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aveverify._core.jose.document_error import DocumentFault
 from aveverify._core.jose.encoding import EncodingError, parse_json_document, repeated_members
-from aveverify._core.key_cache.urls import may_be_fetched, parse_address
+from aveverify._core.key_cache.urls import is_fetch_allowed, parse_address
 from aveverify.errors import Fault
 
 WELL_KNOWN_PATH = "/.well-known/openid-configuration"
@@ -54,12 +54,12 @@ def parse_metadata(document: bytes, *, fetched_over_http: bool, any_host: bool) 
         if type(value) is not str or name in repeated_members(members) or parse_address(value) is None:
             raise MetadataFault(f"the discovery document has no URL as {name}")
     address = parse_address(members["jwks_uri"])
-    if address is None or not may_be_fetched(address, plain_http=fetched_over_http, any_host=any_host):
+    if address is None or not is_fetch_allowed(address, plain_http=fetched_over_http, any_host=any_host):
         raise MetadataFault("the discovery document names an address for keys that is not https")
     return ProviderMetadata(members["issuer"], members["jwks_uri"])
 
 
-def speaks_for(document_issuer: str, issuer: str) -> bool:
+def is_same_issuer(document_issuer: str, issuer: str) -> bool:
     """Tell whether a document's issuer is the configured one, but for trailing slashes.
 
     Source: OpenID Connect Discovery §4.3; DISC-05.

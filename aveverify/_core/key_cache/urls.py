@@ -98,7 +98,7 @@ def _is_host(host: str) -> bool:
     return host.strip(".") != "" and not _FORBIDDEN_IN_HOST.search(host)
 
 
-def may_be_fetched(address: Address, *, plain_http: bool, any_host: bool) -> bool:
+def is_fetch_allowed(address: Address, *, plain_http: bool, any_host: bool) -> bool:
     """Decide whether keys may come from an address.
 
     Args:

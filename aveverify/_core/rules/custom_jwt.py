@@ -73,7 +73,7 @@ def _parse_header_members(header: JsonObject) -> Header:
     return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
 
 
-def check_without_keys(token: UnverifiedToken, algorithm: str | None, *, is_known_header: bool = False) -> None:
+def check_before_keys(token: UnverifiedToken, algorithm: str | None, *, is_known_header: bool = False) -> None:
     """Refuse what no key could mend: critical extensions, no kid, another algorithm. Costs no network.
 
     Args:

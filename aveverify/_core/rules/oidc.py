@@ -24,7 +24,7 @@ from aveverify._core.jose.jws import (
 )
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, UnverifiedClaims
 from aveverify._core.jose.timestamps import format_timestamp
-from aveverify._core.rules.user_claims import STANDARD_CLAIMS, TAGGABLE_CLAIMS, untag
+from aveverify._core.rules.user_claims import STANDARD_CLAIMS, TAGGABLE_CLAIMS, strip_language_tags
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 DEFAULT_LEEWAY_SECONDS: Final = 0.0
@@ -65,7 +65,7 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
     signature = parse_signature(unverified, "oidc")
     # CLM-05 to CLM-07: only where the text has a `#`, written as itself or as an escape, can a name have one.
     if _HASH in payload or _BACKSLASH in payload:
-        claims = untag(claims)
+        claims = strip_language_tags(claims)
         if claims is not unverified.claims:
             _check_language_tags(unverified.claims)
     # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
@@ -191,7 +191,7 @@ _PLAIN_TYPE: Final[dict[Callable[[str, Any], None], type]] = {
 _PLAIN_TYPES: Final = {name: _PLAIN_TYPE.get(check, object) for name, check in _CHECKS.items()}
 
 
-def check_without_keys(token: UnverifiedToken, application_id: str | None, *, is_known_header: bool = False) -> None:
+def check_before_keys(token: UnverifiedToken, application_id: str | None, *, is_known_header: bool = False) -> None:
     """Refuse what no key could mend: kind of token, algorithm, further audiences. Costs no network.
 
     Args:

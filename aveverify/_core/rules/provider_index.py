@@ -43,7 +43,7 @@ class _Routes:
         self.any_audience: int | None = None
 
 
-class ProviderTable:
+class ProviderIndex:
     """The providers of a verifier, by issuer and audience."""
 
     __slots__ = ("_as_written", "_by_issuer", "_similar")

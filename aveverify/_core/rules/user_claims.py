@@ -48,7 +48,7 @@ _RESERVED_MEMBERS: Final = ("tokenIdentifier", "issuer", "subject")
 _REGISTERED_CLAIMS: Final = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti")
 
 
-def untag(claims: JsonObject) -> JsonObject:
+def strip_language_tags(claims: JsonObject) -> JsonObject:
     """Resolve the language tags of OIDC claims: an empty tag is no tag, tagged claims are dropped.
 
     Args:
@@ -109,7 +109,7 @@ def oidc_custom_claims(claims: JsonObject) -> JsonObject:
 
     Source: CLM-13; CLM-14; ID-04; DV-07.
     """
-    claims = untag(claims)
+    claims = strip_language_tags(claims)
     taken = {*_RESERVED_MEMBERS, *oidc_attributes(claims)}
     return {
         name: value

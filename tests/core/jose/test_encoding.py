@@ -79,12 +79,15 @@ def test_base64url_says_where_a_byte_is_not_even_ascii(text: bytes) -> None:
 
 @pytest.mark.parametrize(("text", "data"), [(b"AB", b"\x00"), (b"AAB", b"\x00\x00")], ids=["two", "three"])
 def test_unused_bits_are_passed_over_where_keys_may_have_them(text: bytes, data: bytes) -> None:
-    assert decode_base64url(text, unused_bits=True) == data
+    assert decode_base64url(text, allow_nonzero_trailing_bits=True) == data
 
 
 @pytest.mark.parametrize("text", [b"A", b"AA==", b"A+", b"A\n"], ids=["length", "padding", "alphabet", "white space"])
 def test_unused_bits_excuse_nothing_else(text: bytes) -> None:
-    assert raised(EncodingError, lambda: decode_base64url(text, unused_bits=True)).fault is Fault.NOT_BASE64URL
+    assert (
+        raised(EncodingError, lambda: decode_base64url(text, allow_nonzero_trailing_bits=True)).fault
+        is Fault.NOT_BASE64URL
+    )
 
 
 # --- JSON

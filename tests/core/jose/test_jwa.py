@@ -42,9 +42,9 @@ P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 ED25519_PRIME = 2**255 - 19
 
 
-def parse(jwk: Json, *, unused_bits: bool = False) -> Verify:
+def parse(jwk: Json, *, allow_nonzero_trailing_bits: bool = False) -> Verify:
     """The check of a signature, by the row of the key's type."""
-    return parse_public_key(jwk, strict=not unused_bits).verify
+    return parse_public_key(jwk, strict=not allow_nonzero_trailing_bits).verify
 
 
 def assert_unsuitable(jwk: Json) -> None:
@@ -148,7 +148,7 @@ def test_unused_bits_are_passed_over_only_where_told() -> None:
     assert decode("AAEAAR")[:4] == b"\x00\x01\x00\x01"
     jwk = rsa_jwk() | {"e": "AAEAAR"}
 
-    parse(jwk, unused_bits=True)
+    parse(jwk, allow_nonzero_trailing_bits=True)
     assert_unsuitable(jwk)
 
 

@@ -14,8 +14,8 @@ from aveverify._core.key_cache.decisions import (
     CacheState,
     Decision,
     Flight,
-    Harvest,
-    Need,
+    LoadedKeys,
+    RefreshReason,
     Snapshot,
     began,
     decide,
@@ -40,7 +40,7 @@ def snapshot(age: float, *, number: int = 1) -> Snapshot:
         flight_number=number,
         began_at=AT - age,
         began_now=NOW - age,
-        due_seconds=DUE,
+        refresh_seconds=DUE,
         fresh_seconds=FRESH,
         generation=0,
     )
@@ -75,16 +75,16 @@ def cached(  # noqa: PLR0913 - one for each column of the table
 
 def ask(  # noqa: PLR0913 - the question and the two instants
     state: CacheState,
-    need: Need = Need.KEYS,
+    need: RefreshReason = RefreshReason.KEYS,
     *,
     policy: CachePolicy = POLICY,
-    asked_after: int = 1,
+    refreshes_seen: int = 1,
     now: float = NOW,
     at: float = AT,
     patient: bool = True,
 ) -> Decision:
     """Ask for a decision at `AT`."""
-    return decide(state, policy, need, asked_after=asked_after, now=now, at=at, patient=patient)
+    return decide(state, policy, need, refreshes_seen=refreshes_seen, now=now, at=at, patient=patient)
 
 
 # --- the table, row by row: keys, age, key, last attempt -> decision
@@ -96,7 +96,7 @@ REFUSE, UNAVAILABLE = Action.REFUSE, Action.UNAVAILABLE
 @pytest.mark.parametrize(
     "age", [None, CAP, CAP + 1, 10 * CAP], ids=["no keys", "at the cap", "beyond it", "far beyond"]
 )
-@pytest.mark.parametrize("need", list(Need))
+@pytest.mark.parametrize("need", list(RefreshReason))
 @pytest.mark.parametrize(
     ("failures", "cooling", "flying", "action"),
     [
@@ -109,7 +109,7 @@ REFUSE, UNAVAILABLE = Action.REFUSE, Action.UNAVAILABLE
     ],
 )
 def test_without_usable_keys(  # noqa: PLR0913 - one for each column
-    age: float | None, need: Need, failures: int, cooling: float, action: Action, *, flying: bool
+    age: float | None, need: RefreshReason, failures: int, cooling: float, action: Action, *, flying: bool
 ) -> None:
     decision = ask(cached(age, failures=failures, cooling=cooling, flying=flying), need)
 
@@ -169,7 +169,7 @@ def test_with_keys_of_which_none_is_the_tokens(  # noqa: PLR0913 - one for each 
 ) -> None:
     state = cached(age, failures=failures, cooling=cooling, flying=flying, unknown=(20.0, 10.0)[:spent])
 
-    assert ask(state, Need.UNKNOWN_KEY) == (action, retry_after_seconds)
+    assert ask(state, RefreshReason.UNKNOWN_KEY) == (action, retry_after_seconds)
 
 
 @pytest.mark.parametrize(
@@ -188,16 +188,18 @@ def test_with_a_key_under_which_the_signature_is_bad(  # noqa: PLR0913 - one for
 ) -> None:
     state = cached(0, failures=failures, cooling=cooling, flying=flying, forged=(30.0,)[:spent])
 
-    assert ask(state, Need.BAD_SIGNATURE) == (action, retry_after_seconds)
+    assert ask(state, RefreshReason.BAD_SIGNATURE) == (action, retry_after_seconds)
 
 
-@pytest.mark.parametrize("need", [Need.UNKNOWN_KEY, Need.BAD_SIGNATURE])
+@pytest.mark.parametrize("need", [RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE])
 @pytest.mark.parametrize(
-    ("asked_after", "action"), [(0, REFUSE), (1, WAIT), (2, WAIT)], ids=["before", "at the same", "after"]
+    ("refreshes_seen", "action"), [(0, REFUSE), (1, WAIT), (2, WAIT)], ids=["before", "at the same", "after"]
 )
-def test_keys_that_are_newer_than_the_question_are_the_last_word(need: Need, asked_after: int, action: Action) -> None:
-    """The snapshot is of flight 1; the question was asked when `asked_after` flights had begun."""
-    assert ask(cached(0), need, asked_after=asked_after).action is action
+def test_keys_that_are_newer_than_the_question_are_the_last_word(
+    need: RefreshReason, refreshes_seen: int, action: Action
+) -> None:
+    """The snapshot is of flight 1; the question was asked when `refreshes_seen` flights had begun."""
+    assert ask(cached(0), need, refreshes_seen=refreshes_seen).action is action
 
 
 # --- patience
@@ -206,20 +208,24 @@ def test_keys_that_are_newer_than_the_question_are_the_last_word(need: Need, ask
 @pytest.mark.parametrize(
     ("state", "need", "decision"),
     [
-        pytest.param(EMPTY, Need.KEYS, (UNAVAILABLE, 0), id="no keys"),
-        pytest.param(cached(None, flying=True), Need.KEYS, (UNAVAILABLE, 0), id="no keys, in flight"),
-        pytest.param(cached(None, failures=1, cooling=7), Need.KEYS, (UNAVAILABLE, 7), id="no keys, cooling down"),
-        pytest.param(cached(CAP, flying=True), Need.UNKNOWN_KEY, (UNAVAILABLE, 0), id="beyond the cap"),
-        pytest.param(cached(0), Need.KEYS, (USE, 0), id="fresh"),
-        pytest.param(cached(FRESH, flying=True), Need.KEYS, (USE, 0), id="stale, in flight"),
-        pytest.param(cached(FRESH), Need.KEYS, (BEHIND, 0), id="stale, nothing in flight"),
-        pytest.param(cached(0, flying=True), Need.UNKNOWN_KEY, (UNAVAILABLE, 0), id="unknown key"),
-        pytest.param(cached(0, failures=1, cooling=7), Need.UNKNOWN_KEY, (UNAVAILABLE, 7), id="unknown key, cooling"),
-        pytest.param(cached(0, flying=True), Need.BAD_SIGNATURE, (REFUSE, 0), id="bad signature"),
+        pytest.param(EMPTY, RefreshReason.KEYS, (UNAVAILABLE, 0), id="no keys"),
+        pytest.param(cached(None, flying=True), RefreshReason.KEYS, (UNAVAILABLE, 0), id="no keys, in flight"),
+        pytest.param(
+            cached(None, failures=1, cooling=7), RefreshReason.KEYS, (UNAVAILABLE, 7), id="no keys, cooling down"
+        ),
+        pytest.param(cached(CAP, flying=True), RefreshReason.UNKNOWN_KEY, (UNAVAILABLE, 0), id="beyond the cap"),
+        pytest.param(cached(0), RefreshReason.KEYS, (USE, 0), id="fresh"),
+        pytest.param(cached(FRESH, flying=True), RefreshReason.KEYS, (USE, 0), id="stale, in flight"),
+        pytest.param(cached(FRESH), RefreshReason.KEYS, (BEHIND, 0), id="stale, nothing in flight"),
+        pytest.param(cached(0, flying=True), RefreshReason.UNKNOWN_KEY, (UNAVAILABLE, 0), id="unknown key"),
+        pytest.param(
+            cached(0, failures=1, cooling=7), RefreshReason.UNKNOWN_KEY, (UNAVAILABLE, 7), id="unknown key, cooling"
+        ),
+        pytest.param(cached(0, flying=True), RefreshReason.BAD_SIGNATURE, (REFUSE, 0), id="bad signature"),
     ],
 )
 def test_who_has_waited_long_enough_gets_an_answer_at_once(
-    state: CacheState, need: Need, decision: tuple[Action, float]
+    state: CacheState, need: RefreshReason, decision: tuple[Action, float]
 ) -> None:
     """Whatever the state, the answer is never to wait."""
     assert ask(state, need, patient=False) == decision
@@ -230,10 +236,10 @@ def test_who_has_waited_long_enough_gets_an_answer_at_once(
 @pytest.mark.parametrize("failures", [0, 1], ids=["succeeded", "failed"])
 @pytest.mark.parametrize("cooling", [-1, 0, 7], ids=["cooled down", "just cooled down", "cooling down"])
 @pytest.mark.parametrize("age", [None, 0, DUE, FRESH, CAP], ids=["no keys", "fresh", "due", "stale", "beyond"])
-@pytest.mark.parametrize("need", list(Need))
+@pytest.mark.parametrize("need", list(RefreshReason))
 @pytest.mark.parametrize("budget", [0, 1, 2], ids=["no budget", "budget of 1", "budget of 2"])
 def test_every_state_has_a_decision(  # noqa: PLR0913 - one for each column
-    need: Need, age: float | None, cooling: float, failures: int, budget: int, *, flying: bool, patient: bool
+    need: RefreshReason, age: float | None, cooling: float, failures: int, budget: int, *, flying: bool, patient: bool
 ) -> None:
     policy = replace(POLICY, unknown_key_refetches=budget, bad_signature_refetches=budget)
     attempts = (20.0, 10.0)[:budget]
@@ -245,7 +251,7 @@ def test_every_state_has_a_decision(  # noqa: PLR0913 - one for each column
         assert decision.retry_after_seconds >= 0
         if not patient:
             assert decision.action is not WAIT
-        if need is not Need.KEYS:
+        if need is not RefreshReason.KEYS:
             assert decision.action not in (USE, BEHIND)
         if decision.action in (USE, BEHIND):
             assert age is not None
@@ -267,18 +273,18 @@ def test_without_stale_time_the_cache_fails_closed() -> None:
 @pytest.mark.parametrize(("ago", "action"), [(29.0, REFUSE), (30.0, WAIT), (31.0, WAIT)], ids=["in", "at", "out"])
 def test_attempts_for_unknown_keys_count_for_thirty_seconds(ago: float, action: Action) -> None:
     """DV-15; ROT-003."""
-    assert ask(cached(0, unknown=(ago, 1.0)), Need.UNKNOWN_KEY).action is action
+    assert ask(cached(0, unknown=(ago, 1.0)), RefreshReason.UNKNOWN_KEY).action is action
 
 
 @pytest.mark.parametrize(("ago", "action"), [(59.0, REFUSE), (60.0, WAIT), (61.0, WAIT)], ids=["in", "at", "out"])
 def test_attempts_for_bad_signatures_count_for_sixty_seconds(ago: float, action: Action) -> None:
     """DV-15; ROT-005."""
-    assert ask(cached(0, forged=(ago,)), Need.BAD_SIGNATURE).action is action
+    assert ask(cached(0, forged=(ago,)), RefreshReason.BAD_SIGNATURE).action is action
 
 
 def test_the_two_budgets_are_apart() -> None:
-    assert ask(cached(0, unknown=(1.0, 2.0)), Need.BAD_SIGNATURE).action is WAIT
-    assert ask(cached(0, forged=(1.0,)), Need.UNKNOWN_KEY).action is WAIT
+    assert ask(cached(0, unknown=(1.0, 2.0)), RefreshReason.BAD_SIGNATURE).action is WAIT
+    assert ask(cached(0, forged=(1.0,)), RefreshReason.UNKNOWN_KEY).action is WAIT
 
 
 @pytest.mark.parametrize("failures", [0, 1], ids=["the last attempt succeeded", "it failed, long ago"])
@@ -287,8 +293,8 @@ def test_without_a_budget_nothing_is_ever_forced(failures: int) -> None:
     policy = replace(POLICY, unknown_key_refetches=0, bad_signature_refetches=0)
     state = cached(0, failures=failures)
 
-    assert ask(state, Need.BAD_SIGNATURE, policy=policy).action is REFUSE
-    assert ask(state, Need.UNKNOWN_KEY, policy=policy).action is (UNAVAILABLE if failures else REFUSE)
+    assert ask(state, RefreshReason.BAD_SIGNATURE, policy=policy).action is REFUSE
+    assert ask(state, RefreshReason.UNKNOWN_KEY, policy=policy).action is (UNAVAILABLE if failures else REFUSE)
 
 
 # --- two clocks
@@ -331,7 +337,7 @@ def test_a_clock_that_is_set_back_makes_no_storm() -> None:
     ids=["just before due", "due by the wall clock", "due by the monotonic clock", "set back", "both set back"],
 )  # fmt: skip
 def test_keys_are_quiet_until_they_are_due_by_either_clock(now: float, at: float, *, quiet: bool) -> None:
-    assert snapshot(0).is_quiet(now, at) is quiet
+    assert snapshot(0).is_before_refresh_time(now, at) is quiet
     assert (ask(cached(0), now=now, at=at).action is USE) is quiet
 
 
@@ -339,7 +345,7 @@ def test_keys_are_quiet_until_they_are_due_by_either_clock(now: float, at: float
 
 
 def test_a_flight_has_the_next_number_and_both_instants() -> None:
-    state = began(cached(0), POLICY, Need.KEYS, now=NOW, at=AT)
+    state = began(cached(0), POLICY, RefreshReason.KEYS, now=NOW, at=AT)
 
     assert state.flight == Flight(2, AT, NOW, forced=False)
     assert state.flights == 2
@@ -348,37 +354,37 @@ def test_a_flight_has_the_next_number_and_both_instants() -> None:
 
 @pytest.mark.parametrize(
     ("need", "unknown", "forged"),
-    [(Need.KEYS, 0, 0), (Need.UNKNOWN_KEY, 1, 0), (Need.BAD_SIGNATURE, 0, 1)],
+    [(RefreshReason.KEYS, 0, 0), (RefreshReason.UNKNOWN_KEY, 1, 0), (RefreshReason.BAD_SIGNATURE, 0, 1)],
     ids=lambda value: getattr(value, "value", None),
 )
-def test_a_forced_flight_is_charged_to_its_budget(need: Need, unknown: int, forged: int) -> None:
+def test_a_forced_flight_is_charged_to_its_budget(need: RefreshReason, unknown: int, forged: int) -> None:
     state = began(EMPTY, POLICY, need, now=NOW, at=AT)
 
     assert state.flight is not None
-    assert state.flight.forced is (need is not Need.KEYS)
+    assert state.flight.forced is (need is not RefreshReason.KEYS)
     assert state.unknown_key_attempts == (AT,) * unknown
     assert state.bad_signature_attempts == (AT,) * forged
 
 
-@pytest.mark.parametrize("need", list(Need))
-def test_attempts_outside_their_window_are_forgotten(need: Need) -> None:
+@pytest.mark.parametrize("need", list(RefreshReason))
+def test_attempts_outside_their_window_are_forgotten(need: RefreshReason) -> None:
     """ROT-018: nothing grows."""
     state = cached(0, unknown=(1000.0, 31.0, 30.0, 29.0), forged=(1000.0, 60.0, 59.0))
 
     after = began(state, POLICY, need, now=NOW, at=AT)
 
-    assert after.unknown_key_attempts == (AT - 29,) + (AT,) * (need is Need.UNKNOWN_KEY)
-    assert after.bad_signature_attempts == (AT - 59,) + (AT,) * (need is Need.BAD_SIGNATURE)
+    assert after.unknown_key_attempts == (AT - 29,) + (AT,) * (need is RefreshReason.UNKNOWN_KEY)
+    assert after.bad_signature_attempts == (AT - 59,) + (AT,) * (need is RefreshReason.BAD_SIGNATURE)
 
 
 # --- a flight succeeds
 
-HARVEST = Harvest(KEYS, "https://idp.example", b"a", 600.0)
+HARVEST = LoadedKeys(KEYS, "https://idp.example", b"a", 600.0)
 
 
 def in_flight(state: CacheState) -> tuple[CacheState, Flight]:
     """The state with a flight that began at `AT`."""
-    state = began(state, POLICY, Need.KEYS, now=NOW, at=AT)
+    state = began(state, POLICY, RefreshReason.KEYS, now=NOW, at=AT)
     assert state.flight is not None
     return state, state.flight
 
@@ -411,7 +417,7 @@ def test_keys_are_due_at_eighty_percent_with_ten_percent_of_jitter(jitter: float
     after = succeeded(state, POLICY, current, HARVEST, jitter=jitter)
 
     assert after.snapshot is not None
-    assert after.snapshot.due_seconds == pytest.approx(due)
+    assert after.snapshot.refresh_seconds == pytest.approx(due)
 
 
 def test_jitter_never_puts_due_behind_stale() -> None:
@@ -421,10 +427,10 @@ def test_jitter_never_puts_due_behind_stale() -> None:
     after = succeeded(state, policy, current, HARVEST, jitter=1)
 
     assert after.snapshot is not None
-    assert after.snapshot.due_seconds == after.snapshot.fresh_seconds == 600.0
+    assert after.snapshot.refresh_seconds == after.snapshot.fresh_seconds == 600.0
 
 
-def generations(*harvests: Harvest) -> list[tuple[int, KeySet]]:
+def generations(*harvests: LoadedKeys) -> list[tuple[int, KeySet]]:
     """The generation and the keys after each of several flights."""
     state, found = EMPTY, []
     for harvest in harvests:
@@ -460,7 +466,7 @@ def test_a_snapshot_is_replaced_as_a_whole() -> None:
     """ROT-004: a key that is gone from the document is gone."""
     state, current = in_flight(cached(500))
 
-    after = succeeded(state, POLICY, current, Harvest(OTHER_KEYS, None, b"b", 600.0), jitter=0)
+    after = succeeded(state, POLICY, current, LoadedKeys(OTHER_KEYS, None, b"b", 600.0), jitter=0)
 
     assert after.snapshot is not None
     assert after.snapshot.key_set.kids == ("b",)
@@ -468,7 +474,7 @@ def test_a_snapshot_is_replaced_as_a_whole() -> None:
 
 def test_a_success_keeps_what_was_charged_to_the_budgets() -> None:
     """Counted by attempts, whatever becomes of them."""
-    state = began(cached(0, unknown=(5.0,)), POLICY, Need.UNKNOWN_KEY, now=NOW, at=AT)
+    state = began(cached(0, unknown=(5.0,)), POLICY, RefreshReason.UNKNOWN_KEY, now=NOW, at=AT)
     assert state.flight is not None
 
     assert succeeded(state, POLICY, state.flight, HARVEST, jitter=0).unknown_key_attempts == (AT - 5, AT)
@@ -484,7 +490,7 @@ def test_a_flight_that_is_no_longer_the_current_one_changes_nothing(old: Flight,
     """ROT-011."""
     state = replace(cached(10), flight=current, flights=3)
 
-    assert succeeded(state, POLICY, old, Harvest(OTHER_KEYS, None, b"b", 600.0), jitter=0) is state
+    assert succeeded(state, POLICY, old, LoadedKeys(OTHER_KEYS, None, b"b", 600.0), jitter=0) is state
     assert failed(state, POLICY, old, cause="x", retry_after_seconds=0, at=AT, jitter=0) is state
 
 
@@ -566,17 +572,17 @@ def test_keys_that_another_worker_had_fetched_are_as_old_as_they_are() -> None:
     assert (after.snapshot.began_at, after.snapshot.began_now) == (AT - 100, NOW - 100)
 
 
-@pytest.mark.parametrize("need", [Need.UNKNOWN_KEY, Need.BAD_SIGNATURE])
+@pytest.mark.parametrize("need", [RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE])
 @pytest.mark.parametrize(("shared", "action"), [(True, WAIT), (False, REFUSE)], ids=["shared", "asked by this flight"])
 def test_keys_that_nobody_asked_the_issuer_for_do_not_answer_the_question(
-    need: Need, action: Action, *, shared: bool
+    need: RefreshReason, action: Action, *, shared: bool
 ) -> None:
     """The question came before this flight, and after the one that had brought them to the other worker."""
     state, current = in_flight(EMPTY)
 
     after = succeeded(state, POLICY, current, HARVEST._replace(is_shared=shared), jitter=0)
 
-    assert ask(after, need, asked_after=0).action is action
+    assert ask(after, need, refreshes_seen=0).action is action
 
 
 @pytest.mark.parametrize(
@@ -596,7 +602,7 @@ def test_a_failure_takes_keys_that_another_worker_had_fetched_where_they_are_new
     assert after.snapshot is not None
     assert after.snapshot.age_seconds(NOW, AT) == age
     assert (after.flight, after.failures, after.cool_until) == (None, 1, AT + 1)
-    assert ask(after, Need.KEYS).action is Action.USE
+    assert ask(after, RefreshReason.KEYS).action is Action.USE
 
 
 @pytest.mark.parametrize("kept_age", [None, 700.0, 701.0], ids=["cold", "as old", "older"])

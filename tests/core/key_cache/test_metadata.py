@@ -11,8 +11,8 @@ from aveverify._core.key_cache.metadata import (
     WELL_KNOWN_PATH,
     MetadataFault,
     ProviderMetadata,
+    is_same_issuer,
     parse_metadata,
-    speaks_for,
 )
 from tests.core.jose_factory import ISSUER, KEYS_URL, Json, raised, without
 
@@ -136,4 +136,4 @@ def test_a_document_speaks_for_its_issuer_but_for_trailing_slashes(
     document_issuer: str, issuer: str, *, same: bool
 ) -> None:
     """DISC-05."""
-    assert speaks_for(document_issuer, issuer) is same
+    assert is_same_issuer(document_issuer, issuer) is same

@@ -11,7 +11,7 @@ from aveverify._core.key_cache.urls import (
     add_scheme,
     decode_data_url,
     is_data_url,
-    may_be_fetched,
+    is_fetch_allowed,
     parse_address,
 )
 
@@ -145,7 +145,7 @@ def test_plain_http_needs_loopback_or_an_opt_in(
     address: Address, good: Callable[[bool, bool], bool], *, plain_http: bool, any_host: bool
 ) -> None:
     """DV-10; DISC-09."""
-    assert may_be_fetched(address, plain_http=plain_http, any_host=any_host) is good(plain_http, any_host)
+    assert is_fetch_allowed(address, plain_http=plain_http, any_host=any_host) is good(plain_http, any_host)
 
 
 @pytest.mark.parametrize(

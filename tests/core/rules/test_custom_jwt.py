@@ -10,9 +10,9 @@ import pytest
 from aveverify._core.jose.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES
 from aveverify._core.jose.jwt_claims import round_date
 from aveverify._core.rules.custom_jwt import (
+    check_before_keys,
     check_claims,
     check_times,
-    check_without_keys,
     decide_validity,
     parse_token,
     select_key,
@@ -124,19 +124,19 @@ def test_a_broken_signature_segment_is_refused() -> None:
 @pytest.mark.parametrize("typ", [None, "JWT", "at+jwt", "secevent+jwt", ""], ids=ascii)
 def test_the_type_has_no_effect(typ: str | None) -> None:
     """CJ-09: access tokens are meant to pass."""
-    check_without_keys(parsed(kid="k", typ=typ, cty="JWT"), "RS256")
+    check_before_keys(parsed(kid="k", typ=typ, cty="JWT"), "RS256")
 
 
 def test_a_critical_extension_is_refused() -> None:
     """DV-03."""
-    error = refused(lambda: check_without_keys(parsed(kid="k", crit=True), "RS256"))
+    error = refused(lambda: check_before_keys(parsed(kid="k", crit=True), "RS256"))
 
     assert (error.reason, error.rule, error.convex_code) == (Reason.CRITICAL_HEADER, "DV-03", "InvalidAuthHeader")
 
 
 def test_a_kid_is_required() -> None:
     """CJ-04."""
-    error = refused(lambda: check_without_keys(parsed(kid=None), "RS256"))
+    error = refused(lambda: check_before_keys(parsed(kid=None), "RS256"))
 
     assert (error.reason, error.rule, error.claim) == (Reason.KEY_ID_MISSING, "CJ-04", "kid")
     assert error.convex_code == "InvalidAuthHeader"
@@ -144,7 +144,7 @@ def test_a_kid_is_required() -> None:
 
 def test_an_empty_kid_is_a_kid() -> None:
     """KEY-035."""
-    check_without_keys(parsed(kid=""), "RS256")
+    check_before_keys(parsed(kid=""), "RS256")
 
 
 @pytest.mark.parametrize("configured", ["RS256", "ES256"])
@@ -152,9 +152,9 @@ def test_an_empty_kid_is_a_kid() -> None:
 def test_the_token_has_exactly_the_configured_algorithm(alg: str, configured: str) -> None:
     """CJ-06; ALG-017."""
     if alg == configured:
-        check_without_keys(parsed(alg=alg, kid="k"), configured)
+        check_before_keys(parsed(alg=alg, kid="k"), configured)
     else:
-        error = refused(lambda: check_without_keys(parsed(alg=alg, kid="k"), configured))
+        error = refused(lambda: check_before_keys(parsed(alg=alg, kid="k"), configured))
         assert (error.reason, error.rule) == (Reason.ALGORITHM_NOT_ALLOWED, "CJ-06")
         assert (error.hint, error.convex_code) == (Hint.CUSTOM_JWT_ALGORITHM, "InvalidAuthHeader")
 

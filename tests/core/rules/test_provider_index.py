@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from aveverify._core.jose.jwt_claims import UnverifiedClaims
-from aveverify._core.rules.provider_index import ProviderTable
+from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify.errors import Hint, Reason, Step
 from tests.core.jose_factory import good_claims, read, refused, without
 
@@ -24,7 +24,7 @@ def claims(issuer: str = "https://a.example", aud: Any = "app", **more: Any) -> 
 
 
 def select(providers: list[Entry], token: UnverifiedClaims) -> int:
-    return ProviderTable(providers).select(token)
+    return ProviderIndex(providers).select(token)
 
 
 A = Entry("https://a.example", "app")

@@ -13,7 +13,7 @@ from aveverify._core.rules.user_claims import (
     custom_jwt_custom_claims,
     oidc_attributes,
     oidc_custom_claims,
-    untag,
+    strip_language_tags,
 )
 from tests.core.jose_factory import Json, good_claims
 
@@ -46,7 +46,7 @@ def test_the_eighteen_members_are_those_of_convex() -> None:
 def test_claims_without_marks_are_left_as_they_are() -> None:
     claims = good_claims(name="n")
 
-    assert untag(claims) is claims
+    assert strip_language_tags(claims) is claims
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_claims_without_marks_are_left_as_they_are() -> None:
 )  # fmt: skip
 def test_tags_are_resolved(claims: Json, plain: Json) -> None:
     """CLM-05; CLM-07; CLM-15."""
-    assert untag(claims) == plain
+    assert strip_language_tags(claims) == plain
 
 
 # --- attributes

@@ -385,13 +385,13 @@ def test_fail_closed_does_not_start_without_keys(capsys: Output) -> None:
 # --- at work --------------------------------------------------------------------------------------------------------
 
 
-def serve_while(options: list[str], visit: Callable[[], None]) -> int:
+def serve_while(options: list[str], request_auth: Callable[[], None]) -> int:
     """Run the command in this process, as its main thread, and stop it by a signal when the visitor has gone."""
     failures: list[BaseException] = []
 
     def stroll() -> None:
         try:
-            visit()
+            request_auth()
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
         finally:
@@ -422,7 +422,7 @@ def test_two_ports_have_two_applications(live_issuer: FakeIssuer, capsys: Output
     port, admin = free_port(), free_port()
     token = live_issuer.token(sub="ada")
 
-    def visit() -> None:
+    def request_auth() -> None:
         assert get(port, "/auth", token).headers["X-Ave-Subject"] == "ada"
         assert get(admin, "/readyz").status_code == 200
         assert 'outcome="accepted",status="200"} 1.0' in get(admin, "/metrics").text
@@ -430,7 +430,7 @@ def test_two_ports_have_two_applications(live_issuer: FakeIssuer, capsys: Output
         assert get(admin, "/auth", token).status_code == 404
 
     options = ["--bind", f"127.0.0.1:{port}", "--admin-port", str(admin), "--fail-closed"]
-    assert serve_while([*trust(live_issuer), *options], visit) == 0
+    assert serve_while([*trust(live_issuer), *options], request_auth) == 0
     assert capsys.readouterr().out == (
         f"aveverify serves auth at http://127.0.0.1:{port}/auth, health at http://127.0.0.1:{admin}/healthz\n"
     )
@@ -441,24 +441,24 @@ def test_one_port_may_have_both(live_issuer: FakeIssuer, tmp_path: Path) -> None
     key = tmp_path / "key"
     key.write_bytes(KEY_FILE)
 
-    def visit() -> None:
+    def request_auth() -> None:
         assert get(port, "/healthz").status_code == 200
         assert get(port, "/auth", live_issuer.token()).headers["X-Ave-Identity"].count(".") == 2
 
     options = ["--bind", f"127.0.0.1:{port}", "--admin-port", "same", "--sign-key", str(key)]
-    assert serve_while([*trust(live_issuer), *options], visit) == 0
+    assert serve_while([*trust(live_issuer), *options], request_auth) == 0
 
 
 def test_health_may_be_nowhere(live_issuer: FakeIssuer, capsys: Output, caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     caplog.set_level(logging.INFO, "aveverify.serve")
 
-    def visit() -> None:
+    def request_auth() -> None:
         assert get(port, "/auth?access_token=secret").status_code == 200
         assert get(port, "/healthz").status_code == 404
 
     options = ["--bind", f"127.0.0.1:{port}", "--admin-port", "off", "--optional", "--access-log", "--identity"]
-    assert serve_while([*trust(live_issuer), *options], visit) == 0
+    assert serve_while([*trust(live_issuer), *options], request_auth) == 0
     assert "health" not in capsys.readouterr().out
     messages = [record.getMessage() for record in caplog.records if record.name == "aveverify.serve"]
     assert messages == ["200 anonymous"]
@@ -504,11 +504,11 @@ def test_workers_are_started_and_ended_from_here(live_issuer: FakeIssuer, monkey
     port = free_port()
     options = ["--bind", f"127.0.0.1:{port}", "--admin-port", "off", "--workers", "2", "--optional"]
 
-    def visit() -> None:
+    def request_auth() -> None:
         assert get(port, "/auth").status_code == 200
         assert "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
-    assert serve_while([*trust(live_issuer), *options], visit) == 0
+    assert serve_while([*trust(live_issuer), *options], request_auth) == 0
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 
@@ -563,11 +563,11 @@ def test_a_worker_serves_until_it_is_told_to_stop(live_issuer: FakeIssuer) -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-        def visit() -> None:
+        def request_auth() -> None:
             assert json.loads(get(port, "/readyz").text)["is_ready"] is False
             os.kill(os.getpid(), signal.SIGINT)
 
-        visitor = threading.Thread(target=visit)
+        visitor = threading.Thread(target=request_auth)
         visitor.start()
         serve_as_worker(settings, [listener])
         visitor.join()
