@@ -13,7 +13,7 @@ import pytest
 
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
 from aveverify._core.identity import make_identity
-from aveverify._core.jose.encoding import parse_json_object
+from aveverify._core.jose.strict_json import parse_json_object
 from aveverify._core.verification import Accepted
 from aveverify._jwks.remote_key_set import RemoteKeySet
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, cast, overload
 
-from aveverify._core.jose.encoding import JsonObject, parse_json_object
+from aveverify._core.jose.encoding import JsonObject
+from aveverify._core.jose.strict_json import parse_json_object
 from aveverify._core.rules.user_claims import (
     custom_jwt_custom_claims,
     oidc_attributes,
@@ -253,7 +254,7 @@ def make_identity(provider: Provider, payload: bytes, claims: JsonObject) -> Ide
     """
     issuer = claims["iss"]
     # One text for all identities of a provider.
-    draft = _Draft(
+    draft: Any = _Draft(
         provider,
         payload,
         provider.issuer if issuer == provider.issuer else issuer,
@@ -262,7 +263,8 @@ def make_identity(provider: Provider, payload: bytes, claims: JsonObject) -> Ide
         claims.get("iat"),
     )
     draft.__class__ = Identity
-    return cast("Identity", draft)
+    identity: Identity = draft
+    return identity
 
 
 def _attributes_of(identity: Identity) -> JsonObject:

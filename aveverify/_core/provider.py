@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypedDict
 
-from aveverify._core.jose.jwk import KeySetFault, parse_key_set
+from aveverify._core.jose.jwk_set import KeySetFault, parse_key_set
 from aveverify._core.key_cache.metadata import WELL_KNOWN_PATH
 from aveverify._core.key_cache.urls import (
     add_scheme,

@@ -11,11 +11,11 @@ from typing import Any
 
 from aveverify import InvalidTokenError
 from aveverify._core.jose.encoding import EncodingError, decode_base64url
-from aveverify._core.jose.jwa import UnsuitableKeyError
-from aveverify._core.jose.jwk import Dialect, KeySetFault, PublicKey, parse_key_set, parse_public_key
-from aveverify._core.jose.jws import Header, UnverifiedToken, parse_header, parse_signature
+from aveverify._core.jose.jwk import Dialect, parse_public_key
+from aveverify._core.jose.jwk_set import KeySetFault, parse_key_set
+from aveverify._core.jose.jws import Header, UnverifiedToken, parse_header, parse_signature, verify_signature
 from aveverify._core.jose.jwt_claims import UnverifiedClaims
-from aveverify._core.jose.signature import verify_signature
+from aveverify._core.jose.public_key import PublicKey
 from aveverify.errors import Fault
 
 DIALECTS: tuple[Dialect, ...] = ("oidc", "customJwt")
@@ -23,10 +23,7 @@ DIALECTS: tuple[Dialect, ...] = ("oidc", "customJwt")
 
 def public_key(jwk: Mapping[str, Any]) -> PublicKey | None:
     """The key that a JWK describes, or None where it describes none that could verify here."""
-    try:
-        return parse_public_key(dict(jwk), strict=True)
-    except UnsuitableKeyError:
-        return None
+    return parse_public_key(dict(jwk), "customJwt")
 
 
 def payload_of(jws: bytes, keys: Sequence[Mapping[str, Any]]) -> bytes | None:

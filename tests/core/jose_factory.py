@@ -24,9 +24,11 @@ from aveverify import (
     Provider,
     Verifier,
 )
-from aveverify._core.jose.jwk import Dialect, KeySet, parse_key_set
+from aveverify._core.jose.jwk import Dialect, parse_public_key
+from aveverify._core.jose.jwk_set import KeySet, parse_key_set
 from aveverify._core.jose.jws import Header, UnverifiedToken
 from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
+from aveverify._core.jose.public_key import PublicKey
 
 NOW = 1_700_000_000
 ISSUER = "https://idp.example"
@@ -181,6 +183,13 @@ def modulus(bits: int) -> int:
 def rsa_jwk(bits: int = 2048, exponent: int = 65537, **more: Any) -> Json:  # noqa: ANN401 - any JSON value
     """An RSA key that nobody holds."""
     return {"kty": "RSA", "n": number(modulus(bits)), "e": number(exponent)} | more
+
+
+def public_key(jwk: Json, dialect: Dialect = "customJwt") -> PublicKey:
+    """The key of a JWK that makes one."""
+    key = parse_public_key(jwk, dialect)
+    assert key is not None
+    return key
 
 
 def key_set_document(*jwks: Any) -> bytes:  # noqa: ANN401 - any JSON value

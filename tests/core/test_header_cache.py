@@ -8,8 +8,9 @@ import pytest
 
 from aveverify import KeysUnavailableError, Verifier
 from aveverify._core.header_cache import MAX_HEADERS, HeaderCache
-from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.jose.jws import Header
+from aveverify._core.jose.public_key import PublicKey
 from aveverify.errors import Reason
 from tests.core.jose_factory import (
     KEYS_URL,
@@ -41,7 +42,7 @@ def key_of(keys: KeySet) -> PublicKey:
 
 
 def memo_of(verifier: Verifier) -> HeaderCache:
-    return verifier._engine.entries[0].headers
+    return verifier._engine.contexts[0].headers
 
 
 def segment(token: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aveverify._core.jose.jwk import OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.algorithm_names import OIDC_ALGORITHM_NAMES
 from tests.core.jose_factory import APPLICATION_ID, ISSUER, KEYS_URL, NOW, Json, eddsa, encode, es256, rs256
 
 # With lone surrogates, which Hypothesis leaves out by itself.

@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aveverify._accelerators import Accelerators, load
-from aveverify._core.jose import fast_paths
-from aveverify._core.jose.encoding import EncodingError, parse_json_object, parse_json_object_strictly
+from aveverify._core.jose import encoding, fast_json
+from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.strict_json import parse_json_object, parse_json_object_strictly
 from tests.conformance.vector_environment import exact
 from tests.core.jose_factory import encode
 from tests.property.strategies import json_values
@@ -30,28 +31,28 @@ def installed() -> Accelerators:
     return ACCELERATORS
 
 
-def read_objects() -> dict[str, fast_paths.ReadObject]:
+def read_objects() -> dict[str, fast_json.ReadObject]:
     """The quick readers of JSON that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_json(ACCELERATORS)}
-    return {"plain": fast_paths.read_object, **fast}
+    fast = {} if ACCELERATORS is None else {"fast": fast_json.accelerated_json(ACCELERATORS)}
+    return {"plain": fast_json.read_object, **fast}
 
 
-def decode_segments() -> dict[str, fast_paths.DecodeSegment]:
+def decode_segments() -> dict[str, encoding.DecodeSegment]:
     """The decoders of base64url that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_base64(ACCELERATORS)}
-    return {"plain": fast_paths.decode_segment, **fast}
+    fast = {} if ACCELERATORS is None else {"fast": encoding.accelerated_base64(ACCELERATORS)}
+    return {"plain": encoding.decode_segment_plainly, **fast}
 
 
 lanes = pytest.mark.parametrize("lane", ["plain", "fast"])
 
 
-def reader(lane: str) -> fast_paths.ReadObject:
+def reader(lane: str) -> fast_json.ReadObject:
     if lane == "fast":
         installed()
     return read_objects()[lane]
 
 
-def decoder(lane: str) -> fast_paths.DecodeSegment:
+def decoder(lane: str) -> encoding.DecodeSegment:
     if lane == "fast":
         installed()
     return decode_segments()[lane]

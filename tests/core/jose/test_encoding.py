@@ -9,15 +9,10 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.jose import encoding
-from aveverify._core.jose.encoding import (
-    EncodingError,
-    decode_base64url,
-    parse_json_document,
-    parse_json_object,
-    repeated_members,
-)
-from aveverify._core.jose.fast_paths import MAX_NESTED_CONTAINERS
+from aveverify._core.jose import strict_json
+from aveverify._core.jose.encoding import EncodingError, decode_base64url
+from aveverify._core.jose.fast_json import MAX_NESTED_CONTAINERS
+from aveverify._core.jose.strict_json import parse_json_document, parse_json_object, repeated_members
 from aveverify.errors import Fault
 from tests.core.jose_factory import raised
 
@@ -337,16 +332,16 @@ def test_a_document_is_as_strict_as_a_token_in_everything_else(data: bytes, faul
 def test_jsn_020_a_text_with_escapes_is_written_again_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of numbers take longer to write than to read, and one escape beside them costs a stranger nothing."""
     written: list[object] = []
-    write = encoding._write
+    write = strict_json._write
 
     def count(value: object) -> str:
         written.append(value)
         return write(value)
 
-    monkeypatch.setattr(encoding, "_write", count)
+    monkeypatch.setattr(strict_json, "_write", count)
     monkeypatch.setattr(json, "dumps", count)
 
-    assert encoding.parse_json_object_strictly(b'{"x": [1e-300], "y": "\\ud83d\\ude00"}') == {
+    assert strict_json.parse_json_object_strictly(b'{"x": [1e-300], "y": "\\ud83d\\ude00"}') == {
         "x": [1e-300],
         "y": "\U0001f600",
     }
@@ -357,8 +352,8 @@ def test_jsn_020_a_stack_that_is_used_up_while_writing_again_is_a_refusal(monkey
     def overflow(_value: object) -> str:
         raise RecursionError
 
-    monkeypatch.setattr(encoding, "_write", overflow)
+    monkeypatch.setattr(strict_json, "_write", overflow)
 
     with pytest.raises(EncodingError) as caught:
-        encoding.parse_json_object_strictly(b'{ "x": 1}')
+        strict_json.parse_json_object_strictly(b'{ "x": 1}')
     assert caught.value.fault is Fault.TOO_DEEP

@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.jose.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.algorithm_names import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE
-from aveverify._core.rules.oidc import check_before_keys, check_claims, decide_validity, parse_token, select_key
+from aveverify._core.rules.oidc import (
+    check_audiences,
+    check_claims,
+    check_header,
+    compute_validity,
+    parse_token,
+    select_key,
+)
 from aveverify.errors import Fault, Hint, Reason, Step
 from tests.core.jose_factory import (
     APPLICATION_ID,
@@ -341,14 +348,14 @@ def test_a_mark_after_another_name_is_plain_text(name: str) -> None:
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "application/jwt", "APPLICATION/JWT", "JOSE", "application/jose"])
 def test_a_token_may_say_that_it_is_a_jwt(typ: str | None) -> None:
     """OIDC-03."""
-    check_before_keys(parsed(typ=typ), APPLICATION_ID)
+    check_header(parsed(typ=typ).header)
 
 
 @pytest.mark.parametrize(
     "typ", ["at+jwt", "JOSE+JSON", "logout+jwt", "id_token", "", "jwt; x=y", "jwt ", "/jwt", "text/jwt", "ﬀjwt"]
 )
 def test_a_token_of_another_kind_is_refused(typ: str) -> None:
-    error = refused(lambda: check_before_keys(parsed(typ=typ), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(typ=typ).header))
 
     assert (error.reason, error.rule, error.step) == (Reason.TYPE_NOT_ALLOWED, "OIDC-03", Step.PARSE)
     assert error.convex_code == "Unauthenticated"
@@ -357,13 +364,13 @@ def test_a_token_of_another_kind_is_refused(typ: str) -> None:
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
 def test_an_access_token_is_recognised_by_its_type(typ: str) -> None:
     """RFC 9068 §2.1."""
-    assert refused(lambda: check_before_keys(parsed(typ=typ), APPLICATION_ID)).hint is Hint.ACCESS_TOKEN
+    assert refused(lambda: check_header(parsed(typ=typ).header)).hint is Hint.ACCESS_TOKEN
 
 
 @pytest.mark.parametrize("cty", ["JWT", "", "x"])
 def test_a_content_type_is_refused(cty: str) -> None:
     """OIDC-04."""
-    error = refused(lambda: check_before_keys(parsed(cty=cty), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(cty=cty).header))
 
     assert (error.reason, error.rule) == (Reason.CONTENT_TYPE_PRESENT, "OIDC-04")
     assert error.convex_code == "Unauthenticated"
@@ -371,7 +378,7 @@ def test_a_content_type_is_refused(cty: str) -> None:
 
 def test_a_critical_extension_is_refused() -> None:
     """OIDC-05."""
-    error = refused(lambda: check_before_keys(parsed(crit=True), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(crit=True).header))
 
     assert (error.reason, error.rule) == (Reason.CRITICAL_HEADER, "OIDC-05")
     assert error.convex_code == "Unauthenticated"
@@ -379,13 +386,13 @@ def test_a_critical_extension_is_refused() -> None:
 
 @pytest.mark.parametrize("alg", ["RS256", "EdDSA"])
 def test_two_algorithms_are_allowed(alg: str) -> None:
-    check_before_keys(parsed(alg=alg), APPLICATION_ID)
+    check_header(parsed(alg=alg).header)
 
 
 @pytest.mark.parametrize("alg", sorted(OIDC_ALGORITHM_NAMES - {"RS256", "EdDSA"}))
 def test_every_other_algorithm_is_refused(alg: str) -> None:
     """OIDC-06; OIDC-10; OIDC-11."""
-    error = refused(lambda: check_before_keys(parsed(alg=alg), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(alg=alg).header))
 
     assert (error.reason, error.rule) == (Reason.ALGORITHM_NOT_ALLOWED, "OIDC-10")
     assert error.convex_code == "Unauthenticated"
@@ -395,12 +402,12 @@ def test_every_other_algorithm_is_refused(alg: str) -> None:
 @pytest.mark.parametrize("aud", ["app", ["app"], ["app", "app"]], ids=str)
 def test_every_audience_may_be_the_application(aud: Any) -> None:  # noqa: ANN401 - any JSON value
     """OIDC-08."""
-    check_before_keys(parsed(claims=good_claims(aud=aud)), APPLICATION_ID)
+    check_audiences(read(good_claims(aud=aud)), APPLICATION_ID)
 
 
 @pytest.mark.parametrize("aud", [["app", "other"], ["other", "app"], ["app", ""], ["app", "APP"]], ids=str)
 def test_a_further_audience_is_refused(aud: list[str]) -> None:
-    error = refused(lambda: check_before_keys(parsed(claims=good_claims(aud=aud)), APPLICATION_ID))
+    error = refused(lambda: check_audiences(read(good_claims(aud=aud)), APPLICATION_ID))
 
     assert (error.reason, error.rule) == (Reason.EXTRA_AUDIENCE, "OIDC-08")
     assert error.convex_code == "Unauthenticated"
@@ -551,4 +558,4 @@ def test_a_token_expires_at_its_exp(exp: float, now: float, leeway_seconds: floa
 )  # fmt: skip
 def test_the_window_of_a_verdict_ends_in_time(exp: float, leeway_seconds: float, window: tuple[int, int]) -> None:
     """TOK-006: on the cautious side, never later than the check."""
-    assert decide_validity({"exp": exp}, leeway_seconds) == window
+    assert compute_validity({"exp": exp}, leeway_seconds) == window
