@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Provider, parse_auth_config
-from aveverify._core.provider import MAX_LEEWAY_SECONDS
+from aveverify._core.provider_checks import MAX_LEEWAY_SECONDS
 from aveverify.errors import Problem, Reason
 from tests.core.jose_factory import (
     APPLICATION_ID,

@@ -50,7 +50,6 @@ def _parse_rsa(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[V
         raise UnsuitableKeyError
     if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
         raise UnsuitableKeyError
-
     members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
     key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
@@ -79,7 +78,6 @@ def _parse_p256(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[
     y = _decode_member(jwk, "y", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
-
     members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
         # KEY-018: a point that is not on the curve is refused here.
@@ -122,7 +120,6 @@ def _parse_ed25519(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tup
     x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != ED25519_KEY_BYTES:
         raise UnsuitableKeyError
-
     members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
     key = OKPAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, ed25519.Ed25519PublicKey):  # pragma: no cover - one public member makes a public key
@@ -145,7 +142,7 @@ def _parse_ed25519(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tup
 
 RS256: Final = Algorithm("RS256", "RSA", frozenset({"RS256"}), frozenset({"n", "e"}), _parse_rsa)
 ES256: Final = Algorithm("ES256", "EC", frozenset({"ES256"}), frozenset({"crv", "x", "y"}), _parse_p256)
-# A key may carry the name of RFC 9864; a token may not.
+# The `alg` of a key may be the name of RFC 9864; that of a token may not.
 EDDSA: Final = Algorithm("EdDSA", "OKP", frozenset({"EdDSA", "Ed25519"}), frozenset({"crv", "x"}), _parse_ed25519)
 
 ALGORITHM_OF_KEY_TYPE: Final = {row.key_type: row for row in (RS256, ES256, EDDSA)}
