@@ -93,7 +93,7 @@ def _find_weakness(key: bytes) -> str | None:
     if decoded is not None:
         # Its 16 different characters and few letters say nothing.
         return _find_weakness_in(decoded)
-    return _find_weakness_in(key) or _find_weakness_of_bytes(_decode_base64(key) or key)
+    return _find_weakness_in(key) or _find_weakness_in(_decode_base64(key) or key)
 
 
 def _find_weakness_in(key: bytes) -> str | None:
