@@ -1,6 +1,6 @@
 """Where Wycheproof's cases and the RFCs' examples meet the core: below the claims, at keys and compact JWS.
 
-A JWS payload need not hold claims, so the first two steps are passed over; everything after them is the core's own.
+A JWS payload need not hold claims, so steps 1 and 2 are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def public_key(jwk: Mapping[str, Any]) -> PublicKey | None:
 
 
 def payload_of(jws: bytes, keys: Sequence[Mapping[str, Any]]) -> bytes | None:
-    """The payload of a compact JWS, if a key of the set vouches for it, in whichever dialect the set is read."""
+    """The payload of a compact JWS if a key of the set verifies it; the same in both dialects."""
     in_oidc, in_custom_jwt = ({payload_under(jws, key) for key in verifying_keys(keys, path)} for path in DIALECTS)
     assert in_oidc == in_custom_jwt
     return next(iter(in_oidc - {None}), None)
@@ -47,7 +47,7 @@ def verifying_keys(keys: Sequence[Mapping[str, Any]], dialect: Dialect) -> list[
 
 
 def payload_under(jws: bytes, key: PublicKey) -> bytes | None:
-    """The payload of a compact JWS, if this key vouches for it."""
+    """The payload of a compact JWS if this key verifies it."""
     try:
         return verify_signature(well_formed(jws, key), key, "customJwt").payload
     except (InvalidTokenError, EncodingError):

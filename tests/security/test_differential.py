@@ -12,7 +12,7 @@ import pytest
 
 from aveverify import Verifier, parse_auth_config
 from tests.conformance.collection import TokenVector, token_vectors
-from tests.conformance.vector_environment import StandingClock, World
+from tests.conformance.vector_environment import StandingClock, VectorEnvironment
 
 FAMILIES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 # Only these are ever read here; the other verifier takes a key with private members for a private one.
@@ -83,9 +83,11 @@ def test_the_second_verifier_can_say_no(vector: TokenVector) -> None:
     forged = f"{head}.{body[:-4]}AAAA.{signature}"
     assert is_signed(token, usable_keys(vector))
     assert not is_signed(forged, usable_keys(vector))
-    world = World(vector)
+    environment = VectorEnvironment(vector)
     verifier = Verifier(
-        *parse_auth_config({"providers": vector.providers}), clock=StandingClock(vector.now), fetcher=world.endpoints
+        *parse_auth_config({"providers": vector.providers}),
+        clock=StandingClock(vector.now),
+        fetcher=environment.endpoints,
     )
     with verifier:
         assert verifier.verify(token).subject
