@@ -546,15 +546,39 @@ def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *,
         assert verifier._tokens.get_if_fresh(b"x") is None
 
 
-def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
+@pytest.mark.parametrize(
+    ("wall_seconds", "elapsed_seconds"),
+    [
+        pytest.param(600, 600, id="by both clocks"),
+        pytest.param(0, 600, id="by the monotonic clock, after the wall clock was set back"),
+        pytest.param(600, 0, id="by the wall clock, after the machine was suspended"),
+    ],
+)
+def test_the_hot_path_returns_nothing_after_the_refresh_time_of_the_keys(
+    wall_seconds: float, elapsed_seconds: float
+) -> None:
+    """The monotonic clock stands still while a machine is suspended; the issuer may have withdrawn the key meanwhile."""
     clock = TestClock()
     text = token().encode()
     with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
         verifier.verify(text)
         assert isinstance(verifier._tokens.get_if_fresh(text), Identity)
-        clock.tick(600)
+        clock.wall += wall_seconds
+        clock.elapsed += elapsed_seconds
 
         assert verifier._tokens.get_if_fresh(text) is None
+
+
+def test_a_key_that_was_withdrawn_while_the_machine_was_suspended_verifies_nothing() -> None:
+    """TOK-008; ROT-004."""
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    good = token(exp=NOW + 100_000)
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        verifier.verify(good)
+        documents.answers[KEYS_URL] = key_set_document(eddsa("new").jwk)
+        clock.wall += 50_000
+
+        assert refused(lambda: verifier.verify(good)).reason is Reason.UNKNOWN_KEY
 
 
 def test_a_closed_verifier_remembers_nothing() -> None:

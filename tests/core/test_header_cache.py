@@ -78,7 +78,7 @@ def test_a_refused_token_makes_nothing_known(change: dict[str, Any], reason: Rea
         assert memo_of(verifier).known == {}
 
 
-def test_a_known_header_vouches_for_nothing_else() -> None:
+def test_a_known_header_proves_nothing_about_the_rest_of_a_token() -> None:
     """Payload, audiences, signature and segments of the next token are looked at as always."""
     good = rs256().token()
     header, payload, signature = good.split(".")
@@ -110,7 +110,7 @@ def test_a_known_header_has_three_segments_on_custom_jwt_too() -> None:
         assert verifier.verify(good).subject == "u1"
 
 
-def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
+def test_a_key_that_the_issuer_withdrew_verifies_nothing() -> None:
     """The memo is asked for the header, the present key set for the key."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
@@ -147,8 +147,8 @@ def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
     assert len(memo.known) == kept
 
 
-def test_the_issuer_of_the_discovery_document_is_compared_for_known_headers_too() -> None:
-    """DISC-05: a document that begins to speak for somebody else stops every token."""
+def test_a_known_header_does_not_outlive_the_keys() -> None:
+    """DV-14: without usable keys no token is accepted, whatever is known of its header."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
     with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:

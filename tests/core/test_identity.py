@@ -89,6 +89,8 @@ def test_a_subject_may_be_spelled_with_an_empty_tag() -> None:
     assert identity.to_convex() == {
         "tokenIdentifier": f"{ISSUER}|u2", "issuer": ISSUER, "subject": "u2", "name": "n",
     }  # fmt: skip
+    restored = pickle.loads(pickle.dumps(identity))  # noqa: S301 - our own
+    assert (restored.subject, restored.name) == ("u2", "n")
 
 
 @BOTH

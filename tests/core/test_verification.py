@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ class Bench:
     def provider_index(self) -> ProviderIndex:
         return ProviderIndex([provider for provider, _ in self.layout])
 
-    @property
+    @cached_property
     def contexts(self) -> Sequence[ProviderContext[int]]:
         return [make_context(provider, index) for index, (provider, _) in enumerate(self.layout)]
 
@@ -313,6 +314,20 @@ def test_a_document_that_speaks_for_somebody_else_is_not_the_tokens_fault() -> N
 
     assert error.convex_code == "AuthProviderDiscoveryFailed"
     assert error.retry_after_seconds >= 1
+
+
+def test_the_issuer_of_the_document_is_compared_under_a_known_header_too() -> None:
+    """DISC-05."""
+    layout = bench()
+    keys = layout.layout[0][1]
+    assert keys is not None
+    assert isinstance(verify_without_waiting(token(), layout), Accepted)
+    assert layout.contexts[0].headers.known
+
+    layout.layout = [(OIDC, snapshot_of(keys.key_set, f"{ISSUER}/"))]
+    assert refused(lambda: verify_without_waiting(token(), layout)).reason is Reason.ISSUER_MISMATCH
+    layout.layout = [(OIDC, snapshot_of(keys.key_set, "https://other.example"))]
+    raised(KeysUnavailableError, lambda: verify_without_waiting(token(), layout))
 
 
 def test_the_document_comes_before_the_key() -> None:

@@ -1,4 +1,4 @@
-"""The quick readers: the value of the strict reader, or no answer; and both lanes give one verdict."""
+"""The fast readers return the value of the strict reader or None, and both lanes give the same result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def installed() -> Accelerators:
 
 
 def read_objects() -> dict[str, fast_json.ReadObject]:
-    """The quick readers of JSON that can run here."""
+    """The fast readers of JSON that can run here."""
     fast = {} if ACCELERATORS is None else {"fast": fast_json.accelerated_json(ACCELERATORS)}
     return {"plain": fast_json.read_object, **fast}
 
@@ -102,7 +102,7 @@ def measured(data: bytes) -> dict[str, Any] | None:
 
 
 def strictly(data: bytes) -> dict[str, Any] | None:
-    """What the measure of all readers says; None where it refuses."""
+    """What the strict reader says; None where it refuses."""
     try:
         return parse_json_object_strictly(data)
     except EncodingError:
@@ -146,7 +146,7 @@ def wrap(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 objects = st.recursive(leaves, wrap, max_leaves=10)
 
 
-# So many containers that the quick readers do not count them one by one, around the limit of nesting.
+# So many containers that the fast readers do not count them one by one, around the limit of nesting.
 crowds = st.tuples(
     st.sampled_from([b"[]", b"{}", b'{"":0}', b'"]["', b'"\\"["', b'"\\\\"', b'{"a":1,"a":1}', b'"\\ud800"']),
     st.integers(90, 140),
@@ -170,7 +170,7 @@ crowds = st.tuples(
 @example(data=b'{"a":1,"a":"x"}')
 @example(data=b'{"a":"x","a":1}')
 @example(data=b'{"a":[{"b":1,"b":1}]}')
-def test_a_quick_reader_gives_the_strict_value_or_none(lane: str, data: bytes) -> None:
+def test_a_fast_reader_returns_the_strict_value_or_none(lane: str, data: bytes) -> None:
     """PRE-02; DV-12: it never accepts more, and never another value."""
     found = reader(lane)(data)
 
@@ -213,8 +213,8 @@ ORDINARY = {
 
 
 @lanes
-def test_an_ordinary_payload_is_read_quickly(lane: str) -> None:
-    """Or all of this would be for nothing."""
+def test_an_ordinary_payload_is_read_by_the_fast_reader(lane: str) -> None:
+    """Otherwise the fast reader would save nothing."""
     data = json.dumps(ORDINARY, separators=(",", ":"), ensure_ascii=False).encode()
 
     assert reader(lane)(data) == ORDINARY
@@ -240,7 +240,7 @@ def test_an_ordinary_payload_is_read_quickly(lane: str) -> None:
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_a_quick_reader_has_no_answer_to(lane: str, data: bytes) -> None:
+def test_a_fast_reader_leaves_to_the_strict_one(lane: str, data: bytes) -> None:
     assert reader(lane)(data) is None
 
 
