@@ -111,7 +111,7 @@ def filled(unit: str) -> str:
     return "[" + ",".join([unit] * (11_000 // (len(unit) + 1))) + "]"
 
 
-# What a stranger can put thousands of into a token.
+# What an attacker can put thousands of into a token.
 CROWDS = {
     "empty arrays": f'"x":{filled("[]")}',
     "empty objects": f'"x":{filled("{}")}',

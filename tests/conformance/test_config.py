@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aveverify import ConfigurationError, Provider, parse_auth_config
+from aveverify._core.jose.encoding import JsonValue
 from tests.conformance.batches import check_each, in_batches
 from tests.conformance.collection import ConfigVector, config_vectors
 from tests.conformance.vector_environment import exact
 
 
-def read(config: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever an auth.config exports
+def read(config: JsonValue) -> dict[str, JsonValue]:
     """The answer to a configuration, in the words of the vectors."""
     try:
         return {"verdict": "accept", "providers": [entry(provider) for provider in parse_auth_config(config)]}

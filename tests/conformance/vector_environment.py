@@ -21,6 +21,7 @@ from aveverify import (
     Verifier,
     parse_auth_config,
 )
+from aveverify._core.jose.encoding import JsonValue
 from tests.conformance.collection import TokenVector
 
 # Shorter pieces occur in ordinary words, so that finding one in a message would prove nothing.
@@ -140,7 +141,7 @@ def refused(error: InvalidTokenError | KeysUnavailableError, token: str | bytes)
     return {"verdict": verdict, "code": error.convex_code}
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def exact(value: JsonValue) -> JsonValue:
     """A JSON value with the type of each scalar beside it: `1`, `1.0` and `True` are equal in Python, but not here."""
     match value:
         case dict():

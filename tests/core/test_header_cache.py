@@ -41,7 +41,7 @@ def key_of(keys: KeySet) -> PublicKey:
     return key
 
 
-def memo_of(verifier: Verifier) -> HeaderCache:
+def cache_of(verifier: Verifier) -> HeaderCache:
     return verifier._engine.contexts[0].headers
 
 
@@ -53,7 +53,7 @@ def test_a_verified_token_makes_its_header_known() -> None:
     with oidc_verifier(rs256().jwk) as verifier:
         verifier.verify(rs256().token())
 
-        known = memo_of(verifier).find(segment(rs256().token()))
+        known = cache_of(verifier).find(segment(rs256().token()))
         assert known is not None
         assert known.header.alg == "RS256"
         assert known.key.algorithm.name == "RS256"
@@ -75,7 +75,7 @@ def test_a_refused_token_makes_nothing_known(change: dict[str, Any], reason: Rea
     with oidc_verifier(rs256().jwk) as verifier:
         assert refused(lambda: verifier.verify(token)).reason is reason
 
-        assert memo_of(verifier).known == {}
+        assert cache_of(verifier).known == {}
 
 
 def test_a_known_header_proves_nothing_about_the_rest_of_a_token() -> None:
@@ -111,7 +111,7 @@ def test_a_known_header_has_three_segments_on_custom_jwt_too() -> None:
 
 
 def test_a_key_that_the_issuer_withdrew_verifies_nothing() -> None:
-    """The memo is asked for the header, the present key set for the key."""
+    """The header is known, but its key counts only for the key set in which it was chosen."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
     with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:
@@ -122,29 +122,29 @@ def test_a_key_that_the_issuer_withdrew_verifies_nothing() -> None:
 
         assert refused(lambda: verifier.verify(token)).reason is Reason.BAD_SIGNATURE
         verifier.verify(rs256("other").token(kid=rs256().kid))
-        assert {known.key.thumbprint for known in memo_of(verifier).known.values()} == {
+        assert {known.key.thumbprint for known in cache_of(verifier).known.values()} == {
             key_of(key_set(rs256("other").jwk)).thumbprint
         }
 
 
 def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> None:
-    memo, newer = HeaderCache(), key_set(eddsa().jwk)
-    memo.remember(b"a", HEADER, KEYS, key_of(KEYS))
-    memo.remember(b"b", HEADER, KEYS, key_of(KEYS))
-    assert set(memo.known) == {b"a", b"b"}
+    cache, newer = HeaderCache(), key_set(eddsa().jwk)
+    cache.remember(b"a", HEADER, KEYS, key_of(KEYS))
+    cache.remember(b"b", HEADER, KEYS, key_of(KEYS))
+    assert set(cache.known) == {b"a", b"b"}
 
-    memo.remember(b"c", HEADER, newer, key_of(newer))
+    cache.remember(b"c", HEADER, newer, key_of(newer))
 
-    assert set(memo.known) == {b"c"}
+    assert set(cache.known) == {b"c"}
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_HEADERS - 1, 63), (MAX_HEADERS, 64), (MAX_HEADERS + 1, 1)], ids=str)
 def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
-    memo = HeaderCache()
+    cache = HeaderCache()
     for index in range(count):
-        memo.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
+        cache.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
 
-    assert len(memo.known) == kept
+    assert len(cache.known) == kept
 
 
 def test_a_known_header_does_not_outlive_the_keys() -> None:

@@ -1,4 +1,4 @@
-"""Texts that strangers might send: near misses of tokens, headers and documents, and plain noise."""
+"""Texts that attackers might send: near misses of tokens, headers and documents, and plain noise."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def joined(header: bytes, payload: bytes, signature: bytes) -> bytes:
     return f"{encode(header)}.{encode(payload)}.{encode(signature)}".encode()
 
 
-# Well-formed tokens that nobody has signed.
+# Well-formed tokens without a valid signature.
 unsigned_tokens: st.SearchStrategy[bytes] = st.builds(
     joined,
     headers.map(lambda value: json.dumps(value).encode()) | json_texts,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aveverify._accelerators import Accelerators, load
 from aveverify._core.jose import encoding, fast_json
-from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.encoding import EncodingError, JsonValue
 from aveverify._core.jose.strict_json import parse_json_object, parse_json_object_strictly
 from tests.conformance.vector_environment import exact
 from tests.core.jose_factory import encode
@@ -83,7 +83,7 @@ OBVIOUSLY_RIGHT = json.JSONDecoder(
 )
 
 
-def depth_of(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def depth_of(value: JsonValue) -> int:
     """How many containers are nested in a value."""
     if not isinstance(value, (dict, list)):
         return 0

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from aveverify._core.jose.encoding import EncodingError, decode_base64url
+from aveverify._core.jose.encoding import EncodingError, JsonValue, decode_base64url
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, round_date
 from aveverify._core.jose.strict_json import parse_json_document, parse_json_object, repeated_members
 from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
@@ -61,7 +61,7 @@ def test_with_unused_bits_every_text_of_the_alphabet_decodes(text: bytes) -> Non
 # --- JSON: RFC 8259, RFC 7493
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def exact(value: JsonValue) -> JsonValue:
     """A value with the type of each scalar beside it; floats by their bits."""
     match value:
         case dict():
@@ -74,7 +74,7 @@ def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
             return type(value).__name__, value
 
 
-def depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def depth(value: JsonValue) -> int:
     match value:
         case dict():
             return 1 + max(map(depth, value.values()), default=0)
@@ -84,7 +84,7 @@ def depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
             return 0
 
 
-def numbers(value: Any) -> list[float]:  # noqa: ANN401 - any JSON value
+def numbers(value: JsonValue) -> list[float]:
     match value:
         case dict():
             return [number for member in value.values() for number in numbers(member)]
@@ -241,7 +241,7 @@ def test_a_date_is_rounded_to_the_nearest_second_halves_up(value: float) -> None
     assert round_date(value) == floor(Fraction(value) + Fraction(1, 2))
 
 
-# --- the window of a verdict
+# --- the validity of a result
 
 some_dates = (
     st.floats(0, 5000) | st.integers(0, 5000) | st.floats(0, MAX_NUMERIC_DATE) | st.integers(NOW - 10, NOW + 10)

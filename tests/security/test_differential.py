@@ -77,7 +77,7 @@ def test_whatever_is_accepted_here_is_signed_there_too() -> None:
 
 @pytest.mark.parametrize("vector", ACCEPTED[:1], ids=lambda vector: vector.name)
 def test_the_second_verifier_can_say_no(vector: TokenVector) -> None:
-    """POS-014: a judge who always agrees is none."""
+    """POS-014: a second verifier that always agrees would prove nothing."""
     token = str(vector.presentations[0])
     head, body, signature = token.split(".")
     forged = f"{head}.{body[:-4]}AAAA.{signature}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from typing import Any
 
 import pytest
 
 from aveverify._core.jose import strict_json
-from aveverify._core.jose.encoding import EncodingError, decode_base64url
+from aveverify._core.jose.encoding import EncodingError, JsonValue, decode_base64url
 from aveverify._core.jose.fast_json import MAX_NESTED_CONTAINERS
 from aveverify._core.jose.strict_json import parse_json_document, parse_json_object, repeated_members
 from aveverify.errors import Fault
@@ -106,7 +105,7 @@ def test_unused_bits_excuse_nothing_else(text: bytes) -> None:
         pytest.param(b'{"a":12345678901234567890123}', {"a": 12345678901234567890123}, id="a large integer is exact"),
     ],
 )
-def test_json_is_read(data: bytes, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_json_is_read(data: bytes, value: JsonValue) -> None:
     assert parse_json_object(data) == value
 
 
@@ -264,7 +263,7 @@ def test_what_is_too_deep_is_refused_before_it_is_parsed(data: bytes) -> None:
     ],
 )
 def test_the_depth_of_half_a_mebibyte_is_found_in_time_that_grows_with_its_length(data: bytes) -> None:
-    """JSN-020: a document may be half a mebibyte long, and whoever wrote it may be hostile."""
+    """JSN-020: a document may be half a mebibyte long, and its author may be hostile."""
     assert fault_of(data) in (Fault.TOO_DEEP, Fault.NOT_JSON)
 
 
@@ -330,7 +329,7 @@ def test_a_document_is_as_strict_as_a_token_in_everything_else(data: bytes, faul
 
 
 def test_jsn_020_a_text_with_escapes_is_written_again_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of numbers take longer to write than to read, and one escape beside them costs a stranger nothing."""
+    """Thousands of numbers take longer to write than to read, and one escape beside them costs an attacker nothing."""
     written: list[object] = []
     write = strict_json._write
 

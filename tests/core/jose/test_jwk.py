@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwk import Dialect, is_readable, is_usable, parse_public_key
 from aveverify._core.jose.jwk_set import MAX_KEYS, KeySet, KeySetFault, parse_key_set
 from tests.core.jose_factory import (
@@ -30,16 +31,16 @@ BOTH = pytest.mark.parametrize("dialect", get_args(Dialect))
 SPARE = eddsa("spare").jwk | {"alg": None}
 
 
-def read_beside_a_good_key(jwk: Any, dialect: Dialect) -> KeySet:  # noqa: ANN401 - any JSON value
+def read_beside_a_good_key(jwk: JsonValue, dialect: Dialect) -> KeySet:
     return key_set(SPARE, jwk, dialect=dialect)
 
 
-def is_candidate(jwk: Any, dialect: Dialect) -> bool:  # noqa: ANN401 - any JSON value
+def is_candidate(jwk: JsonValue, dialect: Dialect) -> bool:
     return len(read_beside_a_good_key(jwk, dialect).candidates) == 2
 
 
 def document(jwk_text: str) -> bytes:
-    """A key set whose second key is written as told."""
+    """A key set whose second key has exactly this text."""
     return f'{{"keys":[{json.dumps(SPARE)},{jwk_text}]}}'.encode()
 
 
@@ -110,7 +111,7 @@ def test_other_members_of_a_document_do_not_matter(dialect: Dialect) -> None:
         pytest.param([], id="no key"),
         pytest.param([rs256().jwk | {"use": "enc"}], id="only for encryption"),
         pytest.param([{"kty": "oct", "k": "AA"}], id="only a symmetric key"),
-        pytest.param([es256().jwk | {"crv": "P-384"}], id="only a curve that nobody supports"),
+        pytest.param([es256().jwk | {"crv": "P-384"}], id="only a curve that no path supports"),
         pytest.param([rsa_jwk(1024)], id="only a key too short"),
         pytest.param([1, None, "x", [rs256().jwk]], id="no objects"),
     ],
@@ -152,14 +153,14 @@ MALFORMED: list[Any] = [1, True, [], {}, ["x"]]
 
 @pytest.mark.parametrize("jwk", [None, 1, "x", [rs256().jwk], [], True], ids=lambda jwk: str(jwk)[:12])
 @BOTH
-def test_an_entry_that_is_no_object_is_skipped(jwk: Any, dialect: Dialect) -> None:  # noqa: ANN401
+def test_an_entry_that_is_no_object_is_skipped(jwk: JsonValue, dialect: Dialect) -> None:
     """DISC-10; DV-08; DV-13."""
     assert not is_candidate(jwk, dialect)
 
 
 @pytest.mark.parametrize("kty", ["rsa", "AKP", "", None, 1, ["RSA"], {}], ids=str)
 @BOTH
-def test_a_key_of_an_unknown_type_is_skipped(kty: Any, dialect: Dialect) -> None:  # noqa: ANN401 - any JSON value
+def test_a_key_of_an_unknown_type_is_skipped(kty: JsonValue, dialect: Dialect) -> None:
     """KEY-017."""
     assert not is_candidate(rsa_jwk(kty=kty), dialect)
 
@@ -172,7 +173,7 @@ def test_a_key_without_type_is_skipped(dialect: Dialect) -> None:
 @pytest.mark.parametrize("value", MALFORMED, ids=str)
 @pytest.mark.parametrize("name", ["use", "kid"])
 @BOTH
-def test_a_key_with_an_ill_typed_member_is_skipped(name: str, value: Any, dialect: Dialect) -> None:  # noqa: ANN401
+def test_a_key_with_an_ill_typed_member_is_skipped(name: str, value: JsonValue, dialect: Dialect) -> None:
     """DISC-10; JWKS-04; KEY-016."""
     assert not is_candidate(rsa_jwk(**{name: value}), dialect)
 
@@ -197,14 +198,14 @@ def test_null_is_absent_in_a_key(name: str, dialect: Dialect) -> None:
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )  # fmt: skip
 @BOTH
-def test_each_path_knows_its_own_names_of_algorithms(alg: Any, dialects: set[str], dialect: Dialect) -> None:  # noqa: ANN401
+def test_each_path_knows_its_own_names_of_algorithms(alg: JsonValue, dialects: set[str], dialect: Dialect) -> None:
     """DISC-10; JWKS-04; DV-08."""
     assert is_candidate(rsa_jwk(alg=alg), dialect) is (dialect in dialects)
 
 
 @pytest.mark.parametrize("name", ["n", "e"])
 @pytest.mark.parametrize("value", [*MALFORMED, None, "A", "A=", "ä"], ids=str)
-def test_oidc_keeps_a_key_whose_public_members_do_not_decode(name: str, value: Any) -> None:  # noqa: ANN401
+def test_oidc_keeps_a_key_whose_public_members_do_not_decode(name: str, value: JsonValue) -> None:
     """DISC-10: it stays and fails when it is chosen."""
     candidate = read_beside_a_good_key(rsa_jwk(**{name: value}), "oidc").candidates[1]
 
@@ -226,7 +227,7 @@ def test_oidc_skips_a_key_in_which_a_member_that_is_read_occurs_twice(name: str)
 
 @pytest.mark.parametrize("name", ["d", "p", "oth", "x5c", "x5t", "more"])
 @BOTH
-def test_a_member_that_nobody_reads_may_occur_twice(name: str, dialect: Dialect) -> None:
+def test_a_member_that_is_not_read_may_occur_twice(name: str, dialect: Dialect) -> None:
     """DV-13; KEY-027."""
     if dialect == "customJwt" and name in ("x5c", "x5t"):
         return
@@ -237,7 +238,7 @@ def test_a_member_that_nobody_reads_may_occur_twice(name: str, dialect: Dialect)
 
 @pytest.mark.parametrize("value", [1, "x", [1], {}], ids=str)
 @pytest.mark.parametrize("name", ["x5c", "x5t", "x5u", "key_ops"])
-def test_oidc_does_not_look_at_certificates(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_oidc_does_not_look_at_certificates(name: str, value: JsonValue) -> None:
     """OIDC-15; KEY-040."""
     assert is_candidate(rsa_jwk(**{name: value}), "oidc")
 
@@ -299,7 +300,7 @@ def test_custom_jwt_skips(jwk: Json) -> None:
 
 
 @pytest.mark.parametrize("jwk", [None, 1, "x", [], [rsa_jwk()]], ids=lambda jwk: str(jwk)[:8])
-def test_what_is_no_object_is_no_readable_key(jwk: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_what_is_no_object_is_no_readable_key(jwk: JsonValue) -> None:
     assert not is_readable(jwk, "customJwt")
 
 
@@ -348,7 +349,7 @@ def test_use_and_key_ops_say_whether_a_key_is_for_signatures(members: Json, dial
 
 
 @pytest.mark.parametrize("operations", ["verify", {"verify": 1}, 1, True, [["verify"]]], ids=str)
-def test_operations_of_another_type_do_not_name_verify(operations: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_operations_of_another_type_do_not_name_verify(operations: JsonValue) -> None:
     """OIDC-15; DV-04; KEY-026."""
     assert not read_beside_a_good_key(rsa_jwk(key_ops=operations), "oidc").candidates[1].for_signatures
 

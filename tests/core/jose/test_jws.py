@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jws import (
     UnverifiedToken,
     VerifiedToken,
@@ -68,9 +69,11 @@ def test_a_token_has_exactly_three_segments(tail: str, kind: ProviderKind) -> No
         pytest.param(encode(b"[]"), Fault.NOT_OBJECT, id="array"),
         pytest.param(encode(b"nul"), Fault.NOT_JSON, id="not JSON"),
         pytest.param(encode(b'{"x":1,"x":1}'), Fault.REPEATED_MEMBER, id="a name twice"),
-        pytest.param(encode(b'{"x":"\\ud800"}'), Fault.LONE_SURROGATE, id="lone surrogate where nobody reads"),
-        pytest.param(encode(b'{"x":1e400}'), Fault.NUMBER_RANGE, id="beyond a double where nobody reads"),
-        pytest.param(encode(b'{"x":"\xff"}'), Fault.NOT_UTF8, id="not UTF-8 where nobody reads"),
+        pytest.param(
+            encode(b'{"x":"\\ud800"}'), Fault.LONE_SURROGATE, id="lone surrogate in a member that is not read"
+        ),
+        pytest.param(encode(b'{"x":1e400}'), Fault.NUMBER_RANGE, id="beyond a double in a member that is not read"),
+        pytest.param(encode(b'{"x":"\xff"}'), Fault.NOT_UTF8, id="not UTF-8 in a member that is not read"),
     ],
 )
 @KINDS
@@ -114,7 +117,7 @@ TEXTS_OR_NULL: list[tuple[Any, bool]] = [
 
 
 @pytest.mark.parametrize(("value", "good"), TEXT_OR_NULL, ids=str)
-def test_text_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_text_or_null(value: JsonValue, *, good: bool) -> None:
     assert is_text_or_null(value) is good
     if good:
         check_text_members({"m": value}, ("m",), "oidc", "RULE")
@@ -125,7 +128,7 @@ def test_text_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any 
 
 
 @pytest.mark.parametrize(("value", "good"), TEXTS_OR_NULL, ids=str)
-def test_list_of_texts_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_list_of_texts_or_null(value: JsonValue, *, good: bool) -> None:
     assert is_texts_or_null(value) is good
     if good:
         check_list_members({"m": value}, ("m",), "customJwt", "RULE")
@@ -136,7 +139,7 @@ def test_list_of_texts_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN4
 
 
 def test_a_token_object_shows_alg_and_kid_only() -> None:
-    """ERR-006; ERR-003: what a stranger wrote is escaped."""
+    """ERR-006; ERR-003: what an attacker wrote is escaped."""
     shown = repr(parsed(kid="k\r\n\x1b[31m", claims=good_claims(secret="s3cret")))
 
     assert "RS256" in shown
@@ -179,7 +182,7 @@ def test_a_wrong_signature_is_refused_with_the_code_of_the_path(signer: Signer, 
 
 
 @SIGNERS
-def test_another_key_of_the_same_type_does_not_vouch(signer: Signer) -> None:
+def test_another_key_of_the_same_type_does_not_verify(signer: Signer) -> None:
     """SIG-004."""
     other = {"RS256": rs256, "ES256": es256, "EdDSA": eddsa}[signer.alg]("other")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import floor
-from typing import Any
 
 import pytest
 
 from aveverify._core.jose.algorithm_names import CUSTOM_JWT_HEADER_ALGORITHM_NAMES
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import round_date
 from aveverify._core.rules.custom_jwt import (
     check_claims,
@@ -50,7 +50,7 @@ def test_a_known_algorithm_name_is_parsed(alg: str) -> None:
 
 
 @pytest.mark.parametrize("alg", ["EdDSA", "Ed25519", "A128GCM", "rs256", "RSA-OAEP", "ES256K", "", None, 1, [], {}])
-def test_any_other_algorithm_name_is_refused(alg: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_any_other_algorithm_name_is_refused(alg: JsonValue) -> None:
     """CJ-03; DV-08: EdDSA is not even a name here."""
     error = refused(lambda: parse_token(read(header={"alg": alg})))
 
@@ -60,7 +60,7 @@ def test_any_other_algorithm_name_is_refused(alg: Any) -> None:  # noqa: ANN401 
 
 @pytest.mark.parametrize("value", [1, True, [], {}], ids=str)
 @pytest.mark.parametrize("name", ["typ", "cty", "kid", "jku", "x5u", "x5t"])
-def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_header_members_are_text_or_null(name: str, value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", name: value})))
 
     assert (error.reason, error.rule, error.claim) == (Reason.MALFORMED_HEADER, "CJ-03", name)
@@ -69,7 +69,7 @@ def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa
 
 @pytest.mark.parametrize("value", ["x", 1, {}, [1], [None]], ids=str)
 @pytest.mark.parametrize("name", ["x5c", "crit"])
-def test_header_lists_are_lists_of_texts(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_header_lists_are_lists_of_texts(name: str, value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", name: value})))
 
     assert (error.reason, error.claim) == (Reason.MALFORMED_HEADER, name)
@@ -86,12 +86,12 @@ def test_null_is_absent_in_the_header(name: str) -> None:
     ids=["RSA", "EC", "oct", "Ed448"],
 )
 def test_a_readable_key_in_the_header_is_passed_over(jwk: Json) -> None:
-    """CJ-03; ALG: a token never brings its key."""
+    """CJ-03; ALG: a token never supplies its own key."""
     assert parse_token(read(header={"alg": "RS256", "jwk": jwk})).header.kid is None
 
 
 @pytest.mark.parametrize("jwk", [1, "x", [], {}, {"kty": "RSA"}, rsa_jwk(alg="EdDSA")], ids=lambda jwk: str(jwk)[:20])
-def test_an_unreadable_key_in_the_header_is_refused(jwk: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_unreadable_key_in_the_header_is_refused(jwk: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", "jwk": jwk})))
 
     assert (error.reason, error.rule, error.claim) == (Reason.MALFORMED_HEADER, "CJ-03", "jwk")
@@ -202,7 +202,7 @@ def test_a_p256_key_is_chosen_for_es256() -> None:
         pytest.param([rsa_jwk(), rsa_jwk(kid="a", x5c="x")], "a", id="unreadable"),
     ],
 )
-def test_a_kid_that_nobody_publishes_is_unknown(jwks: list[Json], kid: str | None) -> None:
+def test_a_kid_that_is_not_published_is_unknown(jwks: list[Json], kid: str | None) -> None:
     error = refused(lambda: select_key(key_set(*jwks, dialect="customJwt"), parsed(kid=kid)))
 
     assert (error.reason, error.rule, error.step) == (Reason.UNKNOWN_KEY, "CJ-05", Step.KEY)
@@ -343,7 +343,7 @@ def test_an_expired_token_without_subject_is_expired() -> None:
         pytest.param({"exp": NOW, "iat": NOW + 50}, 0, id="never valid"),
     ],
 )
-def test_every_second_of_the_window_of_a_verdict_passes_the_check(claims: Json, leeway_seconds: float) -> None:
+def test_every_second_of_the_validity_of_a_result_passes_the_check(claims: Json, leeway_seconds: float) -> None:
     """TOK-006; TOK-007."""
     start, end = compute_validity(claims, leeway_seconds)
 

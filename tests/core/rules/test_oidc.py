@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aveverify._core.jose.algorithm_names import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE
 from aveverify._core.rules.oidc import (
     check_audiences,
@@ -107,7 +108,7 @@ def test_alg_is_required_and_text(header: Json) -> None:
 
 @pytest.mark.parametrize("value", NOT_TEXT, ids=str)
 @pytest.mark.parametrize("name", ["kid", "typ", "cty"])
-def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_header_members_are_text_or_null(name: str, value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", name: value})))
 
     assert (error.reason, error.rule, error.claim) == (Reason.MALFORMED_HEADER, "OIDC-02", name)
@@ -115,21 +116,21 @@ def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa
 
 
 @pytest.mark.parametrize("value", ["exp", 1, True, {}, [1], [None]], ids=str)
-def test_crit_is_a_list_of_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_crit_is_a_list_of_texts(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", "crit": value})))
 
     assert (error.reason, error.claim) == (Reason.MALFORMED_HEADER, "crit")
 
 
 @pytest.mark.parametrize(("crit", "present"), [(None, False), ([], True), (["b64"], True)], ids=["null", "[]", "b64"])
-def test_crit_counts_as_present_unless_null(crit: Any, *, present: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_crit_counts_as_present_unless_null(crit: JsonValue, *, present: bool) -> None:
     """OIDC-05."""
     assert parse_token(read(header={"alg": "RS256", "crit": crit})).header.crit is present
 
 
 @pytest.mark.parametrize("name", ["jku", "jwk", "x5u", "x5c", "x5t", "b64", "zip", "constructor"])
 @pytest.mark.parametrize("value", [1, "x", [1], {"a": []}, True, None], ids=str)
-def test_other_header_members_are_ignored_whatever_they_hold(name: str, value: Any) -> None:  # noqa: ANN401
+def test_other_header_members_are_ignored_whatever_they_hold(name: str, value: JsonValue) -> None:
     """OIDC-27."""
     assert parse_token(read(header={"alg": "RS256", name: value})).header.alg == "RS256"
 
@@ -155,7 +156,7 @@ def test_a_signature_that_is_not_base64url_is_found_before_the_claims() -> None:
 
 @pytest.mark.parametrize("value", NOT_TEXT, ids=str)
 @pytest.mark.parametrize("name", [*TEXT_CLAIMS, *PROTOCOL_TEXT_CLAIMS])
-def test_standard_claims_are_text(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_standard_claims_are_text(name: str, value: JsonValue) -> None:
     """CLM-03; OIDC-24."""
     error = refused(lambda: parse_token(read(good_claims(**{name: value}))))
 
@@ -183,7 +184,7 @@ def test_an_empty_text_is_text(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["true", 1, 0, "", [], {}], ids=ascii)
 @pytest.mark.parametrize("name", ["email_verified", "phone_number_verified"])
-def test_verified_flags_are_booleans(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_verified_flags_are_booleans(name: str, value: JsonValue) -> None:
     """CLM-04."""
     error = refused(lambda: parse_token(read(good_claims(**{name: value}))))
 
@@ -214,7 +215,7 @@ def test_an_address_is_an_object_of_texts(address: Json) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_an_address_of_another_type_is_refused(address: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_address_of_another_type_is_refused(address: JsonValue) -> None:
     """CLM-09; DV-08: an array too."""
     error = refused(lambda: parse_token(read(good_claims(address=address))))
 
@@ -222,7 +223,7 @@ def test_an_address_of_another_type_is_refused(address: Any) -> None:  # noqa: A
 
 
 @pytest.mark.parametrize("value", ["yesterday", True, [], {}, 1e300, "2023-02-30T00:00:00Z"], ids=str)
-def test_updated_at_is_a_point_in_time(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_updated_at_is_a_point_in_time(value: JsonValue) -> None:
     """CLM-10."""
     error = refused(lambda: parse_token(read(good_claims(updated_at=value))))
 
@@ -230,13 +231,13 @@ def test_updated_at_is_a_point_in_time(value: Any) -> None:  # noqa: ANN401 - an
 
 
 @pytest.mark.parametrize("value", [0, -1, -0.5, 1.5, NOW, MAX_NUMERIC_DATE, "2023-11-14T22:13:20Z"], ids=str)
-def test_auth_time_may_be_negative_fractional_or_text(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_auth_time_may_be_negative_fractional_or_text(value: JsonValue) -> None:
     """OIDC-24."""
     assert parse_token(read(good_claims(auth_time=value))).claims["auth_time"] == value
 
 
 @pytest.mark.parametrize("value", ["soon", True, [], {}, 1e300], ids=str)
-def test_auth_time_of_another_type_is_refused(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_auth_time_of_another_type_is_refused(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(good_claims(auth_time=value))))
 
     assert (error.reason, error.claim, error.hint) == (Reason.CLAIM_TYPE, "auth_time", Hint.NOT_NUMBER)
@@ -251,12 +252,12 @@ def test_auth_time_ends_with_the_year_9999(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [[], ["pwd", "mfa"]], ids=str)
-def test_amr_is_a_list_of_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_amr_is_a_list_of_texts(value: JsonValue) -> None:
     assert parse_token(read(good_claims(amr=value))).claims["amr"] == value
 
 
 @pytest.mark.parametrize("value", ["pwd", 1, True, {}, [1], ["pwd", None], [["pwd"]]], ids=str)
-def test_amr_of_another_type_is_refused(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_amr_of_another_type_is_refused(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(good_claims(amr=value))))
 
     assert (error.reason, error.claim) == (Reason.CLAIM_TYPE, "amr")
@@ -282,7 +283,7 @@ def test_an_empty_subject_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["scope", "roles", "fva", "sid", "middle", "__proto__"])
 @pytest.mark.parametrize("value", [1, None, [{"a": 1}], {"a": []}, True], ids=str)
-def test_custom_claims_may_have_any_type(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_custom_claims_may_have_any_type(name: str, value: JsonValue) -> None:
     """ID-05; ID-10."""
     assert parse_token(read(good_claims(**{name: value}))).claims[name] == value
 
@@ -309,7 +310,7 @@ def test_other_standard_claims_take_no_tag(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("name", "n"), ("email", "e"), ("email_verified", True), ("updated_at", 1)]
 )
-def test_an_empty_tag_is_no_tag(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_empty_tag_is_no_tag(name: str, value: JsonValue) -> None:
     """CLM-07."""
     assert parse_token(read(good_claims(**{f"{name}#": value}))).claims == good_claims(**{name: value})
 
@@ -400,7 +401,7 @@ def test_every_other_algorithm_is_refused(alg: str) -> None:
 
 
 @pytest.mark.parametrize("aud", ["app", ["app"], ["app", "app"]], ids=str)
-def test_every_audience_may_be_the_application(aud: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_every_audience_may_be_the_application(aud: JsonValue) -> None:
     """OIDC-08."""
     check_audiences(read(good_claims(aud=aud)), APPLICATION_ID)
 
@@ -556,6 +557,6 @@ def test_a_token_expires_at_its_exp(exp: float, now: float, leeway_seconds: floa
     ],
     ids=["whole", "fraction", "half a second of leeway", "leeway", "fraction and leeway"],
 )  # fmt: skip
-def test_the_window_of_a_verdict_ends_in_time(exp: float, leeway_seconds: float, window: tuple[int, int]) -> None:
+def test_the_validity_of_a_result_ends_in_time(exp: float, leeway_seconds: float, window: tuple[int, int]) -> None:
     """TOK-006: on the cautious side, never later than the check."""
     assert compute_validity({"exp": exp}, leeway_seconds) == window

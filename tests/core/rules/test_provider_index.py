@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import UnverifiedClaims
 from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify.errors import Hint, Reason, Step
@@ -19,7 +20,7 @@ class Configured(NamedTuple):
     application_id: str | None
 
 
-def claims(issuer: str = "https://a.example", aud: Any = "app", **more: Any) -> UnverifiedClaims:  # noqa: ANN401
+def claims(issuer: str = "https://a.example", aud: JsonValue = "app", **more: JsonValue) -> UnverifiedClaims:
     return read(good_claims(iss=issuer, aud=aud, **more))
 
 
@@ -118,7 +119,7 @@ def test_a_provider_needs_its_exact_audience(aud: Any, found: bool) -> None:  # 
 
 
 @pytest.mark.parametrize("aud", ["x", ["x", "y"], [], None, ""], ids=["text", "list", "empty list", "null", "empty"])
-def test_a_provider_for_any_audience_takes_every_token_of_its_issuer(aud: Any) -> None:  # noqa: ANN401
+def test_a_provider_for_any_audience_takes_every_token_of_its_issuer(aud: JsonValue) -> None:
     assert select([Configured("https://a.example", None)], claims(aud=aud)) == 0
 
 
@@ -146,7 +147,7 @@ def test_an_empty_application_id_asks_for_an_empty_audience() -> None:
 )
 def test_the_first_provider_in_written_order_decides(
     providers: list[tuple[str, str | None]],
-    aud: Any,  # noqa: ANN401 - any JSON value
+    aud: JsonValue,
     index: int,
 ) -> None:
     """SEL-03; DV-16."""
@@ -174,7 +175,7 @@ def test_the_first_provider_in_written_order_decides(
         pytest.param("app", {"aud": "other"}, Hint.OTHER_CLIENT, id="another client"),
     ],
 )
-def test_a_wrong_audience_says_what_it_looks_like(configured: str, claims_of_token: Any, hint: Hint) -> None:  # noqa: ANN401
+def test_a_wrong_audience_says_what_it_looks_like(configured: str, claims_of_token: JsonValue, hint: Hint) -> None:
     error = refused(lambda: select([Configured("https://a.example", configured)], claims(**claims_of_token)))
 
     assert error.hint is hint
