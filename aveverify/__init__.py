@@ -6,8 +6,9 @@ verifier = Verifier(Provider.ave("app_123"))
 identity = verifier.verify(token)
 """
 
-from aveverify._core.identity import ConvexIdentity, Identity
+from aveverify._core.identity import Identity
 from aveverify._core.provider import Provider
+from aveverify._core.standard_attributes import ConvexIdentity
 from aveverify._http.current_identity import current_identity
 from aveverify._http.request_identity import get_user_identity
 from aveverify._verify import verify

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
 
-from aveverify._core.jose.encoding import EncodingError, parse_json_object
+from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.strict_json import parse_json_object
 
 # Raised when the form changes; a worker passes over what another version has written.
 FORM_VERSION: Final = 2

@@ -1,4 +1,4 @@
-"""`Verifier`: the configuration, and the two drivers that call `judge`, wait for keys where it says so, and call again.
+"""`Verifier`: the configuration, and two drivers that call `verify_without_waiting` and wait for the keys it needs.
 
 Everything that decides is in `aveverify._core`; everything that waits is in `aveverify._jwks.registry`.
 """
@@ -18,7 +18,7 @@ from aveverify._core.jose.jwt_claims import token_bytes
 from aveverify._core.key_cache.decisions import RefreshReason
 from aveverify._core.provider import Provider
 from aveverify._core.rules.provider_index import ProviderIndex
-from aveverify._core.verification import Wait, judge
+from aveverify._core.verification import KeysNeeded, verify_without_waiting
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify._jwks.registry import KeySetRegistry
 from aveverify._jwks.remote_key_set import RemoteKeySet
@@ -208,7 +208,7 @@ class Verifier:
         desk = self._open_desk()
         while True:
             outcome = self._look(data, desk)
-            if not isinstance(outcome, Wait):
+            if not isinstance(outcome, KeysNeeded):
                 return outcome
             landing = desk.settle(outcome)
             self._warn_of_blocked_loop(landing)
@@ -241,7 +241,7 @@ class Verifier:
         desk = self._open_desk()
         while True:
             outcome = self._look(data, desk)
-            if not isinstance(outcome, Wait):
+            if not isinstance(outcome, KeysNeeded):
                 return outcome
             landing = desk.settle(outcome)
             desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
@@ -286,7 +286,7 @@ class Verifier:
             desk = self._open_desk()
             try:
                 while desk.usable_keys(source) is None:
-                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
+                    landing = desk.settle(KeysNeeded(provider, source, RefreshReason.KEYS, None))
                     desk.resume(landed=landing.wait(desk.wait_budget_seconds))
             except KeysUnavailableError:
                 if fail_closed:
@@ -299,7 +299,7 @@ class Verifier:
             desk = self._open_desk()
             try:
                 while desk.usable_keys(source) is None:
-                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
+                    landing = desk.settle(KeysNeeded(provider, source, RefreshReason.KEYS, None))
                     desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
             except KeysUnavailableError:
                 if fail_closed:
@@ -366,13 +366,13 @@ class Verifier:
         self._check_open()
         return token_bytes(token, self._max_token_bytes)
 
-    def _look(self, token: bytes, desk: KeyLookup) -> Identity | Wait[RemoteKeySet]:
-        """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
+    def _look(self, token: bytes, desk: KeyLookup) -> Identity | KeysNeeded[RemoteKeySet]:
+        """Look at the token once: at what is remembered of it (step 0), then with `verify_without_waiting`."""
         identity = self._tokens.get_if_still_valid(token, desk)
         if identity is not None:
             return identity
-        outcome = judge(token, desk)
-        if isinstance(outcome, Wait):
+        outcome = verify_without_waiting(token, desk)
+        if isinstance(outcome, KeysNeeded):
             return outcome
         self._tokens.put(token, outcome)
         # CON-014: closed meanwhile. Asked here first, less a call for every new token.

@@ -235,7 +235,7 @@ def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
         pytest.param("_core.rules.oidc", "aveverify._core.provider", id="rules do not know the provider"),
         pytest.param("_core.key_cache.decisions", "aveverify._core.rules.oidc", id="the key cache knows no token"),
         pytest.param("_core.rules.oidc", "cryptography.hazmat", id="rules go through jose"),
-        pytest.param("_core.verification", "aveverify._jwks.registry", id="the judge does not know the engine"),
+        pytest.param("_core.verification", "aveverify._jwks.registry", id="verification does not know the engine"),
         pytest.param("_core.identity", "aveverify.verifier", id="values do not know who makes them"),
         pytest.param("_jwks.registry", "httpx", id="the engine fetches through the seam"),
         pytest.param("verifier", "aveverify.testing", id="nobody needs the testing layer"),

@@ -10,8 +10,9 @@ from aveverify._jwks.completion import LANDED, Completion
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
+    from aveverify._core.provider_context import ProviderContext
     from aveverify._core.rules.provider_index import ProviderIndex
-    from aveverify._core.verification import Entry, Wait
+    from aveverify._core.verification import KeysNeeded
     from aveverify._jwks.registry import KeySetRegistry
     from aveverify._jwks.remote_key_set import RemoteKeySet
 
@@ -22,14 +23,14 @@ _UNREAD: Final = -1.0
 
 
 class KeyLookup:
-    """The `Sources` of one verification.
+    """The `KeyProvider` of one verification.
 
     Args:
         engine: The engine.
     """
 
     __slots__ = (
-        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "entries", "now", "table",
+        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "contexts", "now", "provider_index",
         "wait_budget_seconds",
     )  # fmt: skip
 
@@ -42,8 +43,8 @@ class KeyLookup:
         self._waits = 0
         self._patient = True
         # Which provider a token belongs to, and the providers in written order.
-        self.table: ProviderIndex = engine.table
-        self.entries: tuple[Entry[RemoteKeySet], ...] = engine.entries
+        self.provider_index: ProviderIndex = engine.provider_index
+        self.contexts: tuple[ProviderContext[RemoteKeySet], ...] = engine.contexts
         # The clocks are read once for each look at the token (CLK-006), when it comes to the keys: what is refused
         # before needs no time. Not read yet.
         self.now = self.at = _UNREAD
@@ -91,11 +92,11 @@ class KeyLookup:
             self._settle(source, RefreshReason.KEYS)
         return snapshot
 
-    def settle(self, wait: Wait[RemoteKeySet]) -> Completion:
+    def settle(self, wait: KeysNeeded[RemoteKeySet]) -> Completion:
         """Find out what to wait for.
 
         Args:
-            wait: What `judge` is missing.
+            wait: What `verify_without_waiting` is missing.
 
         Returns:
             The flight to wait for; one that has landed where the state has changed meanwhile and another look is due.
@@ -107,7 +108,7 @@ class KeyLookup:
         self._waits += 1
         if self._waits > _MAX_WAITS:
             self._patient = False
-        decision, landing = self._settle(wait.source, wait.need)
+        decision, landing = self._settle(wait.remote_keys, wait.refresh_reason)
         if decision.action is Action.REFUSE and wait.refusal is not None:
             raise wait.refusal.copy_without_traceback()
         if decision.action is Action.UNAVAILABLE:
@@ -115,7 +116,7 @@ class KeyLookup:
                 max(1, ceil(decision.retry_after_seconds)),
                 kind=wait.provider.kind,
                 issuer=wait.provider.issuer,
-                cause=wait.source.state.last_cause,
+                cause=wait.remote_keys.state.last_cause,
             )
         return landing if decision.action is Action.WAIT else LANDED
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aveverify._core.jose.jwk import KeySet, parse_key_set
+from aveverify._core.jose.jwk_set import KeySet, parse_key_set
 from aveverify._core.key_cache import http_response
 from aveverify._core.key_cache.decisions import Flight, LoadedKeys
 from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, is_same_issuer, parse_metadata

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.verification import make_entry
+from aveverify._core.provider_context import make_context
 from aveverify._fork import renew_after_fork
 from aveverify._jwks.document_client import DocumentClient
 from aveverify._jwks.event_publisher import EventPublisher
@@ -57,7 +57,7 @@ class KeySetRegistry:
         on_event: OnEvent | None,
         document_store: DocumentStore | None,
     ) -> None:
-        self.table = table
+        self.provider_index = table
         self.policy = policy
         self._clock = clock
         self._fetcher = fetcher
@@ -70,7 +70,7 @@ class KeySetRegistry:
         sources = {address: self._make_source(address, tuple(shared)) for address, shared in issuers.items()}
         self.sources = tuple(sources.values())
         self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
-        self.entries = tuple(make_entry(provider, source) for provider, source in self.providers)
+        self.contexts = tuple(make_context(provider, source) for provider, source in self.providers)
 
     def _make_source(self, address: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
         store = self._document_store

@@ -12,7 +12,7 @@ from dataclasses import replace
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Final, Literal
 
-from aveverify._core.jose.jwk import parse_key_set
+from aveverify._core.jose.jwk_set import parse_key_set
 from aveverify._core.key_cache.decisions import (
     EMPTY,
     Action,

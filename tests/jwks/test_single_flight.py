@@ -22,7 +22,7 @@ from aveverify import (
     Verifier,
 )
 from aveverify._core.key_cache.decisions import RefreshReason
-from aveverify._core.verification import Wait
+from aveverify._core.verification import KeysNeeded
 from aveverify._jwks.completion import Completion
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify.testing import FakeClock, FakeIssuer
@@ -416,7 +416,7 @@ def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issu
     verifier = issuer.verifier()
     verifier.warm_up()
     provider, source = verifier._engine.providers[0]
-    landing = KeyLookup(verifier._engine).settle(Wait(provider, source, RefreshReason.KEYS, None))
+    landing = KeyLookup(verifier._engine).settle(KeysNeeded(provider, source, RefreshReason.KEYS, None))
     assert landing.has_landed
 
 
@@ -433,10 +433,10 @@ def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     assert verifier.verify(issuer.token()).subject
     asked = len(gate.requests)
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
-    assert desk.settle(Wait(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).has_landed
+    assert desk.settle(KeysNeeded(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).has_landed
     assert len(gate.requests) == asked
     # Not for ever: whoever has looked often enough is refused by what there is.
     desk.usable_keys(source)
     desk._patient = False
     with pytest.raises(InvalidTokenError):
-        desk.settle(Wait(provider, source, RefreshReason.BAD_SIGNATURE, refusal))
+        desk.settle(KeysNeeded(provider, source, RefreshReason.BAD_SIGNATURE, refusal))

@@ -1,4 +1,4 @@
-"""Whatever the bytes, `verify` gives an identity or raises one of the library's own errors (design §4; ERR-001)."""
+"""For any bytes, `verify` returns an identity or raises one of the library's own errors (design §4; ERR-001)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Answers:
         self._answers = {METADATA_URL: metadata, KEYS_URL: keys}
 
     def fetch(self, request: FetchRequest) -> FetchResponse:
-        """Give what the test has drawn; an address that nobody configured is a bug."""
+        """Answer with what the test has drawn; a request for a URL that is not configured is a bug."""
         return self._answers[request.url]
 
 

@@ -1,4 +1,4 @@
-"""A warm verifier gives the verdict of a fresh one, whatever it was asked before and however time passes."""
+"""A warm verifier gives the result of a fresh one, for any earlier tokens and any passage of time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def custom_jwt(clock: TestClock, size: int) -> Verifier:
     return custom_jwt_verifier(rs256().jwk, clock=clock, token_cache_size=size)
 
 
-# Every kind of verdict, near its edges; made once, so that the same bytes come again.
+# Every kind of result, near its limits; made once, so that the same bytes come again.
 CLAIMS: list[Json] = [
     good_claims(exp=NOW + offset, **more)
     for offset in (-10, -5, -0.5, 0, 0.5, 1, 5, 10, 10.5, 3600)
@@ -52,7 +52,7 @@ steps: st.SearchStrategy[Steps] = st.lists(
 )
 
 
-def verdict(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
+def result_of(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
     try:
         return verifier.verify(token)
     except InvalidTokenError as error:
@@ -65,7 +65,7 @@ def verdict(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
 @pytest.mark.parametrize("make", [oidc, custom_jwt], ids=["oidc", "customJwt"])
 @settings(max_examples=40)
 @given(walk=steps)
-def test_what_was_asked_before_does_not_matter(make: Make, size: int, walk: Steps) -> None:
+def test_earlier_tokens_do_not_matter(make: Make, size: int, walk: Steps) -> None:
     """TOK-001 to TOK-007; TOK-016: nor does the header that is known by now.
 
     `seconds` may be negative, for a wall clock that is set back.
@@ -76,7 +76,7 @@ def test_what_was_asked_before_does_not_matter(make: Make, size: int, walk: Step
             clock.wall += seconds
             clock.elapsed += max(seconds, 0)
             with make(TestClock(wall=clock.wall), 0) as fresh:
-                assert verdict(warm, TOKENS[index]) == verdict(fresh, TOKENS[index])
+                assert result_of(warm, TOKENS[index]) == result_of(fresh, TOKENS[index])
 
 
 @settings(max_examples=60)
@@ -89,4 +89,4 @@ def test_a_hit_expires_at_the_same_instant_as_a_look(exp: float, leeway: int, at
         warm.verify(token)
         clock.wall = at
 
-        assert verdict(warm, token) == verdict(fresh, token)
+        assert result_of(warm, token) == result_of(fresh, token)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple
 
-from aveverify._core.jose.jwk import KeySet
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify.cache_policy import CachePolicy
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aveverify._core.jose.jwk import KeySet
+from aveverify._core.jose.jwk_set import KeySet
 
 
 class Changes(NamedTuple):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aveverify._core.jose.document_error import DocumentFault
-from aveverify._core.jose.encoding import EncodingError, parse_json_document, repeated_members
+from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.strict_json import parse_json_document, repeated_members
 from aveverify._core.key_cache.urls import is_fetch_allowed, parse_address
 from aveverify.errors import Fault
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from typing import Any
 
 import pytest
 
-from aveverify._core.jose import encoding
-from aveverify._core.jose.encoding import (
-    EncodingError,
-    decode_base64url,
-    parse_json_document,
-    parse_json_object,
-    repeated_members,
-)
-from aveverify._core.jose.fast_paths import MAX_NESTED_CONTAINERS
+from aveverify._core.jose import strict_json
+from aveverify._core.jose.encoding import EncodingError, JsonValue, decode_base64url
+from aveverify._core.jose.fast_json import MAX_NESTED_CONTAINERS
+from aveverify._core.jose.strict_json import parse_json_document, parse_json_object, repeated_members
 from aveverify.errors import Fault
 from tests.core.jose_factory import raised
 
@@ -111,7 +105,7 @@ def test_unused_bits_excuse_nothing_else(text: bytes) -> None:
         pytest.param(b'{"a":12345678901234567890123}', {"a": 12345678901234567890123}, id="a large integer is exact"),
     ],
 )
-def test_json_is_read(data: bytes, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_json_is_read(data: bytes, value: JsonValue) -> None:
     assert parse_json_object(data) == value
 
 
@@ -269,7 +263,7 @@ def test_what_is_too_deep_is_refused_before_it_is_parsed(data: bytes) -> None:
     ],
 )
 def test_the_depth_of_half_a_mebibyte_is_found_in_time_that_grows_with_its_length(data: bytes) -> None:
-    """JSN-020: a document may be half a mebibyte long, and whoever wrote it may be hostile."""
+    """JSN-020: a document may be half a mebibyte long, and its author may be hostile."""
     assert fault_of(data) in (Fault.TOO_DEEP, Fault.NOT_JSON)
 
 
@@ -335,18 +329,18 @@ def test_a_document_is_as_strict_as_a_token_in_everything_else(data: bytes, faul
 
 
 def test_jsn_020_a_text_with_escapes_is_written_again_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of numbers take longer to write than to read, and one escape beside them costs a stranger nothing."""
+    """Thousands of numbers take longer to write than to read, and one escape beside them costs an attacker nothing."""
     written: list[object] = []
-    write = encoding._write
+    write = strict_json._write
 
     def count(value: object) -> str:
         written.append(value)
         return write(value)
 
-    monkeypatch.setattr(encoding, "_write", count)
+    monkeypatch.setattr(strict_json, "_write", count)
     monkeypatch.setattr(json, "dumps", count)
 
-    assert encoding.parse_json_object_strictly(b'{"x": [1e-300], "y": "\\ud83d\\ude00"}') == {
+    assert strict_json.parse_json_object_strictly(b'{"x": [1e-300], "y": "\\ud83d\\ude00"}') == {
         "x": [1e-300],
         "y": "\U0001f600",
     }
@@ -357,8 +351,8 @@ def test_jsn_020_a_stack_that_is_used_up_while_writing_again_is_a_refusal(monkey
     def overflow(_value: object) -> str:
         raise RecursionError
 
-    monkeypatch.setattr(encoding, "_write", overflow)
+    monkeypatch.setattr(strict_json, "_write", overflow)
 
     with pytest.raises(EncodingError) as caught:
-        encoding.parse_json_object_strictly(b'{ "x": 1}')
+        strict_json.parse_json_object_strictly(b'{ "x": 1}')
     assert caught.value.fault is Fault.TOO_DEEP

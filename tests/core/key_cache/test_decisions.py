@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from aveverify import CachePolicy
-from aveverify._core.jose.jwk import KeySet
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.key_cache.decisions import (
     EMPTY,
     Action,
