@@ -54,21 +54,21 @@ def test_every_proof_is_a_test_that_has_to_pass(path: str, name: str) -> None:
 
 
 def test_every_line_of_the_table_has_a_proof() -> None:
-    table = rows("The table")
+    table = rows("What happens when")
     assert len(table) > 25
     for row in table:
         assert len(row) == 4
         assert re.fullmatch(r"`[a-z_/]+\.py::test_\w+`", row[3]), row[0]
 
 
-def test_the_table_comes_first() -> None:
-    """Whoever is called at 3 a.m. reads one table, and finds it on the first screen."""
-    assert re.findall(r"^## (.+)$", PAGE, re.MULTILINE)[0] == "The table"
-    assert PAGE[: PAGE.index("## The table")].count("\n") < 20
+def test_the_table_of_situations_comes_first() -> None:
+    """An on-call engineer finds it on the first screen."""
+    assert re.findall(r"^## (.+)$", PAGE, re.MULTILINE)[0] == "What happens when"
+    assert PAGE[: PAGE.index("## What happens when")].count("\n") < 20
 
 
 def test_every_kind_of_fault_has_a_line() -> None:
-    happens = " ".join(row[0] for row in rows("The table"))
+    happens = " ".join(row[0] for row in rows("What happens when"))
     for word in ("slow", "down", "rotation", "lies", "flood", "forks", "cold", "store", "suspended", "TLS"):
         assert word in happens, word
 
@@ -87,12 +87,12 @@ def test_the_last_drill_kept_every_promise() -> None:
 
 
 def test_every_setting_is_explained_with_its_default() -> None:
-    found = {name.strip("`"): float(default) for name, default, _ in rows("Every number, and why")}
+    found = {name.strip("`"): float(default) for name, default, _ in rows("Cache policy settings")}
     assert found == {field.name: float(getattr(CachePolicy(), field.name)) for field in fields(CachePolicy)}
-    assert all(reason for _, _, reason in rows("Every number, and why"))
+    assert all(reason for _, _, reason in rows("Cache policy settings"))
 
 
-@pytest.mark.parametrize("row", rows("For how long a removed key is trusted"), ids=lambda row: str(row[0]))
+@pytest.mark.parametrize("row", rows("How long a removed key stays trusted"), ids=lambda row: str(row[0]))
 def test_the_numbers_of_the_contract_are_computed_from_the_defaults(row: list[str]) -> None:
     said = re.search(r"max-age=(\d+)", row[0])
     max_age_seconds = float(said[1]) if said else None
@@ -104,7 +104,7 @@ def test_the_numbers_of_the_contract_are_computed_from_the_defaults(row: list[st
 
 
 def test_every_event_stands_there_with_the_level_of_its_record() -> None:
-    found = {row[0].strip("`"): row[1] for row in rows("Logs and events")}
+    found = {row[0].strip("`"): row[1] for row in rows("Logs, events, metrics and alerts")}
     classes = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
     assert found == {
         kind.__name__: "warning" if issubclass(kind, _WARNINGS) else "info" for kind in classes if kind is not Event
