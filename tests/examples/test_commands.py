@@ -20,8 +20,8 @@ import pytest
 
 from aveverify import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.examples.example_requests import ADA
 from tests.examples.installed import Installed
-from tests.examples.visits import ADA
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
