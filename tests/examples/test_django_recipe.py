@@ -22,8 +22,8 @@ urlpatterns = [path("me", me)]
 
 def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": ave_verifier}, ROOT_URLCONF=__name__):
-        answer = Client().get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.content) == (200, b"ada")
+        response = Client().get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (response.status_code, response.content) == (200, b"ada")
 
 
 # endregion

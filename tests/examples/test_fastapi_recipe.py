@@ -18,8 +18,8 @@ def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) ->
     async def me(identity: Annotated[Identity, Security(ave)]) -> str:
         return identity.subject
 
-    answer = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.json()) == (200, "ada")
+    response = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (response.status_code, response.json()) == (200, "ada")
 
 
 # endregion

@@ -19,8 +19,8 @@ def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) ->
     def me() -> str:
         return current_identity.subject
 
-    answer = app.test_client().get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.text) == (200, "ada")
+    response = app.test_client().get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (response.status_code, response.text) == (200, "ada")
 
 
 # endregion

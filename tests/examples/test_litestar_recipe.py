@@ -16,8 +16,8 @@ async def me(identity: CurrentIdentity) -> str:
 
 def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
     client = TestClient(Litestar([me], plugins=[AveAuthPlugin(ave_verifier, required=True)]))
-    answer = client.get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.text) == (200, "ada")
+    response = client.get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (response.status_code, response.text) == (200, "ada")
 
 
 # endregion

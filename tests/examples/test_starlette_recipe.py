@@ -20,8 +20,8 @@ async def me(request: Request) -> JSONResponse:
 
 def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
     app = AveAuthMiddleware(Starlette(routes=[Route("/me", me)]), verifier=ave_verifier, required=True)
-    answer = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.json()["subject"]) == (200, "ada")
+    response = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
+    assert (response.status_code, response.json()["subject"]) == (200, "ada")
 
 
 # endregion
