@@ -3,7 +3,8 @@
     python -m tests.snippets [--check]
 
 `<!-- from FILE: REGION -->` stands above a fenced block; the region lies in the file between `# region REGION` and
-`# endregion`. Without a region it is the whole file. Writes the blocks anew; with --check only says which are stale.
+`# endregion`. Without a region it is the whole file. `<!-- tree of aveverify -->` stands above the tree of the package.
+Writes the blocks anew; with --check only says which are stale.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.package_tree import tree
+
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(
     r"^(?P<head><!-- from (?P<file>\S+?)(?:: (?P<region>\w+))? -->\n```\w*\n)(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+
+TREE = re.compile(r"^(?P<head><!-- tree of aveverify -->\n```text\n).*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> Iterator[Path]:
@@ -51,6 +56,7 @@ def source_of(file: str, region: str | None) -> str:
 
 def renewed(text: str) -> str:
     """A page with every marked block as its source says it."""
+    text = TREE.sub(lambda block: block["head"] + tree() + "```", text)
     return MARKED.sub(lambda block: block["head"] + source_of(block["file"], block["region"]) + "```", text)
 
 

@@ -12,7 +12,7 @@ from tests.snippets import MARKED, pages, renewed, source_of
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [
-    f"<!-- from tests/examples/test_{name}_app.py: recipe -->"
+    f"<!-- from tests/examples/test_{name}_recipe.py: recipe -->"
     for name in ("starlette", "fastapi", "litestar", "flask", "django", "drf")
 ]
 

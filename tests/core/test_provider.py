@@ -602,5 +602,5 @@ def test_a_provider_can_be_written_as_convex_writes_it(provider: Provider, entry
 @EVERY
 def test_a_message_names_the_field_and_the_mend(make: Make) -> None:
     assert str(wrong(lambda: make(issuer="http://idp.example"))) == (
-        "issuer is plain http to another machine; use https, or say insecure_http=True for a test network [DV-10]"
+        "issuer is plain http to another machine; use https, or set insecure_http=True for a test network [DV-10]"
     )

@@ -1,4 +1,4 @@
-"""What a view of Django knows of its user."""
+"""The types that a Django view sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bare(request: AveRequest, number: int) -> JsonResponse:
 
 @ave_required(scopes=["read"])
 async def with_scopes(request: AveRequest) -> HttpResponse:
-    """A coroutine function stays one."""
+    """A coroutine function remains a coroutine function."""
     return HttpResponse(request.ave_identity.subject)
 
 
@@ -36,13 +36,13 @@ def optional(request: AveOptionalRequest) -> HttpResponse:
 
 @ave_optional
 def plain(request: HttpRequest) -> HttpResponse:
-    """A view may leave the type of its request as it is."""
+    """A view need not annotate its request."""
     return HttpResponse(request.path)
 
 
 @ave_optional  # type: ignore[arg-type]
 def too_trusting(request: AveRequest) -> HttpResponse:
-    """A view that needs somebody cannot be optional."""
+    """A view that needs an identity cannot be optional."""
     return HttpResponse(request.ave_identity.subject)
 
 

@@ -1,4 +1,4 @@
-"""What a view of REST framework may say about permissions."""
+"""The types that a view of REST framework sees, and its permissions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Notes(APIView):
-    """Authentication and permissions stand in their lists like any other."""
+    """Authentication and permissions fit into REST framework's lists."""
 
     authentication_classes = (AveAuthentication,)
     permission_classes = (IsAuthenticated, HasScope("read"), HasScopes("read", "write"))
@@ -35,6 +35,6 @@ def combined(_request: Request) -> Response:
 
 
 def check() -> None:
-    """The types that come out."""
+    """The resulting types."""
     assert_type(HasScope("read"), type[BasePermission])
     HasScope("read", "write")  # type: ignore[call-arg]

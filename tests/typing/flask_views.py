@@ -1,4 +1,4 @@
-"""What a view of Flask knows of its user."""
+"""The types that a Flask view sees."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def optional(word: str) -> bytes:
 
 @ave.load_user
 def load_user(identity: Identity) -> int:
-    """The function stays what it is."""
+    """The function keeps its type."""
     return len(identity.subject)
 
 
 def check() -> None:
-    """The types that come out."""
+    """The resulting types."""
     assert_type(bare(7), str)
     assert_type(optional("word"), bytes)
     assert_type(load_user(current_identity), int)
