@@ -1,24 +1,20 @@
-"""What every test gets: the versions in the header, a network that ends at this machine, and a world to verify in."""
+"""What every test gets: versions in the header, a network that ends at this machine, an issuer, a clock, a verifier."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("local", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+pytest_plugins = ["tests.suite.effort", "tests.suite.measured", "tests.suite.skips"]
 
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 
