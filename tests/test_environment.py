@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.tool_scripts import TOOLS, load_tool
+
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "tools" / "environment.py"
+SCRIPT = TOOLS / "environment.py"
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("environment_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load_tool("environment")
 
 
 class Pip:

@@ -199,6 +199,7 @@ def test_cfg_015_what_openssl_makes_is_good(options: tuple[str, ...]) -> None:
 Make = Callable[[], bytes]
 
 
+@pytest.mark.no_cover  # 21,000 keys through lines that the tests above have measured
 @pytest.mark.parametrize(
     "make",
     [
