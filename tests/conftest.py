@@ -14,7 +14,7 @@ import pytest
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
-pytest_plugins = ["tests.suite.effort", "tests.suite.measured", "tests.suite.skips"]
+pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "measured", "memory", "skips")]
 
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 
@@ -33,8 +33,8 @@ def _check_loopback(address: Any) -> None:  # noqa: ANN401 - whatever a socket t
         raise AssertionError(message)
 
 
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
     def connect(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - as socket's own
         _check_loopback(address)
         _connect(self, address)
@@ -43,8 +43,10 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         _check_loopback(address)
         return _connect_ex(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        yield
 
 
 @pytest.fixture
