@@ -18,6 +18,9 @@ RUN := .venv/bin/python
 BENCH := .venv-bench/bin/python -m benchmarks
 MEASUREMENTS := verification frameworks served scale start profile
 
+# Without compiled files, each of the processes compiles every test again at every run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 # `check` is a sequence: what is quick comes first, and the summary of the test run is its last line.
 .NOTPARALLEL:

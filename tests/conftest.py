@@ -14,7 +14,7 @@ import pytest
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
-pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "measured", "memory", "skips")]
+pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "marks", "measured", "memory", "skips")]
 
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def committed() -> list[Path]:
     return [*files, HERE / "rfc.json.gz"]
 
 
+@cache
 def lines(folder: str) -> list[dict[str, Any]]:
     """Every case of a folder as its JSON line says it."""
     return [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.suite.measured import NOT_MEASURED, TESTS, is_measured
+from tests.suite.measured import NOT_MEASURED, is_measured
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", NOT_MEASURED)
 def test_every_folder_and_file_that_is_left_out_exists(name: str) -> None:
-    path = TESTS / name
+    path = ROOT / name
 
     assert path.is_dir() if name.endswith("/") else path.is_file()
 
@@ -28,4 +32,4 @@ def test_every_folder_and_file_that_is_left_out_exists(name: str) -> None:
     ],
 )
 def test_all_is_measured_but_what_is_left_out(file: str, *, expected: bool) -> None:
-    assert is_measured(TESTS / file) is expected
+    assert is_measured(f"tests/{file}") is expected
