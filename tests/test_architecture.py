@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -161,6 +162,7 @@ def layer_of(name: str) -> str | None:
     return None
 
 
+@cache
 def imports_of(module: Module) -> list[Import]:
     """Every import of a file, also those inside functions."""
     return list(_imports_below(ast.parse(module.path.read_text(encoding="utf-8")), at_run_time=True))

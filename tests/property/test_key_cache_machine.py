@@ -37,6 +37,7 @@ from aveverify._core.key_cache.decisions import (
     succeeded,
 )
 from tests.core.jose_factory import key_set, rsa_jwk
+from tests.suite.effort import examples
 
 # One verification waits for at most so many flights, as in `_desk`.
 MAX_WAITS = 3
@@ -453,7 +454,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
 
 def test_the_invariants_hold_whatever_happens() -> None:
     run_state_machine_as_test(
-        KeyCacheMachine, settings=settings(max_examples=600, stateful_step_count=60, deadline=None)
+        KeyCacheMachine, settings=settings(max_examples=examples(600), stateful_step_count=60, deadline=None)
     )
 
 

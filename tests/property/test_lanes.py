@@ -20,6 +20,7 @@ from aveverify._core.jose.strict_json import parse_json_object, parse_json_objec
 from tests.conformance.vector_environment import exact
 from tests.core.jose_factory import encode
 from tests.property.strategies import json_values
+from tests.suite.effort import examples
 
 ACCELERATORS = load()
 
@@ -160,7 +161,7 @@ crowds = st.tuples(
 
 
 @lanes
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     data=noise | objects | crowds | st.binary(max_size=40) | json_values.map(lambda value: json.dumps(value).encode())
 )
@@ -181,7 +182,7 @@ def test_a_fast_reader_returns_the_strict_value_or_none(lane: str, data: bytes) 
         assert list(found) == list(expected)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=noise | objects | crowds | st.binary(max_size=40))
 @example(data=b'{"a" :1,"a":2}')
 @example(data=b'{"a":"x","\\u0061":1}')
@@ -193,7 +194,7 @@ def test_the_strict_reader_is_obviously_right(data: bytes) -> None:
     assert exact(strictly(data)) == exact(measured(data))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=noise | objects | crowds | st.binary(max_size=40))
 def test_what_is_read_does_not_depend_on_the_lane(data: bytes) -> None:
     """And the fault is always the one that the strict reader names."""

@@ -24,6 +24,7 @@ from aveverify.errors import InvalidTokenError
 from tests.core.jose_factory import NOW, Json, encode, read
 from tests.core.rules.test_provider_index import Configured
 from tests.property import strategies
+from tests.suite.effort import examples
 
 # --- base64url: RFC 4648 §5, §3.5
 
@@ -124,7 +125,7 @@ json_texts: st.SearchStrategy[bytes] = (
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=json_texts)
 @example(data=b'{"a":1,"a":1}')
 @example(data=b'{"a":NaN}')
@@ -143,7 +144,7 @@ def test_what_the_strict_parser_takes_every_parser_takes_with_the_same_value(dat
     assert depth(value) <= 127
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=json_texts)
 def test_what_the_strict_parser_refuses_has_a_reason(data: bytes) -> None:
     """It refuses nothing that RFC 7493 allows."""
@@ -250,7 +251,7 @@ leeways = st.just(0) | st.just(5) | st.floats(0, 300) | st.integers(0, 300)
 offsets = st.floats(0, 1, exclude_max=True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exp=some_dates, leeway_seconds=leeways, back=st.integers(0, 400), fraction=offsets)
 def test_inside_its_window_an_oidc_token_has_not_expired(
     exp: float, leeway_seconds: float, back: int, fraction: float
@@ -265,7 +266,7 @@ def test_inside_its_window_an_oidc_token_has_not_expired(
         oidc.check_claims({"exp": exp}, second + fraction, leeway_seconds)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     exp=some_dates,
     nbf=st.none() | some_dates,
@@ -289,7 +290,7 @@ def test_inside_its_window_a_custom_jwt_token_passes_all_three_checks(  # noqa: 
         custom_jwt.check_claims(claims, second + fraction, leeway_seconds)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exp=some_dates, leeway_seconds=leeways, now=some_dates)
 def test_the_two_paths_expire_by_their_own_formula(exp: float, leeway_seconds: float, now: float) -> None:
     """Design §4, in exact arithmetic."""
@@ -329,7 +330,7 @@ def simple_selection(providers: list[Configured], issuer: str, audiences: list[s
     return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     providers=st.lists(
         st.builds(Configured, st.sampled_from(ISSUERS), st.none() | st.sampled_from(["x", "y", ""])), max_size=6
@@ -368,7 +369,7 @@ def simple_flattening(members: Json) -> list[tuple[str, Any]]:
 names = st.sampled_from(["a", "b", "a.b", "", ".", "iss", "sub", "exp", "fva", "issuer", "subject", "tokenIdentifier"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     claims=st.dictionaries(
         names,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aveverify import Identity, InvalidTokenError, Verifier
 from tests.core.jose_factory import NOW, Json, TestClock, custom_jwt_verifier, eddsa, good_claims, oidc_verifier, rs256
+from tests.suite.effort import examples
 
 Make = Callable[[TestClock, int], Verifier]
 
@@ -63,7 +64,7 @@ def result_of(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
     "size", [0, 1, 3, 10_000], ids=["no cache of tokens", "a cache of one", "a cache of three", "a large cache"]
 )
 @pytest.mark.parametrize("make", [oidc, custom_jwt], ids=["oidc", "customJwt"])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(walk=steps)
 def test_earlier_tokens_do_not_matter(make: Make, size: int, walk: Steps) -> None:
     """TOK-001 to TOK-007; TOK-016: nor does the header that is known by now.
@@ -79,7 +80,7 @@ def test_earlier_tokens_do_not_matter(make: Make, size: int, walk: Steps) -> Non
                 assert result_of(warm, TOKENS[index]) == result_of(fresh, TOKENS[index])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(exp=st.floats(NOW, NOW + 20), leeway=st.sampled_from([0, 5]), at=st.floats(NOW, NOW + 30))
 def test_a_hit_expires_at_the_same_instant_as_a_look(exp: float, leeway: int, at: float) -> None:
     make = oidc if leeway == 0 else custom_jwt
