@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
 from drill.accounting import BROKEN, Verdict
 from tests.hmac_keys import KEY
+from tests.missing import skip_missing
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -125,10 +127,10 @@ def test_the_rights_of_the_stores_user_are_those_that_are_tested() -> None:
 def test_every_example_runs_as_it_is_printed(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY", KEY.hex())
     namespace: dict[str, Any] = {"__name__": "keys"}
-    if "redis" in example:
-        pytest.importorskip("redis", reason="NOT TESTED HERE: redis-py is not installed")
-    if "otel" in example:
-        pytest.importorskip("opentelemetry.metrics", reason="NOT TESTED HERE: opentelemetry-api is not installed")
+    if "redis" in example and find_spec("redis") is None:
+        skip_missing("redis-py")
+    if "otel" in example and find_spec("opentelemetry") is None:
+        skip_missing("opentelemetry-api")
     exec(compile(example, "docs/operations.md", "exec"), namespace)  # noqa: S102 - our own page
     verifier = namespace["verifier"]
     assert isinstance(verifier, Verifier)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.missing import skip_missing
 from tests.real_issuer.provider import NotInstallableError, RealIssuer, running
 
 
@@ -16,4 +17,4 @@ def real_issuer() -> Iterator[RealIssuer]:
         with running() as issuer:
             yield issuer
     except NotInstallableError as error:
-        pytest.skip(str(error))
+        skip_missing("node", str(error))

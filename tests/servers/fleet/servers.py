@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
-import pytest
 import redis
 
 from aveverify.redis import DEFAULT_PREFIX
+from tests.missing import skip_missing
 
 _READY = b"Ready to accept connections"
 # Another program may take the free port before the server does.
@@ -32,7 +32,7 @@ class RedisServer:
     def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("redis-server is not installed")
+            skip_missing("redis")
         self.unix_socket = folder / "redis.sock"
         self.port = 0
         self._program = program

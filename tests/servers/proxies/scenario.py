@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import pytest
-
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.missing import skip_missing
 from tests.processes import ROOT, Program, free_port, python, running
 from tests.raw_http import ask
 from tests.servers.proxies.upstream import Upstream, serve_upstream
@@ -60,11 +59,9 @@ RunProxy = Callable[[Setting], AbstractContextManager[Program]]
 
 # First what the locked packages bring with them; last where systems keep servers.
 _PLACES = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"))
-_MISSING = {
-    "nginx": "nginx is not installed",
-    "caddy": "caddy is not installed",
-    "traefik": "traefik is not on the PATH; no package registry has it, so it was not run here",
-    "envoy": "envoy is not installed; the package of requirements/envoy.in has it for newer Linux alone",
+_WHERE_FROM = {
+    "traefik": "no package registry has it",
+    "envoy": "the package of requirements/envoy.in needs a newer Linux",
 }
 
 
@@ -72,7 +69,7 @@ def find_program(name: str) -> str:
     """Find a proxy on this machine; without it the test is skipped."""
     program = shutil.which(name, path=_PLACES)
     if program is None:
-        pytest.skip(_MISSING[name])
+        skip_missing(name, _WHERE_FROM.get(name, ""))
     return program
 
 
