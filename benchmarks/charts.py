@@ -20,7 +20,7 @@ OURS, WARM, PEER, LIMIT = "#0b6e99", "#63b3d1", "#b4b8bd", "#c0392b"
 Axes = Any
 
 
-def save(figure: Any, stem: Path) -> None:  # noqa: ANN401 - matplotlib brings no types here
+def save(figure: Any, stem: Path) -> None:
     """Write one picture twice: for the page, and for where SVG is not shown."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     # Without a date in the file, the same figures give the same bytes.

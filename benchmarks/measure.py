@@ -80,7 +80,7 @@ def time_rounds(timers: Sequence[Timer], rounds: int, slice_ns: int = SLICE_NS) 
     for turn in range(rounds):
         show_progress(turn, rounds)
         # Another order each time, so that no case always runs in what the same neighbour left in the caches.
-        for number, case in Random(turn).sample(pairs, len(pairs)):  # noqa: S311 - an order, not a secret
+        for number, case in Random(turn).sample(pairs, len(pairs)):
             readings[number][case].append(timers[number].time(case, repetitions[number, case]))
         for timer in timers:
             timer.collect_garbage()

@@ -75,7 +75,7 @@ def run_workers(suite: str, lanes: list[Lane], corpus: Path) -> Iterator[list[Wo
         yield workers
 
 
-def ask(process: subprocess.Popen[str], order: list[int]) -> Any:  # noqa: ANN401 - any JSON value
+def ask(process: subprocess.Popen[str], order: list[int]) -> Any:
     """Give one order and wait for its answer."""
     if process.stdin is None:
         message = "the worker was started without a pipe"
@@ -85,7 +85,7 @@ def ask(process: subprocess.Popen[str], order: list[int]) -> Any:  # noqa: ANN40
     return hear(process)
 
 
-def hear(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 - any JSON value
+def hear(process: subprocess.Popen[str]) -> Any:
     """Wait for one line."""
     line = process.stdout.readline() if process.stdout is not None else ""
     if not line:

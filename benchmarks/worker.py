@@ -122,7 +122,7 @@ async def time_awaits(case: Case, warm_up: list[Any], arguments: list[Any]) -> i
 def make_loop() -> asyncio.AbstractEventLoop:
     """The loop that servers use: uvloop where it is installed."""
     try:
-        import uvloop  # noqa: PLC0415 - only where it is
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

@@ -110,7 +110,7 @@ class Load:
     def _session(self) -> Iterator[tuple[Kind, str, str]]:
         """Tokens that are used again and again, of every key that is published."""
         while True:
-            key = random.choice(self.issuer.published)  # noqa: S311 - chooses load, guards nothing
+            key = random.choice(self.issuer.published)
             yield "session", key.kid, self._token_of(key)
 
     def _newcomer(self) -> Iterator[tuple[Kind, str, str]]:
@@ -133,7 +133,7 @@ class Load:
             # Each of these may cost a refetch of the budget that new keys are found with, so there are few.
             if self.issuer.withdrawn and time.monotonic() >= probe_at:
                 probe_at = time.monotonic() + self.probe_seconds
-                key = random.choice(self.issuer.withdrawn[-_WITHDRAWN_TRIED:])  # noqa: S311 - as above
+                key = random.choice(self.issuer.withdrawn[-_WITHDRAWN_TRIED:])
                 yield "withdrawn", key.kid, self._token_of(key)
             if self.is_flood.is_set():
                 kid = secrets.token_hex(8)
@@ -143,7 +143,7 @@ class Load:
         known = self._sessions.setdefault(key.kid, [])
         if len(known) < _TOKENS_OF_A_KEY:
             known.append(key.sign(self.issuer.claims(f"user_{len(known)}")))
-        return random.choice(known)  # noqa: S311 - chooses load, guards nothing
+        return random.choice(known)
 
 
 def ask(server: Server, kind: Kind, kid: str, token: str) -> Sample:

@@ -60,7 +60,7 @@ def make_report(plan: Plan, issuer: Issuer, servers: Sequence[Server], run: Run)
     for sample in samples:
         verdict = ledger.judge(sample)
         judged[sample.server][verdict] += 1
-        if verdict in BROKEN and len(broken) < 20:  # noqa: PLR2004 - enough to look into
+        if verdict in BROKEN and len(broken) < 20:
             broken.append(f"{sample.server}: {verdict.value}: {sample}")
     counted = [judged[server.name] for server in servers]
     rows = [("requests", [str(sum(counts.values())) for counts in counted], False)]
@@ -108,8 +108,8 @@ def what_was_not_tried(server: Server, issuer: Issuer, counts: Counter[Verdict])
     tried = {
         "nothing was accepted": counts[Verdict.ACCEPTED] > 0,
         "nothing was refused": counts[Verdict.REFUSED] > 0,
-        "no worker was recycled": len(server.workers) > 3,  # noqa: PLR2004 - as many as there are at once
-        "no fetch failed": any(answer.status == 503 and answer.worker in pids for answer in issuer.answers),  # noqa: PLR2004
+        "no worker was recycled": len(server.workers) > 3,
+        "no fetch failed": any(answer.status == 503 and answer.worker in pids for answer in issuer.answers),
         "no fetch hung": any(answer.status == 0 and answer.worker in pids for answer in issuer.answers),
         "no rotation was seen": any(answer.forced and answer.worker in pids for answer in issuer.answers),
     }

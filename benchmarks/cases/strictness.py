@@ -14,7 +14,7 @@ def refuses(verify: Verify, token: str) -> bool:
     """Whether a token is refused, by whatever the library raises."""
     try:
         verify(token)
-    except Exception:  # noqa: BLE001 - each library has errors of its own, and some have several trees of them
+    except Exception:
         return True
     return False
 

@@ -59,7 +59,7 @@ def make_suite(corpus: Corpus, peers: tuple[str, ...]) -> Suite:
 def add_other_backend(suite: Suite, corpus: Corpus) -> None:
     """The bare check with another backend than `cryptography`'s; or a row that says why not."""
     try:
-        from benchmarks.contestants.aws_lc import make_aws_lc  # noqa: PLC0415 - has no wheel for every machine
+        from benchmarks.contestants.aws_lc import make_aws_lc
     except ImportError as error:
         suite.absent.append(Absent(f"limit | {MAIN} | AWS-LC", f"not measured: {error.name} is not installed here"))
         return
@@ -166,7 +166,7 @@ def peer_refusals(corpus: Corpus, contestant: Contestant) -> list[Case]:
         def verify(token: str) -> None:
             try:
                 peer(token)
-            except Exception:  # noqa: BLE001 - each library has errors of its own
+            except Exception:
                 return
             raise UnexpectedVerdictError(contestant.name, "refusal", "acceptance")
 

@@ -75,7 +75,7 @@ class NoOpASGI:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass everything on."""
         await self._app(scope, receive, send)
 
@@ -86,7 +86,7 @@ class NoOpWSGI:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:  # noqa: ANN401 - WSGI
+    def __call__(self, environ: Any, start_response: Any) -> Any:
         """Pass everything on."""
         return self._app(environ, start_response)
 
@@ -140,7 +140,7 @@ def wsgi_call(application: Application) -> SyncCall:
     def call(authorization: str) -> int:
         answered = ""
 
-        def start_response(status: str, _headers: Any, _exc_info: Any = None) -> None:  # noqa: ANN401 - WSGI
+        def start_response(status: str, _headers: Any, _exc_info: Any = None) -> None:
             nonlocal answered
             answered = status
 

@@ -21,17 +21,17 @@ from benchmarks.contestants import Absent
 from benchmarks.frameworks import Application, Kit, Variant, django_apps, fastapi_apps, flask_apps, starlette_apps
 
 
-def starlette(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - a module that may not be there
+def starlette(edge: Any, verifier: Verifier) -> Application:
     """`AveAuthMiddleware`, with `request.user`."""
     return starlette_apps.app(Middleware(edge.AveAuthMiddleware, verifier=verifier, required=True))
 
 
-def fastapi(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def fastapi(edge: Any, verifier: Verifier) -> Application:
     """`Security(ave)`."""
     return fastapi_apps.with_user(Annotated[object, Security(edge.AveAuth(verifier))])
 
 
-def flask(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def flask(edge: Any, verifier: Verifier) -> Application:
     """The extension, which demands a token of every request."""
     application = flask_apps.app()
     edge.AveAuth(application, verifier, required=True)
@@ -44,12 +44,12 @@ def django_handler(make: Callable[[], Application], verifier: Verifier) -> Appli
     return django_apps.handler(make, "aveverify.django.AveAuthMiddleware")
 
 
-def django_wsgi(_edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def django_wsgi(_edge: Any, verifier: Verifier) -> Application:
     """The middleware in the WSGI handler."""
     return django_handler(WSGIHandler, verifier)
 
 
-def django_asgi(_edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def django_asgi(_edge: Any, verifier: Verifier) -> Application:
     """The middleware in the ASGI handler."""
     return django_apps.AsyncPath(django_handler(ASGIHandler, verifier))
 

@@ -50,7 +50,7 @@ class LeastASGI:
         self._memory = Memory(verifier)
         self._entries = self._memory.entries
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         found = b""
         for name, value in scope["headers"]:
@@ -90,7 +90,7 @@ class LeastWSGI:
         self._memory = Memory(verifier)
         self._entries = self._memory.entries
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:  # noqa: ANN401 - WSGI
+    def __call__(self, environ: Any, start_response: Any) -> Any:
         """Serve one request."""
         token = environ["HTTP_AUTHORIZATION"][7:].encode()
         known = self._entries.get(token[-_TAIL:])
@@ -118,11 +118,11 @@ class LeastWSGI:
 class _Chunks:
     """The application's iterable, in the context of its request."""
 
-    def __init__(self, given: Any, served: list[Any]) -> None:  # noqa: ANN401 - WSGI
+    def __init__(self, given: Any, served: list[Any]) -> None:
         self._given = given
         self._served = served
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - WSGI
+    def __iter__(self) -> Any:
         reset = _served.set(self._served)
         try:
             chunks = list(self._given)

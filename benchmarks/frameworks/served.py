@@ -64,7 +64,7 @@ def measure(run: Run, extent: Extent) -> None:
         stack.callback(os.sched_setaffinity, 0, cores)
         for turn in range(rounds):
             show_progress(turn, rounds)
-            for place in Random(turn).sample(range(len(SERVED)), len(SERVED)):  # noqa: S311 - an order, not a secret
+            for place in Random(turn).sample(range(len(SERVED)), len(SERVED)):
                 readings[place].append(load(wrk, ports[place], header))
         show_progress(rounds, rounds)
     run.curves[TITLE] = {"columns": ["framework", "setting", "who", "req/s", "µs per request", "share of bare"],

@@ -68,7 +68,7 @@ class PyJWTBackend(AuthenticationBackend):
 class BaseNoOp(BaseHTTPMiddleware):
     """Starlette's convenient middleware, doing nothing."""
 
-    async def dispatch(self, request: Request, call_next: Any) -> Response:  # noqa: ANN401 - the base class's
+    async def dispatch(self, request: Request, call_next: Any) -> Response:
         """Pass everything on."""
         answer: Response = await call_next(request)
         return answer
@@ -81,11 +81,11 @@ class BasePyJWT(BaseHTTPMiddleware):
         super().__init__(app)
         self._verify = verify
 
-    async def dispatch(self, request: Request, call_next: Any) -> Response:  # noqa: ANN401 - the base class's
+    async def dispatch(self, request: Request, call_next: Any) -> Response:
         """Verify the header's token."""
         try:
             request.state.claims = self._verify(bearer(request.headers.get("authorization")))
-        except Exception:  # noqa: BLE001 - any refusal
+        except Exception:
             return refuse()
         answer: Response = await call_next(request)
         return answer

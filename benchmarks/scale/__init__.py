@@ -32,7 +32,7 @@ def add_curve(run: Run, curve: Curve) -> None:
 
 def measure(run: Run, extent: Extent) -> None:
     """Measure everything that scales."""
-    from benchmarks.scale import parallel, providers, sizes, tokens  # noqa: PLC0415 - they import this module
+    from benchmarks.scale import parallel, providers, sizes, tokens
 
     for curve in (*parallel.curves(extent), *tokens.curves(extent), *providers.curves(extent), *sizes.curves(extent)):
         add_curve(run, curve)

@@ -67,7 +67,7 @@ def count(work: Callable[[], object], seconds: float) -> float:
     return passes / elapsed
 
 
-def in_process(corpus: Corpus, kind: str, seconds: float, start: Barrier, rates: Any) -> None:  # noqa: ANN401 - a queue
+def in_process(corpus: Corpus, kind: str, seconds: float, start: Barrier, rates: Any) -> None:
     """The life of one process of the measurement."""
     work = make_work(corpus, kind)
     start.wait()

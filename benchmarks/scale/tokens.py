@@ -68,7 +68,7 @@ def reuse(signer: Signer, provider: Provider, extent: Extent) -> Curve:
     rows: list[list[object]] = []
     for shape, draw in DRAWS.items():
         for users in USERS:
-            chance = Random(users)  # noqa: S311 - a draw of users, no secret
+            chance = Random(users)
             verifier = make_verifier(provider, token_cache_size=CACHE_SIZE)
             tokens: dict[int, str] = {}
             # Kept, so that no other identity can be in the same place.

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(f'the demo needs {" and ".join(missing)}: pip install "aveverify[demo]"')
-    from aveverify.cli.demo.servers import open_world  # noqa: PLC0415 - the same
-    from aveverify.cli.demo.tour import perform  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.cli.demo.servers import open_world
+    from aveverify.cli.demo.tour import perform
 
     with open_world() as world:
         mismatches = perform(world)

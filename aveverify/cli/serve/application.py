@@ -114,6 +114,6 @@ def _make_metrics(verifier: Verifier) -> ForwardAuthMetrics | None:
     if find_spec("prometheus_client") is None:
         log.warning('/metrics is off: pip install "aveverify[prometheus]"')
         return None
-    from aveverify.prometheus import ForwardAuthMetrics  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.prometheus import ForwardAuthMetrics
 
     return ForwardAuthMetrics(verifier)

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if find_spec("uvicorn") is None:
         raise UsageError('serving needs uvicorn: pip install "aveverify[serve]"')
     _read_environment(arguments)
-    from aveverify.cli.serve.server import perform  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.cli.serve.server import perform
 
     try:
         perform(read_settings(arguments))

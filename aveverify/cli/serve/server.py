@@ -98,7 +98,7 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
 def _choose_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
     """Return what reads requests: httptools if it is installed, which is twice as fast. Both are bounded (HTP-047)."""
     try:
-        from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol  # noqa: PLC0415 - may not be installed
+        from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol
     except ImportError:
         return "h11"
     return BoundedHttpToolsProtocol
