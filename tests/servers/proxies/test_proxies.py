@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from tests.processes import free_port
 from tests.raw_http import Answer, ask, bearer, exchange, request
 from tests.servers.proxies.scenario import RunProxy, Setting, Stage, open_stage, run_envoy
 from tests.servers.proxies.upstream import serve_upstream
+from tests.servers.websocket_client import open_websocket
 
 # Each spelling that a server behind the proxy might read as one of our headers.
 SPOOFS = [
@@ -356,25 +353,18 @@ def test_no_other_path_comes_in_by_way_of_an_open_one(with_healthz: Stage, targe
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 
-def open_socket(stage: Stage, **options: Any) -> ClientConnection:  # noqa: ANN401 - connect's
-    # A connection of our own: no proxy of this machine's environment comes between.
-    connection = socket.create_connection(("127.0.0.1", stage.port))
-    opened: ClientConnection = connect(f"ws://127.0.0.1:{stage.port}/", sock=connection, **options)
-    return opened
-
-
 def test_a_websocket_is_opened_with_a_token_in_its_header(stage: Stage) -> None:
     headers = {"Authorization": f"Bearer {stage.issuer.token(sub='ada')}", "X-Ave-Subject": "mallory"}
 
-    with open_socket(stage, additional_headers=headers) as websocket:
+    with open_websocket(stage.port, headers=headers) as websocket:
         assert websocket.recv() == "hello ada"
 
 
 def test_a_websocket_is_opened_with_a_token_among_its_protocols(stage: Stage) -> None:
     """HTP-029."""
-    offered = [Subprotocol("bearer"), Subprotocol(stage.issuer.token(sub="ada"))]
+    offered = ("bearer", stage.issuer.token(sub="ada"))
 
-    with open_socket(stage, subprotocols=offered) as websocket:
+    with open_websocket(stage.port, subprotocols=offered) as websocket:
         assert websocket.recv() == "hello ada"
         assert websocket.subprotocol == "bearer"
 
@@ -382,10 +372,10 @@ def test_a_websocket_is_opened_with_a_token_among_its_protocols(stage: Stage) ->
 @pytest.mark.parametrize("flaw", [None, "expired"], ids=["no token", "expired"])
 def test_a_websocket_is_refused_before_it_is_opened(stage: Stage, flaw: str | None) -> None:
     """HTP-029."""
-    offered = [Subprotocol("bearer"), Subprotocol(stage.issuer.forge(flaw))] if flaw else None
+    offered = ("bearer", stage.issuer.forge(flaw)) if flaw else ()
 
     with pytest.raises(InvalidStatus) as refused:
-        open_socket(stage, subprotocols=offered)
+        open_websocket(stage.port, subprotocols=offered)
 
     assert refused.value.response.status_code == 401
     assert refused.value.response.headers["WWW-Authenticate"].startswith("Bearer")

@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from websockets.sync.client import connect
 
 from tests.processes import free_port
 from tests.raw_http import ask, bearer, exchange, request
 from tests.servers.proxies.obedient import OVERRIDES, serve_obediently
 from tests.servers.proxies.scenario import RunProxy, Stage, find_program, open_stage, run_nginx
 from tests.servers.proxies.tunnel import FORGED, Told, dig, speak_at_once
+from tests.servers.websocket_client import open_websocket
 
 PREFLIGHT = (b"Origin: https://app.test", b"Access-Control-Request-Method: POST")
 H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c")
@@ -185,9 +185,8 @@ def test_htp_049_websockets_go_on(stage: Stage) -> None:
         "X-Ave-Subject": "mallory",
         "HTTP2-Settings": "AAMAAABk",
     }
-    connection = socket.create_connection(("127.0.0.1", stage.port))
 
-    with connect(f"ws://127.0.0.1:{stage.port}/", sock=connection, additional_headers=headers) as websocket:
+    with open_websocket(stage.port, headers=headers) as websocket:
         assert websocket.recv() == "hello ada"
 
     assert stage.upstream.targets == ["WEBSOCKET /"]
