@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,6 +17,9 @@ from aveverify.testing import FakeIssuer
 from tests import raw_http
 from tests.servers.http.servers import WEBSOCKET_SERVERS, Running, run_server
 from tests.servers.websocket_client import authorization, open_websocket
+
+if TYPE_CHECKING:
+    from websockets.frames import Close
 
 # Real time passes here, so these tests do not run beside each other.
 pytestmark = pytest.mark.xdist_group("websockets")
@@ -128,43 +133,6 @@ def test_it_is_refused_before_it_is_opened(
     assert expired.rpartition(".")[2] not in running.program.output
 
 
-def make_short_token(issuer: FakeIssuer, seconds: int = SHORT_SECONDS) -> tuple[str, int]:
-    """A token of ada, and when it expires."""
-    expires_at = int(time.time()) + seconds
-    return issuer.token(sub="ada", exp=expires_at), expires_at
-
-
-def test_it_ends_with_its_token(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-030: 3000 is IANA's code for Unauthorized."""
-    token, expires_at = make_short_token(live_issuer)
-
-    with open_with_header(running, token) as websocket:
-        assert websocket.recv() == "hello ada, seen "
-        with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(timeout=20)
-
-    assert time.time() >= expires_at
-    assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3000, "the token has expired")
-
-
-def test_a_new_token_extends_it(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-030."""
-    first, _ = make_short_token(live_issuer)
-    second, expires_at = make_short_token(live_issuer, SHORT_SECONDS + 2)
-
-    with open_with_header(running, first) as websocket:
-        assert websocket.recv() == "hello ada, seen "
-        websocket.send(second)
-        assert websocket.recv() == "hello ada"
-        with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(timeout=20)
-
-    assert time.time() >= expires_at
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 3000
-
-
 @pytest.mark.parametrize(
     ("kind", "reason"), [("expired", "EXPIRED"), ("bad_signature", "BAD_SIGNATURE"), ("grace", "OTHER_USER")]
 )
@@ -183,12 +151,78 @@ def test_a_new_token_that_is_refused_changes_nothing(
         assert websocket.recv() == "hello ada"
 
 
-# --- clients that ignore the close ------------------------------------------------------------------------------------
+# --- what happens at `exp` --------------------------------------------------------------------------------------------
 
 # A text frame of a client that says "go", masked by zeros (RFC 6455 §5.2, §5.3).
 COMMAND = b"\x81\x82\x00\x00\x00\x00go"
 # How long a client goes on sending after `exp`.
 DEFIANCE_SECONDS = 2.0
+
+
+class Ending(NamedTuple):
+    """How a server ended a WebSocket.
+
+    Attributes:
+        frame: The close frame that the client received.
+        rest_seconds: How long after `exp` it came.
+    """
+
+    frame: Close | None
+    rest_seconds: float
+
+
+def end_with_token(running: Running, issuer: FakeIssuer) -> Ending:
+    token, expires_at = make_short_token(issuer)
+    with open_with_header(running, token) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        return wait_for_end(websocket, expires_at)
+
+
+def end_with_second_token(running: Running, issuer: FakeIssuer) -> Ending:
+    first, _ = make_short_token(issuer)
+    second, expires_at = make_short_token(issuer, SHORT_SECONDS + 2)
+    with open_with_header(running, first) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        websocket.send(second)
+        assert websocket.recv() == "hello ada"
+        return wait_for_end(websocket, expires_at)
+
+
+def send_after_expiry(running: Running, issuer: FakeIssuer) -> list[str]:
+    """Send a frame every tenth of a second, and never answer the close."""
+    token, expires_at = make_short_token(issuer)
+    with deaf_client(running, token, "/defiant") as connection, suppress(ConnectionError):
+        while time.time() < expires_at + DEFIANCE_SECONDS:
+            connection.sendall(COMMAND)
+            time.sleep(0.1)
+    return wait_for_lines(running, "/defiant")
+
+
+def queue_before_expiry(running: Running, issuer: FakeIssuer) -> list[str]:
+    """Send far more than the application can take until `exp`."""
+    token, _ = make_short_token(issuer)
+    with deaf_client(running, token, "/slow") as connection:
+        connection.sendall(COMMAND * 1000)
+        return wait_for_lines(running, "/slow")
+
+
+def make_short_token(issuer: FakeIssuer, seconds: int = SHORT_SECONDS) -> tuple[str, int]:
+    """A token of ada, and when it expires."""
+    expires_at = int(time.time()) + seconds
+    return issuer.token(sub="ada", exp=expires_at), expires_at
+
+
+def wait_for_end(websocket: ClientConnection, expires_at: int) -> Ending:
+    with pytest.raises(ConnectionClosed) as closed:
+        websocket.recv(timeout=20)
+    return Ending(closed.value.rcvd, time.time() - expires_at)
+
+
+def wait_for_lines(running: Running, path: str) -> list[str]:
+    """What the application has printed of a path, once it has ended there."""
+    running.program.wait_for_text(f"{path} ended")
+    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
+    return [line for line in found if line.startswith(("obeyed", "ended"))]
 
 
 @contextmanager
@@ -213,39 +247,54 @@ def deaf_client(running: Running, token: str, path: str) -> Iterator[socket.sock
         yield connection
 
 
-def lines_of(running: Running, path: str) -> list[str]:
-    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
-    return [line for line in found if line.startswith(("obeyed", "ended"))]
+class AtExpiry(NamedTuple):
+    """What each client saw at `exp`; they wait for it at the same time."""
+
+    end: Future[Ending]
+    extended_end: Future[Ending]
+    defiant: Future[list[str]]
+    slow: Future[list[str]]
 
 
-def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(
-    running: Running, live_issuer: FakeIssuer
-) -> None:
-    """HTP-041: a frame every tenth of a second, and the close is never answered."""
-    token, expires_at = make_short_token(live_issuer)
-    path = "/defiant"
+@pytest.fixture(scope="module")
+def at_expiry(running: Running, live_issuer: FakeIssuer) -> Iterator[AtExpiry]:
+    with ThreadPoolExecutor(len(AtExpiry._fields)) as pool:
+        yield AtExpiry(
+            pool.submit(end_with_token, running, live_issuer),
+            pool.submit(end_with_second_token, running, live_issuer),
+            pool.submit(send_after_expiry, running, live_issuer),
+            pool.submit(queue_before_expiry, running, live_issuer),
+        )
 
-    with deaf_client(running, token, path) as connection, suppress(ConnectionError):
-        while time.time() < expires_at + DEFIANCE_SECONDS:
-            connection.sendall(COMMAND)
-            time.sleep(0.1)
 
-    running.program.wait_for_text(f"{path} ended")
-    *obeyed, ended = lines_of(running, path)
+def test_it_ends_with_its_token(at_expiry: AtExpiry) -> None:
+    """HTP-030: 3000 is IANA's code for Unauthorized."""
+    ending = at_expiry.end.result()
+
+    assert ending.rest_seconds >= 0
+    assert ending.frame is not None
+    assert (ending.frame.code, ending.frame.reason) == (3000, "the token has expired")
+
+
+def test_a_new_token_extends_it(at_expiry: AtExpiry) -> None:
+    """HTP-030."""
+    ending = at_expiry.extended_end.result()
+
+    assert ending.rest_seconds >= 0
+    assert ending.frame is not None
+    assert ending.frame.code == 3000
+
+
+def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(at_expiry: AtExpiry) -> None:
+    *obeyed, ended = at_expiry.defiant.result()
+
     assert set(obeyed) == {"obeyed ada"}
     assert ended == "ended 3000 3000 None"
 
 
-def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-041: far more than the application can take until then."""
-    token, _ = make_short_token(live_issuer)
-    path = "/slow"
+def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, at_expiry: AtExpiry) -> None:
+    *obeyed, ended = at_expiry.slow.result()
 
-    with deaf_client(running, token, path) as connection:
-        connection.sendall(COMMAND * 1000)
-        running.program.wait_for_text(f"{path} ended")
-
-    *obeyed, ended = lines_of(running, path)
     assert 0 < len(obeyed) < 1000
     assert set(obeyed) == {"obeyed ada"}
     assert ended == "ended 3000 3000 None"
