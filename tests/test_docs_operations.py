@@ -17,7 +17,7 @@ from aveverify._jwks.event_publisher import _WARNINGS
 from aveverify.events import Event
 from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
-from drill.accounting import BROKEN, Verdict
+from drill.accounting import BROKEN, Outcome
 from tests.hmac_keys import KEY
 from tests.missing import skip_missing
 
@@ -76,12 +76,12 @@ def test_every_kind_of_fault_has_a_line() -> None:
 
 
 def test_the_last_drill_kept_every_promise() -> None:
-    """Every verdict has a line, and those that must not occur did not."""
+    """Every outcome has a line, and those that must not occur did not."""
     found = {name.strip("*"): figures for name, *figures in rows("The drill")}
-    for verdict in Verdict:
-        label = f"{verdict.value}** (must be 0)" if verdict in BROKEN else verdict.value
+    for outcome in Outcome:
+        label = f"{outcome.value}** (must be 0)" if outcome in BROKEN else outcome.value
         assert label in found, label
-        if verdict in BROKEN:
+        if outcome in BROKEN:
             assert found[label] == ["0", "0"], label
     made, allowed = (found[f"fetches {what}"] for what in ("at the issuer", "that the policy allows"))
     assert all(int(count) <= int(bound) for count, bound in zip(made, allowed, strict=True))

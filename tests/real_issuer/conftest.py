@@ -1,4 +1,4 @@
-"""One provider for the whole lane; without node, npm or the package every test skips and says why."""
+"""One provider for all tests; without node, npm or its packages every test is skipped, and says why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.real_issuer.provider import NotInstallableError, RealIssuer, running
 
 @pytest.fixture(scope="session")
 def real_issuer() -> Iterator[RealIssuer]:
-    """A certified OpenID provider on loopback."""
+    """A certified OpenID provider on 127.0.0.1."""
     try:
         with running() as issuer:
             yield issuer
