@@ -20,7 +20,7 @@ CALIBRATION_CALLS = 8
 
 
 class Timer(Protocol):
-    """What times cases: the process of a lane."""
+    """Times cases: the process of a lane."""
 
     @property
     def keys(self) -> list[str]:
@@ -117,6 +117,6 @@ def median_ratio(own: Sequence[int], baseline: Sequence[int]) -> float:
 
 
 def show_progress(done: int, rounds: int) -> None:
-    """One line that counts, where somebody watches."""
+    """Print a line of progress, if the output is a terminal."""
     if sys.stderr.isatty():
         print(f"\rround {done} of {rounds}", end="\n" if done == rounds else "", file=sys.stderr, flush=True)

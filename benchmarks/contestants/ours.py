@@ -44,7 +44,7 @@ def make_verifier(*providers: Provider, token_cache_size: int = 0, **options: An
 
 
 def make_cold(corpus: Corpus, name: str) -> Verify:
-    """What verifies tokens that nobody remembers."""
+    """Verify tokens that are not remembered."""
     return make_verifier(provider_of(corpus, name)).verify
 
 

@@ -36,7 +36,7 @@ async def async_view(_request: HttpRequest) -> HttpResponse:
 
 
 def pyjwt_middleware(verify: Verify) -> Callable[[Any], Any]:
-    """PyJWT in a middleware of Django's kind, sync or async as the handler asks for."""
+    """PyJWT in a middleware of Django's kind, sync or async as the handler requires."""
 
     def refused(request: HttpRequest) -> HttpResponse | None:
         try:

@@ -18,7 +18,7 @@ scheme = HTTPBearer()
 
 
 def app(middleware: Any = None, **options: Any) -> Application:
-    """The application with a view that asks for nothing."""
+    """The application with a view without parameters."""
     application = FastAPI(openapi_url=None)
 
     @application.get(PATH, response_class=PlainTextResponse)
@@ -31,7 +31,7 @@ def app(middleware: Any = None, **options: Any) -> Application:
 
 
 def with_user(annotation: Any) -> Application:
-    """The application with a view that asks for a user."""
+    """The application with a view with the user as parameter."""
     application = FastAPI(openapi_url=None)
 
     async def view(**_user: object) -> str:
@@ -44,7 +44,7 @@ def with_user(annotation: Any) -> Application:
 
 
 def with_dependency(dependency: Callable[..., Any]) -> Application:
-    """The application with a view that asks for what a dependency gives."""
+    """The application with a view with a dependency as parameter."""
     return with_user(Annotated[object, Depends(dependency)])
 
 

@@ -1,8 +1,9 @@
 """The least that a request of a known user can cost with the same promises: one function, without any layer.
 
 Find the header, look the token up, hash it whole, read both clocks, give the identity to the request and to its
-context, and take it from there again. No door: it knows neither keys nor configuration. What our middleware takes more
-than this is the price of its layers; what this takes more than the bare application is that of the promises.
+context, and take it from there again. This is no middleware: it knows neither keys nor configuration. The time that our
+middleware needs beyond this is the price of its layers; the time that this needs beyond the bare application is the
+price of the promises.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from benchmarks.frameworks import Application
 
 _served: ContextVar[Any] = ContextVar("served")
 _TAIL = 24
-# The digest of a token, who it is, and until when by either clock.
+_NAME_BYTES = len(b"authorization")
+# The digest of a token, its identity, and its end by either clock.
 _Entry = tuple[bytes, Identity, float, float]
 
 
 class Memory:
-    """Who was verified before.
+    """The tokens that were verified before.
 
     Args:
-        verifier: Verifies whoever is not known.
+        verifier: Verifies a token that is not remembered.
     """
 
     def __init__(self, verifier: Verifier) -> None:
@@ -54,7 +56,7 @@ class LeastASGI:
         """Serve one request."""
         found = b""
         for name, value in scope["headers"]:
-            if len(name) == 13 and name.lower() == b"authorization":  # noqa: PLR2004 - the length of that name
+            if len(name) == _NAME_BYTES and name.lower() == b"authorization":
                 found = value
         token = found[7:]
         known = self._entries.get(token[-_TAIL:])

@@ -29,7 +29,7 @@ async def view(_request: Request) -> Response:
 
 
 def refuse(*_arguments: object) -> Response:
-    """What the alternatives answer to a wrong token."""
+    """The response of the alternatives to a wrong token."""
     return PlainTextResponse("unauthorized", 401)
 
 
@@ -69,7 +69,7 @@ class BaseNoOp(BaseHTTPMiddleware):
     """Starlette's convenient middleware, doing nothing."""
 
     async def dispatch(self, request: Request, call_next: Any) -> Response:
-        """Pass everything on."""
+        """Call the application unchanged."""
         answer: Response = await call_next(request)
         return answer
 

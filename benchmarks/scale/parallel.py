@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.contestants.ours import make_verifier, oidc
 from benchmarks.contestants.raw import make_raw
 from benchmarks.corpus import Corpus, serve_corpus
+from benchmarks.curve import Curve
 from benchmarks.run import Extent
-from benchmarks.scale import Curve
 
 MAIN = "RS256-2048"
 KINDS = ("cold", "warm", "raw")

@@ -17,8 +17,8 @@ from time import perf_counter_ns
 from aveverify import Identity, Provider
 from benchmarks.contestants.ours import make_verifier
 from benchmarks.corpus import AUDIENCE, claims
+from benchmarks.curve import Curve
 from benchmarks.run import FULL, Extent
-from benchmarks.scale import Curve
 from benchmarks.scale.issuers import serve_keys
 from benchmarks.scale.timing import pinned, time_jobs
 from benchmarks.signing import Signer
