@@ -1,4 +1,4 @@
-"""The tokens of the benchmarks are what they are called, by the judgement of the verifier itself."""
+"""The tokens of the benchmarks are what their names say: the verifier accepts and refuses them accordingly."""
 
 from __future__ import annotations
 
