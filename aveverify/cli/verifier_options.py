@@ -11,7 +11,7 @@ from aveverify.cli.terminal import UsageError
 from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from aveverify.document_store import DocumentStore
+    from aveverify.redis import RedisDocumentStore
 
 
 def add_verifier_options(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +34,12 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_verifier(arguments: argparse.Namespace, document_store: DocumentStore | None = None) -> Verifier:
+def make_verifier(arguments: argparse.Namespace, document_store: RedisDocumentStore | None = None) -> Verifier:
     """Make the verifier that the options or the environment describe.
 
     Args:
         arguments: As `add_verifier_options` declares them.
-        document_store: Where processes share the issuers' documents; None shares none.
+        document_store: The store that shares the documents of issuers between processes; None shares none.
 
     Returns:
         The verifier.

@@ -5,17 +5,15 @@ Answers in memory, or with `serve()` over HTTP on this machine. OpenID Connect D
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from threading import Lock
 from typing import ClassVar, Final
 
-from aveverify.clock import Clock
 from aveverify.errors import Reason
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._invalid_tokens import FLAWS, REASON_BY_FLAW
 from aveverify.testing._issuer import DISCOVERY_PATH, KEYS_PATH, Issuer
-from aveverify.testing._keys import KeyAlgorithm, SigningKey
+from aveverify.testing._keys import SigningKey
 from aveverify.testing._refusals import Scene, make_scene
 from aveverify.testing._server import serve_documents
 
@@ -49,28 +47,11 @@ class FakeIssuer(Issuer):
 
     FLAWS: ClassVar[Mapping[str, Reason]] = REASON_BY_FLAW
 
-    def __init__(
-        self,
-        issuer: str = "https://issuer.test",
-        *,
-        application_id: str = "app_test",
-        algorithms: Sequence[KeyAlgorithm] = ("RS256",),
-        clock: Clock | None = None,
-        max_age_seconds: int | None = None,
-    ) -> None:
-        super().__init__(
-            issuer,
-            application_id=application_id,
-            algorithms=algorithms,
-            clock=clock,
-            max_age_seconds=max_age_seconds,
-        )
-        self.discovery_requests = 0
-        self.jwks_requests = 0
-        self._discovery_response: FetchResponse | None = None
-        self._keys_response: FetchResponse | None = None
-        self._is_up = True
-        self._lock = Lock()
+    discovery_requests = 0
+    jwks_requests = 0
+    _discovery_response: FetchResponse | None = None
+    _keys_response: FetchResponse | None = None
+    _is_up = True
 
     def forge(self, flaw: str) -> str:
         """Make a token with one flaw.

@@ -7,6 +7,7 @@ adds them. OpenID Connect Discovery 1.0; RFC 7517; RFC 7519.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final, Literal
 
 from aveverify._core.provider import Provider
@@ -48,6 +49,8 @@ class Issuer:
         self.clock = FakeClock() if clock is None else clock
         self.max_age_seconds = max_age_seconds
         self._published = tuple(SigningKey(algorithm) for algorithm in self.algorithms)
+        # Guards what the threads of a server share: the keys and the counts of requests.
+        self._lock = Lock()
 
     @property
     def jwks_uri(self) -> str:
