@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from aveverify._jwks.event_publisher import _WARNINGS
 from aveverify.events import Event
 from aveverify.redis import RedisDocumentStore
 from aveverify.status import ProviderStatus
-from drill.accounting import BROKEN, Verdict
+from drill.accounting import BROKEN, Outcome
 from tests.hmac_keys import KEY
+from tests.missing import skip_missing
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -74,12 +76,12 @@ def test_every_kind_of_fault_has_a_row() -> None:
 
 
 def test_the_last_drill_kept_every_promise() -> None:
-    """Every verdict has a row, and those that must not occur did not."""
+    """Every outcome has a row, and those that must not occur did not."""
     found = {name.strip("*"): figures for name, *figures in rows("The drill")}
-    for verdict in Verdict:
-        label = f"{verdict.value}** (must be 0)" if verdict in BROKEN else verdict.value
+    for outcome in Outcome:
+        label = f"{outcome.value}** (must be 0)" if outcome in BROKEN else outcome.value
         assert label in found, label
-        if verdict in BROKEN:
+        if outcome in BROKEN:
             assert found[label] == ["0", "0"], label
     made, allowed = (found[f"fetches {what}"] for what in ("at the issuer", "that the policy allows"))
     assert all(int(count) <= int(bound) for count, bound in zip(made, allowed, strict=True))
@@ -125,10 +127,10 @@ def test_the_redis_rights_are_those_of_the_docstring() -> None:
 def test_every_example_runs_as_it_is_printed(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY", KEY.hex())
     namespace: dict[str, Any] = {"__name__": "keys"}
-    if "redis" in example:
-        pytest.importorskip("redis", reason="NOT TESTED HERE: redis-py is not installed")
-    if "otel" in example:
-        pytest.importorskip("opentelemetry.metrics", reason="NOT TESTED HERE: opentelemetry-api is not installed")
+    if "redis" in example and find_spec("redis") is None:
+        skip_missing("redis-py")
+    if "otel" in example and find_spec("opentelemetry") is None:
+        skip_missing("opentelemetry-api")
     exec(compile(example, "docs/operations.md", "exec"), namespace)  # noqa: S102 - our own page
     verifier = namespace["verifier"]
     assert isinstance(verifier, Verifier)

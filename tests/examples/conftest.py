@@ -15,6 +15,7 @@ import pytest
 
 from tests.examples.installed import Installed
 from tests.http import django_settings
+from tests.missing import skip_missing
 
 __all__ = ["django_settings"]
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Make a Python environment with the built wheel and its dependencies, and nothing else of this project."""
     if find_spec("hatchling") is None:
-        pytest.skip("hatchling is not installed here, so no wheel can be built without the network")
+        skip_missing("hatchling", "no wheel can be built without the network")
     folder = tmp_path_factory.mktemp("installed")
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

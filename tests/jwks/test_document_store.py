@@ -34,7 +34,8 @@ from aveverify.errors import Problem
 from aveverify.redis import RedisClient, RedisDocumentStore
 from tests.hmac_keys import KEY, OTHER_KEY
 from tests.jwks.test_fetcher import certificate_for_loopback
-from tests.servers.fleet.servers import RedisServer, dripping_server, free_port, run_redis, silent_server
+from tests.processes import free_port
+from tests.servers.fleet.servers import RedisServer, dripping_server, run_redis, silent_server
 
 URL = "https://issuer.test/.well-known/jwks.json"
 DOCUMENT = StoredDocument(

@@ -19,6 +19,7 @@ from aveverify._core.jose.encoding import EncodingError, JsonValue
 from aveverify._core.jose.strict_json import parse_json_object, parse_json_object_strictly
 from tests.conformance.vector_environment import exact
 from tests.core.jose_factory import encode
+from tests.missing import skip_missing
 from tests.property.strategies import json_values
 from tests.suite.effort import examples
 
@@ -28,7 +29,7 @@ ACCELERATORS = load()
 def installed() -> Accelerators:
     """The accelerators; a visible skip where the extra is not installed."""
     if ACCELERATORS is None:
-        pytest.skip("the extra `fast` is not installed")
+        skip_missing("fast", "an extra of the package")
     return ACCELERATORS
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
-import pytest
 import redis
 
 from aveverify.redis import DEFAULT_PREFIX
+from tests.missing import skip_missing
+from tests.processes import free_port
 
 _READY = b"Ready to accept connections"
 # Another program may take the free port before the server does.
@@ -32,7 +33,7 @@ class RedisServer:
     def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("redis-server is not installed")
+            skip_missing("redis")
         self.unix_socket = folder / "redis.sock"
         self.port = 0
         self._program = program
@@ -100,13 +101,6 @@ def run_redis(certificate: Path | None = None) -> Iterator[RedisServer]:
             yield server
         finally:
             server.stop()
-
-
-def free_port() -> int:
-    """Find a port of this machine on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
