@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,8 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.drf import AveAuthentication, HasScope, HasScopes, exception_handler
+from aveverify.drf._refusals import RefusedError
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
@@ -243,7 +245,7 @@ def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict
 def test_the_authentication_may_be_asked_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     request = DrfRequest(APIRequestFactory().get("/", headers=dict(bearer(tokens["expired"]))))
 
-    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(Refusal) as caught:
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(RefusedError) as caught:
         AveAuthentication().authenticate(request)
 
     assert caught.value.status_code == 401
@@ -367,6 +369,54 @@ def test_other_exceptions_are_left_to_rest_framework(ask: Ask, tokens: dict[str,
     assert (answer.status_code, list(answer.json())) == (403, ["detail"])
 
 
+WRITE_AND_REFUSE = """
+from django.conf import settings
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "notes.db", "ATOMIC_REQUESTS": True}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "rest_framework"],
+    REST_FRAMEWORK={"EXCEPTION_HANDLER": "aveverify.drf.exception_handler"},
+    ROOT_URLCONF=__name__,
+)
+import django
+django.setup()
+from django.db import connection
+from django.test import Client
+from django.urls import path
+from rest_framework.views import APIView
+from aveverify import InsufficientScopeError
+from aveverify.drf import AveAuthentication
+
+class Write(APIView):
+    authentication_classes = [AveAuthentication]
+
+    def get(self, request):
+        connection.cursor().execute("INSERT INTO notes VALUES (1)")
+        raise InsufficientScopeError(("admin",))
+
+urlpatterns = [path("", Write.as_view())]
+connection.cursor().execute("CREATE TABLE notes (number INTEGER)")
+answer = Client().get("/")
+print(answer.status_code, connection.cursor().execute("SELECT count(*) FROM notes").fetchone()[0])
+"""
+
+
+def test_what_a_view_wrote_before_its_refusal_is_rolled_back(tmp_path: Path) -> None:
+    """With `ATOMIC_REQUESTS`, as REST framework's own exception handler does for every exception."""
+    completed = subprocess.run(
+        [sys.executable, "-c", WRITE_AND_REFUSE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert completed.stdout.split() == ["403", "0"], completed.stderr
+
+
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
 
 
@@ -382,28 +432,25 @@ def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a d
         return generator.get_schema(public=True)  # type: ignore[no-untyped-call]
 
 
-def test_drf_spectacular_describes_bearer_and_the_one_issuer(shared_verifier: Verifier) -> None:
+def test_openapi_names_the_scopes_of_the_settings_and_of_the_permissions(shared_verifier: Verifier) -> None:
     schema = schema_of(shared_verifier, SCOPES=["openid"])
 
-    assert schema["components"]["securitySchemes"] == {
-        "aveBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        "aveOpenIdConnect": {
-            "type": "openIdConnect",
-            "openIdConnectUrl": "https://issuer.test/.well-known/openid-configuration",
-        },
-    }
     assert schema["paths"]["/who/"]["get"]["security"] == [
         {"aveBearer": []},
-        {"aveOpenIdConnect": ["openid", "read"]},
+        {"aveOpenId": ["openid", "read"]},
     ]
 
 
-def test_of_several_issuers_drf_spectacular_describes_bearer_alone() -> None:
+def test_openapi_names_the_discovery_document_of_every_issuer() -> None:
     with Verifier(Provider.ave("app_1"), Provider(issuer="https://idp.example", application_id="app")) as verifier:
         schema = schema_of(verifier)
 
-    assert list(schema["components"]["securitySchemes"]) == ["aveBearer"]
-    assert schema["paths"]["/who/"]["get"]["security"] == [{"aveBearer": []}]
+    assert list(schema["components"]["securitySchemes"]) == ["aveBearer", "aveOpenId", "aveOpenId1"]
+    assert schema["paths"]["/who/"]["get"]["security"] == [
+        {"aveBearer": []},
+        {"aveOpenId": ["read"]},
+        {"aveOpenId1": ["read"]},
+    ]
 
 
 def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,57 @@
+"""The exception handler: every refusal is answered by RFC 6750, byte for byte like those of the middleware."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.exceptions import NotAuthenticated
+
+from aveverify.django._requests import request_auth_of, respond
+from aveverify.drf._authentication import AveAuthentication
+from aveverify.drf._refusals import RefusedError, django_request
+from aveverify.errors import AveVerifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpResponse
+    from rest_framework.request import Request
+
+    from aveverify._core.bearer import ErrorResponse
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """Answer every refusal by RFC 6750, and leave other exceptions to REST framework.
+
+    Args:
+        exc: The exception that the view raised.
+        context: What REST framework passes beside it: the view, its arguments and the request.
+
+    Returns:
+        The response to a refusal of this package, to an error of `get_user_identity`, and to missing credentials where
+        `AveAuthentication` stands first; for everything else, the response of REST framework's own handler.
+
+    Example:
+        `REST_FRAMEWORK = {"EXCEPTION_HANDLER": "aveverify.drf.exception_handler"}`
+    """
+    from rest_framework import views  # noqa: PLC0415 - it imports what the settings name, which may be this module
+
+    request: Request = context["request"]
+    inner = django_request(request)
+    refusal: AveVerifyError | ErrorResponse | None = None
+    if isinstance(exc, RefusedError):
+        refusal = exc.answer
+    elif isinstance(exc, AveVerifyError):
+        refusal = exc if request_auth_of(inner).owns(exc) else None
+    elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
+        request_auth = request_auth_of(inner)
+        refusal = request_auth.error or request_auth.policy.deny(None)
+    if refusal is None:
+        return views.exception_handler(exc, context)
+    # As REST framework's handler does: with ATOMIC_REQUESTS, what the refused view wrote must not be committed.
+    views.set_rollback()
+    return respond(inner, request_auth_of(inner), refusal)
+
+
+def _first(authenticators: Sequence[object] | None) -> object:
+    return authenticators[0] if authenticators else None
