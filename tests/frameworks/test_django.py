@@ -9,7 +9,7 @@ from threading import get_ident
 from typing import Any, cast
 
 import pytest
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse
@@ -35,6 +35,7 @@ from aveverify.django._settings import kept
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
+from tests.frameworks.error_frames import functions_with
 from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.django_client import MIDDLEWARE, ask_asgi_handler, ask_wsgi_handler
 from tests.http.http_fixtures import Observer, Request, bearer
@@ -381,6 +382,41 @@ def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917
         with pytest.raises(InvalidTokenError) as caught:
             get(tokens["good"])
     assert caught.value.reason is Reason.BAD_SIGNATURE
+
+
+@both_worlds
+@pytest.mark.parametrize("kind", ["expired", "bad_signature"])
+def test_a_middleware_finds_no_token_in_the_frames_of_a_refusal(
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    kind: str,
+    tokens: dict[str, str],
+) -> None:
+    """A crash report shows the local variables of every frame; those of the verification hold the token."""
+    found: list[list[str]] = []
+
+    class Report:
+        """A middleware behind ours, which sees the exceptions of views first."""
+
+        sync_capable = async_capable = True
+
+        def __init__(self, get_response: AnyView) -> None:
+            self._get_response = get_response
+            if iscoroutinefunction(get_response):
+                markcoroutinefunction(self)
+
+        def __call__(self, request: HttpRequest) -> object:
+            return self._get_response(request)
+
+        def process_exception(self, _request: HttpRequest, error: Exception) -> None:
+            assert isinstance(error, InvalidTokenError)
+            found.append(functions_with(tokens[kind], error))
+
+    globals()["Report"] = Report
+    with serve(who, middleware=[*MIDDLEWARE, "tests.frameworks.test_django.Report"], ON_INVALID="defer"):
+        assert get(tokens[kind]).status_code == 401
+    assert found == [[]]
 
 
 def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -> None:

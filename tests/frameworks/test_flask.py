@@ -24,11 +24,13 @@ from aveverify import (
     wsgi,
 )
 from aveverify import current_identity as identity_of_context
+from aveverify._http.policy import OnInvalid
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
 
@@ -528,6 +530,32 @@ def test_the_application_may_answer_refusals_by_itself(
 
     assert get(app, tokens["expired"]).get_json() == {"ours": "EXPIRED"}
     assert get(app).get_json() == {"ours": "nobody"}
+
+
+@pytest.mark.parametrize("kind", ["expired", "bad_signature", "padded_base64", "good"])
+@pytest.mark.parametrize("on_invalid", ["reject", "defer"])
+def test_an_error_handler_finds_no_token_in_the_frames_of_a_refusal(
+    shared_verifier: Verifier, tokens: dict[str, str], kind: str, on_invalid: OnInvalid
+) -> None:
+    """A crash report shows the local variables of every frame; those of the verification hold the token."""
+    app, found = new_app(), []
+    ave = AveAuth(app, shared_verifier, on_invalid=on_invalid)
+
+    @app.errorhandler(AveVerifyError)
+    def report(error: AveVerifyError) -> tuple[str, int]:
+        names = [frame.f_code.co_name for frame in frames_of(error)]
+        found.append((names[-1], functions_with(tokens[kind], error)))
+        return "", error.http_status
+
+    app.add_url_rule("/", "guarded", ave.required(scopes=["read"])(who))
+    app.add_url_rule("/lazy", "lazy", lambda: who() + who())
+    statuses = [get(app, tokens[kind], path).status_code for path in ("/", "/lazy")]
+
+    if kind == "good":
+        assert (statuses, found) == ([403, 200], [("raise_refusal", [])])
+    else:
+        assert statuses == [400 if kind == "padded_base64" else 401] * 2
+        assert found == [("raise_refusal", []), ("ask", [])]
 
 
 def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:

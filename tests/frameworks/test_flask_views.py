@@ -15,7 +15,7 @@ from aveverify import ConfigurationError, Provider, Verifier
 from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
-from aveverify.flask._views import watch
+from aveverify.flask._unguarded_views import watch
 from aveverify.testing import FakeIssuer
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
@@ -450,7 +450,7 @@ def test_htp_043_an_extension_that_requires_tokens_and_was_never_installed_is_re
     app.add_url_rule("/", "view", new_view())
 
     assert refused(app).problem is Problem.NOT_ENFORCED
-    assert ave.requires_all
+    assert ave._state.requires_all
 
 
 def test_htp_043_config_of_an_extension_that_was_never_installed_is_refused(shared_verifier: Verifier) -> None:

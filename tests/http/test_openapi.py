@@ -18,7 +18,7 @@ from aveverify import fastapi as ave_fastapi
 from aveverify import litestar as ave_litestar
 from aveverify._http.openapi import BEARER_DESCRIPTION
 from aveverify.drf import AveAuthentication
-from tests.http import django_settings
+from tests.http import django_settings  # noqa: F401 - configures Django
 
 Schemes = dict[str, dict[str, str]]
 
@@ -54,7 +54,6 @@ def of_litestar(verifier: Verifier) -> dict[str, Any]:
 
 def of_rest_framework(verifier: Verifier) -> dict[str, Any]:
     """The same of REST framework, by drf-spectacular."""
-    assert django_settings
     with override_settings(AVEVERIFY={"VERIFIER": verifier}):
         generator = SchemaGenerator(patterns=[path("", Page.as_view())])  # type: ignore[no-untyped-call]
         document: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
