@@ -12,8 +12,8 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from aveverify._core.bearer import make_challenge
 from aveverify._core.identity import Identity
 from aveverify._http.request_identity import DeferredError
-from aveverify.django._requests import judge_by_settings, request_auth_of, show
-from aveverify.django._settings import kept
+from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
+from aveverify.django._settings import current_settings
 from aveverify.drf._refusals import add_vary, django_request, make_refused_error
 from aveverify.errors import AveVerifyError
 
@@ -57,10 +57,10 @@ class AveAuthentication(BaseAuthentication):
         outcome = request_auth.settle()
         if not request_auth.is_exempt:
             add_vary(request, request_auth)
-        refusal = judge_by_settings(inner, request_auth)
+        refusal = authorize_by_settings(inner, request_auth)
         if refusal is not None:
             raise make_refused_error(request, request_auth, refusal)
-        show(inner, request_auth)
+        set_identity(inner, request_auth)
         if isinstance(outcome, DeferredError):
             find_user = _DeferredUser(request, request_auth)
             return SimpleLazyObject(find_user), SimpleLazyObject(find_user)
@@ -69,7 +69,7 @@ class AveAuthentication(BaseAuthentication):
         if request_auth.is_ambient:
             # REST framework exempts its views from CsrfViewMiddleware.
             SessionAuthentication().enforce_csrf(request)
-        return (outcome if kept.get().users is None else request_auth.user), outcome
+        return (outcome if current_settings.get().users is None else request_auth.user), outcome
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of REST framework's own 401; REST framework calls this.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework.exceptions import NotAuthenticated
 
-from aveverify.django._requests import request_auth_of, respond
+from aveverify.django._requests import make_response, request_auth_of
 from aveverify.drf._authentication import AveAuthentication
 from aveverify.drf._refusals import RefusedError, django_request
 from aveverify.errors import AveVerifyError
@@ -50,7 +50,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         return views.exception_handler(exc, context)
     # As REST framework's handler does: with ATOMIC_REQUESTS, what the refused view wrote must not be committed.
     views.set_rollback()
-    return respond(inner, request_auth_of(inner), refusal)
+    return make_response(inner, request_auth_of(inner), refusal)
 
 
 def _first(authenticators: Sequence[object] | None) -> object:

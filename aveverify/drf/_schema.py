@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from aveverify._http.openapi import BEARER_SCHEME, security_schemes
-from aveverify.django._settings import kept
+from aveverify.django._settings import current_settings
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -48,7 +48,7 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
             One requirement for each scheme. OpenID Connect names the scopes of the settings and of the view's
             permissions; OpenAPI 3.0 allows no scopes for a bearer token.
         """
-        demanded = list(kept.get().policy.parameters.scopes)
+        demanded = list(current_settings.get().policy.parameters.scopes)
         for permission in auto_schema.view.get_permissions():
             demanded += getattr(permission, "scopes", ())
         scopes = list(dict.fromkeys(demanded))
@@ -56,4 +56,4 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
 
 
 def _schemes() -> dict[str, dict[str, str]]:
-    return security_schemes(kept.get().policy.verifier.providers)
+    return security_schemes(current_settings.get().policy.verifier.providers)

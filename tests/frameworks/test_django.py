@@ -12,6 +12,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
+from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
@@ -26,19 +27,20 @@ from aveverify import (
     Provider,
     Reason,
     Verifier,
+    asgi,
     current_identity,
     get_user_identity,
 )
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
-from aveverify.django._settings import kept
+from aveverify.django._settings import current_settings
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
 from tests.frameworks.error_frames import functions_with
 from tests.http import django_settings  # noqa: F401 - configures Django
-from tests.http.django_client import MIDDLEWARE, ask_asgi_handler, ask_wsgi_handler
-from tests.http.http_fixtures import Observer, Request, bearer
+from tests.http.django_client import MIDDLEWARE, PatientClient, ask_asgi_handler, ask_wsgi_handler
+from tests.http.http_fixtures import Observer, Request, bearer, http_scope
 
 AnyView = Callable[..., Any]
 Get = Callable[..., HttpResponse]
@@ -171,20 +173,22 @@ def test_an_identity_that_stood_there_before_is_overwritten(serve: Serve, world:
     assert observer.seen == [None, "ada"]
 
 
-def test_the_scope_of_the_server_is_not_changed(serve: Serve, tokens: dict[str, str]) -> None:
-    planted = object()
-    seen: list[Any] = []
+@pytest.mark.parametrize("kind", ["good", "expired", None])
+def test_the_scope_of_the_server_is_not_changed(serve: Serve, kind: str | None, tokens: dict[str, str]) -> None:
+    """A server may keep its scope, for its own log or the next request: no identity is left in it."""
+    scope = http_scope(Request(bearer(tokens[kind]) if kind else ()), state={"mine": object()})
+    before, seen = dict(scope), []
 
     def view(request: Any) -> HttpResponse:  # noqa: ANN401 - a request over ASGI
-        seen.append(request.scope["state"])
+        seen.append((request.scope[IDENTITY_KEY], request.scope["state"] is scope["state"]))
         return HttpResponse()
 
-    with serve(view):
-        state = {"mine": planted}
-        ask_asgi_handler(Request(bearer(tokens["good"])), state=state)
+    with serve(view, ON_INVALID="defer"):
+        PatientClient({"type": "http.request"}).call(cast("asgi.ASGIApp", ASGIHandler()), scope)
 
-    assert seen == [{"mine": planted}]
-    assert state == {"mine": planted}
+    assert len(seen) == 1
+    assert seen[0][1]
+    assert scope == before
 
 
 @both_worlds
@@ -538,11 +542,11 @@ def test_settings_that_a_test_overrides_count_at_once(tokens: dict[str, str], sh
 
 def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}):
-        made = kept.get().policy.verifier
-        assert kept.get().policy.verifier is made
+        made = current_settings.get().policy.verifier
+        assert current_settings.get().policy.verifier is made
         made.status()
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
-        kept.get()
+        current_settings.get()
 
     shared_verifier.status()
     with pytest.raises(ConfigurationError) as caught:
@@ -552,9 +556,9 @@ def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_v
 
 def test_other_settings_that_change_leave_the_rules_alone(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
-        rules = kept.get()
+        rules = current_settings.get()
         with override_settings(USE_TZ=False):
-            assert kept.get() is rules
+            assert current_settings.get() is rules
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from rest_framework.views import APIView
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
-from aveverify.django._enforcement import look_early
-from aveverify.django._settings import kept
+from aveverify.django._enforcement import check_at_import
+from aveverify.django._settings import current_settings
 from aveverify.drf import AveAuthentication
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader
@@ -330,14 +330,14 @@ def test_htp_043_a_setting_that_is_spelt_as_in_flask_is_refused(name: str, share
         override_settings(AVEVERIFY={"VERIFIER": shared_verifier}, **flat),
         pytest.raises(ConfigurationError) as caught,
     ):
-        kept.get()
+        current_settings.get()
     assert (caught.value.field, caught.value.detail) == (f"AVEVERIFY_{name}", f'did you mean AVEVERIFY["{name}"]?')
 
 
 def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verifier: Verifier) -> None:
     own: dict[str, Any] = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_SCOPES": ["read"]}
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["read"]}, **own):
-        assert kept.get().policy.verifier is shared_verifier
+        assert current_settings.get().policy.verifier is shared_verifier
 
 
 def make_none() -> None:
@@ -352,7 +352,7 @@ def make_of(issuer: str) -> Verifier:
 @pytest.mark.parametrize("maker", ["make_none", "make_of", "OwnMiddleware", "OURS"])
 def test_htp_043_a_dotted_path_leads_to_a_verifier_or_to_what_makes_one(maker: str) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": f"tests.frameworks.test_django_installation.{maker}"}):
-        assert refused(kept.get).field == 'AVEVERIFY["VERIFIER"]'
+        assert refused(current_settings.get).field == 'AVEVERIFY["VERIFIER"]'
 
 
 @pytest.mark.parametrize(("name", "is_near"), [("AVEVERFIY", True), ("AVE_VERIFY", True), ("PAYMENTS", False)])
@@ -398,9 +398,9 @@ def test_htp_043_a_late_import_looks_at_the_settings(
 ) -> None:
     with override_settings(AVEVERIFY=settings, MIDDLEWARE=middleware):
         if problem is None:
-            look_early()
+            check_at_import()
         else:
-            assert refused(look_early).problem is problem
+            assert refused(check_at_import).problem is problem
 
 
 # --- whole projects, as they start ----------------------------------------------------------------------------------
