@@ -10,10 +10,10 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast, overload
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
+from aveverify._http.current_identity import serving
 from aveverify._http.option_checks import View, check_view
-from aveverify._http.policy import check_scope_list
-from aveverify._http.request_auth import RequestAuth
-from aveverify._http.request_identity import current_identity
+from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.scopes import check_scope_list
 from aveverify.django._caches import add_cache_headers
 from aveverify.django._enforcement import guarded_views
 from aveverify.django._requests import (
@@ -92,11 +92,12 @@ def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[
 
 def _decorate(view: View | None, scopes: Sequence[str], *, required: bool) -> View:
     check_scope_list(scopes)
+    demand = ViewDemand(required, scopes, uses_identity=required)
 
     def let_in(request: HttpRequest, request_auth: RequestAuth) -> HttpResponse | None:
-        refusal = request_auth.judge(scopes, required=required, asks=required)
-        if refusal is not None:
-            return make_response(request, request_auth, refusal)
+        denial = request_auth.authorize(demand)
+        if denial is not None:
+            return make_response(request, denial.response)
         set_identity(request, request_auth)
         return None
 
@@ -127,18 +128,15 @@ def _guard(view: View, let_in: LetIn) -> View:
     @wraps(view)
     def guard(request: HttpRequest, *args: object, **kwargs: object) -> object:
         request_auth = request_auth_of(_check_request(request, view))
-        request_auth.settle()
+        request_auth.authenticate()
         refusal = let_in(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
-            return add_cache_headers(view(request, *args, **kwargs), request_auth)
-        except AveVerifyError as error:
-            return _answer(request, request_auth, error)
-        finally:
-            served.clear()
-            current_identity.leave(token)
+        with serving(request):
+            try:
+                return add_cache_headers(view(request, *args, **kwargs), request_auth)
+            except AveVerifyError as error:
+                return _answer(request, request_auth, error)
 
     return guard
 
@@ -147,18 +145,15 @@ def _guard_async(view: View, let_in: LetIn) -> View:
     @wraps(view)
     async def guard(request: HttpRequest, *args: object, **kwargs: object) -> object:
         request_auth = request_auth_of(_check_request(request, view))
-        await request_auth.settle_async()
+        await request_auth.authenticate_async()
         refusal = let_in(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
-            return add_cache_headers(await view(request, *args, **kwargs), request_auth)
-        except AveVerifyError as error:
-            return _answer(request, request_auth, error)
-        finally:
-            served.clear()
-            current_identity.leave(token)
+        with serving(request):
+            try:
+                return add_cache_headers(await view(request, *args, **kwargs), request_auth)
+            except AveVerifyError as error:
+                return _answer(request, request_auth, error)
 
     return guard
 
@@ -166,4 +161,4 @@ def _guard_async(view: View, let_in: LetIn) -> View:
 def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:
     if not request_auth.owns(error):
         raise error
-    return make_response(request, request_auth, error)
+    return make_response(request, request_auth.error_response(error))

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from aveverify._core.identity import Identity
+from aveverify._http.current_identity import serving
 from aveverify._http.request_auth import RequestAuth
-from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import add_cache_headers
 from aveverify.django._enforcement import installation
 from aveverify.django._requests import authorize_by_settings, make_response, request_auth_of, set_identity
@@ -61,31 +61,22 @@ class AveAuthMiddleware:
         if self._is_async:
             return self._serve_async(request)
         request_auth = request_auth_of(request)
-        request_auth.settle()
+        request_auth.authenticate()
         refusal = _refuse_or_let_in(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
+        with serving(request):
             return add_cache_headers(cast("HttpResponseBase", self._get_response(request)), request_auth)
-        finally:
-            served.clear()
-            current_identity.leave(token)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         request_auth = request_auth_of(request)
-        await request_auth.settle_async()
+        await request_auth.authenticate_async()
         refusal = _refuse_or_let_in(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
-            return add_cache_headers(
-                await cast("Awaitable[HttpResponseBase]", self._get_response(request)), request_auth
-            )
-        finally:
-            served.clear()
-            current_identity.leave(token)
+        with serving(request):
+            response = await cast("Awaitable[HttpResponseBase]", self._get_response(request))
+            return add_cache_headers(response, request_auth)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal of this request that a view has raised.
@@ -99,15 +90,15 @@ class AveAuthMiddleware:
         """
         request_auth = request_auth_of(request)
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
-            return make_response(request, request_auth, exception)
+            return make_response(request, request_auth.error_response(exception))
         return None
 
 
 def _refuse_or_let_in(request: HttpRequest, request_auth: RequestAuth) -> HttpResponseBase | None:
-    refusal = authorize_by_settings(request, request_auth)
-    if refusal is not None:
-        return make_response(request, request_auth, refusal)
-    if isinstance(request_auth.settle(), Identity) and not request_auth.is_ambient:
+    denial = authorize_by_settings(request, request_auth)
+    if denial is not None:
+        return make_response(request, denial.response)
+    if isinstance(request_auth.authenticate(), Identity) and not request_auth.is_ambient:
         # CsrfViewMiddleware reads it; Django's own test client sets it, too.
         request.__dict__["_dont_enforce_csrf_checks"] = True
     set_identity(request, request_auth)

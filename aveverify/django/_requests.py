@@ -10,11 +10,11 @@ from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
-from aveverify._http.request_auth import RequestAuth
+from aveverify._http.policy import Denial
+from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._settings import current_settings
-from aveverify.errors import AveVerifyError
 
 
 class AveRequest(HttpRequest):
@@ -50,7 +50,7 @@ def request_auth_of(request: HttpRequest) -> RequestAuth:
     return request_auth
 
 
-def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> AveVerifyError | ErrorResponse | None:
+def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Denial | None:
     """Decide whether a request may reach a view by the settings alone.
 
     Args:
@@ -58,15 +58,16 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Av
         request_auth: Its authentication, which has read the credentials.
 
     Returns:
-        As `RequestAuth.judge`.
+        The refusal; None lets the request in.
     """
     required = request_auth.policy.required and not request_auth.is_exempt
-    refusal = request_auth.judge((), required=required)
-    if refusal is None and required and request_auth.settle() is None and (request.method != "OPTIONS" or request.body):
+    denial = request_auth.authorize(ViewDemand(required))
+    is_anonymous = denial is None and required and request_auth.authenticate() is None
+    if is_anonymous and (request.method != "OPTIONS" or request.body):
         # HTP-027: only a preflight passes without a token. A request whose method something in front has overridden is
         # none, nor is one with a body, which Django has read over ASGI; HTTP/2 allows a body without a length.
         return request_auth.policy.deny(None)
-    return refusal
+    return denial
 
 
 def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
@@ -78,7 +79,7 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     """
     if "ave_identity" in request.__dict__:
         return
-    outcome = request_auth.settle()
+    outcome = request_auth.authenticate()
     # HTP-010: the identity of this request replaces whatever stood there, even if it is None.
     if hasattr(request, "scope"):
         # A copy: the server may keep its scope, and no identity may be left in it.
@@ -86,31 +87,19 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     elif hasattr(request, "environ"):
         request.environ[IDENTITY_KEY] = outcome
     # A deferred refusal is raised when the view reads the identity (HTTP-09).
-    found = SimpleLazyObject(request_auth.ask) if isinstance(outcome, DeferredError) else outcome
+    found = SimpleLazyObject(request_auth.identity_or_raise) if isinstance(outcome, DeferredError) else outcome
     request.__dict__["ave_identity"] = found
     if outcome is not None and current_settings.get().users is not None:
-        user = SimpleLazyObject(request_auth.ask) if isinstance(outcome, DeferredError) else request_auth.user
+        user = found if isinstance(outcome, DeferredError) else request_auth.user
 
         async def find_user() -> object:
-            request_auth.ask()
+            request_auth.identity_or_raise()
             return user
 
         request.__dict__["user"], request.__dict__["auser"] = user, find_user
 
 
-def make_response(
-    request: HttpRequest, request_auth: RequestAuth, refusal: AveVerifyError | ErrorResponse
-) -> HttpResponse:
-    """Make Django's response of a refusal.
-
-    Args:
-        request: The request.
-        request_auth: Its authentication.
-        refusal: An error of this request, or the response to a request without credentials.
-
-    Returns:
-        The response; without a body for HEAD.
-    """
-    answer = refusal if isinstance(refusal, ErrorResponse) else request_auth.write(refusal)
-    body = b"" if request.method == "HEAD" else answer.body
-    return HttpResponse(body, status=answer.status, headers=dict(answer.headers))
+def make_response(request: HttpRequest, refusal: ErrorResponse) -> HttpResponse:
+    """Make Django's response of a refusal; without a body for HEAD."""
+    body = b"" if request.method == "HEAD" else refusal.body
+    return HttpResponse(body, status=refusal.status, headers=dict(refusal.headers))

@@ -54,12 +54,12 @@ class AveAuthentication(BaseAuthentication):
         """
         inner = django_request(request)
         request_auth = request_auth_of(inner)
-        outcome = request_auth.settle()
+        outcome = request_auth.authenticate()
         if not request_auth.is_exempt:
             add_vary(request, request_auth)
-        refusal = authorize_by_settings(inner, request_auth)
-        if refusal is not None:
-            raise make_refused_error(request, request_auth, refusal)
+        denial = authorize_by_settings(inner, request_auth)
+        if denial is not None:
+            raise make_refused_error(request, request_auth, denial.response)
         set_identity(inner, request_auth)
         if isinstance(outcome, DeferredError):
             find_user = _DeferredUser(request, request_auth)
@@ -93,8 +93,8 @@ class _DeferredUser:
 
     def __call__(self) -> object:
         try:
-            return self._request_auth.ask()
+            return self._request_auth.identity_or_raise()
         except AveVerifyError as error:
-            refused = make_refused_error(self._request, self._request_auth, error)
+            refused = make_refused_error(self._request, self._request_auth, self._request_auth.error_response(error))
         # Outside of the handler, so that the refusal is not the context of the new exception.
         raise refused

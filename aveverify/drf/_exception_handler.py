@@ -38,19 +38,21 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
 
     request: Request = context["request"]
     inner = django_request(request)
-    refusal: AveVerifyError | ErrorResponse | None = None
+    answer: ErrorResponse | None = None
     if isinstance(exc, RefusedError):
-        refusal = exc.answer
+        answer = exc.answer
     elif isinstance(exc, AveVerifyError):
-        refusal = exc if request_auth_of(inner).owns(exc) else None
+        request_auth = request_auth_of(inner)
+        answer = request_auth.error_response(exc) if request_auth.owns(exc) else None
     elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
         request_auth = request_auth_of(inner)
-        refusal = request_auth.error or request_auth.policy.deny(None)
-    if refusal is None:
+        error = request_auth.error
+        answer = request_auth.policy.deny(None).response if error is None else request_auth.error_response(error)
+    if answer is None:
         return views.exception_handler(exc, context)
     # As REST framework's handler does: with ATOMIC_REQUESTS, what the refused view wrote must not be committed.
     views.set_rollback()
-    return make_response(inner, request_auth_of(inner), refusal)
+    return make_response(inner, answer)
 
 
 def _first(authenticators: Sequence[object] | None) -> object:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rest_framework.permissions import BasePermission
 
 from aveverify._core.identity import Identity
-from aveverify._http.policy import check_scope_list, granted_scopes
+from aveverify._http.scopes import check_scope_list, granted_scopes
 from aveverify.django._requests import request_auth_of
 from aveverify.drf._refusals import django_request, make_refused_error
 from aveverify.errors import InsufficientScopeError
@@ -44,7 +44,7 @@ class _ScopePermission(BasePermission):
             request_auth = request_auth_of(django_request(request))
             policy = request_auth.policy.with_scopes(self.scopes)
             error = None if identity is None else InsufficientScopeError(policy.parameters.scopes)
-            raise make_refused_error(request, request_auth, policy.deny(error))
+            raise make_refused_error(request, request_auth, policy.deny(error).response)
         return False
 
 

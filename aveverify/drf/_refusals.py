@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
     from aveverify._http.request_auth import RequestAuth
-    from aveverify.errors import AveVerifyError
 
 
 class RefusedError(APIException):
@@ -37,15 +36,13 @@ class RefusedError(APIException):
         self.wait = int(headers["retry-after"]) if "retry-after" in headers else None
 
 
-def make_refused_error(
-    request: Request, request_auth: RequestAuth, refusal: AveVerifyError | ErrorResponse
-) -> RefusedError:
+def make_refused_error(request: Request, request_auth: RequestAuth, answer: ErrorResponse) -> RefusedError:
     """Make the exception of a refusal, and forbid caches to store its response.
 
     Args:
         request: The request of REST framework.
         request_auth: The authentication of the same request.
-        refusal: An error of this request, or the response to a request without credentials.
+        answer: The response of RFC 6750.
 
     Returns:
         The exception, to be raised.
@@ -54,7 +51,7 @@ def make_refused_error(
     headers = add_vary(request, request_auth)
     if headers is not None:
         headers["Cache-Control"] = "no-store"
-    return RefusedError(refusal if isinstance(refusal, ErrorResponse) else request_auth.write(refusal))
+    return RefusedError(answer)
 
 
 def add_vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:

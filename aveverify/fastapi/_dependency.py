@@ -18,27 +18,18 @@ from starlette.responses import Response
 from aveverify._core.bearer import ErrorResponse, make_answer
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user, withhold
-from aveverify._http.asgi_request import (
-    OUTER_KEY,
-    POLICY_VIOLATION,
-    OuterScope,
-    can_deny,
-    find_cached_identity,
-    mark_message,
-    read_scope_token,
-)
+from aveverify._http.asgi_caching import mark_message
+from aveverify._http.asgi_request import OUTER_KEY, AsgiRequest, OuterScope, find_cached_identity
+from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
+from aveverify._http.authentication import identify_async
 from aveverify._http.caching import choose_marking
+from aveverify._http.current_identity import serving
+from aveverify._http.live_identity import LIVE_KEY, LiveIdentity, refuse_expired
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._http.option_checks import check_flag, check_function
-from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Check, check_scope_list, check_scopes, make_policy
-from aveverify._http.request_identity import (
-    IDENTITY_KEY,
-    LIVE_KEY,
-    DeferredError,
-    LiveIdentity,
-    current_identity,
-    refuse_expired,
-)
+from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Check, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem, Reason
@@ -243,7 +234,7 @@ class AveAuth(BearerScheme):
         try:
             identity = await self._look(connection, policy, asked, found)
             if live is not None:
-                await live.join(identity, policy)
+                await live.add_identity(identity, policy)
             elif identity is not None and scope["type"] == "websocket":
                 refuse_expired(identity, policy.verifier)
         except REFUSALS as error:
@@ -263,7 +254,7 @@ class AveAuth(BearerScheme):
             and self in asked.answers
             and _current(asked.answers[self]) is identity
         ):
-            await live.join(identity, self._policy.with_check(check))
+            await live.add_identity(identity, self._policy.with_check(check))
 
     async def _look(
         self, connection: HTTPConnection, policy: AuthPolicy, asked: _Asked, found: object
@@ -294,10 +285,9 @@ class AveAuth(BearerScheme):
         identity = find_cached_identity(policy.cached_identity, connection.scope)
         if identity is None:
             try:
-                token = read_scope_token(policy, connection.scope)
+                identity = await identify_async(policy, AsgiRequest(connection.scope))
             finally:
                 _forget_query(connection)
-            identity = None if token is None else await policy.authenticate_async(token)
         return identity
 
     def _publish(
@@ -336,7 +326,7 @@ class AveAuth(BearerScheme):
         is_logged: bool = False,
     ) -> Exception:
         policy = self._demanding(scopes)
-        answer = make_answer(error, policy.parameters) if is_logged else policy.deny(error)
+        answer = make_answer(error, policy.parameters) if is_logged else policy.deny(error).response
         if connection.scope["type"] == "websocket" and not can_deny(connection.scope):
             return WebSocketException(POLICY_VIOLATION)
         return RefusedError(answer, "Credentials are required" if error is None else error.description)
@@ -465,12 +455,8 @@ class _InContext:
                 live = LiveConnection(None, None, receive, send, closes=self._close_expired)
                 await serve_live(self._app, scope, live)
                 return
-        token = current_identity.enter(served := [scope])
-        try:
+        with serving(scope):
             await self._app(scope, receive, send)
-        finally:
-            served.clear()
-            current_identity.leave(token)
 
 
 async def _answer_refused(_connection: HTTPConnection, error: Exception) -> Response:

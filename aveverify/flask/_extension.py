@@ -12,11 +12,13 @@ from flask.sansio.scaffold import Scaffold
 
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.option_checks import View, check_flag, check_function, check_verifier, check_view
-from aveverify._http.policy import AuthOptions, check_scope_list
+from aveverify._http.policy import AuthOptions
+from aveverify._http.request_auth import ViewDemand
+from aveverify._http.scopes import check_scope_list
 from aveverify._http.settings import NAMES, make_policy_from
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
-from aveverify.flask._refusals import make_response, raise_refusal
+from aveverify.flask._refusals import make_response, raise_denial
 from aveverify.flask._request import Installation, current_request, current_request_auth
 from aveverify.flask._unguarded_views import EXTENSION, PREFIX, ExtensionState, watch
 
@@ -176,7 +178,7 @@ class AveAuth:
         check_scope_list(scopes)
         check_flag("required", required)
         cast("Any", blueprint).before_request(
-            lambda: _authorize(scopes, required=required, runs_view=not _is_answered_by_flask())
+            lambda: _authorize(ViewDemand(required, scopes, uses_identity=required and not _is_answered_by_flask()))
         )
         return blueprint
 
@@ -206,6 +208,7 @@ class AveAuth:
 
     def _decorate(self, view: View | None, scopes: Sequence[str], *, required: bool) -> View:
         check_scope_list(scopes)
+        demand = ViewDemand(required, scopes, uses_identity=required)
 
         def decorate(view: View) -> View:
             check_view(view, "write decorators = [ave.required] in the class")
@@ -213,7 +216,7 @@ class AveAuth:
 
             @wraps(view)
             def guard(*args: object, **kwargs: object) -> object:
-                _authorize(scopes, required=required)
+                _authorize(demand)
                 return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
 
             self._state.add_guard(view, guard)
@@ -222,10 +225,10 @@ class AveAuth:
         return decorate if view is None else decorate(view)
 
 
-def _authorize(scopes: Sequence[str], *, required: bool, runs_view: bool = True) -> None:
+def _authorize(demand: ViewDemand) -> None:
     request_auth = current_request_auth()
-    request_auth.settle()
-    raise_refusal(request_auth.judge(scopes, required=required, asks=required and runs_view))
+    request_auth.authenticate()
+    raise_denial(request_auth.authorize(demand))
 
 
 def _is_answered_by_flask() -> bool:
@@ -238,7 +241,7 @@ def _answer(error: AveVerifyError) -> Response:
     request_auth = current_request_auth()
     if not request_auth.owns(error):
         raise error
-    return make_response(request_auth.write(error))
+    return make_response(request_auth.error_response(error))
 
 
 def _make_sync(function: View) -> View:

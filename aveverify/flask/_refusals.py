@@ -6,23 +6,21 @@ from flask import Response
 from werkzeug.exceptions import Unauthorized
 
 from aveverify._core.bearer import ErrorResponse
-from aveverify.errors import AveVerifyError
+from aveverify._http.policy import Denial
 
 
-def raise_refusal(refusal: AveVerifyError | ErrorResponse | None) -> None:
-    """Raise a refusal.
+def raise_denial(denial: Denial | None) -> None:
+    """Raise the exception of a refused request, for the application's error handlers.
 
     Args:
-        refusal: An error of the request, the response to missing credentials, or None, which raises nothing.
+        denial: The refusal; None raises nothing.
 
     Raises:
-        AveVerifyError: The error itself, which the application's error handlers see.
+        AveVerifyError: The error of the request's credentials.
         Unauthorized: Credentials are missing.
     """
-    if isinstance(refusal, ErrorResponse):
-        raise Unauthorized(response=make_response(refusal))
-    if refusal is not None:
-        raise refusal
+    if denial is not None:
+        raise Unauthorized(response=make_response(denial.response)) if denial.error is None else denial.error
 
 
 def make_response(refusal: ErrorResponse) -> Response:

@@ -10,13 +10,13 @@ from werkzeug.local import LocalProxy
 
 from aveverify._core.identity import Identity
 from aveverify._http.caching import mark
+from aveverify._http.current_identity import current_identity as identity_of_context
 from aveverify._http.policy import AuthPolicy
-from aveverify._http.request_auth import RequestAuth
+from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
-from aveverify._http.request_identity import current_identity as identity_of_context
 from aveverify._http.wsgi_request import route_path
 from aveverify.errors import ConfigurationError, Problem
-from aveverify.flask._refusals import raise_refusal
+from aveverify.flask._refusals import raise_denial
 from aveverify.flask._unguarded_views import EXTENSION, ExtensionState, watch
 
 # Attributes of a request object: its `RequestAuth`, and the scope or environ that was served around it when that was
@@ -45,8 +45,8 @@ class Installation:
         if self._checked_decorations != watch.decorations:
             self._refuse_unguarded_views()
         request_auth = self.request_auth(current_request())
-        if self.policy.required and not isinstance(request_auth.settle(), Identity):
-            raise_refusal(request_auth.judge((), required=not request_auth.is_exempt))
+        if self.policy.required and not isinstance(request_auth.authenticate(), Identity):
+            raise_denial(request_auth.authorize(ViewDemand(required=not request_auth.is_exempt)))
 
     def _refuse_unguarded_views(self) -> None:
         decorations = watch.decorations
@@ -75,7 +75,7 @@ class Installation:
             request_auth = members[_REQUEST_AUTH] = RequestAuth(policy, environ, path, self._extension.users)
             members[_SERVED_AROUND] = identity_of_context.entered()
             # HTP-010: the identity of this request replaces whatever stood there.
-            environ[IDENTITY_KEY] = LazyIdentity(request_auth.ask)
+            environ[IDENTITY_KEY] = LazyIdentity(request_auth.identity_or_raise)
         return request_auth
 
 
@@ -99,12 +99,12 @@ def current_request_auth() -> RequestAuth:
 
 
 def _find_identity() -> Identity | None:
-    return current_request_auth().ask()
+    return current_request_auth().identity_or_raise()
 
 
 def _find_user() -> object:
     request_auth = current_request_auth()
-    if request_auth.ask() is not None and request_auth.users is None:
+    if request_auth.identity_or_raise() is not None and request_auth.users is None:
         raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
     return request_auth.user
 

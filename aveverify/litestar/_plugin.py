@@ -29,9 +29,16 @@ from aveverify import asgi
 from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
-from aveverify._http.asgi_request import POLICY_VIOLATION, answer_deferred, introduce, refuse_user, send_answer
+from aveverify._http.asgi_response import (
+    POLICY_VIOLATION,
+    find_deferred_response,
+    introduce,
+    refuse_user,
+    send_error_response,
+)
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.exempt_paths import EVERY_PATH, ExemptPaths
+from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME, discovery_urls
 from aveverify._http.option_checks import check_app, check_flag, check_function
 from aveverify._http.policy import (
@@ -39,12 +46,10 @@ from aveverify._http.policy import (
     REFUSALS,
     AuthOptions,
     AuthPolicy,
-    check_scope_list,
-    check_scopes,
-    granted_scopes,
     make_policy,
 )
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, get_user_identity
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, get_user_identity
+from aveverify._http.scopes import check_scope_list, check_scopes, granted_scopes
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 
@@ -176,8 +181,8 @@ class AveAuthMiddleware:
         headers = scope["headers"]
         if not is_open and type(headers) is not list and iter(headers) is headers:
             # HTP-045: Litestar's router has read some of them, and what can be read once is gone.
-            answer = self._edge._policy.deny(InvalidRequestError())  # noqa: SLF001 - the rules are the same
-            await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
+            denial = self._edge._policy.deny(InvalidRequestError())  # noqa: SLF001 - the rules are the same
+            await send_error_response(denial.response, scope, receive, send)  # type: ignore[arg-type] # as below
             return
         edge = self._open_edge if is_open else self._edge
         keep_apart(scope)
@@ -189,7 +194,7 @@ class AveAuthMiddleware:
             await refuse_user(self._app, refusal, scope, receive, send)
             return
         if scope["type"] == "websocket":
-            scope[LIVE_KEY].follow = partial(self._meet, scope)
+            scope[LIVE_KEY].on_new_user(partial(self._meet, scope))
         await self._app(scope, receive, send)
 
     async def _meet(self, scope: asgi.Scope, found: Identity | DeferredError | None) -> Callable[[], None]:
@@ -446,9 +451,7 @@ def provide_optional_identity(scope: Scope) -> Identity | None:
 def _refuse(scope: Any, error: AveVerifyError | None, scopes: tuple[str, ...] = ()) -> Exception:  # noqa: ANN401 - Litestar's scope is a typed dictionary without our members
     """Log a refusal and make it an exception."""
     policy: AuthPolicy = scope[POLICY_KEY]
-    answer = policy._replace(parameters=policy.parameters._replace(scopes=scopes or policy.parameters.scopes)).deny(
-        error
-    )
+    answer = policy.deny(error, scopes=scopes).response
     description = "Credentials are required" if error is None else error.description
     if scope["type"] == "websocket":
         return WebSocketException(detail=description, code=POLICY_VIOLATION)
@@ -460,7 +463,7 @@ def _answer_refused(_request: Request[Any, Any, Any], error: RefusedError) -> Re
 
 
 def _answer_escaped(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    answer = answer_deferred(request.scope, error)  # type: ignore[arg-type] # as above
+    answer = find_deferred_response(request.scope, error)  # type: ignore[arg-type] # as above
     if answer is None:
         raise error
     return _respond(answer)

@@ -552,10 +552,10 @@ def test_an_error_handler_finds_no_token_in_the_frames_of_a_refusal(
     statuses = [get(app, tokens[kind], path).status_code for path in ("/", "/lazy")]
 
     if kind == "good":
-        assert (statuses, found) == ([403, 200], [("raise_refusal", [])])
+        assert (statuses, found) == ([403, 200], [("raise_denial", [])])
     else:
         assert statuses == [400 if kind == "padded_base64" else 401] * 2
-        assert found == [("raise_refusal", []), ("ask", [])]
+        assert found == [("raise_denial", []), ("identity_or_raise", [])]
 
 
 def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
