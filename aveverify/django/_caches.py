@@ -53,11 +53,11 @@ def patch_cache_middleware() -> None:
 
     @wraps(store)
     def process_response(
-        self: UpdateCacheMiddleware, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
+        self: UpdateCacheMiddleware, request: HttpRequest, response: HttpResponseBase | str
+    ) -> HttpResponseBase | str:
         # getattr() finds it in a request of REST framework, too, which shows the attributes of Django's.
         request_auth = getattr(request, REQUEST_AUTH, None)
-        if isinstance(request_auth, RequestAuth):
+        if isinstance(request_auth, RequestAuth) and isinstance(response, HttpResponseBase):
             add_cache_headers(response, request_auth)
             if response.headers.get("Vary") == ANYTHING:
                 # Django 5.2.0 takes "*" for the name of a header, which no request has, and stores the page for all.
