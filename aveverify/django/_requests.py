@@ -89,7 +89,7 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     # A deferred refusal is raised when the view reads the identity (HTTP-09).
     found = SimpleLazyObject(request_auth.identity_or_raise) if isinstance(outcome, DeferredError) else outcome
     request.__dict__["ave_identity"] = found
-    if outcome is not None and current_settings.get().users is not None:
+    if outcome is not None and request_auth.users is not None:
         user = found if isinstance(outcome, DeferredError) else request_auth.user
 
         async def find_user() -> object:
