@@ -5,6 +5,8 @@ Shared by the middleware, the decorators and the authentication class of REST fr
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
@@ -15,6 +17,9 @@ from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._settings import current_settings
+
+_REQUIRED: Final = ViewDemand(required=True)
+_OPTIONAL: Final = ViewDemand(required=False)
 
 
 class AveRequest(HttpRequest):
@@ -61,7 +66,7 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> De
         The refusal; None lets the request in.
     """
     required = request_auth.policy.required and not request_auth.is_exempt
-    denial = request_auth.authorize(ViewDemand(required))
+    denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
     is_anonymous = denial is None and required and request_auth.authenticate() is None
     if is_anonymous and (request.method != "OPTIONS" or request.body):
         # HTP-027: only a preflight passes without a token. A request whose method something in front has overridden is
