@@ -1,6 +1,6 @@
 """The settings of Flask and Django: names and values become a policy, and errors name the setting.
 
-Knows no framework: the caller has collected the settings, and passes a function that spells the name of a setting as the
+Knows no framework: the caller has collected the settings, and passes a function that spells a setting's name as the
 framework does. HTP-043; CFG-013.
 """
 
