@@ -161,7 +161,9 @@ def test_a_request_is_verified_once_by_middleware_and_decorator(
 
 
 @pytest.mark.parametrize("world", ["wsgi", "asgi"])
-def test_an_identity_that_stood_there_before_is_overwritten(serve: Serve, world: str, tokens: dict[str, str]) -> None:
+def test_an_identity_in_the_scope_or_environ_of_the_server_is_overwritten(
+    serve: Serve, world: str, tokens: dict[str, str]
+) -> None:
     """HTP-010; and in both worlds `get_user_identity` takes the request itself."""
     observer = Observer()
     ask = ask_wsgi_handler if world == "wsgi" else ask_asgi_handler
@@ -210,7 +212,7 @@ def test_the_context_knows_the_identity_while_the_view_runs(
 
 
 @both_worlds
-def test_whoever_looks_at_a_deferred_refusal_meets_it(
+def test_reading_the_identity_raises_a_deferred_refusal(
     serve: Serve,
     get: Get,
     who: AnyView,
@@ -240,7 +242,7 @@ def test_a_bare_request_of_a_unit_test_is_verified_by_the_decorator(
 
 
 @pytest.mark.parametrize("factory", [RequestFactory, AsyncRequestFactory])
-def test_the_requests_of_djangos_factories_will_do(
+def test_requests_of_djangos_factories_are_verified_by_the_decorator(
     factory: type[RequestFactory | AsyncRequestFactory],
     shared_verifier: Verifier,
     tokens: dict[str, str],
@@ -319,7 +321,7 @@ def test_the_scopes_of_a_view_add_to_those_of_the_settings(
 
 
 @both_worlds
-def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
+def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     serve: Serve,
     get: Get,
     who: AnyView,
@@ -346,7 +348,7 @@ def test_views_of_classes_by_method_or_as_a_whole(serve: Serve, tokens: dict[str
             assert ask().status_code == 401
 
 
-def test_scopes_are_checked_where_they_are_written() -> None:
+def test_wrong_scopes_are_refused_when_the_view_is_decorated() -> None:
     for decorator in (ave_required, ave_optional):
         with pytest.raises(ConfigurationError) as caught:
             decorator(scopes="read")
@@ -423,7 +425,7 @@ def test_a_middleware_finds_no_token_in_the_frames_of_a_refusal(
     assert found == [[]]
 
 
-def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -> None:
+def test_no_token_is_read_on_exempt_paths(serve: Serve, tokens: dict[str, str]) -> None:
     """HTP-026: the path counts without its prefix."""
     with serve(who, REQUIRED=True, EXEMPT=["/"]):
         assert ask_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
@@ -484,13 +486,13 @@ def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: di
         assert [get(token).content for token in (None, tokens["good"])] == [b"nobody", b"Ada Ada"]
 
 
-def test_the_user_of_a_refused_token_cannot_be_had(serve: Serve, tokens: dict[str, str]) -> None:
+def test_reading_the_user_raises_a_deferred_refusal(serve: Serve, tokens: dict[str, str]) -> None:
     with serve(named, ON_INVALID="defer", USER_LOADER=load_user):
         assert get(tokens["expired"]).status_code == 401
     assert LOADED == []
 
 
-def test_a_check_may_be_a_coroutine_function_where_the_edge_is_asynchronous(
+def test_a_check_may_be_a_coroutine_function_under_asgi(
     serve: Serve,
     tokens: dict[str, str],
 ) -> None:
@@ -525,7 +527,7 @@ def test_csrf_is_checked_unless_the_token_comes_in_a_header(serve: Serve, first:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def test_settings_that_a_test_overrides_count_at_once(tokens: dict[str, str], shared_verifier: Verifier) -> None:
+def test_overridden_settings_take_effect_at_once(tokens: dict[str, str], shared_verifier: Verifier) -> None:
     client = Client(headers=dict(bearer(tokens["good"])))
     with override_settings(
         AVEVERIFY={"VERIFIER": shared_verifier}, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", who),)
@@ -554,7 +556,7 @@ def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_v
     assert caught.value.problem is Problem.CLOSED
 
 
-def test_other_settings_that_change_leave_the_rules_alone(shared_verifier: Verifier) -> None:
+def test_overriding_another_setting_keeps_the_policy(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         rules = current_settings.get()
         with override_settings(USE_TZ=False):
@@ -572,7 +574,7 @@ def test_other_settings_that_change_leave_the_rules_alone(shared_verifier: Verif
         pytest.param({"USER_LOADER": 7}, 'AVEVERIFY["USER_LOADER"]', id="no function"),
     ],
 )
-def test_a_server_that_is_configured_wrongly_does_not_start(settings: object, field: str) -> None:
+def test_a_server_with_wrong_settings_does_not_start(settings: object, field: str) -> None:
     with override_settings(AVEVERIFY=settings), pytest.raises(ConfigurationError) as caught:
         AveAuthMiddleware(who)
 
@@ -601,7 +603,7 @@ COOKIE = SOURCES[1]
         pytest.param({"ISSUER": "idp", "APPLICATION_ID": "app"}, ["aveverify.E002"], id="no URL"),
     ],
 )
-def test_the_system_checks_say_what_is_wrong_with_the_settings(settings: object, ids: list[str]) -> None:
+def test_the_system_checks_report_wrong_settings(settings: object, ids: list[str]) -> None:
     with override_settings(AVEVERIFY=settings):
         found = [message for message in run_checks(tags=["security"]) if str(message.id).startswith("aveverify")]
 
@@ -631,7 +633,7 @@ def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str
 # --- two worlds -----------------------------------------------------------------------------------------------------
 
 
-def test_the_middleware_belongs_to_the_world_of_what_stands_behind_it(shared_verifier: Verifier) -> None:
+def test_the_middleware_is_asynchronous_if_the_next_one_is(shared_verifier: Verifier) -> None:
     """Or Django would put a thread between them."""
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         assert iscoroutinefunction(AveAuthMiddleware(who_async))

@@ -136,7 +136,7 @@ def test_htp_043_required_without_the_middleware_is_an_error_and_refuses_every_r
             assert OURS in str(error.detail)
 
 
-def test_htp_043_so_it_is_in_the_other_world(shared_verifier: Verifier) -> None:
+def test_htp_043_required_without_the_middleware_refuses_requests_over_asgi_too(shared_verifier: Verifier) -> None:
     async def ask() -> object:
         return await AsyncClient().get("/0")
 
@@ -238,7 +238,9 @@ def test_htp_043_a_middleware_that_is_listed_twice_is_an_error(second: str, shar
 
 
 @pytest.mark.parametrize("module", ["asgi", "wsgi", "starlette", "litestar"])
-def test_htp_043_the_class_of_another_edge_is_no_middleware_of_django(module: str, shared_verifier: Verifier) -> None:
+def test_htp_043_the_middleware_of_another_framework_is_no_middleware_of_django(
+    module: str, shared_verifier: Verifier
+) -> None:
     other = f"aveverify.{module}.AveAuthMiddleware"
     with project(shared_verifier, secret, REQUIRED=False, middleware=[other]):
         found = [one for one in run_checks(tags=["security"]) if one.id == "aveverify.E005"]
@@ -280,7 +282,7 @@ def test_htp_043_a_method_needs_method_decorator(decorate: Any) -> None:  # noqa
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_asked(
+def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_called(
     shared_verifier: Verifier, tokens: dict[str, str], *, is_async: bool
 ) -> None:
     def serve(this: object, request: HttpRequest) -> HttpResponse:
@@ -393,7 +395,7 @@ def test_a_request_of_a_factory_is_no_request_to_the_project(shared_verifier: Ve
         ),
     ],
 )
-def test_htp_043_a_late_import_looks_at_the_settings(
+def test_htp_043_a_late_import_refuses_wrong_settings(
     settings: object, middleware: list[str], problem: Problem | None
 ) -> None:
     with override_settings(AVEVERIFY=settings, MIDDLEWARE=middleware):
