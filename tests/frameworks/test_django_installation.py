@@ -25,8 +25,8 @@ from rest_framework.views import APIView
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
-from aveverify.django._enforcement import look_early
-from aveverify.django._settings import kept
+from aveverify.django._enforcement import check_at_import
+from aveverify.django._settings import current_settings
 from aveverify.drf import AveAuthentication
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader
@@ -136,7 +136,7 @@ def test_htp_043_required_without_the_middleware_is_an_error_and_refuses_every_r
             assert OURS in str(error.detail)
 
 
-def test_htp_043_so_it_is_in_the_other_world(shared_verifier: Verifier) -> None:
+def test_htp_043_required_without_the_middleware_refuses_requests_over_asgi_too(shared_verifier: Verifier) -> None:
     async def ask() -> object:
         return await AsyncClient().get("/0")
 
@@ -238,7 +238,9 @@ def test_htp_043_a_middleware_that_is_listed_twice_is_an_error(second: str, shar
 
 
 @pytest.mark.parametrize("module", ["asgi", "wsgi", "starlette", "litestar"])
-def test_htp_043_the_class_of_another_edge_is_no_middleware_of_django(module: str, shared_verifier: Verifier) -> None:
+def test_htp_043_the_middleware_of_another_framework_is_no_middleware_of_django(
+    module: str, shared_verifier: Verifier
+) -> None:
     other = f"aveverify.{module}.AveAuthMiddleware"
     with project(shared_verifier, secret, REQUIRED=False, middleware=[other]):
         found = [one for one in run_checks(tags=["security"]) if one.id == "aveverify.E005"]
@@ -280,7 +282,7 @@ def test_htp_043_a_method_needs_method_decorator(decorate: Any) -> None:  # noqa
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_asked(
+def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_called(
     shared_verifier: Verifier, tokens: dict[str, str], *, is_async: bool
 ) -> None:
     def serve(this: object, request: HttpRequest) -> HttpResponse:
@@ -330,14 +332,14 @@ def test_htp_043_a_setting_that_is_spelt_as_in_flask_is_refused(name: str, share
         override_settings(AVEVERIFY={"VERIFIER": shared_verifier}, **flat),
         pytest.raises(ConfigurationError) as caught,
     ):
-        kept.get()
+        current_settings.get()
     assert (caught.value.field, caught.value.detail) == (f"AVEVERIFY_{name}", f'did you mean AVEVERIFY["{name}"]?')
 
 
 def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verifier: Verifier) -> None:
     own: dict[str, Any] = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_SCOPES": ["read"]}
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["read"]}, **own):
-        assert kept.get().policy.verifier is shared_verifier
+        assert current_settings.get().policy.verifier is shared_verifier
 
 
 def make_none() -> None:
@@ -352,7 +354,7 @@ def make_of(issuer: str) -> Verifier:
 @pytest.mark.parametrize("maker", ["make_none", "make_of", "OwnMiddleware", "OURS"])
 def test_htp_043_a_dotted_path_leads_to_a_verifier_or_to_what_makes_one(maker: str) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": f"tests.frameworks.test_django_installation.{maker}"}):
-        assert refused(kept.get).field == 'AVEVERIFY["VERIFIER"]'
+        assert refused(current_settings.get).field == 'AVEVERIFY["VERIFIER"]'
 
 
 @pytest.mark.parametrize(("name", "is_near"), [("AVEVERFIY", True), ("AVE_VERIFY", True), ("PAYMENTS", False)])
@@ -393,14 +395,14 @@ def test_a_request_of_a_factory_is_no_request_to_the_project(shared_verifier: Ve
         ),
     ],
 )
-def test_htp_043_a_late_import_looks_at_the_settings(
+def test_htp_043_a_late_import_refuses_wrong_settings(
     settings: object, middleware: list[str], problem: Problem | None
 ) -> None:
     with override_settings(AVEVERIFY=settings, MIDDLEWARE=middleware):
         if problem is None:
-            look_early()
+            check_at_import()
         else:
-            assert refused(look_early).problem is problem
+            assert refused(check_at_import).problem is problem
 
 
 # --- whole projects, as they start ----------------------------------------------------------------------------------

@@ -171,12 +171,12 @@ def test_the_users_of_django_are_those_of_the_project(ave: FakeIssuer) -> None:
         assert view(RequestFactory().get("/", headers=headers(ave, sub="mallory"))).status_code == 401
 
 
-def test_htp_050_the_order_of_django_with_a_cache_is_one_that_nothing_is_said_against(ave: FakeIssuer) -> None:
+def test_htp_050_the_order_of_middleware_with_a_cache_passes_the_system_checks(ave: FakeIssuer) -> None:
     with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 4)["MIDDLEWARE"]):
         assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
 
 
-def test_htp_051_django_behind_the_asgi_edge_refuses_as_shown() -> None:
+def test_htp_051_django_behind_the_asgi_middleware_refuses_as_shown() -> None:
     answer = asyncio.run(ask_over_asgi(run("django", 5)["application"]))
 
     assert answer.status_code == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,8 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.drf import AveAuthentication, HasScope, HasScopes, exception_handler
+from aveverify.drf._refusals import RefusedError
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
@@ -104,7 +106,7 @@ def test_the_current_identity_is_that_of_the_middleware_in_front(ask: Ask, token
     assert [ask(token, get=get, middleware=middleware).json() for token in (tokens["good"], None)] == [["ada"], [None]]
 
 
-def test_without_the_middleware_nobody_is_current_and_asking_is_an_error(ask: Ask, tokens: dict[str, str]) -> None:
+def test_without_the_middleware_current_identity_raises(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-037: REST framework does not say when a request ends, so the next one would see the identity of this."""
 
     def get(self: Who, request: DrfRequest) -> Response:
@@ -143,9 +145,7 @@ def test_a_request_is_verified_once_behind_the_middleware(ask: Ask, tokens: dict
     assert len(checked) == 1
 
 
-def test_an_authentication_class_behind_ours_is_asked_about_anonymous_requests(
-    ask: Ask, tokens: dict[str, str]
-) -> None:
+def test_the_next_authentication_class_gets_the_anonymous_requests(ask: Ask, tokens: dict[str, str]) -> None:
     class Other(SessionAuthentication):
         def authenticate(self, _request: DrfRequest) -> Any:  # noqa: ANN401 - as REST framework's
             return "somebody", None
@@ -170,7 +170,7 @@ def test_an_authentication_class_behind_ours_is_asked_about_anonymous_requests(
     ],
 )
 @pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
-def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - columns of a table
+def test_a_refusal_is_answered_by_rfc_6750_without_our_exception_handler(  # noqa: PLR0913, PLR0917 - columns of a table
     ask: Ask,
     tokens: dict[str, str],
     kind: str | None,
@@ -199,7 +199,7 @@ def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - c
     assert challenge.startswith("Bearer" if kind is None else f'Bearer error="{error}"')
 
 
-def test_keys_that_cannot_be_had_blame_nobody(ask: Ask, issuer: FakeIssuer, verifier: Verifier) -> None:
+def test_unavailable_keys_are_a_503_without_a_challenge(ask: Ask, issuer: FakeIssuer, verifier: Verifier) -> None:
     """HTP-035."""
     issuer.go_down()
 
@@ -217,7 +217,7 @@ def test_missing_credentials_of_a_permission_are_a_401_with_a_bare_challenge(ask
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="place"')
 
 
-def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict[str, str]) -> None:
+def test_a_deferred_refusal_is_raised_when_the_view_reads_the_identity(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-036: a bad token is never an anonymous user."""
 
     def look(_self: APIView, request: DrfRequest) -> Response:
@@ -240,16 +240,16 @@ def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict
         assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
-def test_the_authentication_may_be_asked_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_the_authentication_class_works_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     request = DrfRequest(APIRequestFactory().get("/", headers=dict(bearer(tokens["expired"]))))
 
-    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(Refusal) as caught:
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(RefusedError) as caught:
         AveAuthentication().authenticate(request)
 
     assert caught.value.status_code == 401
 
 
-def test_a_cookie_is_checked_for_csrf(ask: Ask, tokens: dict[str, str]) -> None:
+def test_a_token_from_a_cookie_needs_the_csrf_check(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-031: the views of REST framework are exempt from Django's own check."""
     sources = [AuthorizationHeader(), Cookie("session", allowed_origins=["https://app.test"])]
     headers = {"Origin": "https://app.test", "Cookie": f"session={tokens['good']}"}
@@ -298,7 +298,7 @@ def test_scopes_may_be_combined_with_other_permissions(ask: Ask, tokens: dict[st
     assert ask(permission_classes=[AllowAny | HasScope("write")]).status_code == 200
 
 
-def test_scopes_are_checked_where_they_are_written() -> None:
+def test_wrong_scopes_are_refused_when_the_permission_is_made() -> None:
     with pytest.raises(ConfigurationError) as caught:
         HasScope("read write")
 
@@ -308,7 +308,7 @@ def test_scopes_are_checked_where_they_are_written() -> None:
 # --- with our exception handler -------------------------------------------------------------------------------------
 
 
-def test_every_refusal_is_answered_to_the_letter(ask: Ask, tokens: dict[str, str]) -> None:
+def test_every_refusal_is_answered_byte_for_byte(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-034, but for `Allow`, which every response of REST framework has."""
     description = "The access token is invalid, expired or not meant for this service"
 
@@ -325,7 +325,7 @@ def test_every_refusal_is_answered_to_the_letter(ask: Ask, tokens: dict[str, str
     }
 
 
-def test_missing_credentials_are_answered_to_the_letter(ask: Ask) -> None:
+def test_missing_credentials_are_answered_by_rfc_6750(ask: Ask) -> None:
     answer = ask(permission_classes=[IsAuthenticated], get_exception_handler=handled)
 
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
@@ -367,6 +367,54 @@ def test_other_exceptions_are_left_to_rest_framework(ask: Ask, tokens: dict[str,
     assert (answer.status_code, list(answer.json())) == (403, ["detail"])
 
 
+WRITE_AND_REFUSE = """
+from django.conf import settings
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "notes.db", "ATOMIC_REQUESTS": True}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "rest_framework"],
+    REST_FRAMEWORK={"EXCEPTION_HANDLER": "aveverify.drf.exception_handler"},
+    ROOT_URLCONF=__name__,
+)
+import django
+django.setup()
+from django.db import connection
+from django.test import Client
+from django.urls import path
+from rest_framework.views import APIView
+from aveverify import InsufficientScopeError
+from aveverify.drf import AveAuthentication
+
+class Write(APIView):
+    authentication_classes = [AveAuthentication]
+
+    def get(self, request):
+        connection.cursor().execute("INSERT INTO notes VALUES (1)")
+        raise InsufficientScopeError(("admin",))
+
+urlpatterns = [path("", Write.as_view())]
+connection.cursor().execute("CREATE TABLE notes (number INTEGER)")
+answer = Client().get("/")
+print(answer.status_code, connection.cursor().execute("SELECT count(*) FROM notes").fetchone()[0])
+"""
+
+
+def test_what_a_view_wrote_before_its_refusal_is_rolled_back(tmp_path: Path) -> None:
+    """With `ATOMIC_REQUESTS`, as REST framework's own exception handler does for every exception."""
+    completed = subprocess.run(
+        [sys.executable, "-c", WRITE_AND_REFUSE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert completed.stdout.split() == ["403", "0"], completed.stderr
+
+
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
 
 
@@ -382,31 +430,28 @@ def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a d
         return generator.get_schema(public=True)  # type: ignore[no-untyped-call]
 
 
-def test_drf_spectacular_describes_bearer_and_the_one_issuer(shared_verifier: Verifier) -> None:
+def test_openapi_names_the_scopes_of_the_settings_and_of_the_permissions(shared_verifier: Verifier) -> None:
     schema = schema_of(shared_verifier, SCOPES=["openid"])
 
-    assert schema["components"]["securitySchemes"] == {
-        "aveBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        "aveOpenIdConnect": {
-            "type": "openIdConnect",
-            "openIdConnectUrl": "https://issuer.test/.well-known/openid-configuration",
-        },
-    }
     assert schema["paths"]["/who/"]["get"]["security"] == [
         {"aveBearer": []},
-        {"aveOpenIdConnect": ["openid", "read"]},
+        {"aveOpenId": ["openid", "read"]},
     ]
 
 
-def test_of_several_issuers_drf_spectacular_describes_bearer_alone() -> None:
+def test_openapi_names_the_discovery_document_of_every_issuer() -> None:
     with Verifier(Provider.ave("app_1"), Provider(issuer="https://idp.example", application_id="app")) as verifier:
         schema = schema_of(verifier)
 
-    assert list(schema["components"]["securitySchemes"]) == ["aveBearer"]
-    assert schema["paths"]["/who/"]["get"]["security"] == [{"aveBearer": []}]
+    assert list(schema["components"]["securitySchemes"]) == ["aveBearer", "aveOpenId", "aveOpenId1"]
+    assert schema["paths"]["/who/"]["get"]["security"] == [
+        {"aveBearer": []},
+        {"aveOpenId": ["read"]},
+        {"aveOpenId1": ["read"]},
+    ]
 
 
-def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_authentication_class_works_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "drf_spectacular.extensions")
     monkeypatch.delitem(sys.modules, "aveverify.drf._schema", raising=False)
 
@@ -415,7 +460,7 @@ def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytes
     assert "aveverify.drf._schema" not in sys.modules
 
 
-def test_drf_spectacular_is_not_loaded_for_those_who_do_without() -> None:
+def test_drf_spectacular_is_not_imported_by_this_package() -> None:
     program = """
 import sys
 from django.conf import settings

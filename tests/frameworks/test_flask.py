@@ -24,11 +24,13 @@ from aveverify import (
     wsgi,
 )
 from aveverify import current_identity as identity_of_context
+from aveverify._http.policy import OnInvalid
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
 
@@ -80,7 +82,7 @@ def test_two_extensions_in_one_application_are_refused(app: Flask, ave: AveAuth)
     assert caught.value.field == "app"
 
 
-def test_the_config_of_the_application_counts_more_than_the_arguments(
+def test_the_config_of_the_application_takes_precedence_over_the_arguments(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     app = new_app(AVEVERIFY_VERIFIER=shared_verifier, AVEVERIFY_REALM="config")
@@ -91,7 +93,7 @@ def test_the_config_of_the_application_counts_more_than_the_arguments(
     assert get(app).headers["www-authenticate"] == 'Bearer realm="config"'
 
 
-def test_an_application_without_the_extension_is_a_clear_error(app: Flask) -> None:
+def test_a_decorated_view_of_an_application_without_the_extension_raises_a_configuration_error(app: Flask) -> None:
     app.add_url_rule("/", "who", AveAuth().required(who))
 
     with pytest.raises(ConfigurationError) as caught:
@@ -100,14 +102,14 @@ def test_an_application_without_the_extension_is_a_clear_error(app: Flask) -> No
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-def test_outside_of_a_request_the_proxies_say_so_as_those_of_flask_do() -> None:
+def test_outside_of_a_request_the_proxies_raise_flasks_own_error() -> None:
     for proxy in (current_identity, current_user):
         with pytest.raises(RuntimeError, match="request context"):
             proxy.subject  # noqa: B018 - looking is enough
 
 
 @pytest.mark.parametrize("method", ["required", "optional", "protect"])
-def test_scopes_are_checked_where_they_are_written(ave: AveAuth, method: str) -> None:
+def test_wrong_scopes_are_refused_when_the_view_is_decorated(ave: AveAuth, method: str) -> None:
     arguments = [Blueprint("b", "b")] if method == "protect" else []
 
     with pytest.raises(ConfigurationError) as caught:
@@ -119,7 +121,7 @@ def test_scopes_are_checked_where_they_are_written(ave: AveAuth, method: str) ->
 # --- once, and only when somebody asks ------------------------------------------------------------------------------
 
 
-def test_a_token_that_nobody_asks_about_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
+def test_a_token_that_no_view_needs_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
     app = new_app()
     AveAuth(app, verifier)
     app.add_url_rule("/", "hello", lambda: "hello")
@@ -128,7 +130,9 @@ def test_a_token_that_nobody_asks_about_is_not_verified(issuer: FakeIssuer, veri
     assert issuer.jwks_requests == 0
 
 
-def test_a_request_is_verified_once_however_often_it_asks(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_a_request_is_verified_once_however_often_its_identity_is_read(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
     checked: list[Identity] = []
     app = new_app()
     ave = AveAuth(app, shared_verifier, required=True, check=checked.append)
@@ -153,7 +157,7 @@ def test_the_check_of_the_application_refuses(shared_verifier: Verifier, tokens:
     assert get(app, tokens["good"]).status_code == 401
 
 
-def test_a_check_that_is_a_coroutine_function_needs_another_edge(shared_verifier: Verifier) -> None:
+def test_a_check_that_is_a_coroutine_function_is_refused(shared_verifier: Verifier) -> None:
     """HTP-043: nothing could await it, so it is refused at the start and not at the first token."""
 
     async def check(_identity: Identity) -> None: ...
@@ -165,7 +169,7 @@ def test_a_check_that_is_a_coroutine_function_needs_another_edge(shared_verifier
 
 
 @pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
-def test_an_identity_that_stood_there_before_is_overwritten(
+def test_an_identity_in_the_environ_of_the_server_is_overwritten(
     app: Flask, ave: AveAuth, tokens: dict[str, str], planted: object
 ) -> None:
     """HTP-010."""
@@ -213,7 +217,7 @@ def assert_nobody_serves() -> None:
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
-def test_of_requests_within_each_other_the_innermost_counts(
+def test_of_nested_requests_the_innermost_counts(
     shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
 ) -> None:
     """HTP-037."""
@@ -238,7 +242,7 @@ def test_of_requests_within_each_other_the_innermost_counts(
     assert_nobody_serves()
 
 
-def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
+def test_the_extension_takes_precedence_over_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
     """Whoever stands nearest to the view has decided last, and `get_user_identity` says the same."""
     issuer = FakeIssuer("https://front.test")
     app = new_app()
@@ -249,7 +253,7 @@ def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verif
     assert get(app, issuer.token(sub="ada")).text == "None None"
 
 
-def test_a_request_that_a_middleware_serves_within_a_view_is_its_own(
+def test_a_request_that_a_middleware_serves_within_a_view_has_its_own_identity(
     app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     seen: list[str | None] = []
@@ -349,7 +353,7 @@ def test_the_scopes_of_a_view_add_to_those_of_the_application(
     assert get(app).headers["www-authenticate"] == 'Bearer scope="read write"'
 
 
-def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
+def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     """HTP-036: the view relies on the decorator and does not ask."""
@@ -383,7 +387,7 @@ def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-def test_a_blueprint_is_protected_as_a_whole_and_alone(
+def test_all_views_of_a_protected_blueprint_are_guarded_and_no_others(
     app: Flask, ave: AveAuth, tokens: dict[str, str], *, required: bool
 ) -> None:
     blueprint = ave.protect(Blueprint("api", "api", url_prefix="/api"), scopes=["read"], required=required)
@@ -449,7 +453,7 @@ def test_required_holds_for_every_path_that_is_not_exempt(shared_verifier: Verif
     assert get(app, tokens["good"], "/open/mine").status_code == 401
 
 
-def test_a_cookie_counts_where_it_is_asked_for(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_a_cookie_is_read_if_it_is_a_token_source(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     """HTP-031."""
     cookie = Cookie("session", allowed_origins=["https://app.test"])
     app = new_app(AVEVERIFY_TOKEN_SOURCES=[AuthorizationHeader(), cookie])
@@ -499,7 +503,9 @@ def test_a_loader_may_be_a_coroutine_function(
     assert get(app, tokens["good"]).text == "ADA"
 
 
-def test_a_user_that_nobody_can_load_is_the_programmers_error(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+def test_current_user_without_a_loader_raises_a_configuration_error(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
     app.add_url_rule("/", "user", ave.required(lambda: str(current_user)))
 
     with pytest.raises(ConfigurationError) as caught:
@@ -530,6 +536,32 @@ def test_the_application_may_answer_refusals_by_itself(
     assert get(app).get_json() == {"ours": "nobody"}
 
 
+@pytest.mark.parametrize("kind", ["expired", "bad_signature", "padded_base64", "good"])
+@pytest.mark.parametrize("on_invalid", ["reject", "defer"])
+def test_an_error_handler_finds_no_token_in_the_frames_of_a_refusal(
+    shared_verifier: Verifier, tokens: dict[str, str], kind: str, on_invalid: OnInvalid
+) -> None:
+    """A crash report shows the local variables of every frame; those of the verification hold the token."""
+    app, found = new_app(), []
+    ave = AveAuth(app, shared_verifier, on_invalid=on_invalid)
+
+    @app.errorhandler(AveVerifyError)
+    def report(error: AveVerifyError) -> tuple[str, int]:
+        names = [frame.f_code.co_name for frame in frames_of(error)]
+        found.append((names[-1], functions_with(tokens[kind], error)))
+        return "", error.http_status
+
+    app.add_url_rule("/", "guarded", ave.required(scopes=["read"])(who))
+    app.add_url_rule("/lazy", "lazy", lambda: who() + who())
+    statuses = [get(app, tokens[kind], path).status_code for path in ("/", "/lazy")]
+
+    if kind == "good":
+        assert (statuses, found) == ([403, 200], [("raise_denial", [])])
+    else:
+        assert statuses == [400 if kind == "padded_base64" else 401] * 2
+        assert found == [("raise_denial", []), ("identity_or_raise", [])]
+
+
 def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     app.register_error_handler(InsufficientScopeError, lambda _: ("more!", 403))
     app.add_url_rule("/", "who", ave.required(scopes=["read"])(who))
@@ -538,7 +570,7 @@ def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, toke
     assert get(app, tokens["expired"]).get_json()["error"] == "invalid_token"
 
 
-def test_the_refusal_of_some_other_token_is_not_this_clients(
+def test_the_refusal_of_another_token_is_not_answered(
     app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     app.add_url_rule("/", "view", ave.required(lambda: shared_verifier.verify(tokens["bad_signature"]).subject))
@@ -561,9 +593,7 @@ def test_a_view_may_demand_scopes_by_itself(app: Flask, ave: AveAuth, tokens: di
     assert answer.headers["www-authenticate"].endswith('scope="admin"')
 
 
-def test_a_refusal_of_a_request_that_must_have_a_user_passes_the_hooks_of_the_application(
-    app: Flask, ave: AveAuth
-) -> None:
+def test_a_refusal_passes_the_after_request_hooks_of_the_application(app: Flask, ave: AveAuth) -> None:
     """HTP-028: an extension for CORS adds its headers behind the view."""
 
     @app.after_request
@@ -576,7 +606,7 @@ def test_a_refusal_of_a_request_that_must_have_a_user_passes_the_hooks_of_the_ap
     assert get(app).headers["access-control-allow-origin"] == "https://app.test"
 
 
-def test_a_clock_that_ticks_past_the_end_of_a_token_ends_it(app: Flask) -> None:
+def test_a_token_is_refused_from_its_expiration_time_on(app: Flask) -> None:
     clock = FakeClock()
     issuer = FakeIssuer(clock=clock)
     app.add_url_rule("/", "who", AveAuth(app, issuer.verifier()).required(who))

@@ -15,7 +15,7 @@ from aveverify import ConfigurationError, Provider, Verifier
 from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
-from aveverify.flask._views import watch
+from aveverify.flask._unguarded_views import watch
 from aveverify.testing import FakeIssuer
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
@@ -180,7 +180,7 @@ def test_other_decorators_may_stand_around_a_guard(
     assert client.get("/", headers=bearer(tokens["good"])).text == "secret"
 
 
-def test_a_route_that_wraps_by_itself_is_seen_through(app: Flask, ave: AveAuth) -> None:
+def test_a_route_that_registers_a_wrapper_of_the_view_is_seen_through(app: Flask, ave: AveAuth) -> None:
     """Extensions register a function of their own around the view, and return the view."""
     view = new_view()
     on_app(app, with_wraps(view))
@@ -218,7 +218,7 @@ def test_htp_043_a_view_that_is_registered_with_and_without_its_guard_is_refused
         assert refused(app, path).field == "the view 'bare'"
 
 
-def test_htp_043_what_runs_before_requests_is_looked_at_too(app: Flask, ave: AveAuth) -> None:
+def test_htp_043_functions_that_run_before_requests_are_checked_too(app: Flask, ave: AveAuth) -> None:
     """`@ave.required` above `@app.before_request` would guard nothing, below it guards everything."""
     ave.required(app.before_request(new_view()))
     app.add_url_rule("/", "view", new_view())
@@ -315,7 +315,7 @@ class Endless:
         return Endless()
 
 
-def test_a_view_that_has_every_attribute_comes_to_an_end() -> None:
+def test_unwrapping_a_view_with_every_attribute_ends() -> None:
     assert 1 <= len(list(layers(Endless()))) <= 100
 
 
@@ -371,7 +371,7 @@ def test_htp_043_only_a_blueprint_is_protected_as_a_whole(ave: AveAuth, view: An
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "no"])
-def test_htp_043_protect_is_told_true_or_false(ave: AveAuth, value: Any) -> None:  # noqa: ANN401
+def test_htp_043_protect_takes_only_true_or_false(ave: AveAuth, value: Any) -> None:  # noqa: ANN401
     with pytest.raises(ConfigurationError) as caught:
         ave.protect(Blueprint("b", "b"), required=value)
 
@@ -450,7 +450,7 @@ def test_htp_043_an_extension_that_requires_tokens_and_was_never_installed_is_re
     app.add_url_rule("/", "view", new_view())
 
     assert refused(app).problem is Problem.NOT_ENFORCED
-    assert ave.requires_all
+    assert ave._state.requires_all
 
 
 def test_htp_043_config_of_an_extension_that_was_never_installed_is_refused(shared_verifier: Verifier) -> None:
@@ -481,7 +481,7 @@ def test_htp_043_the_decorators_of_another_extension_count_too(app: Flask, ave: 
     assert ave is not other
 
 
-def test_a_view_that_was_seen_behind_its_guard_is_free_for_other_applications(
+def test_a_view_that_is_guarded_in_one_application_may_be_public_in_another(
     app: Flask, ave: AveAuth, shared_verifier: Verifier
 ) -> None:
     view, other = new_view("open"), AveAuth()

@@ -1,4 +1,4 @@
-"""The types that a Django view sees."""
+"""The types of `request` in the views of Django."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bare(request: AveRequest, number: int) -> JsonResponse:
 
 @ave_required(scopes=["read"])
 async def with_scopes(request: AveRequest) -> HttpResponse:
-    """A coroutine function remains a coroutine function."""
+    """A coroutine function stays one."""
     return HttpResponse(request.ave_identity.subject)
 
 
@@ -36,7 +36,7 @@ def optional(request: AveOptionalRequest) -> HttpResponse:
 
 @ave_optional
 def plain(request: HttpRequest) -> HttpResponse:
-    """A view need not annotate its request."""
+    """A view may leave the type of its request as it is."""
     return HttpResponse(request.path)
 
 

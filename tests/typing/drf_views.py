@@ -1,4 +1,4 @@
-"""The types that a view of REST framework sees, and its permissions."""
+"""The types of authentication and permissions in the views of REST framework."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Notes(APIView):
-    """Authentication and permissions fit into REST framework's lists."""
+    """Authentication and permissions stand in their lists like any other."""
 
     authentication_classes = (AveAuthentication,)
     permission_classes = (IsAuthenticated, HasScope("read"), HasScopes("read", "write"))
@@ -35,6 +35,6 @@ def combined(_request: Request) -> Response:
 
 
 def check() -> None:
-    """The resulting types."""
+    """The types that come out."""
     assert_type(HasScope("read"), type[BasePermission])
     HasScope("read", "write")  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""The types that a Flask view sees."""
+"""The types of decorators and proxies in the views of Flask."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def optional(word: str) -> bytes:
 
 @ave.load_user
 def load_user(identity: Identity) -> int:
-    """The function keeps its type."""
+    """The function stays what it is."""
     return len(identity.subject)
 
 
 def check() -> None:
-    """The resulting types."""
+    """The types that come out."""
     assert_type(bare(7), str)
     assert_type(optional("word"), bytes)
     assert_type(load_user(current_identity), int)
