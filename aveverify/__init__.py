@@ -8,7 +8,8 @@ identity = verifier.verify(token)
 
 from aveverify._core.identity import ConvexIdentity, Identity
 from aveverify._core.provider import Provider
-from aveverify._http.request_identity import current_identity, get_user_identity
+from aveverify._http.current_identity import current_identity
+from aveverify._http.request_identity import get_user_identity
 from aveverify._verify import verify
 from aveverify._version import __version__
 from aveverify.auth_config import parse_auth_config

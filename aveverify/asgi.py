@@ -9,28 +9,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._http.asgi_caching import MarkedApp
 from aveverify._http.asgi_request import (
     OFFERED_PROTOCOLS,
     OUTER_KEY,
-    ASGIApp,
-    MarkedApp,
-    Message,
+    AsgiRequest,
     OuterScope,
-    Preflight,
-    Receive,
-    Scope,
-    Send,
-    decide,
     find_cached_identity,
     handshake_headers,
-    send_answer,
-    serve_deferred,
-    without_body,
 )
+from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
+from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from aveverify._http.authentication import Preflight, authenticate_async
+from aveverify._http.current_identity import current_identity, serving
+from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag
-from aveverify._http.policy import POLICY_KEY, AuthOptions, make_policy
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, current_identity
+from aveverify._http.policy import POLICY_KEY, AuthOptions, Denial, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.errors._unknown_options import refuse_unknown
@@ -84,7 +79,7 @@ class AveAuthMiddleware:
         policy = make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
         check_app(app, "ASGI")
-        self._policy = policy._replace(exempt=policy.exempt.in_front_of(app))
+        self._policy = policy.in_front_of(app)
         self._app: ASGIApp = MarkedApp(app) if self._policy.marks else app
         self._cached_identity = self._policy.cached_identity
         self._close_expired = close_expired
@@ -119,33 +114,31 @@ class AveAuthMiddleware:
                 scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
             await self._app(scope, receive, send)
             return
-        found = await decide(self._policy, scope)
-        if isinstance(found, ErrorResponse):
-            await send_answer(found, scope, receive, send)
-        elif isinstance(found, DeferredError):
-            await serve_deferred(partial(self._serve, found), found, self._policy, scope, receive, send)
-        elif isinstance(found, Preflight):
+        outcome = await authenticate_async(self._policy, AsgiRequest(scope), required=self._policy.required)
+        if isinstance(outcome, Denial):
+            await send_error_response(outcome.response, scope, receive, send)
+        elif isinstance(outcome, DeferredError):
+            await serve_deferred(partial(self._serve, outcome), outcome, self._policy, scope, receive, send)
+        elif isinstance(outcome, Preflight):
             await self._serve(None, scope, without_body(receive), send)
         elif kind == "http":
-            await self._serve(found, scope, receive, send)
+            await self._serve(outcome, scope, receive, send)
         else:
-            await self._serve_live(found, scope, receive, send)
+            await self._serve_websocket(outcome, scope, receive, send)
 
-    async def _serve(self, found: Identity | DeferredError | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, outcome: Identity | DeferredError | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         inner, state = {**scope}, {**(scope.get("state") or {})}
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        state["identity"] = inner[IDENTITY_KEY] = found
-        if isinstance(found, DeferredError):
+        state["identity"] = inner[IDENTITY_KEY] = outcome
+        if isinstance(outcome, DeferredError):
             del state["identity"]
         inner[POLICY_KEY], inner["state"] = self._policy, state
-        token = current_identity.enter(served := [inner])
-        try:
+        with serving(inner):
             await self._app(inner, receive, send)
-        finally:
-            served.clear()
-            current_identity.leave(token)
 
-    async def _serve_live(self, found: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_websocket(self, identity: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
         inner, state = LiveDict({**scope}), LiveDict(scope.get("state") or {})
@@ -153,7 +146,7 @@ class AveAuthMiddleware:
             answer_protocol, hidden = _hide_protocols(scope)
             inner.update(hidden)
         live = LiveConnection(
-            found,
+            identity,
             self._policy,
             receive,
             send,

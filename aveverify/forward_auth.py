@@ -10,18 +10,20 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aveverify._core.bearer import ErrorResponse
-from aveverify._http.asgi_request import ASGIApp, Receive, Scope, Send, keep_headers
+from aveverify._core.identity import Identity
+from aveverify._http.asgi_request import keep_headers
+from aveverify._http.asgi_types import ASGIApp, Receive, Scope, Send
+from aveverify._http.authentication import authenticate_async
 from aveverify._http.option_checks import check_callable, check_verifier
-from aveverify._http.policy import REFUSALS, make_policy
+from aveverify._http.policy import Denial, make_policy
 from aveverify.errors import AveVerifyError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity_header import encode_text
-from aveverify.sources import RequestHead, read_token
+from aveverify.sources import RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
-    from aveverify._core.identity import Identity
-    from aveverify._http.policy import AuthPolicy, Check
+    from aveverify._http.exempt_paths import ExemptPaths
+    from aveverify._http.policy import Check
     from aveverify.verifier import Verifier
 
 __all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]
@@ -104,13 +106,17 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
             # Never 200: with a prefix forgotten in the proxy, a client's own path would arrive here.
             await _send(send, 404, [_NO_STORE, _EMPTY], b"")
             return
-        outcome, found = await _decide(policy, keep_headers(scope))
-        if isinstance(found, ErrorResponse):
-            status, body = found.status, b"" if scope["method"] == "HEAD" else found.body
-            headers = [(name.encode(), value.encode()) for name, value in found.headers]
+        decided = await authenticate_async(policy, _ForwardedRequest(keep_headers(scope)), required=policy.required)
+        status, body = 200, b""
+        if isinstance(decided, Denial):
+            response = decided.response
+            outcome = NO_CREDENTIALS if decided.error is None else decided.error.reason.value
+            status, body = response.status, b"" if scope["method"] == "HEAD" else response.body
+            headers = [(name.encode(), value.encode()) for name, value in response.headers]
+        elif isinstance(decided, Identity):
+            outcome, headers = ACCEPTED, _identity_headers(decided, write_identity)
         else:
-            status, body = 200, b""
-            headers = _ANONYMOUS_HEADERS if found is None else _identity_headers(found, write_identity)
+            outcome, headers = ANONYMOUS, _ANONYMOUS_HEADERS
         if on_outcome is not None:
             on_outcome(outcome, status)
         await _send(send, status, headers, body)
@@ -123,19 +129,36 @@ def is_auth_path(path: str) -> bool:
     return path == _PATH or path.startswith(f"{_PATH}/")
 
 
-async def _decide(policy: AuthPolicy, headers: Headers) -> tuple[Outcome, Identity | ErrorResponse | None]:
-    is_handshake = any(name.lower() == _HANDSHAKE for name, _ in headers)
-    # The method is the proxy's, and only cookies, which are no source here, depend on it.
-    head = RequestHead("websocket" if is_handshake else "http", "GET", headers, b"")
-    try:
-        token = read_token(head, policy.sources)
-        if token is not None:
-            return ACCEPTED, await policy.authenticate_async(token)
-    except REFUSALS as error:
-        return error.reason.value, policy.deny(error)
-    if policy.required:
-        return NO_CREDENTIALS, policy.deny(None)
-    return ANONYMOUS, None
+class _ForwardedRequest:
+    """The credentials of the client's request, in the headers that a proxy passes on (`IncomingRequest`)."""
+
+    # The proxy opens the WebSocket, not this service: a token is accepted here as for any request.
+    is_websocket = False
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def is_exempt(self, exempt: ExemptPaths) -> bool:
+        """Tell whether the path needs no credentials: it is the proxy's own, and never exempt."""
+        del exempt
+        return False
+
+    def hide_token(self, sources: Sequence[TokenSource]) -> None:
+        """Leave the headers as they are: the application behind the proxy gets others."""
+
+    def read_token(self, sources: Sequence[TokenSource]) -> bytes | None:
+        """Return the one token of the request; None where there is none.
+
+        Raises:
+            InvalidRequestError: A token is malformed, or there are several.
+        """
+        is_handshake = any(name.lower() == _HANDSHAKE for name, _ in self._headers)
+        # The method is the proxy's, and only cookies, which are no source here, depend on it.
+        return read_token(RequestHead("websocket" if is_handshake else "http", "GET", self._headers, b""), sources)
+
+    def is_preflight(self) -> bool:
+        """Tell whether the request is a CORS preflight: its method is unknown here, so it never is."""
+        return False
 
 
 def _identity_headers(identity: Identity, write: Write | None) -> Headers:

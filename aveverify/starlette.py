@@ -17,19 +17,14 @@ from aveverify import asgi
 from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, RefusedUser, UserT, find_user
-from aveverify._http.asgi_request import (
-    Preflight,
-    answer_deferred,
-    decide,
-    deny_or_defer,
-    find_cached_identity,
-    introduce,
-    may_hide_body,
-    refuse_user,
-)
+from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
+from aveverify._http.asgi_response import find_deferred_response, introduce, may_hide_body, refuse_user
+from aveverify._http.authentication import Outcome, Preflight, authenticate_async
+from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
 from aveverify._http.option_checks import check_app, check_function
-from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthOptions, granted_scopes, make_policy
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError, LiveIdentity
+from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthOptions, Denial, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.scopes import granted_scopes
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
@@ -113,7 +108,7 @@ class AveAuthMiddleware:
                     await refuse_user(self._app, refusal, scope, receive, send)
                     return
             if kind == "websocket":
-                scope[LIVE_KEY].follow = partial(self._meet, scope)
+                scope[LIVE_KEY].on_new_user(partial(self._meet, scope))
         await self._app(scope, receive, send)
 
     async def _meet(self, scope: Scope, found: Identity | None) -> Callable[[], None]:
@@ -216,27 +211,35 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             AuthenticationError: It is refused; `on_error` has the answer.
         """
         scope = conn.scope
-        known = find_cached_identity(self._policy.cached_identity, scope)
-        found = await decide(self._policy, scope) if known is None else known
-        if isinstance(found, Preflight):
+        policy = self._policy
+        known = find_cached_identity(policy.cached_identity, scope)
+        outcome, user = (known, known) if known and self._load_user is None else await self._decide(scope, known)
+        if isinstance(outcome, Preflight):
             # HTP-027: nothing here can take such a body away from the application.
             if may_hide_body(scope):
-                raise _RefusedError(self._policy.deny(None))
-            found = None
-        user: Any = found
-        if self._load_user is not None and isinstance(found, Identity):
-            # Before the identity stands anywhere: what is refused must not be found by middleware in front (HTP-044).
-            try:
-                user = await find_user(self._load_user, found)
-            except REFUSALS as error:
-                found = deny_or_defer(self._policy, scope, error)
-        if isinstance(found, ErrorResponse):
-            raise _RefusedError(found)
-        if scope["type"] == "websocket" and not isinstance(found, DeferredError):
-            await self._follow(scope, found)
+                raise _RefusedError(policy.deny(None).response)
+            outcome = None
+        if isinstance(outcome, Denial):
+            raise _RefusedError(outcome.response)
+        if scope["type"] == "websocket" and not isinstance(outcome, DeferredError):
+            await self._follow(scope, outcome)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        scope[IDENTITY_KEY], scope[POLICY_KEY] = found, self._policy
-        return None if found is None else _show(found, user)
+        scope[IDENTITY_KEY], scope[POLICY_KEY] = outcome, policy
+        return None if outcome is None else _show(outcome, user)
+
+    async def _decide(self, scope: Scope, known: Identity | None) -> tuple[Outcome, Any]:
+        load_user, user = self._load_user, None
+
+        async def admit(identity: Identity) -> None:
+            nonlocal user
+            user = identity if load_user is None else await find_user(load_user, identity)
+
+        # The user is loaded before the identity stands anywhere: middleware in front must not find one that is
+        # refused (HTP-044).
+        outcome = await authenticate_async(
+            self._policy, AsgiRequest(scope), required=self._policy.required, known=known, admit=admit
+        )
+        return outcome, user
 
     async def _follow(self, scope: Scope, found: Identity | None) -> None:
         """Let `get_user_identity` know a WebSocket's user no longer than the token is good."""
@@ -245,9 +248,9 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             scope[LIVE_KEY] = LiveIdentity(found, self._policy.verifier)
             return
         try:
-            await live.join(found, self._policy)
+            await live.add_identity(found, self._policy)
         except REFUSALS as error:
-            raise _RefusedError(self._policy.deny(error)) from None
+            raise _RefusedError(self._policy.deny(error).response) from None
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
         """Answer a refusal by the contract; for Starlette's middleware.
@@ -298,10 +301,10 @@ def _show(found: Identity | DeferredError | None, user: Any) -> tuple[Any, Any]:
 
 
 async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:
-    answer = answer_deferred(conn.scope, error)
-    if answer is None:
+    response = find_deferred_response(conn.scope, error)
+    if response is None:
         raise error
-    return _respond(answer)
+    return _respond(response)
 
 
 def _respond(answer: ErrorResponse) -> Response:

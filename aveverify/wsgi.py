@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
-from aveverify._core.bearer import ErrorResponse, make_answer
+from aveverify._http.authentication import Preflight, authenticate
 from aveverify._http.caching import mark
+from aveverify._http.current_identity import current_identity
 from aveverify._http.option_checks import check_app
-from aveverify._http.policy import REFUSALS, AuthOptions, AuthPolicy, make_policy
-from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, current_identity
-from aveverify._http.wsgi_request import find_cached_identity, pass_preflight, read_environ, route_path
+from aveverify._http.policy import REFUSALS, AuthOptions, AuthPolicy, Denial, make_policy
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.wsgi_request import WsgiRequest, find_cached_identity
 from aveverify.errors._unknown_options import refuse_unknown
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from aveverify._core.identity import Identity
+    from aveverify._core.bearer import ErrorResponse
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
 
@@ -74,24 +75,18 @@ class AveAuthMiddleware:
         if known is not None:
             environ[IDENTITY_KEY] = known
             return self._serve(environ, start_response)
-        policy = self._policy
-        found: Identity | DeferredError | ErrorResponse | None = None
-        try:
-            if not _is_exempt(policy, environ):
-                token = read_environ(environ, policy.sources)
-                if token is not None:
-                    found = policy.authenticate(token)
-                elif policy.required and not pass_preflight(environ):
-                    found = policy.deny(None)
-        except REFUSALS as error:
-            found = policy.deny_or_defer(error)
-        if isinstance(found, ErrorResponse):
-            start_response(*_head(found))
-            return _body(found, environ)
+        request = WsgiRequest(environ)
+        outcome = authenticate(self._policy, request, required=self._policy.required)
+        if isinstance(outcome, Denial):
+            start_response(*_head(outcome.response))
+            return _body(outcome.response, environ)
+        if isinstance(outcome, Preflight):
+            request.drop_body()
+            outcome = None
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        environ[IDENTITY_KEY] = found
-        if isinstance(found, DeferredError):
-            return self._watch(found, environ, start_response)
+        environ[IDENTITY_KEY] = outcome
+        if isinstance(outcome, DeferredError):
+            return self._serve_deferred(outcome, environ, start_response)
         return self._serve(environ, start_response)
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -108,7 +103,7 @@ class AveAuthMiddleware:
             current_identity.leave(token)
         return _ChunksInContext(chunks, served) if runs_on else chunks
 
-    def _watch(
+    def _serve_deferred(
         self, deferred: DeferredError, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve a request whose refusal is deferred: answer with it if it escapes before the response began."""
@@ -119,18 +114,18 @@ class AveAuthMiddleware:
             started = True
             return start_response(status, headers, exc_info)
 
-        def answer(error: AveVerifyError) -> Iterable[bytes]:
+        def refuse(error: AveVerifyError) -> Iterable[bytes]:
             if error is not deferred.error:
                 raise error
-            refusal = make_answer(error, self._policy.parameters)
+            response = self._policy.error_response(error)
             # PEP 3333: exc_info replaces what the application said, or raises the error where that is sent already.
-            start_response(*_head(refusal), *((sys.exc_info(),) if started else ()))
-            return _body(refusal, environ)
+            start_response(*_head(response), *((sys.exc_info(),) if started else ()))
+            return _body(response, environ)
 
         try:
-            return _WatchedChunks(self._serve(environ, watched_start_response), answer)
+            return _WatchedChunks(self._serve(environ, watched_start_response), refuse)
         except REFUSALS as error:
-            return answer(error)
+            return refuse(error)
 
 
 class _MarkedApp:
@@ -141,7 +136,7 @@ class _MarkedApp:
         self._policy = policy
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if _is_exempt(self._policy, environ):
+        if self._policy.exempt and WsgiRequest(environ).is_exempt(self._policy.exempt):
             return self._app(environ, start_response)
         vary, is_personal = self._policy.parameters.vary, environ[IDENTITY_KEY] is not None
 
@@ -153,12 +148,12 @@ class _MarkedApp:
 
 
 class _WatchedChunks:
-    """The application's iterable, with an answer in the place of the error that escapes from it."""
+    """The application's iterable; the response to a deferred refusal takes the place of the error that escapes it."""
 
-    def __init__(self, given: Iterable[bytes], answer: Callable[[AveVerifyError], Iterable[bytes]]) -> None:
+    def __init__(self, given: Iterable[bytes], refuse: Callable[[AveVerifyError], Iterable[bytes]]) -> None:
         self._given = given
         self._chunks: Iterator[bytes] | None = None
-        self._answer = answer
+        self._refuse = refuse
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -169,7 +164,7 @@ class _WatchedChunks:
                 self._chunks = iter(self._given)
             return next(self._chunks)
         except REFUSALS as error:
-            self._chunks = iter(self._answer(error))
+            self._chunks = iter(self._refuse(error))
         return next(self._chunks)
 
     def close(self) -> None:
@@ -215,18 +210,14 @@ class _ChunksInContext:
             current_identity.leave(token)
 
 
-def _is_exempt(policy: AuthPolicy, environ: WSGIEnvironment) -> bool:
-    return bool(policy.exempt) and route_path(environ) in policy.exempt
-
-
 def _is_file(chunks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(chunks, wrapper)
 
 
-def _head(answer: ErrorResponse) -> tuple[str, Headers]:
-    return f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers)
+def _head(response: ErrorResponse) -> tuple[str, Headers]:
+    return f"{response.status} {HTTPStatus(response.status).phrase}", list(response.headers)
 
 
-def _body(answer: ErrorResponse, environ: WSGIEnvironment) -> list[bytes]:
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+def _body(response: ErrorResponse, environ: WSGIEnvironment) -> list[bytes]:
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]

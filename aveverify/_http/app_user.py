@@ -11,7 +11,8 @@ from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from aveverify._core.identity import Identity
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, DeferredError
+from aveverify._http.live_identity import LIVE_KEY
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
 
 UserT = TypeVar("UserT")

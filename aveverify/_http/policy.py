@@ -1,7 +1,6 @@
-"""What the edges share: the rules of one middleware, checked once, and what they decide about a token.
+"""The rules of one middleware or framework integration: its options, checked once, and what they decide about a token.
 
-Knows neither ASGI nor WSGI: an edge collects the credentials, waits for the verifier, and sends what is decided here.
-RFC 6750; RFC 6749 §3.3; HTTP-09.
+Knows neither ASGI nor WSGI nor a framework. RFC 6750; RFC 6749 §3.3; HTTP-09.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from aveverify._http.exempt_paths import ExemptPaths
 from aveverify._http.option_checks import check_flag, check_function, check_sources, check_verifier
 from aveverify._http.rate_limited_log import LimitedLog
 from aveverify._http.request_identity import DeferredError
+from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,
@@ -46,8 +46,8 @@ REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeErro
 
 # RFC 9110 §5.6.4: what stands in a quoted-string without an escape, visible ASCII and blanks.
 _QUOTABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
-# RFC 6749 §3.3: scope-token; the same without blanks. A URL is made of these, too.
-_SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+# The same without blanks, which contains every character of a URL (RFC 3986 §2).
+_URL: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class AuthOptions(TypedDict, total=False):
@@ -85,6 +85,18 @@ class AuthOptions(TypedDict, total=False):
     cache_headers: bool | None
 
 
+class Denial(NamedTuple):
+    """A refused request: what was wrong with it, and its HTTP response.
+
+    Attributes:
+        error: The refusal; None where credentials are required and the request has none.
+        response: The response.
+    """
+
+    error: AveVerifyError | None
+    response: ErrorResponse
+
+
 class AuthPolicy(NamedTuple):
     """The rules of one edge, already checked. Made by `make_policy`.
 
@@ -95,12 +107,12 @@ class AuthPolicy(NamedTuple):
         parameters: What the service says about itself, and the scopes that it demands.
         exempt: The paths that need no credentials.
         sources: Where tokens are looked for.
-        check: What the application has to say about an identity.
-        log: Where refusals are told.
-        cached_identity: Gives the identity of a token that was accepted before, or None where that needs a second thought.
-            None in its place where a good token is not all that counts: with scopes, `check`, exempt paths or other
-            sources than the usual ones.
-        marks: Whether answers tell caches by which headers they differ.
+        check: The application's further check of an identity.
+        log: Where refusals are logged.
+        cached_identity: Returns the identity of a token that was accepted before and may be accepted again without any
+            further check, else None. The member itself is None if this policy checks more than the token: with scopes,
+            `check`, exempt paths or other sources than the default ones.
+        marks: Whether responses tell caches by which headers they differ.
     """
 
     verifier: Verifier
@@ -156,68 +168,63 @@ class AuthPolicy(NamedTuple):
             _require_accepted(await verdict if inspect.isawaitable(verdict) else verdict, identity)
 
     def with_scopes(self, scopes: Sequence[str]) -> AuthPolicy:
-        """Return the same rules with further scopes, those of one view."""
+        """Return the same policy with further required scopes, those of one view."""
         if not scopes:
             return self
-        demanded = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
-        return self._replace(parameters=self.parameters._replace(scopes=demanded), cached_identity=None)
+        required = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
+        return self._replace(parameters=self.parameters._replace(scopes=required), cached_identity=None)
 
     def with_check(self, check: Check) -> AuthPolicy:
-        """Return the same rules with another `check`."""
+        """Return the same policy with another `check`."""
         return self._replace(check=check, cached_identity=None)
 
-    def deny(self, error: AveVerifyError | None) -> ErrorResponse:
-        """Log a refusal and write its answer.
+    def in_front_of(self, app: object) -> AuthPolicy:
+        """Return the same policy with exempt paths that consider the prefixes of an ASGI application (HTP-026)."""
+        return self._replace(exempt=self.exempt.in_front_of(app))
+
+    def error_response(self, error: AveVerifyError | None) -> ErrorResponse:
+        """Return the HTTP response to a refusal, without a log record.
 
         Args:
-            error: What was refused; None where credentials are required and there were none.
+            error: The refusal; None where credentials are required and the request has none.
 
         Returns:
-            The answer. What it says does not depend on the token (ERR-004); the log has the reason.
+            The response. It names the scopes that `error` misses, or those of the policy, and does not otherwise depend
+            on the token (ERR-004).
+        """
+        scopes = error.required if isinstance(error, InsufficientScopeError) else self.parameters.scopes
+        return make_answer(error, self.parameters._replace(scopes=scopes))
+
+    def deny(self, error: AveVerifyError | None, *, scopes: Sequence[str] = ()) -> Denial:
+        """Log a refusal and make its response.
+
+        Args:
+            error: The refusal; None where credentials are required and the request has none.
+            scopes: The scopes that the challenge names; by default those of the policy.
+
+        Returns:
+            The refusal. Its response does not depend on the token (ERR-004); the log has the reason.
         """
         self.log.info("refused: %s", error or "no credentials where they are required")
-        return make_answer(error, self.parameters)
+        parameters = self.parameters._replace(scopes=tuple(scopes)) if scopes else self.parameters
+        # Without the frames of the verification, where a crash report would find the token among the locals.
+        return Denial(None if error is None else error.with_traceback(None), make_answer(error, parameters))
 
-    def deny_or_defer(self, error: AveVerifyError) -> ErrorResponse | DeferredError:
-        """Log a refusal, and write its answer or leave it to whoever asks for the identity.
+    def deny_or_defer(self, error: AveVerifyError) -> Denial | DeferredError:
+        """Log a refusal; then deny the request, or defer the refusal until the application asks for the identity.
 
         A malformed request is never deferred: it is unknown which credentials the client meant.
 
         Args:
-            error: What was refused.
+            error: The refusal.
 
         Returns:
-            The answer, or what stands in the place of the identity.
+            The denial, or what takes the place of the identity.
         """
         if not self.defers or isinstance(error, InvalidRequestError):
             return self.deny(error)
         self.log.info("deferred: %s", error)
-        return DeferredError(error)
-
-
-def check_scopes(identity: Identity, required: Sequence[str]) -> None:
-    """Refuse a token without the required scopes.
-
-    Args:
-        identity: Whoever the token vouches for.
-        required: The scopes; none demands nothing.
-
-    Raises:
-        InsufficientScopeError: A required scope is not in the text of the `scope` claim, or there is no such text.
-
-    Source: RFC 6749 §3.3; RFC 6750 §3.1.
-    """
-    if required and not set(required).issubset(granted_scopes(identity)):
-        raise InsufficientScopeError(tuple(required))
-
-
-def granted_scopes(identity: Identity) -> list[str]:
-    """Return the scopes in the text of the `scope` claim; none where there is no such text.
-
-    Source: RFC 6749 §3.3.
-    """
-    granted = identity.claims.get("scope")
-    return granted.split(" ") if isinstance(granted, str) else []
+        return DeferredError(error.with_traceback(None))
 
 
 def _require_accepted(verdict: object, identity: Identity) -> None:
@@ -279,41 +286,26 @@ def make_policy(  # noqa: PLR0913 - the options of all edges
     check_scope_list(scopes)
     if realm is not None and not _is_like(_QUOTABLE, realm):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
-    if resource_metadata is not None and not _is_like(_SCOPE_TOKEN, resource_metadata):
+    if resource_metadata is not None and not _is_like(_URL, resource_metadata):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
     check_sources(token_sources)
     check_function("check", check, awaits=awaits)
-    vary = vary_of(token_sources)
-    is_plain = check is None and not scopes and not exempt and tuple(token_sources) == DEFAULT_SOURCES
+    # One object, so that every reader asks for it by `is`.
+    sources = DEFAULT_SOURCES if tuple(token_sources) == DEFAULT_SOURCES else tuple(token_sources)
+    vary = vary_of(sources)
+    decides_by_token = check is None and not scopes and not exempt and sources is DEFAULT_SOURCES
     return AuthPolicy(
         verifier=verifier,
         required=required,
         defers=on_invalid == "defer",
         parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes), vary),
         exempt=ExemptPaths(exempt),
-        sources=tuple(token_sources),
+        sources=sources,
         check=check,
         log=LimitedLog(),
-        cached_identity=verifier.cached_identity if is_plain else None,
+        cached_identity=verifier.cached_identity if decides_by_token else None,
         marks=choose_marking(vary, chosen=cache_headers),
     )
-
-
-def check_scope_list(scopes: object, *, may_be_empty: bool = True) -> None:
-    """Refuse what is not a list of scopes.
-
-    Args:
-        scopes: What was given.
-        may_be_empty: Whether a list without a scope means something there.
-
-    Raises:
-        ConfigurationError: It is text, or holds something that is no scope token of RFC 6749 §3.3, or nothing.
-    """
-    if not may_be_empty and not scopes:
-        raise ConfigurationError(Problem.EMPTY, "scopes")
-    # Text is a sequence of texts: "read" would demand r, e, a and d.
-    if not isinstance(scopes, (list, tuple)) or not all(_is_like(_SCOPE_TOKEN, scope) for scope in scopes):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "scopes", "a list of scope tokens of RFC 6749 §3.3")
 
 
 def _is_like(pattern: re.Pattern[str], value: object) -> bool:

@@ -1,30 +1,49 @@
-"""One request as Flask and Django see it: its credentials are read and verified once, by whoever asks first.
+"""One request of Flask or Django: its credentials are read and verified once, when its identity is first needed.
 
 Middleware, decorator and view of one request share one `RequestAuth`. It knows a WSGI environ, or what looks like one.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aveverify._core.bearer import ErrorResponse, make_answer
 from aveverify._core.identity import Identity
-from aveverify._http.policy import REFUSALS, AuthPolicy, check_scopes
-from aveverify._http.request_identity import IDENTITY_KEY, DeferredError, current_identity
-from aveverify._http.wsgi_request import find_cached_identity, pass_preflight, read_environ
+from aveverify._http.authentication import authenticate, authenticate_async, deny_anonymous
+from aveverify._http.current_identity import current_identity, serving
+from aveverify._http.policy import AuthPolicy, Denial
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.scopes import check_scopes
+from aveverify._http.wsgi_request import WsgiRequest, find_cached_identity
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from wsgiref.types import WSGIEnvironment
 
+    from aveverify._core.bearer import ErrorResponse
     from aveverify._http.app_user import Users
+    from aveverify._http.authentication import Outcome
+
+
+class ViewDemand(NamedTuple):
+    """What a view requires of its request.
+
+    Attributes:
+        required: Whether the view refuses anonymous requests.
+        scopes: The scopes that a token must hold beside those of the policy.
+        uses_identity: Whether the view runs and relies on the identity: then no refusal is deferred, and even a CORS
+            preflight, which carries no credentials, is refused without them.
+    """
+
+    required: bool
+    scopes: Sequence[str] = ()
+    uses_identity: bool = False
 
 
 class _Candidate(dict[str, Identity]):
-    """What the context serves while the loader judges the identity of a visit."""
+    """What the context serves while the loader decides about the user of an identity."""
 
     __slots__ = ("request_auth",)
 
@@ -34,7 +53,7 @@ class _Candidate(dict[str, Identity]):
 
 
 class RequestAuth:
-    """What one request has shown so far.
+    """The authentication of one request.
 
     Args:
         policy: The rules.
@@ -44,12 +63,12 @@ class RequestAuth:
 
     Attributes:
         policy: The rules.
-        error: Why the credentials were refused; None where they were not, or where nobody has looked.
-        user: The application's user, once the visit is settled; None of an anonymous request, or without `users`.
+        error: Why the credentials were refused; None where they were not, or were not read yet.
+        user: The application's user, once authenticated; None of an anonymous request, or without `users`.
         users: As given.
     """
 
-    __slots__ = ("_environ", "_is_settled", "_outcome", "_path", "error", "policy", "user", "users")
+    __slots__ = ("_environ", "_is_authenticated", "_outcome", "_request", "error", "policy", "user", "users")
 
     def __init__(self, policy: AuthPolicy, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
         self.policy = policy
@@ -57,24 +76,24 @@ class RequestAuth:
         self.user: Any = None
         self.users = users
         self._environ = environ
-        self._path = path
-        self._outcome: Identity | DeferredError | ErrorResponse | None = None
-        self._is_settled = False
+        self._request = WsgiRequest(environ, path)
+        self._outcome: Outcome = None
+        self._is_authenticated = False
 
     @property
     def is_exempt(self) -> bool:
         """Whether the path needs no credentials, so that nothing is read."""
         exempt = self.policy.exempt
-        return bool(exempt) and self._path in exempt
+        return bool(exempt) and self._request.is_exempt(exempt)
 
     @property
     def has_looked(self) -> bool:
-        """Whether the answer depends on the credentials: they were looked at, even if there were none (HTP-050)."""
-        return self._is_settled and not self.is_exempt
+        """Whether the response depends on the credentials: they were read, even if there were none (HTP-050)."""
+        return self._is_authenticated and not self.is_exempt
 
     @property
     def is_personal(self) -> bool:
-        """Whether the request has shown credentials, good or bad."""
+        """Whether the request carries credentials, good or bad."""
         return self._outcome is not None
 
     def find_token(self) -> bytes | None:
@@ -83,7 +102,7 @@ class RequestAuth:
         Raises:
             InvalidRequestError: It is malformed, or there are several.
         """
-        return None if self.is_exempt else read_environ(self._environ, self.policy.sources)
+        return None if self.is_exempt else self._request.read_token(self.policy.sources)
 
     @property
     def is_ambient(self) -> bool:
@@ -91,133 +110,119 @@ class RequestAuth:
         sources = self.policy.sources
         if sources is DEFAULT_SOURCES or not any(source.is_ambient for source in sources):
             return False
-        return read_environ(self._environ, [source for source in sources if not source.is_ambient]) is None
+        return self._request.read_token([source for source in sources if not source.is_ambient]) is None
 
-    def settle(self) -> Identity | DeferredError | ErrorResponse | None:
-        """Read and verify the credentials and load the application's user, unless that is done.
+    def authenticate(self) -> Outcome:
+        """Read and verify the credentials and load the application's user, at the first call.
 
         Returns:
-            The identity; None for an anonymous request; or what becomes of a refusal, which is logged here, once.
+            The identity; None for an anonymous request; or what follows from a refusal, which is logged here, once.
         """
-        if not self._is_settled:
+        if not self._is_authenticated:
             users = self.users
             if users is not None and (candidate := self._find_candidate()) is not None:
                 return candidate
-            outcome: Identity | DeferredError | ErrorResponse | None = find_cached_identity(
-                self.policy.cached_identity, self._environ
-            )
-            try:
-                if outcome is None:
-                    token = self.find_token()
-                    outcome = None if token is None else self.policy.authenticate(token)
-                if users is not None and isinstance(outcome, Identity):
-                    with self._showing(outcome):
-                        self.user = users.find(outcome)
-            except REFUSALS as error:
-                outcome = self._refuse(error)
-            self._outcome = outcome
-            self._is_settled = True
+            known = find_cached_identity(self.policy.cached_identity, self._environ)
+            if known is not None and users is None:
+                self._note(known)
+            else:
+                admit = None if users is None else partial(self._load_user, users)
+                self._note(authenticate(self.policy, self._request, required=False, known=known, admit=admit))
         return self._outcome
 
-    async def settle_async(self) -> Identity | DeferredError | ErrorResponse | None:
-        """Read, verify and load without blocking the event loop; see `settle`."""
-        if not self._is_settled:
+    async def authenticate_async(self) -> Outcome:
+        """Read, verify and load without blocking the event loop; see `authenticate`."""
+        if not self._is_authenticated:
             users = self.users
-            outcome: Identity | DeferredError | ErrorResponse | None = find_cached_identity(
-                self.policy.cached_identity, self._environ
-            )
-            try:
-                if outcome is None:
-                    token = self.find_token()
-                    outcome = None if token is None else await self.policy.authenticate_async(token)
-                if users is not None and isinstance(outcome, Identity):
-                    with self._showing(outcome):
-                        self.user = await users.find_async(outcome)
-            except REFUSALS as error:
-                outcome = self._refuse(error)
-            self._outcome = outcome
-            self._is_settled = True
+            known = find_cached_identity(self.policy.cached_identity, self._environ)
+            if known is not None and users is None:
+                self._note(known)
+            else:
+                admit = None if users is None else partial(self._load_user_async, users)
+                outcome = await authenticate_async(self.policy, self._request, required=False, known=known, admit=admit)
+                self._note(outcome)
         return self._outcome
 
-    def _refuse(self, error: AveVerifyError) -> ErrorResponse | DeferredError:
-        # Without the frames of the verification, where a crash report would find the token among the locals.
-        self.error = error.with_traceback(None)
-        return self.policy.deny_or_defer(error)
+    def _note(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self.error = outcome.error if isinstance(outcome, (Denial, DeferredError)) else None
+        self._is_authenticated = True
 
-    @contextmanager
-    def _showing(self, identity: Identity) -> Iterator[None]:
-        """Let the loader, and nothing else, see the identity that it is to judge (HTP-044)."""
-        token = current_identity.enter(served := [_Candidate(self, identity)])
-        try:
-            yield
-        finally:
-            served.clear()
-            current_identity.leave(token)
+    def _load_user(self, users: Users, identity: Identity) -> None:
+        # HTP-044: the loader, and nothing else, sees the identity that it decides about.
+        with serving(_Candidate(self, identity)):
+            self.user = users.find(identity)
+
+    async def _load_user_async(self, users: Users, identity: Identity) -> None:
+        with serving(_Candidate(self, identity)):
+            self.user = await users.find_async(identity)
 
     def _find_candidate(self) -> Identity | None:
-        """Return the identity that the loader judges, if it is the loader that asks: a log filter in it, for instance.
+        """Return the identity that the loader decides about, where the loader asks: a log filter in it, for instance.
 
-        To settle the visit for it would call the loader again, and again.
+        To authenticate for it would call the loader again, and again.
         """
         entered = current_identity.entered()
         return entered[IDENTITY_KEY] if isinstance(entered, _Candidate) and entered.request_auth is self else None
 
-    def ask(self) -> Identity | None:
-        """Return the identity; None for nobody.
+    def identity_or_raise(self) -> Identity | None:
+        """Return the identity; None for an anonymous request.
 
         Raises:
             InvalidRequestError: The credentials are malformed.
             InvalidTokenError: The token is refused.
             InsufficientScopeError: The token lacks a scope that all requests need.
-            KeysUnavailableError: The keys cannot be had.
+            KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
         """
-        outcome = self.settle()
+        outcome = self.authenticate()
         if self.error is not None:
+            # A further read must not get a longer traceback.
             raise self.error.with_traceback(None)
         return outcome if isinstance(outcome, Identity) else None
 
-    def judge(
-        self, scopes: Sequence[str], *, required: bool, asks: bool = False
-    ) -> AveVerifyError | ErrorResponse | None:
-        """Decide whether the request may reach a view, once it is settled.
+    def authorize(self, demand: ViewDemand) -> Denial | None:
+        """Decide whether the authenticated request may reach a view.
 
         Args:
-            scopes: What the view demands of a token beside what all requests need.
-            required: Whether the view needs somebody.
-            asks: Whether the view runs and relies on the answer, so that no refusal is deferred, and that even a CORS
-                preflight, which cannot carry credentials, is refused without them.
+            demand: What the view requires.
 
         Returns:
-            None lets it pass. An error is the refusal of what the request has shown; an answer that of a request that
-            has shown nothing.
+            None, or the refusal, which is logged: with an error where the request carries credentials, and without one
+            where it carries none.
         """
         outcome = self._outcome
-        if isinstance(outcome, Identity) and not scopes:
-            # Whatever all requests need was looked at before there was an identity.
-            return None
-        if isinstance(outcome, ErrorResponse) or (asks and self.error is not None):
-            return self.error
-        policy = self.policy.with_scopes(scopes)
         if isinstance(outcome, Identity):
-            try:
-                check_scopes(outcome, policy.parameters.scopes)
-            except InsufficientScopeError as error:
-                policy.deny(error)
-                return error.with_traceback(None)
-        elif outcome is None and required and (asks or not pass_preflight(self._environ)):
-            return policy.deny(None)
+            # What all requests need was checked before there was an identity.
+            return self._authorize_scopes(outcome, demand.scopes) if demand.scopes else None
+        if isinstance(outcome, Denial):
+            return outcome
+        if isinstance(outcome, DeferredError):
+            return Denial(outcome.error, self.error_response(outcome.error)) if demand.uses_identity else None
+        return self._authorize_anonymous(demand) if demand.required else None
+
+    def _authorize_scopes(self, identity: Identity, scopes: Sequence[str]) -> Denial | None:
+        policy = self.policy.with_scopes(scopes)
+        try:
+            check_scopes(identity, policy.parameters.scopes)
+        except InsufficientScopeError as error:
+            return policy.deny(error)
+        return None
+
+    def _authorize_anonymous(self, demand: ViewDemand) -> Denial | None:
+        policy = self.policy.with_scopes(demand.scopes)
+        denial = policy.deny(None) if demand.uses_identity else deny_anonymous(policy, self._request)
+        if isinstance(denial, Denial):
+            return denial
+        self._request.drop_body()
         return None
 
     def owns(self, error: AveVerifyError) -> bool:
-        """Tell whether an error that a view let through is about this client.
+        """Tell whether an error that a view raised is about this request.
 
-        The refusal of some other token, which the application verified by itself, is not. Scopes always are.
+        The refusal of some other token, which the application verified by itself, is not. Missing scopes always are.
         """
         return error is self.error or isinstance(error, InsufficientScopeError)
 
-    def write(self, error: AveVerifyError) -> ErrorResponse:
-        """Write the answer to an error that this request owns."""
-        parameters = self.policy.parameters
-        if isinstance(error, InsufficientScopeError):
-            parameters = parameters._replace(scopes=error.required)
-        return make_answer(error, parameters)
+    def error_response(self, error: AveVerifyError) -> ErrorResponse:
+        """Return the response to an error that this request owns."""
+        return self.policy.error_response(error)

@@ -12,8 +12,11 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.identity import Identity
+from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from aveverify._http.current_identity import serving
+from aveverify._http.live_identity import LIVE_KEY, LiveIdentity, refuse_expired
 from aveverify._http.policy import AuthPolicy
-from aveverify._http.request_identity import LIVE_KEY, LiveIdentity, current_identity, refuse_expired, scope_or_environ
+from aveverify._http.request_identity import scope_or_environ
 from aveverify._http.websocket_scope import LiveDict, LiveValue
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
 
@@ -21,11 +24,6 @@ if TYPE_CHECKING:
     import asyncio
 
 # asyncio is heavy. A connection imports it when it begins to wait: where there is one, it is loaded already.
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Scope = MutableMapping[str, Any]
 
 # IANA's registry of WebSocket close codes: Unauthorized.
 UNAUTHORIZED_CLOSE_CODE: Final = 3000
@@ -48,8 +46,6 @@ class LiveConnection(LiveIdentity):
 
     Attributes:
         policy: The rules that every further token has to meet; None until the first dependency brings them.
-        follow: Asks the framework, where it keeps a user of its own, for what makes a new one known there; it may
-            refuse.
         refused: What the application is told when it sends something after the end.
 
     Args:
@@ -75,6 +71,7 @@ class LiveConnection(LiveIdentity):
         "_is_joined",
         "_is_opening",
         "_is_over",
+        "_meet",
         "_outer",
         "_places",
         "_receive",
@@ -82,7 +79,6 @@ class LiveConnection(LiveIdentity):
         "_send",
         "_shown",
         "_watcher",
-        "follow",
         "policy",
         "refused",
     )
@@ -124,7 +120,7 @@ class LiveConnection(LiveIdentity):
         # What waits for an earlier or later end, and for a message.
         self._changed: set[asyncio.Event] = set()
         self._receiving: set[asyncio.Timeout] = set()
-        self.follow: Callable[[Identity], Awaitable[Callable[[], None]]] | None = None
+        self._meet: Callable[[Identity], Awaitable[Callable[[], None]]] | None = None
         self.refused: ConnectionError | None = None
 
     # --- who it is ---------------------------------------------------------------------------------------------------
@@ -157,6 +153,15 @@ class LiveConnection(LiveIdentity):
         self._absent |= absent
         for name in members:
             self.show_in(scope, name, name)
+
+    def on_new_user(self, meet: Callable[[Identity], Awaitable[Callable[[], None]]]) -> None:
+        """Register what a framework, which keeps a user of its own, does before the connection has a new user.
+
+        Args:
+            meet: Loads the user of an identity and returns what shows it to the application; may raise
+                `InvalidTokenError`.
+        """
+        self._meet = meet
 
     def show_in(self, mapping: Scope, key: str, name: str = "identity") -> None:
         """Let a scope, or its state, show a member of the present user, by whatever token that changes.
@@ -217,7 +222,7 @@ class LiveConnection(LiveIdentity):
         self._check_change(identity, allow_other_user=allow_other_user)
         for further in self._further:
             await further.authorize_async(identity)
-        introduce = None if self.follow is None else await self.follow(identity)
+        introduce = None if self._meet is None else await self._meet(identity)
         outer = self._outer
         if outer is not None and outer.policy is not None and outer.policy.verifier is policy.verifier:
             # HTP-046: what the edge in front shows, and its loader, are of the same user.
@@ -239,7 +244,7 @@ class LiveConnection(LiveIdentity):
         if known is not None and not allow_other_user and not _is_same_user(known, identity):
             raise InvalidTokenError(Reason.OTHER_USER, rule="HTP-030", kind=identity.provider.kind)
 
-    async def join(self, identity: Identity | None, policy: AuthPolicy) -> None:
+    async def add_identity(self, identity: Identity | None, policy: AuthPolicy) -> None:
         """Take over what an edge behind the middleware has found.
 
         Where there is no user yet, the connection is this one's. It ends with that token in any case, and a further
@@ -263,8 +268,8 @@ class LiveConnection(LiveIdentity):
         if identity is None:
             return
         introduce = None
-        if self._identity is None and self.follow is not None:
-            introduce = await self.follow(identity)
+        if self._identity is None and self._meet is not None:
+            introduce = await self._meet(identity)
         # Another token may have come meanwhile.
         if self._identity is None:
             self._is_joined = True
@@ -436,7 +441,7 @@ class LiveConnection(LiveIdentity):
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
         self._be_over()
-        self.follow = self.refused = None
+        self._meet = self.refused = None
         self._places.clear()
         if self._watcher is not None:
             self._watcher.cancel()
@@ -462,9 +467,7 @@ def _is_only(error: Exception, expected: Exception | None) -> bool:
     return error is expected
 
 
-async def serve_live(
-    app: Callable[[Scope, Receive, Send], Awaitable[None]], scope: LiveDict, live: LiveConnection
-) -> None:
+async def serve_live(app: ASGIApp, scope: LiveDict, live: LiveConnection) -> None:
     """Serve a WebSocket, whose scope leads to its `LiveConnection` from here on.
 
     Args:
@@ -473,20 +476,18 @@ async def serve_live(
         live: The connection; its end is that of the application.
     """
     scope[LIVE_KEY] = live
-    token = current_identity.enter(served := [scope])
     try:
-        await app(scope, live.receive, live.send)
+        with serving(scope):
+            await app(scope, live.receive, live.send)
     except Exception as error:
         # An application that only sends, and lets this error pass, has ended as it should.
         if not _is_only(error, live.refused):
             raise
     finally:
-        served.clear()
-        current_identity.leave(token)
         await live.finish()
 
 
-def get_live_connection(websocket: Any) -> LiveConnection:  # noqa: ANN401 - a WebSocket of any framework
+def get_live_connection(websocket: object) -> LiveConnection:
     """Return the connection behind a WebSocket that has passed the middleware.
 
     Args:

@@ -10,10 +10,10 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast, overload
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
+from aveverify._http.current_identity import serving
 from aveverify._http.option_checks import check_view
-from aveverify._http.policy import check_scope_list
-from aveverify._http.request_auth import RequestAuth
-from aveverify._http.request_identity import current_identity
+from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.scopes import check_scope_list
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import guarded
 from aveverify.django._requests import AveOptionalRequest, AveRequest, request_auth_of, respond, show
@@ -76,9 +76,9 @@ def _decorate(view: Callable[..., Any] | None, scopes: Sequence[str], *, require
     check_scope_list(scopes)
 
     def authenticate(request: HttpRequest, request_auth: RequestAuth) -> HttpResponse | None:
-        verdict = request_auth.judge(scopes, required=required, asks=required)
-        if verdict is not None:
-            return respond(request, request_auth, verdict)
+        denial = request_auth.authorize(ViewDemand(required, scopes, uses_identity=required))
+        if denial is not None:
+            return respond(request, denial.response)
         show(request, request_auth)
         return None
 
@@ -109,18 +109,15 @@ def _check(view: Callable[..., Any], authenticate: Admit) -> Callable[..., Any]:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
         request_auth = request_auth_of(_request_of(request, view))
-        request_auth.settle()
+        request_auth.authenticate()
         refusal = authenticate(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
-            return mark(view(request, *args, **kwargs), request_auth)
-        except AveVerifyError as error:
-            return _answer(request, request_auth, error)
-        finally:
-            served.clear()
-            current_identity.leave(token)
+        with serving(request):
+            try:
+                return mark(view(request, *args, **kwargs), request_auth)
+            except AveVerifyError as error:
+                return _answer(request, request_auth, error)
 
     return checked
 
@@ -129,18 +126,15 @@ def _check_async(view: Callable[..., Any], authenticate: Admit) -> Callable[...,
     @wraps(view)
     async def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
         request_auth = request_auth_of(_request_of(request, view))
-        await request_auth.settle_async()
+        await request_auth.authenticate_async()
         refusal = authenticate(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
-            return mark(await view(request, *args, **kwargs), request_auth)
-        except AveVerifyError as error:
-            return _answer(request, request_auth, error)
-        finally:
-            served.clear()
-            current_identity.leave(token)
+        with serving(request):
+            try:
+                return mark(await view(request, *args, **kwargs), request_auth)
+            except AveVerifyError as error:
+                return _answer(request, request_auth, error)
 
     return checked
 
@@ -148,4 +142,4 @@ def _check_async(view: Callable[..., Any], authenticate: Admit) -> Callable[...,
 def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:
     if not request_auth.owns(error):
         raise error
-    return respond(request, request_auth, error)
+    return respond(request, request_auth.error_response(error))

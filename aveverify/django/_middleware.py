@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from aveverify._core.identity import Identity
+from aveverify._http.current_identity import serving
 from aveverify._http.request_auth import RequestAuth
-from aveverify._http.request_identity import current_identity
 from aveverify.django._caches import mark
 from aveverify.django._enforcement import installation
 from aveverify.django._requests import judge_by_settings, request_auth_of, respond, show
@@ -60,29 +60,21 @@ class AveAuthMiddleware:
         if self._is_async:
             return self._serve_async(request)
         request_auth = request_auth_of(request)
-        request_auth.settle()
+        request_auth.authenticate()
         refusal = _admit(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
+        with serving(request):
             return mark(cast("HttpResponseBase", self._get_response(request)), request_auth)
-        finally:
-            served.clear()
-            current_identity.leave(token)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         request_auth = request_auth_of(request)
-        await request_auth.settle_async()
+        await request_auth.authenticate_async()
         refusal = _admit(request, request_auth)
         if refusal is not None:
             return refusal
-        token = current_identity.enter(served := [request])
-        try:
+        with serving(request):
             return mark(await cast("Awaitable[HttpResponseBase]", self._get_response(request)), request_auth)
-        finally:
-            served.clear()
-            current_identity.leave(token)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal that a view let through.
@@ -96,15 +88,15 @@ class AveAuthMiddleware:
         """
         request_auth = request_auth_of(request)
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
-            return respond(request, request_auth, exception)
+            return respond(request, request_auth.error_response(exception))
         return None
 
 
 def _admit(request: HttpRequest, request_auth: RequestAuth) -> HttpResponseBase | None:
-    verdict = judge_by_settings(request, request_auth)
-    if verdict is not None:
-        return respond(request, request_auth, verdict)
-    if isinstance(request_auth.settle(), Identity) and not request_auth.is_ambient:
+    denial = judge_by_settings(request, request_auth)
+    if denial is not None:
+        return respond(request, denial.response)
+    if isinstance(request_auth.authenticate(), Identity) and not request_auth.is_ambient:
         # What Django's own test client says of its requests; read by CsrfViewMiddleware.
         request.__dict__["_dont_enforce_csrf_checks"] = True
     show(request, request_auth)

@@ -19,8 +19,8 @@ from rest_framework.permissions import BasePermission
 from aveverify._core.bearer import ErrorResponse, make_challenge
 from aveverify._core.identity import Identity
 from aveverify._http.caching import merge_vary
-from aveverify._http.policy import check_scope_list, granted_scopes
 from aveverify._http.request_identity import DeferredError
+from aveverify._http.scopes import check_scope_list, granted_scopes
 from aveverify.django._requests import judge_by_settings, request_auth_of, respond, show
 from aveverify.django._settings import kept
 from aveverify.errors import AveVerifyError, InsufficientScopeError
@@ -77,12 +77,12 @@ class AveAuthentication(BaseAuthentication):
         """
         inner = _inner(request)
         request_auth = request_auth_of(inner)
-        outcome = request_auth.settle()
+        outcome = request_auth.authenticate()
         if not request_auth.is_exempt:
             _vary(request, request_auth)
-        verdict = judge_by_settings(inner, request_auth)
-        if verdict is not None:
-            raise _refusal(request, request_auth, verdict)
+        denial = judge_by_settings(inner, request_auth)
+        if denial is not None:
+            raise _refusal(request, request_auth, denial.response)
         show(inner, request_auth)
         if isinstance(outcome, DeferredError):
             raiser = _Raiser(request, request_auth)
@@ -109,9 +109,9 @@ class _Raiser:
 
     def __call__(self) -> object:
         try:
-            return self._request_auth.ask()
+            return self._request_auth.identity_or_raise()
         except AveVerifyError as error:
-            refusal = _refusal(self._request, self._request_auth, error)
+            refusal = _refusal(self._request, self._request_auth, self._request_auth.error_response(error))
         raise refusal
 
 
@@ -142,7 +142,7 @@ class _ScopePermission(BasePermission):
             request_auth = request_auth_of(_inner(request))
             policy = request_auth.policy.with_scopes(self.scopes)
             error = None if identity is None else InsufficientScopeError(policy.parameters.scopes)
-            raise _refusal(request, request_auth, policy.deny(error))
+            raise _refusal(request, request_auth, policy.deny(error).response)
         return False
 
 
@@ -183,18 +183,20 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
 
     request: Request = context["request"]
     inner = _inner(request)
-    verdict: AveVerifyError | ErrorResponse | None = None
+    response: ErrorResponse | None = None
     if isinstance(exc, Refusal):
-        verdict = exc.answer
+        response = exc.answer
     elif isinstance(exc, AveVerifyError):
-        verdict = exc if request_auth_of(inner).owns(exc) else None
+        request_auth = request_auth_of(inner)
+        response = request_auth.error_response(exc) if request_auth.owns(exc) else None
     elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
         request_auth = request_auth_of(inner)
-        verdict = request_auth.error or request_auth.policy.deny(None)
-    if verdict is None:
+        error = request_auth.error
+        response = request_auth.policy.deny(None).response if error is None else request_auth.error_response(error)
+    if response is None:
         return views.exception_handler(exc, context)
     views.set_rollback()
-    return respond(inner, request_auth_of(inner), verdict)
+    return respond(inner, response)
 
 
 def _first(authenticators: Sequence[object] | None) -> object:
@@ -205,12 +207,12 @@ def _inner(request: Request) -> HttpRequest:
     return request._request  # noqa: SLF001 - REST framework's own name for the request of Django
 
 
-def _refusal(request: Request, request_auth: RequestAuth, verdict: AveVerifyError | ErrorResponse) -> Refusal:
+def _refusal(request: Request, request_auth: RequestAuth, response: ErrorResponse) -> Refusal:
     # REST framework's exceptions carry no further headers; a view does.
     headers = _vary(request, request_auth)
     if headers is not None:
         headers["Cache-Control"] = "no-store"
-    return Refusal(verdict if isinstance(verdict, ErrorResponse) else request_auth.write(verdict))
+    return Refusal(response)
 
 
 def _vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.identity import Identity
-from aveverify._http.asgi_request import find_cached_identity, read_scope_token
-from aveverify._http.policy import REFUSALS, AuthPolicy, Check, check_scope_list, check_scopes
-from aveverify._http.request_identity import DeferredError, refuse_expired
+from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
+from aveverify._http.authentication import identify_async
+from aveverify._http.live_identity import refuse_expired
+from aveverify._http.policy import REFUSALS, AuthPolicy, Check
+from aveverify._http.request_identity import DeferredError
+from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify.errors import AveVerifyError, InsufficientScopeError, Reason
 from aveverify.fastapi._refusals import make_exception
 from aveverify.fastapi._request_state import (
@@ -78,7 +81,7 @@ class Authenticator:
                 else:
                     identity = await _from_token(policy, connection)
             if live is not None:
-                await live.join(identity, policy)
+                await live.add_identity(identity, policy)
             elif identity is not None and scope["type"] == "websocket":
                 refuse_expired(identity, policy.verifier)
         except REFUSALS as error:
@@ -106,7 +109,7 @@ class Authenticator:
         result = None if state is None else state.results.get(self)
         # Where a test replaces the dependency, the identity comes from no token of this connection.
         if live is not None and result is not None and result.identity is identity:
-            await live.join(identity, self.policy.with_check(check))
+            await live.add_identity(identity, self.policy.with_check(check))
 
     def _policy_with(self, scopes: Sequence[str]) -> AuthPolicy:
         if scopes:
@@ -150,10 +153,9 @@ async def _from_token(policy: AuthPolicy, connection: HTTPConnection) -> Identit
     if identity is not None:
         return identity
     try:
-        token = read_scope_token(policy, connection.scope)
+        return await identify_async(policy, AsgiRequest(connection.scope))
     finally:
         _forget_query(connection)
-    return None if token is None else await policy.authenticate_async(token)
 
 
 def _is_refused_by_application(error: AveVerifyError) -> bool:

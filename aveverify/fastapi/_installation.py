@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
-from aveverify._http.asgi_request import OUTER_KEY, OuterScope, mark_message
+from aveverify._http.asgi_caching import mark_message
+from aveverify._http.asgi_request import OUTER_KEY, OuterScope
+from aveverify._http.current_identity import serving
 from aveverify._http.openapi import discovery_urls
-from aveverify._http.request_identity import current_identity
 from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.fastapi._body_order import BodyAfterToken, FailedError, raise_failure
@@ -105,9 +106,5 @@ class RequestContext:
                 live = LiveConnection(None, None, receive, send, closes=self._close_expired)
                 await serve_live(self._app, scope, live)
                 return
-        token = current_identity.enter(served := [scope])
-        try:
+        with serving(scope):
             await self._app(scope, receive, send)
-        finally:
-            served.clear()
-            current_identity.leave(token)

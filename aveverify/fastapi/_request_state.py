@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aveverify._core.identity import Identity
+from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
 from aveverify._http.policy import POLICY_KEY, AuthPolicy
-from aveverify._http.request_identity import IDENTITY_KEY, LIVE_KEY, LiveIdentity
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify._http.websocket import LiveConnection
 
 if TYPE_CHECKING:

@@ -20,11 +20,12 @@ from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import Users
 from aveverify._http.caching import mark
+from aveverify._http.current_identity import current_identity as identity_of_context
 from aveverify._http.option_checks import check_flag, check_function, check_verifier, check_view
-from aveverify._http.policy import AuthOptions, AuthPolicy, check_scope_list
-from aveverify._http.request_auth import RequestAuth
+from aveverify._http.policy import AuthOptions, AuthPolicy, Denial
+from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
-from aveverify._http.request_identity import current_identity as identity_of_context
+from aveverify._http.scopes import check_scope_list
 from aveverify._http.settings import NAMES, make_policy_from
 from aveverify._http.wsgi_request import route_path
 from aveverify.errors import AveVerifyError, ConfigurationError, Problem
@@ -234,8 +235,8 @@ class _Installed:
         if self._looked_at != watch.decorations:
             self._look()
         request_auth = self.request_auth(_request())
-        if self.policy.required and not isinstance(request_auth.settle(), Identity):
-            _raise(request_auth.judge((), required=not request_auth.is_exempt))
+        if self.policy.required and not isinstance(request_auth.authenticate(), Identity):
+            _raise(request_auth.authorize(ViewDemand(required=not request_auth.is_exempt)))
 
     def _look(self) -> None:
         decorations = watch.decorations
@@ -264,7 +265,7 @@ class _Installed:
             request_auth = members[_VISIT] = RequestAuth(policy, environ, path, self.extension._users)  # noqa: SLF001 - one room
             members[_AROUND] = identity_of_context.entered()
             # HTP-010: whatever stood there, this request's identity replaces it.
-            environ[IDENTITY_KEY] = LazyIdentity(request_auth.ask)
+            environ[IDENTITY_KEY] = LazyIdentity(request_auth.identity_or_raise)
         return request_auth
 
 
@@ -288,8 +289,8 @@ def _request_auth() -> RequestAuth:
 
 def _admit(scopes: Sequence[str], *, required: bool, asks: bool = True) -> None:
     request_auth = _request_auth()
-    request_auth.settle()
-    _raise(request_auth.judge(scopes, required=required, asks=required and asks))
+    request_auth.authenticate()
+    _raise(request_auth.authorize(ViewDemand(required, scopes, uses_identity=required and asks)))
 
 
 def _answers_by_itself() -> bool:
@@ -298,18 +299,19 @@ def _answers_by_itself() -> bool:
     return found.method == "OPTIONS" and getattr(found.url_rule, "provide_automatic_options", False)
 
 
-def _raise(verdict: AveVerifyError | ErrorResponse | None) -> None:
-    if isinstance(verdict, ErrorResponse):
-        raise Unauthorized(response=_response(verdict))
-    if verdict is not None:
-        raise verdict
+def _raise(denial: Denial | None) -> None:
+    if denial is None:
+        return
+    if denial.error is None:
+        raise Unauthorized(response=_response(denial.response))
+    raise denial.error
 
 
 def _answer(error: AveVerifyError) -> Response:
     request_auth = _request_auth()
     if not request_auth.owns(error):
         raise error
-    return _response(request_auth.write(error))
+    return _response(request_auth.error_response(error))
 
 
 def _response(answer: ErrorResponse) -> Response:
@@ -322,12 +324,12 @@ def _run(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _identity() -> Identity | None:
-    return _request_auth().ask()
+    return _request_auth().identity_or_raise()
 
 
 def _user() -> object:
     request_auth = _request_auth()
-    if request_auth.ask() is not None and request_auth.users is None:
+    if request_auth.identity_or_raise() is not None and request_auth.users is None:
         raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
     return request_auth.user
 

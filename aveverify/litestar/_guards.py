@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aveverify._http.policy import check_scope_list, check_scopes
 from aveverify._http.request_identity import get_user_identity
+from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify.errors import InsufficientScopeError
 from aveverify.litestar._caching import cache_by_identity
 from aveverify.litestar._refusals import make_exception

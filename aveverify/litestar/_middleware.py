@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from aveverify import asgi
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
-from aveverify._http.asgi_request import introduce, refuse_user, send_answer
+from aveverify._http.asgi_response import introduce, refuse_user, send_error_response
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.exempt_paths import EVERY_PATH, ExemptPaths
+from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag, check_function
-from aveverify._http.policy import AuthOptions, granted_scopes, make_policy
-from aveverify._http.request_identity import LIVE_KEY, DeferredError
+from aveverify._http.policy import AuthOptions, make_policy
+from aveverify._http.request_identity import DeferredError
+from aveverify._http.scopes import granted_scopes
 from aveverify.errors import InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.litestar._caching import cache_by_identity
@@ -140,7 +142,7 @@ class AveAuthMiddleware:
         if not is_open and type(headers) is not list and iter(headers) is headers:
             # HTP-045: the headers can be read only once, and Litestar's router has read some of them.
             answer = self._edge._policy.deny(InvalidRequestError())  # noqa: SLF001 - the rules are the same
-            await send_answer(answer, scope, receive, send)  # type: ignore[arg-type] # as below
+            await send_error_response(answer.response, scope, receive, send)  # type: ignore[arg-type] # as below
             return
         edge = self._open_edge if is_open else self._edge
         cache_by_identity(scope)
@@ -153,7 +155,7 @@ class AveAuthMiddleware:
             await refuse_user(self._app, refusal, scope, receive, send)
             return
         if scope["type"] == "websocket":
-            scope[LIVE_KEY].follow = partial(self._load, scope)
+            scope[LIVE_KEY].on_new_user(partial(self._load, scope))
         await self._app(scope, receive, send)
 
     async def _load(self, scope: asgi.Scope, found: Identity | DeferredError | None) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException, WebSocketException
 
 from aveverify._core.bearer import ErrorResponse
-from aveverify._http.asgi_request import POLICY_VIOLATION, answer_deferred
+from aveverify._http.asgi_response import POLICY_VIOLATION, find_deferred_response
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy
 from aveverify.errors import AveVerifyError
 
@@ -53,13 +53,11 @@ def make_exception(scope: Mapping[str, Any], error: AveVerifyError | None, scope
         `RefusedError`; for a WebSocket, what closes it with code 1008.
     """
     policy: AuthPolicy = scope[POLICY_KEY]
-    answer = policy._replace(parameters=policy.parameters._replace(scopes=scopes or policy.parameters.scopes)).deny(
-        error
-    )
+    response = policy.deny(error, scopes=scopes).response
     description = "Credentials are required" if error is None else error.description
     if scope["type"] == "websocket":
         return WebSocketException(detail=description, code=POLICY_VIOLATION)
-    return RefusedError(answer, description)
+    return RefusedError(response, description)
 
 
 def _answer_refused(_request: Request[Any, Any, Any], error: RefusedError) -> Response[bytes]:
@@ -67,7 +65,7 @@ def _answer_refused(_request: Request[Any, Any, Any], error: RefusedError) -> Re
 
 
 def _answer_deferred(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    response = answer_deferred(request.scope, error)  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
+    response = find_deferred_response(request.scope, error)  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
     if response is None:
         raise error
     return _respond(response)

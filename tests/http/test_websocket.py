@@ -213,7 +213,7 @@ def test_of_two_new_tokens_at_once_none_changes_the_user_unsaid(issuer: FakeIssu
                 await may_end.wait()
             return lambda: users.append(identity.subject)
 
-        live.follow = follow
+        live.on_new_user(follow)
         slow = asyncio.create_task(live.reauthenticate(issuer.token(sub="ada")))
         await has_begun.wait()
         await live.reauthenticate(issuer.token(sub="grace"), allow_other_user=True)
@@ -236,7 +236,7 @@ def test_a_connection_that_ends_while_a_user_is_looked_for_gets_none(issuer: Fak
             await send({"type": "websocket.close", "code": 1000})
             return lambda: pytest.fail("made known after the end")
 
-        live.follow = follow
+        live.on_new_user(follow)
         with pytest.raises(ConfigurationError) as caught:
             await live.reauthenticate(issuer.token(sub="ada"))
         assert caught.value.problem is Problem.CLOSED

@@ -458,7 +458,7 @@ def test_htp_041_the_first_further_token_to_expire_ends_the_connection(
         assert live.policy is not None
         for seconds in order:
             identity = verifier.verify(issuer.token(sub="grace", exp=begin + seconds))
-            await live.join(identity, live.policy)
+            await live.add_identity(identity, live.policy)
         # A new token takes the place of the middleware's, and of no other.
         await live.reauthenticate(issuer.token(sub="ada"))
         clock.set_now(begin + 29)
@@ -516,7 +516,7 @@ def test_htp_041_a_token_that_is_looked_at_while_the_old_one_expires_is_not_take
             clock.tick(seconds=LIFE_SECONDS)
             return lambda: pytest.fail("made known after the end")
 
-        live.follow = follow
+        live.on_new_user(follow)
         with pytest.raises(ConfigurationError) as caught:
             await live.reauthenticate(issuer.token(sub="ada"))
         assert caught.value.problem is Problem.CLOSED
@@ -543,8 +543,8 @@ def test_a_token_that_comes_while_a_dependencys_user_is_looked_for_stays_in_its_
                 await may_end.wait()
             return lambda: None
 
-        live.follow = follow
-        slow = asyncio.create_task(live.join(await verifier.verify_async(issuer.token(sub="ada")), live.policy))
+        live.on_new_user(follow)
+        slow = asyncio.create_task(live.add_identity(await verifier.verify_async(issuer.token(sub="ada")), live.policy))
         await has_begun.wait()
         grace = await live.reauthenticate(issuer.token(sub="grace"))
         may_end.set()

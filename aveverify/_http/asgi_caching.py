@@ -1,0 +1,84 @@
+"""ASGI responses that tell caches by which request headers they differ. HTP-050; RFC 9110 §12.5.5."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from aveverify._http.asgi_request import AsgiRequest
+from aveverify._http.caching import mark
+from aveverify._http.policy import POLICY_KEY, AuthPolicy
+from aveverify._http.request_identity import IDENTITY_KEY
+
+if TYPE_CHECKING:
+    from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
+
+_MARKS: Final = frozenset({b"vary", b"cache-control"})
+
+
+class MarkedApp:
+    """An application whose HTTP answers tell caches by which headers they differ (HTP-050).
+
+    It stands behind an edge, and in front of every cache of the application. What the edge has not looked at, it
+    leaves alone.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection.
+
+        Args:
+            scope: The connection, from the edge.
+            receive: Gives the client's messages.
+            send: Takes the answer's messages.
+
+        Returns:
+            What the application returns, to be awaited.
+        """
+        policy = scope.get(POLICY_KEY)
+        if (
+            scope["type"] != "http"
+            or not isinstance(policy, AuthPolicy)
+            or (policy.exempt and AsgiRequest(scope).is_exempt(policy.exempt))
+        ):
+            return self._app(scope, receive, send)
+        is_personal = scope[IDENTITY_KEY] is not None
+
+        def send_marked(message: Message) -> Awaitable[None]:
+            # No coroutine of its own, which would cost each message.
+            return send(mark_message(message, policy, is_personal=is_personal))
+
+        return self._app(scope, receive, send_marked)
+
+
+def mark_message(message: Message, policy: AuthPolicy, *, is_personal: bool) -> Message:
+    """Return a message, and where an answer begins, one that tells caches by which headers it differs.
+
+    Args:
+        message: A message to the server.
+        policy: Knows which headers decide.
+        is_personal: Whether the request had credentials.
+
+    Returns:
+        The same message, or a copy with further headers.
+    """
+    if message["type"] != "http.response.start":
+        return message
+    headers: list[tuple[bytes, bytes]] = [*message.get("headers", ())]
+    if _MARKS.isdisjoint([name.lower() for name, _ in headers]):
+        # Most answers have said nothing of it yet.
+        return {**message, "headers": [*headers, *_new_marks(policy.parameters.vary, is_personal=is_personal)]}
+    said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    marked = mark(said, policy.parameters.vary, is_personal=is_personal)
+    return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in marked]}
+
+
+@cache
+def _new_marks(vary: str, *, is_personal: bool) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in mark((), vary, is_personal=is_personal)]

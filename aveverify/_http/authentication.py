@@ -1,0 +1,163 @@
+"""The one flow of every request: is its path exempt, what is its token, is that accepted, and what follows if not.
+
+Knows neither ASGI nor WSGI nor a framework: each gives its request as an `IncomingRequest`. Only the hot path, a token
+that was accepted before, is decided before this flow, by the two `find_cached_identity`. HTTP-06; HTTP-09; HTP-027.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from aveverify._core.identity import Identity
+from aveverify._http.live_identity import refuse_expired
+from aveverify._http.policy import REFUSALS, AuthPolicy, Denial
+from aveverify._http.request_identity import DeferredError
+
+if TYPE_CHECKING:
+    from aveverify._http.exempt_paths import ExemptPaths
+    from aveverify.errors import AveVerifyError
+    from aveverify.sources import TokenSource
+
+
+class Preflight(NamedTuple):
+    """A CORS preflight, which passes without a token where credentials are required: an anonymous request (HTP-027)."""
+
+
+PREFLIGHT: Final = Preflight()
+# What the flow decides: the identity; None or a preflight for an anonymous request; or what follows from a refusal.
+Outcome = Identity | DeferredError | Denial | Preflight | None
+
+
+class IncomingRequest(Protocol):
+    """What the flow asks of a request: the adapters of ASGI, WSGI and forward authentication answer it."""
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the request opens a WebSocket, which ends with its token: its refusal is never deferred."""
+
+    def is_exempt(self, exempt: ExemptPaths) -> bool:
+        """Tell whether the path needs no credentials."""
+
+    def hide_token(self, sources: Sequence[TokenSource]) -> None:
+        """Take a token out of the query, unread, on an exempt path."""
+
+    def read_token(self, sources: Sequence[TokenSource]) -> bytes | None:
+        """Return the one token of the request; None where there is none.
+
+        Raises:
+            InvalidRequestError: A token is malformed, or there are several.
+        """
+
+    def is_preflight(self) -> bool:
+        """Tell whether the request is a CORS preflight."""
+
+
+def identify(policy: AuthPolicy, request: IncomingRequest) -> Identity | None:
+    """Read the token of a request and verify it.
+
+    Args:
+        policy: The rules.
+        request: The request; its path is not exempt.
+
+    Returns:
+        The identity; None for a request without credentials.
+
+    Raises:
+        InvalidRequestError: The credentials are malformed.
+        InvalidTokenError: The token is refused, by the verifier or by `check`.
+        InsufficientScopeError: A scope is missing.
+        KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
+    """
+    token = request.read_token(policy.sources)
+    return None if token is None else policy.authenticate(token)
+
+
+async def identify_async(policy: AuthPolicy, request: IncomingRequest) -> Identity | None:
+    """Read and verify without blocking the event loop; see `identify`."""
+    token = request.read_token(policy.sources)
+    return None if token is None else await policy.authenticate_async(token)
+
+
+def authenticate(
+    policy: AuthPolicy,
+    request: IncomingRequest,
+    *,
+    required: bool,
+    known: Identity | None = None,
+    admit: Callable[[Identity], object] | None = None,
+) -> Outcome:
+    """Decide about a request.
+
+    Args:
+        policy: The rules.
+        request: The request.
+        required: Whether a request without credentials is refused here.
+        known: The identity of a token that was accepted before, from `find_cached_identity`.
+        admit: Loads the application's user of an identity; may raise `InvalidTokenError`.
+
+    Returns:
+        The identity; None or `PREFLIGHT` for an anonymous request; or what follows from a refusal, which is logged.
+    """
+    if is_exempt(policy, request):
+        return None
+    try:
+        identity = identify(policy, request) if known is None else known
+        if identity is not None and admit is not None:
+            admit(identity)
+    except REFUSALS as error:
+        return _deny_or_defer(policy, request, error)
+    return deny_anonymous(policy, request) if identity is None and required else identity
+
+
+async def authenticate_async(
+    policy: AuthPolicy,
+    request: IncomingRequest,
+    *,
+    required: bool,
+    known: Identity | None = None,
+    admit: Callable[[Identity], Awaitable[object]] | None = None,
+) -> Outcome:
+    """Decide about a request, or about the opening of a WebSocket, without blocking the event loop; see `authenticate`.
+
+    A WebSocket is refused from the `exp` of its token on: the leeway is for single requests (CJ-29).
+    """
+    if is_exempt(policy, request):
+        return None
+    try:
+        identity = await identify_async(policy, request) if known is None else known
+        if identity is not None:
+            if request.is_websocket:
+                refuse_expired(identity, policy.verifier)
+            if admit is not None:
+                await admit(identity)
+    except REFUSALS as error:
+        return _deny_or_defer(policy, request, error)
+    return deny_anonymous(policy, request) if identity is None and required else identity
+
+
+def is_exempt(policy: AuthPolicy, request: IncomingRequest) -> bool:
+    """Tell whether a request needs no credentials; then take out of it, unread, what must not stay."""
+    if not policy.exempt or not request.is_exempt(policy.exempt):
+        return False
+    request.hide_token(policy.sources)
+    return True
+
+
+def deny_anonymous(policy: AuthPolicy, request: IncomingRequest) -> Denial | Preflight:
+    """Refuse a request without credentials, unless it is a CORS preflight, which carries none.
+
+    Args:
+        policy: The rules.
+        request: The request.
+
+    Returns:
+        The denial, which is logged; or `PREFLIGHT`: the caller must keep the body of the request from the application.
+
+    Source: HTP-027; Fetch §4.8.
+    """
+    return PREFLIGHT if request.is_preflight() else policy.deny(None)
+
+
+def _deny_or_defer(policy: AuthPolicy, request: IncomingRequest, error: AveVerifyError) -> Denial | DeferredError:
+    return policy.deny(error) if request.is_websocket else policy.deny_or_defer(error)
