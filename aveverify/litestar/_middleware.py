@@ -11,7 +11,7 @@ from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
 from aveverify._http.asgi_response import introduce, refuse_user, send_error_response
 from aveverify._http.caching import refuse_unmarked
-from aveverify._http.exempt_paths import EVERY_PATH, ExemptPaths
+from aveverify._http.exempt_paths import ExemptPaths
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag, check_function
 from aveverify._http.policy import AuthOptions, make_policy
@@ -73,16 +73,13 @@ class AveAuthMiddleware:
         # HTP-050: Litestar has a cache of its own.
         refuse_unmarked(options.get("cache_headers"), "cache_headers")
         options = {**options, "cache_headers": True}
-        # HTP-026: Litestar changes the path before any middleware runs, so `is_exempt` here decides about it.
-        self._exempt = ExemptPaths(options.get("exempt", ()))
-        seeing: AuthOptions = {**options, "exempt": ()}
-        self._edge = asgi.AveAuthMiddleware(
-            self._serve, verifier, required=required, close_expired=close_expired, **seeing
-        )
-        # What else was asked for holds for a token that comes later, by `reauthenticate`.
-        blind: AuthOptions = {**options, "exempt": EVERY_PATH}
-        self._open_edge = asgi.AveAuthMiddleware(
-            self._serve, verifier, required=False, close_expired=close_expired, **blind
+        # HTP-026: Litestar changes the path before any middleware runs, so the policy cannot decide by it.
+        self._exempt = ExemptPaths(options.pop("exempt", ()))
+        self._policy = make_policy(verifier, required=required, **options)
+        check_flag("close_expired", close_expired)
+        self._middleware = asgi.PolicyMiddleware(self._serve, self._policy, close_expired=close_expired)
+        self._exempt_middleware = asgi.PolicyMiddleware(
+            self._serve, self._policy.with_every_path_exempt(), close_expired=close_expired
         )
 
     @classmethod
@@ -137,16 +134,18 @@ class AveAuthMiddleware:
             receive: Receives the messages of the client.
             send: Sends the messages of the application.
         """
-        is_open = is_exempt(scope, self._exempt)
-        headers = scope["headers"]
-        if not is_open and type(headers) is not list and iter(headers) is headers:
-            # HTP-045: the headers can be read only once, and Litestar's router has read some of them.
-            answer = self._edge._policy.deny(InvalidRequestError())  # noqa: SLF001 - the rules are the same
-            await send_error_response(answer.response, scope, receive, send)  # type: ignore[arg-type] # as below
-            return
-        edge = self._open_edge if is_open else self._edge
+        if is_exempt(scope, self._exempt):
+            serve = self._exempt_middleware
+        else:
+            headers = scope["headers"]
+            if type(headers) is not list and iter(headers) is headers:
+                # HTP-045: these headers can be read only once, and Litestar's router has read some of them.
+                denial = self._policy.deny(InvalidRequestError())
+                await send_error_response(denial.response, scope, receive, send)  # type: ignore[arg-type] # as below
+                return
+            serve = self._middleware
         cache_by_identity(scope)
-        await edge(scope, receive, send)  # type: ignore[arg-type] # as above
+        await serve(scope, receive, send)  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Load the user behind the identity, and serve the connection, or refuse it."""
