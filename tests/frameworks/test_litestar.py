@@ -18,8 +18,7 @@ from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
-from aveverify.litestar._plugin import (
-    _MARK,
+from aveverify.litestar import (
     AveAuthMiddleware,
     AveAuthPlugin,
     CurrentIdentity,
@@ -28,6 +27,7 @@ from aveverify.litestar._plugin import (
     requires_authenticated,
     requires_scopes,
 )
+from aveverify.litestar._providers import NAMED_DEPENDENCY
 from aveverify.testing import FakeIssuer
 from tests.http import http_fixtures
 from tests.http.http_fixtures import Client, bearer, http_scope, subject_of
@@ -476,7 +476,7 @@ def test_what_the_application_says_itself_stands(shared_verifier: Verifier, toke
         return "own"
 
     @get("/")
-    async def endpoint(identity: Annotated[str, _MARK], request: Request[Any, Any, State]) -> str:
+    async def endpoint(identity: Annotated[str, NAMED_DEPENDENCY], request: Request[Any, Any, State]) -> str:
         return f"{identity} {request.user.subject}"
 
     app = Litestar(
