@@ -205,6 +205,16 @@ def key_set(*jwks: JsonValue, dialect: Dialect = "oidc") -> KeySet:
     return parse_key_set(key_set_document(*jwks), dialect)
 
 
+def spare_key() -> Json:
+    """A usable key, which keeps a set with any other key from being a fault."""
+    return eddsa("spare").jwk | {"alg": None}
+
+
+def document_beside_a_good_key(jwk_text: str) -> bytes:
+    """The document of a key set whose second key has exactly this text."""
+    return f'{{"keys":[{json.dumps(spare_key())},{jwk_text}]}}'.encode()
+
+
 def data_url(document: bytes) -> str:
     """A `data:` URL."""
     return f"data:application/json;base64,{base64.b64encode(document).decode()}"
@@ -268,12 +278,8 @@ def oidc_verifier(*jwks: JsonValue, provider: Provider | None = None, **options:
 
 def custom_jwt_provider(*jwks: JsonValue, algorithm: JsonValue = "RS256", **options: JsonValue) -> Provider:
     """A customJwt provider that holds these keys itself."""
-    return Provider.custom_jwt(
-        issuer=ISSUER,
-        jwks=data_url(key_set_document(*jwks)),
-        algorithm=algorithm,
-        **({"application_id": APPLICATION_ID} | options),
-    )
+    defaults: Json = {"issuer": ISSUER, "application_id": APPLICATION_ID, "jwks": data_url(key_set_document(*jwks))}
+    return Provider.custom_jwt(algorithm=algorithm, **(defaults | options))
 
 
 def custom_jwt_verifier(*jwks: JsonValue, algorithm: JsonValue = "RS256", **options: JsonValue) -> Verifier:
