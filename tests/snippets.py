@@ -1,9 +1,9 @@
-"""Keep the code in Markdown pages equal to the tested files that it comes from.
+"""Keeps the code in Markdown pages equal to the files it comes from, which are tested.
 
     python -m tests.snippets [--check]
 
 `<!-- from FILE: REGION -->` stands above a fenced block; the region lies in the file between `# region REGION` and
-`# endregion`. Without a region it is the whole file. Rewrites the blocks; with --check only names the stale ones.
+`# endregion`. Without a region it is the whole file. Writes the blocks anew; with --check only says which are stale.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def source_of(file: str, region: str | None) -> str:
 
 
 def renewed(text: str) -> str:
-    """The page with every marked block replaced by its source."""
+    """A page with every marked block as its source says it."""
     return MARKED.sub(lambda block: block["head"] + source_of(block["file"], block["region"]) + "```", text)
 
 
