@@ -13,10 +13,12 @@ from tests.tool_scripts import load_tool
 
 ROOT = Path(__file__).parents[1]
 script = load_tool("wrong_changes")
-CHANGES: list[Any] = script.read_changes()
+# The dataclass of a script that is no package.
+Change = Any
+CHANGES: list[Change] = script.read_changes()
 
 
-def described(change: Any) -> str:  # noqa: ANN401 - a dataclass of a script that is no package
+def described(change: Change) -> str:
     return f"{change.listed_in}: {change.name}"
 
 
@@ -36,12 +38,12 @@ def functions_of(file: str) -> frozenset[str]:
 
 
 @every_change
-def test_a_change_can_be_applied(change: Any) -> None:  # noqa: ANN401 - as above
+def test_a_change_can_be_applied(change: Change) -> None:
     script.apply(change, ROOT)
 
 
 @every_change
-def test_every_test_of_a_change_exists(change: Any, request: pytest.FixtureRequest) -> None:  # noqa: ANN401 - as above
+def test_every_test_of_a_change_exists(change: Change, request: pytest.FixtureRequest) -> None:
     collected = {item.nodeid for item in request.session.items}
     files = {nodeid.partition("::")[0] for nodeid in collected}
     for test in change.tests:

@@ -47,7 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     size: int = config.getoption("--sample")
     if size == 1:
         return
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         is_case = item.nodeid.startswith(VECTORS) and item.nodeid.endswith("]")
         (left_out if is_case and not in_sample(item.nodeid, size) else kept).append(item)
