@@ -1,4 +1,4 @@
-"""Verify the tokens that a Convex backend would accept, and see the same user.
+"""Verify the tokens that a Convex backend accepts, and get the same user identity.
 
 from aveverify import Provider, Verifier
 

@@ -124,7 +124,7 @@ def main() -> int:
     write = write_markdown if arguments.markdown else write_text
     print(f"{describe(plan)}\n\n{write(report)}")
     if arguments.markdown:
-        print(f"\n{report.surroundings}")
+        print(f"\n{report.environment}")
     for promise in report.broken:
         print(f"BROKEN: {promise}", file=sys.stderr)
     return 1 if report.broken else 0

@@ -14,7 +14,8 @@ from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._invalid_tokens import FLAWS, REASON_BY_FLAW
 from aveverify.testing._issuer import DISCOVERY_PATH, KEYS_PATH, Issuer
 from aveverify.testing._keys import SigningKey
-from aveverify.testing._refusals import Scene, make_scene
+from aveverify.testing._refusals import make_scene
+from aveverify.testing._scene import Scene
 from aveverify.testing._server import serve_documents
 
 _UNAVAILABLE: Final = FetchResponse(status=503)

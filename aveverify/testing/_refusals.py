@@ -1,4 +1,4 @@
-"""`Scene`: for every `Reason` one refused situation: a verifier, a request, and the options of a middleware.
+"""Refusals: for every `Reason` one `Scene` that is refused for it.
 
 A reason that an invalid token can cause has one of `FLAWS`. The others need a further provider, another JWK Set, an
 outage, a broken clock, a malformed header or a rule of the application. RFC 6750; RFC 8725.
@@ -8,77 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from aveverify._core.provider import Provider
 from aveverify._http.app_user import make_refusal
-from aveverify.errors import (
-    ConfigurationError,
-    InsufficientScopeError,
-    InvalidRequestError,
-    InvalidTokenError,
-    KeysUnavailableError,
-    Reason,
-)
+from aveverify.errors import Reason
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._clock import FakeClock
 from aveverify.testing._invalid_tokens import REASON_BY_FLAW
 from aveverify.testing._issuer import Issuer
 from aveverify.testing._keys import SigningKey, dump_json
+from aveverify.testing._scene import Scene
 
 if TYPE_CHECKING:
     from aveverify._core.identity import Identity
-    from aveverify.verifier import Verifier
 
 _HOUR_SECONDS: Final = 3600
 _SCOPE: Final = "aveverify.testing:missing-scope"
-_STATUS: Final = {
-    Reason.KEYS_UNAVAILABLE: KeysUnavailableError.http_status,
-    Reason.MALFORMED_AUTHORIZATION: InvalidRequestError.http_status,
-    Reason.REPEATED_AUTHORIZATION: InvalidRequestError.http_status,
-    Reason.INSUFFICIENT_SCOPE: InsufficientScopeError.http_status,
-    Reason.MISCONFIGURED: ConfigurationError.http_status,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A situation that is refused for one reason; made by `FakeIssuer.scene`. Close it, or use it with `with`.
-
-    Attributes:
-        reason: The reason of the refusal.
-        verifier: The verifier to build the application with.
-        options: Keyword arguments for the middleware or integration (`scopes`, `check`), without which it would accept
-            the request.
-        token: The refused token, for a test of the verifier alone.
-        headers: The headers of the refused request, as pairs of name and value. For `OTHER_USER` the request is
-            accepted: it opens the WebSocket on which `reauthenticate(token)` is refused.
-    """
-
-    reason: Reason
-    verifier: Verifier = field(repr=False)
-    options: Mapping[str, Any]
-    token: str = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-
-    @property
-    def status(self) -> int:
-        """The status of the response; 500 stands for an exception that only the programmer can fix."""
-        return _STATUS.get(self.reason, InvalidTokenError.http_status)
-
-    def close(self) -> None:
-        """Close the verifier."""
-        self.verifier.close()
-
-    def __enter__(self) -> Self:
-        """Return the scene itself."""
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Close the verifier."""
-        self.close()
 
 
 class _Plan(NamedTuple):

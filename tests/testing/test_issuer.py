@@ -1,4 +1,4 @@
-"""`FakeIssuer`: real tokens, real documents, and an issuer's misfortunes at will."""
+"""`FakeIssuer`: real tokens, real documents, outages and rotations."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from aveverify.errors._unknown_options import refuse_misspelt
 
 _DESCRIPTION: Final = """\
 Verify the tokens of a proxy's requests: nginx auth_request, Traefik ForwardAuth, Caddy forward_auth or Envoy HTTP
-ext_authz. The proxy sends its question to /auth; a 200 has the headers X-Ave-Subject, X-Ave-Token-Identifier and
+ext_authz. The proxy sends a request to /auth; a 200 has the headers X-Ave-Subject, X-Ave-Token-Identifier and
 X-Ave-Identity. Complete configurations are in deploy/.
 """
 _EPILOG: Final = """\

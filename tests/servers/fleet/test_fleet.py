@@ -19,11 +19,11 @@ from aveverify.document_store import FORM_VERSION, StoredDocument, fingerprint
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hmac_keys import OTHER_KEY
+from tests.processes import free_port
 from tests.servers.fleet.fleet import HMAC_KEY, Fleet, run_fleet
 from tests.servers.fleet.servers import (
     RedisServer,
     dripping_server,
-    free_port,
     run_redis,
     silent_server,
     sluggish_server,

@@ -111,8 +111,8 @@ def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatc
 
     by_environment = parse(*PROVIDER)
 
-    same = {"verifier_options": Namespace()}
-    assert replace(by_environment, **same) == replace(by_option, **same)
+    same = Namespace()
+    assert replace(by_environment, verifier_options=same) == replace(by_option, verifier_options=same)
     assert by_option.sign_key == KEY_TEXT
     assert by_option.host == "::1"
 
