@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASGIApp",
+    "AuthOptions",
     "AveAuthMiddleware",
     "LiveConnection",
     "Message",

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Write = Callable[[bytes], object]
 
 
+__all__ = ["AuthOptions", "AveAuthMiddleware"]
+
 # What no chunk is; typed as one, because it is told apart before anybody uses it.
 _END: Final = cast("bytes", object())
 

@@ -19,7 +19,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._http import websocket
+from aveverify._http import websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
@@ -335,7 +335,7 @@ def test_no_message_waits_for_the_clients_answer_to_the_close(
     verifier: Verifier, clock: FakeClock, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HTP-041: uvicorn waits for it ten seconds; nor does a client keep a connection by reading nothing at all."""
-    monkeypatch.setattr(websocket, "_LONGEST_CLOSE_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr(websocket_channel, "_LONGEST_CLOSE_SECONDS", SOON_SECONDS)
 
     class Deaf(Client):
         async def send(self, message: Message) -> None:
@@ -367,7 +367,7 @@ def test_what_the_server_holds_back_is_taken_and_thrown_away(verifier: Verifier,
 def test_a_client_that_never_answers_keeps_no_connection(
     verifier: Verifier, clock: FakeClock, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "_LONGEST_ANSWER_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr(websocket_channel, "_LONGEST_ANSWER_SECONDS", SOON_SECONDS)
 
     class Busy(Client):
         async def receive(self) -> Message:
@@ -763,8 +763,8 @@ def test_htp_048_a_clock_that_is_put_back_is_looked_at_again(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the rest of the token's life seems to be."""
-    assert websocket._LONGEST_SLEEP_SECONDS <= 30
-    monkeypatch.setattr(websocket, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
+    assert websocket_channel._LONGEST_SLEEP_SECONDS <= 30
+    monkeypatch.setattr(websocket_channel, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
     expires_at = clock.now() + LIFE_SECONDS
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
