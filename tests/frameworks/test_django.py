@@ -1,4 +1,4 @@
-"""What only Django has: two worlds of views, `request.user`, CSRF, system checks, settings that tests override."""
+"""Django: views over WSGI and ASGI, `request.user`, CSRF, system checks, settings that tests override."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
@@ -77,7 +77,7 @@ async def check_async(identity: Identity) -> str | None:
 
 
 def refuse_all(_identity: Identity) -> str:
-    """Refuse everybody."""
+    """Refuse every identity."""
     return "closed for today"
 
 
@@ -96,7 +96,7 @@ def serve(shared_verifier: Verifier) -> Serve:
     """Serve one view behind the middleware, or behind other ones."""
 
     @contextmanager
-    def serve(view: Callable[..., Any], *, middleware: list[str] = MIDDLEWARE, **settings: Any) -> Iterator[None]:  # noqa: ANN401
+    def serve(view: Callable[..., Any], *, middleware: list[str] = MIDDLEWARE, **settings: object) -> Iterator[None]:
         configured = {"VERIFIER": shared_verifier} | settings
         with override_settings(AVEVERIFY=configured, MIDDLEWARE=middleware, ROOT_URLCONF=(path("", view),)):
             yield
@@ -122,30 +122,30 @@ def get_async(token: str | None = None) -> HttpResponse:
     return asyncio.run(ask())
 
 
-def who(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
-    """A view that says who asks."""
-    return HttpResponse(str(getattr(request.ave_identity, "subject", None)))
+def who(request: HttpRequest) -> HttpResponse:
+    """A view that answers with the subject of the request."""
+    return HttpResponse(str(getattr(vars(request)["ave_identity"], "subject", None)))
 
 
-async def who_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+async def who_async(request: HttpRequest) -> HttpResponse:
     """The same."""
     return who(request)
 
 
-both_worlds = pytest.mark.parametrize(("get", "who"), [(get, who), (get_async, who_async)], ids=["sync", "async"])
+wsgi_and_asgi = pytest.mark.parametrize(("get", "who"), [(get, who), (get_async, who_async)], ids=["sync", "async"])
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_request_has_the_identity(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
     with serve(who):
         assert [get(token).content for token in (tokens["good"], None, tokens["other"])] == [b"ada", b"None", b"grace"]
         assert get(tokens["expired"]).status_code == 401
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_request_is_verified_once_by_middleware_and_decorator(
     serve: Serve,
     get: Get,
@@ -164,7 +164,7 @@ def test_a_request_is_verified_once_by_middleware_and_decorator(
 def test_an_identity_in_the_scope_or_environ_of_the_server_is_overwritten(
     serve: Serve, world: str, tokens: dict[str, str]
 ) -> None:
-    """HTP-010; and in both worlds `get_user_identity` takes the request itself."""
+    """HTP-010; and over both protocols `get_user_identity` takes the request itself."""
     observer = Observer()
     ask = ask_wsgi_handler if world == "wsgi" else ask_asgi_handler
 
@@ -181,19 +181,18 @@ def test_the_scope_of_the_server_is_not_changed(serve: Serve, kind: str | None, 
     scope = http_scope(Request(bearer(tokens[kind]) if kind else ()), state={"mine": object()})
     before, seen = dict(scope), []
 
-    def view(request: Any) -> HttpResponse:  # noqa: ANN401 - a request over ASGI
-        seen.append((request.scope[IDENTITY_KEY], request.scope["state"] is scope["state"]))
+    def view(request: ASGIRequest) -> HttpResponse:
+        seen.append(IDENTITY_KEY in request.scope and request.scope["state"] is scope["state"])
         return HttpResponse()
 
     with serve(view, ON_INVALID="defer"):
         PatientClient({"type": "http.request"}).call(cast("asgi.ASGIApp", ASGIHandler()), scope)
 
-    assert len(seen) == 1
-    assert seen[0][1]
+    assert seen == [True]
     assert scope == before
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_context_knows_the_identity_while_the_view_runs(
     serve: Serve,
     get: Get,
@@ -211,23 +210,25 @@ def test_the_context_knows_the_identity_while_the_view_runs(
     assert callable(who)
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_reading_the_identity_raises_a_deferred_refusal(
     serve: Serve,
     get: Get,
     who: AnyView,
     tokens: dict[str, str],
 ) -> None:
-    """HTTP-09: `request.ave_identity` is neither an identity nor nobody."""
+    """HTTP-09: until then, `request.ave_identity` is neither an identity nor None."""
     seen: list[bool] = []
 
-    def view(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
-        seen.append(request.ave_identity is None)
-        return who(request) if get is globals()["get"] else HttpResponse(str(request.ave_identity.subject))
+    def view(request: HttpRequest) -> HttpResponse:
+        identity: Identity | None = vars(request)["ave_identity"]
+        seen.append(identity is None)
+        return HttpResponse(identity.subject if identity else "anonymous")
 
     with serve(view, ON_INVALID="defer"):
         assert get(tokens["expired"]).status_code == 401
     assert seen == [False]
+    assert callable(who)
 
 
 def test_a_bare_request_of_a_unit_test_is_verified_by_the_decorator(
@@ -285,32 +286,32 @@ def test_a_decorated_view_has_the_current_identity_until_it_ends(
     async def serve(request: HttpRequest) -> None:
         with pytest.raises(LookupError):
             await outer_async(request)
-        assert_nobody_serves()
+        assert_no_request_is_served()
 
     request = RequestFactory().get("/", headers=dict(bearer(tokens["good"])))
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         with pytest.raises(LookupError):
             outer(request)
-        assert_nobody_serves()
+        assert_no_request_is_served()
         asyncio.run(serve(request))
 
     assert [identity and identity.subject for identity in seen] == [None, "ada"] * 2
 
 
-def assert_nobody_serves() -> None:
+def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         current_identity.get()
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_scopes_of_a_view_add_to_those_of_the_settings(
     serve: Serve,
     get: Get,
     who: AnyView,
     shared_issuer: FakeIssuer,
 ) -> None:
-    def ask(scope: str) -> Any:  # noqa: ANN401 - a response
+    def ask(scope: str) -> HttpResponse:
         return get(shared_issuer.token(sub="ada", scope=scope))
 
     for middleware in ([], MIDDLEWARE):
@@ -320,14 +321,14 @@ def test_the_scopes_of_a_view_add_to_those_of_the_settings(
             assert get().headers["www-authenticate"] == 'Bearer scope="read write"'
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     serve: Serve,
     get: Get,
     who: AnyView,
     tokens: dict[str, str],
 ) -> None:
-    """HTP-036: the view relies on the decorator and does not ask."""
+    """HTP-036: the view relies on the decorator, and does not read the identity."""
     with serve(ave_required(who), ON_INVALID="defer"):
         assert [get(tokens[kind]).status_code for kind in ("good", "expired")] == [200, 401]
 
@@ -335,11 +336,11 @@ def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_defe
 def test_views_of_classes_by_method_or_as_a_whole(serve: Serve, tokens: dict[str, str]) -> None:
     class ByMethod(View):
         @method_decorator(ave_required)
-        def get(self, request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+        def get(self, request: HttpRequest) -> HttpResponse:
             return who(request)
 
     class Whole(View):
-        async def get(self, request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+        async def get(self, request: HttpRequest) -> HttpResponse:
             return who(request)
 
     for view, ask in ((ByMethod.as_view(), get), (ave_required(Whole.as_view()), get_async)):
@@ -355,7 +356,7 @@ def test_wrong_scopes_are_refused_when_the_view_is_decorated() -> None:
         assert caught.value.field == "scopes"
 
 
-@both_worlds
+@wsgi_and_asgi
 @pytest.mark.parametrize("behind", ["middleware", "decorator"])
 def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917 - fixtures
     serve: Serve,
@@ -390,7 +391,7 @@ def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917
     assert caught.value.reason is Reason.BAD_SIGNATURE
 
 
-@both_worlds
+@wsgi_and_asgi
 @pytest.mark.parametrize("kind", ["expired", "bad_signature"])
 def test_a_middleware_finds_no_token_in_the_frames_of_a_refusal(
     serve: Serve,
@@ -438,14 +439,15 @@ def test_no_token_is_read_on_exempt_paths(serve: Serve, tokens: dict[str, str]) 
 # --- users ----------------------------------------------------------------------------------------------------------
 
 
-def named(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
-    """A view that says which user asks, twice."""
-    return HttpResponse(f"{request.user.name} {request.user.name}" if request.user.is_authenticated else "nobody")
+def named(request: HttpRequest) -> HttpResponse:
+    """A view that answers with the name of its user, twice."""
+    user: Any = request.user
+    return HttpResponse(f"{user.name} {user.name}" if user.is_authenticated else "nobody")
 
 
-async def named_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
+async def named_async(request: HttpRequest) -> HttpResponse:
     """The same."""
-    users = [await request.auser(), await request.auser(), request.user]
+    users: list[Any] = [await request.auser(), await request.auser(), request.user]
     return HttpResponse(" ".join(user.name for user in users[1:]) if users[0].is_authenticated else "nobody")
 
 
@@ -465,7 +467,7 @@ def test_the_user_is_loaded_once_before_any_view(
         assert LOADED == ["ada", "grace"]
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_user_of_an_exempt_path_is_not_loaded(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
     """HTP-044: nothing is read there."""
     with serve(who, USER_LOADER=load_user, EXEMPT=["/"]):
@@ -474,8 +476,8 @@ def test_a_user_of_an_exempt_path_is_not_loaded(serve: Serve, get: Get, who: Any
 
 
 def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: dict[str, str]) -> None:
-    def set_user(get_response: Any) -> Any:  # noqa: ANN401 - a middleware
-        def middleware(request: Any) -> Any:  # noqa: ANN401 - a middleware
+    def set_user(get_response: AnyView) -> AnyView:
+        def middleware(request: HttpRequest) -> object:
             request.user = AnonymousUser()
             return get_response(request)
 
@@ -620,7 +622,9 @@ def test_the_system_checks_report_wrong_settings(settings: object, ids: list[str
         pytest.param([*MIDDLEWARE, DJANGOS], None, [], id="without a loader"),
     ],
 )
-def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str], loader: Any, ids: list[str]) -> None:  # noqa: ANN401
+def test_the_system_checks_warn_of_a_user_that_would_be_replaced(
+    order: list[str], loader: object, ids: list[str]
+) -> None:
     configured = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"} | (
         {"USER_LOADER": loader} if loader is not None else {}
     )
@@ -630,17 +634,17 @@ def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str
     assert found == ids
 
 
-# --- two worlds -----------------------------------------------------------------------------------------------------
+# --- WSGI and ASGI ----------------------------------------------------------------------------------------------------
 
 
 def test_the_middleware_is_asynchronous_if_the_next_one_is(shared_verifier: Verifier) -> None:
-    """Or Django would put a thread between them."""
+    """Otherwise Django would put a thread between them."""
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         assert iscoroutinefunction(AveAuthMiddleware(who_async))
         assert not iscoroutinefunction(AveAuthMiddleware(who))
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_request_is_verified_on_the_thread_that_serves_it(
     serve: Serve,
     get: Get,

@@ -1,4 +1,4 @@
-"""HTP-043: a project of Django whose settings demand what nothing enforces is refused, by a check and at a request."""
+"""HTP-043: a Django project that does not enforce its settings fails its system checks and serves no request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,8 @@ from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.django_client import MIDDLEWARE
 from tests.http.http_fixtures import bearer
 
+AnyView = Callable[..., Any]
+
 OURS = MIDDLEWARE[0]
 GOOD: dict[str, Any] = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}
 
@@ -42,13 +44,13 @@ class OwnMiddleware(AveAuthMiddleware):
     """A project's own."""
 
 
-def factory(get_response: Any) -> AveAuthMiddleware:  # noqa: ANN401 - whatever comes behind
+def factory(get_response: Callable[..., Any]) -> AveAuthMiddleware:
     """A middleware that is a function."""
     return AveAuthMiddleware(get_response)
 
 
 def secret(_request: HttpRequest, /, **_words: object) -> HttpResponse:
-    """A view that says what only users may know."""
+    """A view for users only."""
     return HttpResponse("secret")
 
 
@@ -88,7 +90,7 @@ class OwnApi(Api):
 
 
 @contextmanager
-def project(verifier: Verifier, *views: Any, middleware: Any = (), **settings: Any) -> Iterator[None]:  # noqa: ANN401
+def project(verifier: Verifier, *views: AnyView, middleware: Sequence[str] = (), **settings: object) -> Iterator[None]:
     """A project with these views at /0, /1 and so on."""
     routes = tuple(path(str(index), view) for index, view in enumerate(views))
     configured = {"VERIFIER": verifier, "REQUIRED": True} | settings
@@ -102,7 +104,7 @@ def ids() -> list[str]:
 
 
 def refused(ask: Callable[[], object]) -> ConfigurationError:
-    """The error that a request ends in."""
+    """The error that a call raises."""
     with pytest.raises(ConfigurationError) as caught:
         ask()
     return caught.value
@@ -123,14 +125,14 @@ def refused(ask: Callable[[], object]) -> ConfigurationError:
     ],
 )
 def test_htp_043_required_without_the_middleware_is_an_error_and_refuses_every_request(
-    view: Any,  # noqa: ANN401
+    view: AnyView,
     shared_verifier: Verifier,
     tokens: dict[str, str],
 ) -> None:
     with project(shared_verifier, ave_required(secret), view):
         assert ids() == ["aveverify.E003"]
-        for token in (None, tokens["good"]):
-            error = refused(lambda: Client(headers=dict(bearer(token)) if token else None).get("/1"))  # noqa: B023
+        for headers in (None, dict(bearer(tokens["good"]))):
+            error = refused(partial(Client(headers=headers).get, "/1"))
             assert (error.problem, error.field) == (Problem.NOT_ENFORCED, 'AVEVERIFY["REQUIRED"]')
             assert "'/1'" in str(error.detail)
             assert OURS in str(error.detail)
@@ -187,7 +189,7 @@ def test_a_function_may_make_the_middleware(shared_verifier: Verifier) -> None:
     ],
 )
 def test_a_view_that_guards_itself_needs_no_middleware(
-    view: Any,  # noqa: ANN401
+    view: AnyView,
     shared_verifier: Verifier,
     tokens: dict[str, str],
 ) -> None:
@@ -259,7 +261,7 @@ def test_htp_043_the_middleware_of_another_framework_is_no_middleware_of_django(
 @pytest.mark.parametrize(
     "view", [Page, Api, View, "admin", ["admin"], 7, path("", secret)], ids=lambda view: str(view)[:20]
 )
-def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: Any, view: object) -> None:  # noqa: ANN401
+def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: AnyView, view: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         decorate(view)
 
@@ -267,7 +269,7 @@ def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: Any, v
 
 
 @pytest.mark.parametrize("decorate", [ave_required, ave_optional])
-def test_htp_043_a_method_needs_method_decorator(decorate: Any) -> None:  # noqa: ANN401
+def test_htp_043_a_method_needs_method_decorator(decorate: AnyView) -> None:
     def get(self: object, request: object) -> None: ...
 
     async def get_async(self: object, request: object) -> None: ...
@@ -343,11 +345,11 @@ def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verif
 
 
 def make_none() -> None:
-    """What makes no verifier."""
+    """A maker that returns no verifier."""
 
 
 def make_of(issuer: str) -> Verifier:
-    """What asks for an argument."""
+    """A maker that needs an argument."""
     return Verifier(Provider.ave("app_1", issuer=issuer))
 
 
@@ -514,7 +516,7 @@ def test_a_project_that_is_right_passes_its_check_and_serves(
 def run_project(
     folder: Path, settings: str, routes: str
 ) -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
-    """Run the checks of a project, and ask it once without a token."""
+    """Run the checks of a project, and send it one request without a token."""
     (folder / "project_settings.py").write_text(SETTINGS + settings)
     (folder / "routes.py").write_text(routes)
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "project_settings", "PYTHONPATH": str(folder)}

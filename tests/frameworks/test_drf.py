@@ -1,4 +1,4 @@
-"""What only REST framework has: `request.user` and `request.auth`, permissions, its own exceptions, its OpenAPI."""
+"""REST framework: `request.user` and `request.auth`, permissions, exceptions, OpenAPI."""
 
 from __future__ import annotations
 
@@ -46,24 +46,26 @@ COMMON = ["django.middleware.common.CommonMiddleware"]
 
 
 class Who(APIView):
-    """Says who asks."""
+    """Answers with the user and the identity of the request."""
 
     authentication_classes: Any = (AveAuthentication,)
     permission_classes: Any = ()
 
     def get(self, request: DrfRequest) -> Response:
-        """Answer with user and identity."""
+        """Answer with both."""
         return Response([getattr(request.user, "subject", str(request.user)), getattr(request.auth, "subject", None)])
 
     post = get
 
 
-Ask = Callable[..., Any]
+# A response of Django's test client, with the methods that it adds.
+ClientResponse = Any
+Ask = Callable[..., ClientResponse]
 
 
 @pytest.fixture
 def ask(shared_verifier: Verifier) -> Ask:
-    """Ask a view that differs from `Who` in some members, with a token or without."""
+    """Send requests to a view that differs from `Who` in some members, with a token or without."""
 
     def ask(
         token: str | None = None,
@@ -72,21 +74,24 @@ def ask(shared_verifier: Verifier) -> Ask:
         middleware: list[str] | None = None,
         method: str = "get",
         headers: dict[str, str] | None = None,
-        **members: Any,  # noqa: ANN401 - of a view
-    ) -> Any:  # noqa: ANN401 - a test response
+        **members: object,
+    ) -> ClientResponse:
         view: Any = type("View", (Who,), members)
         configured = {"VERIFIER": shared_verifier} | (settings or {})
         with override_settings(
             AVEVERIFY=configured, MIDDLEWARE=middleware or COMMON, ROOT_URLCONF=(path("", view.as_view()),)
         ):
             client = APIClient(enforce_csrf_checks=True)
-            return getattr(client, method)("/", headers=dict(bearer(token) if token else ()) | (headers or {}))
+            answer: ClientResponse = getattr(client, method)(
+                "/", headers=dict(bearer(token) if token else ()) | (headers or {})
+            )
+            return answer
 
     return ask
 
 
-def handled(self: APIView) -> Any:  # noqa: ANN401 - as REST framework's
-    """Our exception handler, as a member of a view."""
+def handled(self: APIView) -> Callable[..., object]:
+    """The member `get_exception_handler` of a view, with our exception handler."""
     del self
     return exception_handler
 
@@ -107,7 +112,7 @@ def test_the_current_identity_is_that_of_the_middleware_in_front(ask: Ask, token
 
 
 def test_without_the_middleware_current_identity_raises(ask: Ask, tokens: dict[str, str]) -> None:
-    """HTP-037: REST framework does not say when a request ends, so the next one would see the identity of this."""
+    """HTP-037: REST framework does not tell when a request ends, so the next one would see this identity."""
 
     def get(self: Who, request: DrfRequest) -> Response:
         del self
@@ -147,12 +152,12 @@ def test_a_request_is_verified_once_behind_the_middleware(ask: Ask, tokens: dict
 
 def test_the_next_authentication_class_gets_the_anonymous_requests(ask: Ask, tokens: dict[str, str]) -> None:
     class Other(SessionAuthentication):
-        def authenticate(self, _request: DrfRequest) -> Any:  # noqa: ANN401 - as REST framework's
-            return "somebody", None
+        def authenticate(self, _request: DrfRequest) -> tuple[Any, Any]:
+            return "ada of another class", None
 
     classes = [AveAuthentication, Other]
 
-    assert ask(authentication_classes=classes).json() == ["somebody", None]
+    assert ask(authentication_classes=classes).json() == ["ada of another class", None]
     assert ask(tokens["good"], authentication_classes=classes).json() == ["ada", "ada"]
     assert ask(tokens["expired"], authentication_classes=classes).status_code == 401
 
@@ -166,7 +171,7 @@ def test_the_next_authentication_class_gets_the_anonymous_requests(ask: Ask, tok
         pytest.param("expired", {}, 401, "invalid_token", id="expired"),
         pytest.param("padded_base64", {}, 400, "invalid_request", id="malformed"),
         pytest.param("good", {"SCOPES": ["read"]}, 403, "insufficient_scope", id="scope"),
-        pytest.param(None, {"REQUIRED": True}, 401, "unauthorized", id="nobody"),
+        pytest.param(None, {"REQUIRED": True}, 401, "unauthorized", id="anonymous"),
     ],
 )
 @pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
@@ -179,7 +184,7 @@ def test_a_refusal_is_answered_by_rfc_6750_without_our_exception_handler(  # noq
     error: str,
     first: type[SessionAuthentication] | None,
 ) -> None:
-    """HTP-034: also where REST framework would make a 403 of it, because sessions come first."""
+    """HTP-034: even where sessions come first, which makes REST framework's own 401 a 403."""
     classes = [AveAuthentication] if first is None else [first, AveAuthentication]
 
     answer = ask(
@@ -221,7 +226,8 @@ def test_a_deferred_refusal_is_raised_when_the_view_reads_the_identity(ask: Ask,
     """HTP-036: a bad token is never an anonymous user."""
 
     def look(_self: APIView, request: DrfRequest) -> Response:
-        return Response(getattr(request.auth, "subject"))  # noqa: B009 - the stubs take it for a model
+        identity: Any = request.auth
+        return Response(identity.subject)
 
     def do_not_look(_self: APIView, _request: DrfRequest) -> Response:
         return Response("public")
@@ -309,7 +315,7 @@ def test_wrong_scopes_are_refused_when_the_permission_is_made() -> None:
 
 
 def test_every_refusal_is_answered_byte_for_byte(ask: Ask, tokens: dict[str, str]) -> None:
-    """HTP-034, but for `Allow`, which every response of REST framework has."""
+    """HTP-034, except `Allow`, which every response of REST framework has."""
     description = "The access token is invalid, expired or not meant for this service"
 
     answer = ask(tokens["expired"], get_exception_handler=handled)
@@ -418,8 +424,8 @@ def test_what_a_view_wrote_before_its_refusal_is_rolled_back(tmp_path: Path) -> 
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
 
 
-def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a document
-    """What drf-spectacular says about a view that demands a scope."""
+def schema_of(verifier: Verifier, **settings: object) -> dict[str, Any]:
+    """The OpenAPI document of a view that demands a scope."""
 
     class Described(Who):
         permission_classes = (HasScope("read"),)
@@ -427,7 +433,8 @@ def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a d
 
     with override_settings(AVEVERIFY={"VERIFIER": verifier} | settings):
         generator = SchemaGenerator(patterns=[path("who/", Described.as_view())])  # type: ignore[no-untyped-call]
-        return generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+        document: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+        return document
 
 
 def test_openapi_names_the_scopes_of_the_settings_and_of_the_permissions(shared_verifier: Verifier) -> None:

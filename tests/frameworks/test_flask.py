@@ -1,16 +1,16 @@
-"""What only Flask has: config, factories, blueprints, async views, proxies, error handlers, streams."""
+"""Flask: config, application factories, blueprints, async views, proxies, error handlers, streams."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from flask import Blueprint, Flask, Response, copy_current_request_context, jsonify, request, stream_with_context
 from flask.views import MethodView
 from werkzeug.exceptions import Unauthorized
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from aveverify import (
     AveVerifyError,
@@ -34,6 +34,9 @@ from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
 
 @pytest.fixture
 def app() -> Flask:
@@ -45,13 +48,15 @@ def ave(app: Flask, shared_verifier: Verifier) -> AveAuth:
     return AveAuth(app, shared_verifier)
 
 
-def get(app: Flask, token: str | None = None, path: str = "/", **options: Any) -> Any:  # noqa: ANN401 - a test response
-    """Ask with a token or without."""
-    return app.test_client().get(path, headers=bearer(token) if token else (), **options)
+def get(
+    app: Flask, token: str | None = None, path: str = "/", *, environ_base: dict[str, object] | None = None
+) -> TestResponse:
+    """The response to a request with a token or without."""
+    return app.test_client().get(path, headers=bearer(token) if token else (), environ_base=environ_base or {})
 
 
 def who() -> str:
-    """A view that says who asks."""
+    """A view that answers with the subject of the request."""
     return current_identity.subject if current_identity else "nobody"  # type: ignore[truthy-bool]
 
 
@@ -105,7 +110,7 @@ def test_a_decorated_view_of_an_application_without_the_extension_raises_a_confi
 def test_outside_of_a_request_the_proxies_raise_flasks_own_error() -> None:
     for proxy in (current_identity, current_user):
         with pytest.raises(RuntimeError, match="request context"):
-            proxy.subject  # noqa: B018 - looking is enough
+            str(proxy.subject)
 
 
 @pytest.mark.parametrize("method", ["required", "optional", "protect"])
@@ -118,7 +123,7 @@ def test_wrong_scopes_are_refused_when_the_view_is_decorated(ave: AveAuth, metho
     assert caught.value.field == "scopes"
 
 
-# --- once, and only when somebody asks ------------------------------------------------------------------------------
+# --- once, and only when it is needed -------------------------------------------------------------------------------
 
 
 def test_a_token_that_no_view_needs_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
@@ -158,7 +163,7 @@ def test_the_check_of_the_application_refuses(shared_verifier: Verifier, tokens:
 
 
 def test_a_check_that_is_a_coroutine_function_is_refused(shared_verifier: Verifier) -> None:
-    """HTP-043: nothing could await it, so it is refused at the start and not at the first token."""
+    """HTP-043: it is refused at the start, not at the first token; nothing could await it."""
 
     async def check(_identity: Identity) -> None: ...
 
@@ -183,7 +188,7 @@ def test_an_identity_in_the_environ_of_the_server_is_overwritten(
 def test_requests_within_one_application_context_do_not_see_each_others_user(
     app: Flask, ave: AveAuth, tokens: dict[str, str]
 ) -> None:
-    """HTP-038: tests like to keep a context open, and `g` with it."""
+    """HTP-038: a test may keep an application context open for several requests, and `g` with it."""
     ave.load_user(lambda identity: f"user {identity.subject}")
     app.add_url_rule("/", "who", ave.optional(lambda: f"{who()}, {current_user}"))
 
@@ -205,12 +210,12 @@ def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, to
 
 
 def context_subject() -> str | None:
-    """Who is current where no request is at hand, in one word."""
+    """The subject that `current_identity` gives, without the request."""
     identity = identity_of_context.get()
     return None if identity is None else identity.subject
 
 
-def assert_nobody_serves() -> None:
+def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         identity_of_context.get()
     assert caught.value.problem is Problem.NO_MIDDLEWARE
@@ -239,11 +244,11 @@ def test_of_nested_requests_the_innermost_counts(
 
     assert get(app, tokens["good"]).text == "seen"
     assert seen == ["grace", None, "ada"]
-    assert_nobody_serves()
+    assert_no_request_is_served()
 
 
 def test_the_extension_takes_precedence_over_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
-    """Whoever stands nearest to the view has decided last, and `get_user_identity` says the same."""
+    """`current_identity` and `get_user_identity` agree."""
     issuer = FakeIssuer("https://front.test")
     app = new_app()
     AveAuth(app, shared_verifier, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
@@ -261,9 +266,9 @@ def test_a_request_that_a_middleware_serves_within_a_view_has_its_own_identity(
     other.add_url_rule("/", "view", lambda: f"{context_subject()}")
     other.wsgi_app = wsgi.AveAuthMiddleware(other.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
 
-    def bare(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+    def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         seen.append(context_subject())
-        return other.wsgi_app(environ, start_response)  # type: ignore[return-value]
+        return other.wsgi_app(environ, start_response)
 
     @app.get("/")
     @ave.required
@@ -284,7 +289,7 @@ def test_an_application_without_the_extension_has_no_current_identity(
     @ave.required
     def view() -> str:
         with new_app().test_request_context(headers=bearer(tokens["good"])):
-            assert_nobody_serves()
+            assert_no_request_is_served()
         return context_subject() or "nobody"
 
     assert get(app, tokens["good"]).text == "ada"
@@ -332,7 +337,7 @@ def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
         app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
 
     assert get(app, tokens["good"]).text == "hello ada"
-    assert_nobody_serves()
+    assert_no_request_is_served()
 
 
 # --- views ----------------------------------------------------------------------------------------------------------
@@ -345,7 +350,7 @@ def test_the_scopes_of_a_view_add_to_those_of_the_application(
     ave = AveAuth(app, shared_verifier, scopes=["read"])
     app.add_url_rule("/", "who", ave.required(scopes=["write"])(who))
 
-    def ask(scope: str) -> Any:  # noqa: ANN401 - a test response
+    def ask(scope: str) -> TestResponse:
         return get(app, shared_issuer.token(sub="ada", scope=scope))
 
     assert [ask(scope).status_code for scope in ("read write", "read", "write")] == [200, 403, 403]
@@ -356,7 +361,7 @@ def test_the_scopes_of_a_view_add_to_those_of_the_application(
 def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    """HTP-036: the view relies on the decorator and does not ask."""
+    """HTP-036: the view relies on the decorator, and does not read the identity."""
     app = new_app()
     app.add_url_rule("/", "view", AveAuth(app, shared_verifier, on_invalid="defer").required(lambda: "secret"))
 
@@ -375,7 +380,7 @@ def test_async_views(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
 
 def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     class View(MethodView):
-        decorators = [ave.required]  # noqa: RUF012 - as Flask has it
+        decorators: ClassVar[list[Any]] = [ave.required]
 
         def get(self, word: str) -> str:
             return f"{word} {current_identity.subject}"
@@ -440,7 +445,7 @@ def test_a_stream_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str
 
 
 def test_required_holds_for_every_path_that_is_not_exempt(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
-    """HTP-012, HTP-019: also for paths that lead nowhere."""
+    """HTP-012, HTP-019: even for paths without a route."""
     app = new_app(AVEVERIFY_REQUIRED=True, AVEVERIFY_EXEMPT=["/healthz", "/open/*"])
     ave = AveAuth(app, shared_verifier)
     for path in ("/", "/healthz", "/open/<name>"):
