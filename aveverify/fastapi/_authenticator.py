@@ -19,10 +19,11 @@ from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify.errors import AveVerifyError, InsufficientScopeError, Reason
 from aveverify.fastapi._refusals import make_exception
 from aveverify.fastapi._request_state import (
-    DependencyResult,
+    Result,
     find_live_connection,
     find_request_state,
     get_request_state,
+    identity_of,
     publish,
 )
 from aveverify.sources import DEFAULT_SOURCES
@@ -71,11 +72,10 @@ class Authenticator:
         state = get_request_state(scope)
         outcome = state.find_middleware_outcome(live)
         try:
-            result = state.results.get(self)
-            if result is not None:
-                identity = _from_this_request(policy, result)
+            if self in state.results:
+                identity = _from_this_request(policy, state.results[self])
             else:
-                identity = _from_middleware(policy, state.middleware_policy, outcome)
+                identity = None if outcome is None else _from_middleware(policy, state.middleware_policy, outcome)
                 if identity is not None:
                     await policy.authorize_async(identity)
                 else:
@@ -106,9 +106,9 @@ class Authenticator:
         Source: HTP-044.
         """
         live, state = find_live_connection(scope), find_request_state(scope)
-        result = None if state is None else state.results.get(self)
         # Where a test replaces the dependency, the identity comes from no token of this connection.
-        if live is not None and result is not None and result.identity is identity:
+        is_of_token = state is not None and self in state.results and identity_of(state.results[self]) is identity
+        if live is not None and is_of_token:
             await live.add_identity(identity, self.policy.with_check(check))
 
     def _policy_with(self, scopes: Sequence[str]) -> AuthPolicy:
@@ -117,9 +117,9 @@ class Authenticator:
         return self.policy.with_scopes(scopes)
 
 
-def _from_this_request(policy: AuthPolicy, result: DependencyResult) -> Identity | None:
+def _from_this_request(policy: AuthPolicy, result: Result) -> Identity | None:
     """Return what the same `AveAuth` has found for another dependency, which may demand other scopes."""
-    identity = result.identity
+    identity = identity_of(result)
     if identity is not None:
         check_scopes(identity, policy.parameters.scopes)
     return identity

@@ -79,8 +79,8 @@ class CacheHeaders:
 
         def send_marked(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and (state := find_request_state(scope)) is not None:
-                for policy, identity in state.results.values():
-                    message = mark_message(message, policy, is_personal=identity is not None)
+                for authenticator, result in state.results.items():
+                    message = mark_message(message, authenticator.policy, is_personal=result is not None)
             return send(message)
 
         return self._app(scope, receive, send_marked)

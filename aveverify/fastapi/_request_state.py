@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from aveverify._core.identity import Identity
 from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
@@ -13,25 +13,15 @@ from aveverify._http.websocket import LiveConnection
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from aveverify.fastapi._authenticator import Authenticator
+
 # Where the scope holds the `RequestState`.
 _STATE_KEY: Final = "aveverify.fastapi"
 
 
-class DependencyResult(NamedTuple):
-    """What one `AveAuth` has found for one request.
-
-    Attributes:
-        policy: Its rules.
-        found: The identity; for a WebSocket, what looks up the identity of the moment; None without credentials.
-    """
-
-    policy: AuthPolicy
-    found: Identity | LiveIdentity | None
-
-    @property
-    def identity(self) -> Identity | None:
-        """The identity; of a WebSocket, that of this moment."""
-        return self.found.identity if isinstance(self.found, LiveIdentity) else self.found
+# What a dependency has found: the identity; of a WebSocket, what looks up the identity of the moment; None without
+# credentials.
+Result = Identity | LiveIdentity | None
 
 
 class RequestState:
@@ -51,12 +41,18 @@ class RequestState:
     def __init__(self, middleware_policy: object, middleware_outcome: object) -> None:
         self.middleware_policy = middleware_policy
         self.middleware_outcome = middleware_outcome
-        self.results: dict[object, DependencyResult] = {}
+        self.results: dict[Authenticator, Result] = {}
 
     def find_middleware_outcome(self, live: LiveConnection | None) -> object:
         """Return what the middleware in front has found; of a WebSocket, by the latest token that it has seen."""
-        is_of_middleware = live is not None and live.policy is self.middleware_policy
-        return live.in_front if live is not None and is_of_middleware else self.middleware_outcome
+        if live is not None and live.policy is self.middleware_policy:
+            return live.in_front
+        return self.middleware_outcome
+
+
+def identity_of(result: Result) -> Identity | None:
+    """Return the identity that a dependency has found; of a WebSocket, that of this moment."""
+    return result.identity if isinstance(result, LiveIdentity) else result
 
 
 def find_request_state(scope: Scope) -> RequestState | None:
@@ -79,9 +75,7 @@ def find_live_connection(scope: Scope) -> LiveConnection | None:
     return live if isinstance(live, LiveConnection) else None
 
 
-def publish(
-    scope: Scope, policy: AuthPolicy, identity: Identity | None, live: LiveConnection | None
-) -> DependencyResult:
+def publish(scope: Scope, policy: AuthPolicy, identity: Identity | None, live: LiveConnection | None) -> Result:
     """Let the scope show what a dependency has found, for `get_user_identity` and `current_identity`.
 
     Args:
@@ -101,13 +95,13 @@ def publish(
     if replaces:
         scope[IDENTITY_KEY], scope[POLICY_KEY] = identity, policy
     if scope["type"] != "websocket":
-        return DependencyResult(policy, identity)
+        return identity
     # HTP-041, HTP-046: a WebSocket has the user of the moment.
     own = LiveIdentity(identity, policy.verifier)
     if live is None:
         if replaces:
             scope[LIVE_KEY] = own
-        return DependencyResult(policy, own)
+        return own
     if replaces:
         live.show_in(scope, IDENTITY_KEY)
-    return DependencyResult(policy, live if identity is live.identity else own)
+    return live if identity is live.identity else own
