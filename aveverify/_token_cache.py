@@ -98,13 +98,13 @@ class TokenCache:
         snapshot = source.state.snapshot
         try:
             now, at = self._now(), self._monotonic()
-            # The keys: what `is_before_refresh_time` asks, less a call.
+            # The keys: the first comparison of `RemoteKeySet.lookup`, written out.
             if (
                 valid_from <= now < valid_until
                 and snapshot is not None
                 and snapshot.generation == generation
-                and 0 <= at < snapshot.refresh_at
-                and now < snapshot.refresh_now
+                and 0 <= at < snapshot.refresh_at_monotonic
+                and now < snapshot.refresh_at_wall
             ):
                 return identity
         except Exception:  # noqa: BLE001 - whatever a clock raises or is, the full look meets it again and refuses

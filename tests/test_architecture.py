@@ -74,7 +74,7 @@ LAYERS = {
         ("clock",),
     ),
     "verifier": Layer(
-        ("verifier", "_verify", "_lru_map"),
+        ("verifier", "_verifier_checks", "_verify", "_lru_map"),
         (
             "errors", "values", "clock", "fork", "jose", "rules", "key cache", "core", "auth config", "fetcher",
             "store", "jwks",

@@ -18,8 +18,8 @@ from aveverify._core.jose.jwk import KeySet, PublicKey
 from aveverify._core.jose.jws import Header, UnverifiedToken
 from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
 from aveverify._core.jose.signature import verify_signature
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
 from aveverify._core.key_cache.metadata import is_same_issuer
+from aveverify._core.key_cache.state import RefreshReason, Snapshot
 from aveverify._core.provider import Provider
 from aveverify._core.rules import custom_jwt, oidc
 from aveverify._core.rules.ave import check_id_token

@@ -41,7 +41,7 @@ def key_of(keys: KeySet) -> PublicKey:
 
 
 def memo_of(verifier: Verifier) -> HeaderCache:
-    return verifier._engine.entries[0].headers
+    return verifier._registry.entries[0].headers
 
 
 def segment(token: str) -> bytes:

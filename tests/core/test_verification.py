@@ -10,7 +10,7 @@ import pytest
 
 from aveverify import KeysUnavailableError, Provider
 from aveverify._core.jose.jwk import KeySet
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
+from aveverify._core.key_cache.state import Instant, RefreshReason, Snapshot
 from aveverify._core.rules.custom_jwt import check_times
 from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify._core.verification import Accepted, Entry, Wait, judge, make_entry
@@ -45,7 +45,7 @@ CUSTOM = custom_jwt_provider(rs256().jwk)
 
 
 def snapshot_of(keys: KeySet, document_issuer: str | None = ISSUER, generation: int = 3) -> Snapshot:
-    return Snapshot(keys, document_issuer, b"", 1, 0.0, 0.0, 480.0, 600.0, generation)
+    return Snapshot(keys, document_issuer, b"", 1, Instant(0.0, 0.0), 480.0, 600.0, 4200.0, generation)
 
 
 @dataclass

@@ -111,7 +111,7 @@ def test_con_014_a_refresh_that_lands_after_the_end_tells_nobody_and_brings_no_k
     join_flights()
 
     assert events == []
-    assert [source.state.snapshot for source in verifier._engine.sources] == [None]
+    assert [source.state.snapshot for source in verifier._registry.key_sets] == [None]
     assert is_closed(lambda: verifier.verify(known))
 
 
@@ -315,7 +315,7 @@ def test_con_014_no_call_that_begins_after_the_end_is_served(issuer: FakeIssuer)
 def test_con_014_a_flight_that_was_decided_but_not_begun_fetches_nothing(issuer: FakeIssuer, gate: Gate) -> None:
     """The verifier is closed between the decision to fetch and the start of the thread that would."""
     verifier = Verifier(issuer.provider, fetcher=gate, clock=issuer.clock)
-    (source,) = verifier._engine.sources
+    (source,) = verifier._registry.key_sets
     start = source._start
 
     def close_and_start(*flight: Any) -> None:  # noqa: ANN401 - passed on

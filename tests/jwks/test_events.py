@@ -34,18 +34,18 @@ DEADLINE = CachePolicy().flight_deadline_seconds
         (KeysFetched(issuers=WHO, kids=("a",), changed=False, fresh_seconds=600), "keys fetched, unchanged"),
         (
             KeysRotated(issuers=WHO, added=("b",), removed=(), shares_no_key=False),
-            "keys rotated, new 'b', gone none",
+            "keys rotated, new 'b', removed none",
         ),
         (
             KeyReplaced(issuers=WHO, kids=tuple("abcdef")),
-            "another key stands under a known kid: 'a', 'b', 'c', 'd', 'e', ...",
+            "another key is published under a known kid: 'a', 'b', 'c', 'd', 'e', ...",
         ),
         (
             FetchFailed(issuers=WHO, cause="no connection", failures=2, retry_after_seconds=2.0),
             "keys not fetched: no connection (failure 2, next attempt in 2 s)",
         ),
-        (ProviderDown(issuers=WHO, has_keys=True), "issuer unreachable, good keys are at hand"),
-        (ProviderDown(issuers=WHO, has_keys=False), "issuer unreachable, no keys are at hand"),
+        (ProviderDown(issuers=WHO, has_keys=True), "issuer unreachable, good keys are cached"),
+        (ProviderDown(issuers=WHO, has_keys=False), "issuer unreachable, no keys are cached"),
         (ProviderUp(issuers=WHO, failures=3), "issuer back after 3 failures"),
         (
             ServedStale(issuers=WHO, age_seconds=700, usable_seconds=3500),
@@ -120,7 +120,7 @@ def test_con_005_a_child_keeps_the_keys_and_forgets_the_flight(issuer: FakeIssue
     clock.tick(seconds=CachePolicy().fresh_seconds * 0.95)
     verifier.verify(issuer.token())
     assert gate.arrived.wait(30)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     locks = source._lock, verifier._tokens._lock
     source.renew_after_fork()
     verifier._tokens.renew_after_fork()

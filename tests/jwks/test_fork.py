@@ -230,7 +230,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
         verifier = Verifier(issuer.provider, fetcher=fetcher)
         if warm:
             verifier.warm_up()
-        _, source = verifier._engine.providers[0]
+        _, source = verifier._registry.providers[0]
         token, unknown = issuer.token(), issuer.token(header={"kid": "unknown"})
 
         def work() -> str:
@@ -241,7 +241,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
                 return f"{subject} {refusal.reason.value}"
             return "accepted"
 
-        locks = (source._lock, source._landing._lock, verifier._tokens._lock, fetcher._lock)
+        locks = (source._lock, source._completion._lock, verifier._tokens._lock, fetcher._lock)
         with held_elsewhere(*locks):
             assert in_child(work) == "user_ada UNKNOWN_KEY"
         # Nothing of the parent's has changed.
@@ -260,7 +260,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
 
         verify()
         (kept,) = _verify.kept._entries.values()
-        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._engine.sources[0]._lock):
+        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.key_sets[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)
         _verify.kept.clear()
@@ -292,13 +292,13 @@ def test_only_a_weak_reference_is_kept_for_the_next_fork() -> None:
     assert kept.renewed == 0
 
 
-def test_the_landing_of_a_parents_flight_is_not_the_childs(issuer: FakeIssuer) -> None:
+def test_the_completion_of_a_parents_refresh_is_not_the_childs(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    _, source = verifier._engine.providers[0]
-    landing: Completion = source._landing
-    assert in_child(lambda: str(source._landing is landing)) == "False"
-    assert source._landing is landing
+    _, source = verifier._registry.providers[0]
+    completion: Completion = source._completion
+    assert in_child(lambda: str(source._completion is completion)) == "False"
+    assert source._completion is completion
 
 
 # --- spawn: nothing is inherited, so only plain values may travel

@@ -34,7 +34,8 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.decisions import EMPTY, LoadedKeys, RefreshReason, began, failed, succeeded
+from aveverify._core.key_cache.state import EMPTY, FailedLoad, Instant, LoadedKeys, RefreshError, RefreshReason
+from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
@@ -386,22 +387,23 @@ class TestMemory:
     def test_rot_018_ten_thousand_rotations_keep_one_key_set(self) -> None:
         """Nothing of an old set stays: not in the state, and not anywhere else."""
         sets = [key_set(rsa_jwk(kid=f"k{number}")) for number in range(2)]
-        state, now, at = EMPTY, 1_700_000_000.0, 0.0
+        state, instant = EMPTY, Instant(1_700_000_000.0, 0.0)
         sizes = set()
         for number in range(10_000):
-            need = (RefreshReason.KEYS, RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE)[number % 3]
-            state = began(state, POLICY, need, now=now + at, at=at)
-            flight = state.flight
-            assert flight is not None
+            reason = (RefreshReason.KEYS, RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE)[number % 3]
+            state = with_refresh_started(state, POLICY, reason, instant, 0.0)
+            refresh = state.refresh
+            assert refresh is not None
             if number % 7 == 0:
-                state = failed(state, POLICY, flight, cause="x", retry_after_seconds=0, at=at, jitter=0)
+                failure = FailedLoad(RefreshError("x"))
+                state = with_refresh_failed(state, POLICY, refresh, failure, instant.monotonic)
             else:
-                harvest = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
-                state = succeeded(state, POLICY, flight, harvest, jitter=0)
-            at += 31
+                keys = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
+                state = with_refresh_succeeded(state, POLICY, refresh, keys)
+            instant = instant.minus(-31)
             sizes.add((len(state.unknown_key_attempts), len(state.bad_signature_attempts)))
         assert sizes <= {(unknown, forged) for unknown in (0, 1, 2) for forged in (0, 1)}
-        assert state.flights == 10_000
+        assert state.refreshes_started == 10_000
 
     def test_rot_018_rotations_of_a_verifier_leave_nothing_behind(self, clock: FakeClock) -> None:
         issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
@@ -419,7 +421,7 @@ class TestMemory:
 
     def retained(self, verifier: Verifier) -> tuple[int, ...]:
         """How many objects of ours hang on a verifier, by their kind."""
-        kinds = ("KeySet", "Candidate", "PublicKey", "Snapshot", "Completion", "Document", "Verdict", "CacheState")
+        kinds = ("KeySet", "Candidate", "PublicKey", "Snapshot", "Completion", "Document", "Entry", "CacheState")
         seen: dict[int, object] = {}
         ahead: list[object] = [verifier]
         while ahead:
@@ -481,17 +483,17 @@ class TestCancellation:
             if not asyncio.run(self.is_cancelled(verifier, token, gate, step)):
                 break
             cancelled += 1
-            _, source = verifier._engine.providers[0]
+            _, source = verifier._registry.providers[0]
             assert not source._lock.locked()
-            assert not source._landing._lock.locked()
-            assert source._landing._wakers == []
+            assert not source._completion._lock.locked()
+            assert source._completion._callbacks == []
             # The flight goes on without its waiter, and the next one profits.
             gate.open()
             asked = len(gate.requests)
             assert asyncio.run(verifier.verify_async(token)).subject
             assert verifier.verify(token).subject
             join_flights()
-            assert source.state.flight is None
+            assert source.state.refresh is None
             assert len(gate.requests) - asked <= 1
         else:
             pytest.fail("a verification has no end of await points")
@@ -516,13 +518,13 @@ class TestCancellation:
         return False
 
     @pytest.mark.parametrize("turns", [2, 3])
-    def test_con_003_a_cancellation_in_the_moment_of_landing_is_a_cancellation(self, turns: int) -> None:
+    def test_con_003_a_cancellation_in_the_moment_of_completion_is_a_cancellation(self, turns: int) -> None:
         async def scenario() -> None:
-            landing = Completion()
-            task = asyncio.ensure_future(landing.wait_async(60))
+            completion = Completion()
+            task = asyncio.ensure_future(completion.wait_async(60))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            landing.land()
+            completion.set_done()
             for _ in range(turns):
                 await asyncio.sleep(0)
             if task.cancel():
@@ -554,13 +556,13 @@ class TestLateAnswers:
             verifier.verify(stolen)
         clock.tick(seconds=2)
         verifier.warm_up()
-        verifier._engine.sources[0].finish(30)
+        verifier._registry.key_sets[0].finish(30)
         moving.go_on.set()
         for thread in late:
             thread.join(30)
         clock.tick(seconds=FRESH)
         verifier.warm_up()
-        verifier._engine.sources[0].finish(30)
+        verifier._registry.key_sets[0].finish(30)
         with pytest.raises(InvalidTokenError):
             verifier.verify(stolen)
 

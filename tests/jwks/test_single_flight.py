@@ -21,7 +21,7 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.decisions import RefreshReason
+from aveverify._core.key_cache.state import RefreshReason
 from aveverify._core.verification import Wait
 from aveverify._jwks.completion import Completion
 from aveverify._jwks.key_lookup import KeyLookup
@@ -162,29 +162,29 @@ def test_con_004_a_loop_that_closed_while_it_waited_harms_nobody(
 
 
 def test_a_waker_whose_loop_is_closed_is_passed_over() -> None:
-    landing = Completion()
+    completion = Completion()
     loop = asyncio.new_event_loop()
-    waiting = landing.wait_async(60)
+    waiting = completion.wait_async(60)
     task = loop.create_task(waiting)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    landing.land()
+    completion.set_done()
     assert not task.done()
     waiting.close()
 
 
-def test_whoever_comes_after_the_landing_does_not_wait() -> None:
-    landing = Completion()
-    landing.land()
-    assert landing.wait(0)
-    assert asyncio.run(landing.wait_async(0))
+def test_a_waiter_that_comes_after_the_completion_does_not_wait() -> None:
+    completion = Completion()
+    completion.set_done()
+    assert completion.wait(0)
+    assert asyncio.run(completion.wait_async(0))
 
 
-def test_a_waiter_that_gives_up_in_the_moment_of_landing_has_seen_it() -> None:
-    landing = Completion()
+def test_a_waiter_without_time_returns_at_once() -> None:
+    completion = Completion()
 
     async def scenario() -> bool:
-        waiting = asyncio.create_task(landing.wait_async(0))
+        waiting = asyncio.create_task(completion.wait_async(0))
         await asyncio.sleep(0)
         return await waiting
 
@@ -415,9 +415,9 @@ def test_the_deadline_of_a_flight_is_one_for_both_documents(issuer: FakeIssuer, 
 def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    provider, source = verifier._engine.providers[0]
-    landing = KeyLookup(verifier._engine).settle(Wait(provider, source, RefreshReason.KEYS, None))
-    assert landing.has_landed
+    provider, source = verifier._registry.providers[0]
+    completion = KeyLookup(verifier._registry).request_refresh(Wait(provider, source, RefreshReason.KEYS, None))
+    assert completion.is_done
 
 
 def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
@@ -426,17 +426,17 @@ def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     """A refusal by keys that have been replaced meanwhile would blame a good token, and cost a refetch or a sign-in."""
     verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
     verifier.warm_up()
-    provider, source = verifier._engine.providers[0]
-    desk = KeyLookup(verifier._engine)
-    assert desk.usable_keys(source) is not None
+    provider, source = verifier._registry.providers[0]
+    lookup = KeyLookup(verifier._registry)
+    assert lookup.usable_keys(source) is not None
     issuer.rotate()
     assert verifier.verify(issuer.token()).subject
     asked = len(gate.requests)
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
-    assert desk.settle(Wait(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).has_landed
+    assert lookup.request_refresh(Wait(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).is_done
     assert len(gate.requests) == asked
     # Not for ever: whoever has looked often enough is refused by what there is.
-    desk.usable_keys(source)
-    desk._patient = False
+    lookup.usable_keys(source)
+    lookup._may_wait = False
     with pytest.raises(InvalidTokenError):
-        desk.settle(Wait(provider, source, RefreshReason.BAD_SIGNATURE, refusal))
+        lookup.request_refresh(Wait(provider, source, RefreshReason.BAD_SIGNATURE, refusal))

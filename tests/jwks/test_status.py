@@ -255,17 +255,17 @@ SENTENCES: list[tuple[Event, str, bool]] = [
     (KeysFetched(issuers=ISSUERS, kids=("a",), changed=False, fresh_seconds=600), "keys fetched, unchanged", False),
     (
         KeysRotated(issuers=ISSUERS, added=("b",), removed=(), shares_no_key=False),
-        "keys rotated, new 'b', gone none",
+        "keys rotated, new 'b', removed none",
         False,
     ),
-    (KeyReplaced(issuers=ISSUERS, kids=("a",)), "another key stands under a known kid: 'a'", True),
+    (KeyReplaced(issuers=ISSUERS, kids=("a",)), "another key is published under a known kid: 'a'", True),
     (
         FetchFailed(issuers=ISSUERS, cause="the deadline passed", failures=3, retry_after_seconds=4.2),
         "keys not fetched: the deadline passed (failure 3, next attempt in 4 s)",
         True,
     ),
-    (ProviderDown(issuers=ISSUERS, has_keys=True), "issuer unreachable, good keys are at hand", True),
-    (ProviderDown(issuers=ISSUERS, has_keys=False), "issuer unreachable, no keys are at hand", True),
+    (ProviderDown(issuers=ISSUERS, has_keys=True), "issuer unreachable, good keys are cached", True),
+    (ProviderDown(issuers=ISSUERS, has_keys=False), "issuer unreachable, no keys are cached", True),
     (ProviderUp(issuers=ISSUERS, failures=4), "issuer back after 4 failures", False),
     (
         ServedStale(issuers=ISSUERS, age_seconds=700, usable_seconds=3500),
@@ -293,7 +293,7 @@ class TestEvents:
     ) -> None:
         told: list[Event] = []
         with caplog.at_level(logging.INFO, "aveverify"):
-            EventPublisher(told.append).tell(event)
+            EventPublisher(told.append).publish(event)
         (record,) = caplog.records
         assert record.getMessage() == f"'https://issuer.test': {sentence}"
         assert (record.name, record.levelno) == ("aveverify", logging.WARNING if is_warning else logging.INFO)
@@ -317,7 +317,7 @@ class TestEvents:
 
     def test_every_record_names_all_issuers_that_share_the_keys(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "aveverify"):
-            EventPublisher(None).tell(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
+            EventPublisher(None).publish(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
         assert caplog.messages == ["'https://a.test', 'https://b.test/': issuer back after 1 failures"]
 
     def test_a_night_of_failures_writes_one_record_for_each_attempt(

@@ -1,4 +1,4 @@
-"""Provider metadata: what of a discovery document is read, and whether it speaks for the configured issuer.
+"""OpenID provider metadata: the two members that are read, and whether they name the configured issuer.
 
 Only `issuer` and `jwks_uri` are read (DV-20). OpenID Connect Discovery 1.0 §3, §4.3; rules DISC-04, DISC-05, DISC-09.
 """

@@ -27,7 +27,7 @@ def main() -> None:
     if clock is not None:
         # Where time stands still, nobody loses patience, however busy this machine is.
         policy = CachePolicy(waiter_seconds=600, flight_deadline_seconds=600)
-        vars(shared_cache)["_MAX_LOOKS"] = 1_000
+        vars(shared_cache)["_MAX_POLLS"] = 1_000
     hmac_key = settings["hmac_key"]
     store = RedisDocumentStore.from_url(
         settings["store"],
