@@ -27,7 +27,7 @@ from aveverify._jwks import shared_cache
 from aveverify.document_store import StoredDocument
 from aveverify.events import Event, FetchFailed, ProviderDown, ServedStale
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 
 FRESH = CachePolicy().fresh_seconds
 STALE = CachePolicy().stale_if_error_seconds
@@ -71,10 +71,10 @@ class MemoryStore:
 
 
 @pytest.fixture(autouse=True)
-def _flights_end_with_their_test() -> Iterator[None]:
+def _refreshes_end_with_their_test() -> Iterator[None]:
     """What a flight logs when nobody waits for it any more is not for the next test to read."""
     yield
-    join_flights()
+    join_refreshes()
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_a_broken_store_costs_a_direct_fetch_and_a_line_in_the_log(
     assert [record.getMessage() for record in caplog.records] == ["the document store failed: ConnectionError"]
 
 
-def test_a_broken_store_is_tried_again_at_the_next_flight(
+def test_a_broken_store_is_tried_again_at_the_next_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     store.broken = {"get"}
@@ -199,7 +199,7 @@ def test_a_broken_store_is_tried_again_at_the_next_flight(
     assert store.looks == 2
 
 
-def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
+def test_a_worker_without_the_lease_waits_for_the_worker_that_has_it(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_cache, "_POLL_SECONDS", 0.0)
@@ -220,7 +220,7 @@ def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
     assert requests(issuer) == before
 
 
-def test_whoever_waits_in_vain_fetches_in_the_end(
+def test_a_worker_that_waits_in_vain_fetches_in_the_end(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a flood of unknown keys, where every worker of a fleet wants to ask: a wait of a second and a half."""
@@ -281,10 +281,10 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
 
 
 @pytest.mark.usefixtures("first")
-def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
+def test_stale_shared_keys_are_used_before_the_deadline_of_a_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """A black hole takes all the time that it is given; what comes after the deadline comes too late."""
+    """An issuer that never answers uses all the time of a request; what comes after the deadline comes too late."""
 
     class BlackHole:
         def fetch(self, request: FetchRequest) -> FetchResponse:
@@ -293,7 +293,11 @@ def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
             raise FetchError(message)
 
     clock.tick(seconds=FRESH)
+    started = clock.monotonic()
     assert issuer.verifier(document_store=store, fetcher=BlackHole()).verify(issuer.token()).subject
+    # Half of the time is not for the discovery document, and a tenth of the rest is not for the JWK Set.
+    deadline_seconds = CachePolicy().flight_deadline_seconds
+    assert clock.monotonic() - started == pytest.approx((0.5 + 0.5 * 0.9) * deadline_seconds)
 
 
 @pytest.mark.usefixtures("first")
@@ -570,7 +574,7 @@ def versions(issuer: FakeIssuer) -> Iterator[Versions]:
     versions.released.set()
 
 
-def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_stored(
+def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stored(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
 ) -> None:
     verifier = issuer.verifier(fetcher=versions, document_store=store)
@@ -601,12 +605,12 @@ def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_store
     assert versions.asked == [None, '"v1"', '"v1"', '"v3"']
 
 
-def test_the_reserve_of_a_flight_is_there_for_the_stale_keys_of_the_store(
+def test_a_silent_key_endpoint_leaves_time_for_the_stale_keys_of_the_store(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     """The key endpoint alone takes all the time that it is given; a tenth of what is left is not given to it."""
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
 
     class SlowKeys:
         seconds: ClassVar[list[float]] = []
@@ -660,7 +664,7 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
 
 def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssuer, store: MemoryStore) -> None:
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
     for url, document in store.documents.items():
         store.documents[url] = replace(document, headers={**document.headers, "x-more": "x" * 100_000})
     late = worker(issuer, store)

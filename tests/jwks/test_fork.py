@@ -25,7 +25,7 @@ from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verif
 from aveverify._fork import renew_after_fork
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.blocking_fetcher import BlockingFetcher
 from tests.jwks.server import ScriptedServer, serve, whole
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
@@ -96,10 +96,10 @@ def held_elsewhere(*locks: Lockable) -> Iterator[None]:
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
 
 
 def requests_of(server: ScriptedServer) -> list[str]:
@@ -109,48 +109,48 @@ def requests_of(server: ScriptedServer) -> list[str]:
 
 @FORKS_WITH_THREADS
 def test_con_005_a_child_that_is_forked_during_a_first_fetch_fetches_by_itself(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
     """The flight's thread exists only in the parent; nobody in the child waits for it."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
-    gate.shut()
+    blocking.block()
     waiting = Thread(target=verifier.verify, args=(token,))
     waiting.start()
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
 
     def work() -> str:
         assert not verifier.status().providers[0].is_fetching
-        # The child's own copy of the gate.
-        gate.open()
+        # The child's own copy of the blocking.
+        blocking.unblock()
         return str(verifier.verify(token).subject)
 
     assert in_child(work) == "user_ada"
     assert verifier.status().providers[0].is_fetching
-    gate.open()
+    blocking.unblock()
     waiting.join()
     assert verifier.verify(token).subject == "user_ada"
 
 
 @FORKS_WITH_THREADS
 def test_con_005_a_child_that_is_forked_during_a_refresh_knows_the_keys_and_refreshes_by_itself(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
     clock.tick(seconds=580)
-    gate.shut()
+    blocking.block()
     verifier.verify(issuer.token())
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
     token = issuer.token(sub="child")
 
     def work() -> str:
-        before = len(gate.requests)
-        # Known keys are used at once, and a refresh of the child's own begins behind: it stands before the gate.
-        gate.arrived.clear()
+        before = len(blocking.requests)
+        # Known keys are used at once, and a refresh of the child's own begins behind: it stands before the blocking.
+        blocking.arrived.clear()
         subject = verifier.verify(token).subject
-        assert gate.arrived.wait(10)
-        return f"{subject} {len(gate.requests) - before}"
+        assert blocking.arrived.wait(10)
+        return f"{subject} {len(blocking.requests) - before}"
 
     assert in_child(work) == "child 1"
 

@@ -24,7 +24,7 @@ from aveverify.otel import KeyMetrics
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hectic import LateLock, hectic_threads
 from tests.jwks.forking import FORKS, provider
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 from tests.jwks.test_fork import FORKS_WITH_THREADS, held_elsewhere, in_child
 from tests.processes import ROOT
 
@@ -152,7 +152,7 @@ def test_con_013_metrics_are_collected_while_verifiers_come_and_go(issuer: FakeI
     assert callbacks != []
 
 
-def test_con_013_an_outage_is_told_once_however_many_threads_meet_it(clock: FakeClock) -> None:
+def test_con_013_an_outage_is_reported_once_however_many_threads_meet_it(clock: FakeClock) -> None:
     events: list[KeyEvent] = []
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
     one = issuer.verifier(on_event=events.append, token_cache_size=0)
@@ -162,7 +162,7 @@ def test_con_013_an_outage_is_told_once_however_many_threads_meet_it(clock: Fake
     token = issuer.token()
 
     in_threads(lambda _number: [one.verify(token) for _ in range(3)])
-    join_flights()
+    join_refreshes()
 
     assert [type(event) for event in events].count(ServedStale) == 1
 
@@ -194,12 +194,12 @@ def test_con_005_a_child_refuses_and_counts_although_a_thread_of_its_parent_held
         assert in_child(work) == "True 1"
 
 
-def test_con_013_an_outage_that_another_thread_has_just_told_is_not_told_again(clock: FakeClock) -> None:
+def test_con_013_an_outage_that_another_thread_has_just_reported_is_not_reported_again(clock: FakeClock) -> None:
     events: list[KeyEvent] = []
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
     one = issuer.verifier(on_event=events.append)
     one.warm_up()
-    join_flights()
+    join_refreshes()
     events.clear()
     (source,) = one._registry.key_sets
     snapshot = source.state.snapshot

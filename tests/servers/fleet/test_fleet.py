@@ -148,7 +148,7 @@ def test_a_cold_start_of_many_processes_makes_one_fetch_of_each_document(
         assert issuer.requests == (1, 1)
 
 
-def test_a_worker_that_starts_later_asks_nobody_but_the_store(issuer: SlowIssuer, server: RedisServer) -> None:
+def test_a_worker_that_starts_later_asks_only_the_store(issuer: SlowIssuer, server: RedisServer) -> None:
     with run_fleet(issuer, server.url, size=1) as first, until_shared(issuer, server):
         assert first.verify(issuer.token()) == ACCEPTED
     issuer.go_down()
@@ -360,7 +360,7 @@ def test_a_running_fleet_takes_no_newer_keys_from_a_writer_without_the_key(
         assert fleet.verify(issuer.token()) == ACCEPTED
 
 
-def test_without_an_hmac_key_whoever_writes_to_the_store_is_trusted(
+def test_without_an_hmac_key_every_writer_of_the_store_is_trusted(
     issuer: SlowIssuer, attacker: FakeIssuer, server: RedisServer
 ) -> None:
     """What the documentation warns of; it also shows that the attacks of these tests would work."""
@@ -433,7 +433,7 @@ def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
         assert fleet.verify(old_token) == {"KEYS_UNAVAILABLE"}
 
 
-def test_leases_that_nobody_gives_back_delay_a_fetch_and_prevent_none(
+def test_leases_that_are_never_given_back_delay_a_fetch_and_prevent_none(
     living_issuer: SlowIssuer, server: RedisServer
 ) -> None:
     with writing(server, None) as store:
