@@ -1,10 +1,11 @@
-"""A fetcher that a test can stop in the middle of a request: tests wait for events, never for a stop-watch."""
+"""Fetchers that a test can stop in the middle: tests wait for events, never for a stop-watch."""
 
 from __future__ import annotations
 
 from threading import Event, Lock
 
 from aveverify import Fetcher, FetchRequest, FetchResponse
+from aveverify.testing import FakeIssuer
 
 
 class BlockingFetcher:
@@ -42,3 +43,28 @@ class BlockingFetcher:
             self.arrived.set()
             self._may_pass.wait()
         return self._behind.fetch(request)
+
+
+class LateKeys:
+    """A fetcher that can hold back a JWK Set that the issuer has sent already.
+
+    Attributes:
+        arrived: Set when a JWK Set is held back.
+        released: Set to let it go.
+    """
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        self.arrived, self.released = Event(), Event()
+        self._hold_next = False
+        self._issuer = issuer
+
+    def hold_next(self) -> None:
+        self._hold_next = True
+
+    def fetch(self, request: FetchRequest) -> FetchResponse:
+        response = self._issuer.fetch(request)
+        if self._hold_next and request.url == self._issuer.jwks_uri:
+            self._hold_next = False
+            self.arrived.set()
+            self.released.wait()
+        return response

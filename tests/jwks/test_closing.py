@@ -28,7 +28,7 @@ from aveverify.events import Event as KeyEvent
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.hectic import hectic_threads
-from tests.jwks.blocking_fetcher import BlockingFetcher
+from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
 from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 from tests.jwks.test_fork import FORKS_WITH_THREADS, in_child
 
@@ -365,6 +365,33 @@ def test_con_014_the_store_is_left_alone_too(issuer: FakeIssuer, blocking: Block
 
     assert store.calls == ["get", "lease"]
     assert blocking.requests == []
+
+
+def test_con_014_what_arrives_after_the_close_is_not_published(issuer: FakeIssuer) -> None:
+    puts: list[object] = []
+
+    class Recording:
+        def get(self, _url: str) -> None:
+            return None
+
+        def put(self, document: object, _keep_seconds: float) -> None:
+            puts.append(document)
+
+        def lease(self, *_arguments: object) -> bool:
+            return True
+
+    late = LateKeys(issuer)
+    verifier = Verifier(issuer.provider, fetcher=late, clock=issuer.clock, document_store=Recording())
+    late.hold_next()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(verifier.verify, issuer.token())
+        assert late.arrived.wait(_SOON_SECONDS)
+        verifier.close()
+        assert is_closed(lambda: waiting.result(_SOON_SECONDS))
+    late.released.set()
+    join_refreshes()
+
+    assert puts == []
 
 
 @FORKS_WITH_THREADS

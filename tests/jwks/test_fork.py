@@ -6,6 +6,7 @@ ended by an alarm of its own, so a deadlock is a failed test.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -153,6 +154,26 @@ def test_con_005_a_child_that_is_forked_during_a_refresh_knows_the_keys_and_refr
         return f"{subject} {len(blocking.requests) - before}"
 
     assert in_child(work) == "child 1"
+
+
+@FORKS_WITH_THREADS
+def test_con_005_a_child_does_not_count_the_hung_refreshes_of_its_parent(
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
+) -> None:
+    """NET-007: their threads exist only in the parent, which starts no further one."""
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
+    token = issuer.token(exp=int(clock.now()) + 10_000)
+    blocking.block()
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(verifier.verify_async(token), 0.01))
+        clock.tick(seconds=40)
+
+    def work() -> str:
+        blocking.unblock()
+        return str(verifier.verify(token).subject)
+
+    assert in_child(work) == "user_ada"
 
 
 @FORKS_WITH_THREADS

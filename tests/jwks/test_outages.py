@@ -557,11 +557,13 @@ class TestCancellation:
 
 
 class TestLateAnswers:
-    """ROT-011: whatever comes back after it was given up changes nothing."""
+    """ROT-011: what arrives after its refresh was given up changes nothing."""
 
+    @pytest.mark.parametrize("discovery_fails", [False, True], ids=["the issuer is up", "discovery fails"])
     def test_rot_011_a_late_discovery_document_does_not_bring_a_removed_key_back(
-        self, issuer: FakeIssuer, clock: FakeClock
+        self, issuer: FakeIssuer, clock: FakeClock, *, discovery_fails: bool
     ) -> None:
+        """Neither at once, nor as the last address, which remains in use while discovery fails."""
         moving = MovingIssuer(issuer)
         verifier = Verifier(issuer.provider, fetcher=moving, clock=clock, cache_policy=CachePolicy(waiter_seconds=0.01))
         stolen = issuer.token()
@@ -582,10 +584,12 @@ class TestLateAnswers:
         moving.go_on.set()
         for thread in late:
             thread.join(30)
+        moving.discovery_fails = discovery_fails
         clock.tick(seconds=FRESH)
         verifier.warm_up()
         verifier._registry.key_sets[0].finish(30)
-        with pytest.raises(InvalidTokenError):
+        assert verifier.verify(issuer.token()).subject
+        with pytest.raises(KeysUnavailableError if discovery_fails else InvalidTokenError):
             verifier.verify(stolen)
 
 
@@ -597,10 +601,11 @@ class MovingIssuer:
         hold_next_discovery: Set to keep the next discovery document back, as it is then.
         holds: Set when one is kept back.
         go_on: Set to let it go.
+        discovery_fails: Whether the discovery document is unavailable.
     """
 
     def __init__(self, issuer: FakeIssuer) -> None:
-        self.has_moved = False
+        self.has_moved = self.discovery_fails = False
         self.hold_next_discovery, self.holds, self.go_on = Event(), Event(), Event()
         self._issuer = issuer
         self._old = issuer._answer("/.well-known/jwks.json")
@@ -608,6 +613,8 @@ class MovingIssuer:
     def fetch(self, request: FetchRequest) -> FetchResponse:
         if not request.url.endswith(DISCOVERY):
             return self._old if request.url.endswith("/old") else self._issuer._answer("/.well-known/jwks.json")
+        if self.discovery_fails:
+            return FetchResponse(status=500)
         address = f"{self._issuer.issuer}/{'new' if self.has_moved else 'old'}"
         body = json.dumps({"issuer": self._issuer.issuer, "jwks_uri": address}).encode()
         if self.hold_next_discovery.is_set():

@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
+from threading import Barrier
 
 import pytest
 
@@ -27,7 +27,7 @@ from aveverify._jwks.completion import Completion
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
-from tests.jwks.blocking_fetcher import BlockingFetcher
+from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
 from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -243,29 +243,18 @@ def test_a_refresh_past_its_deadline_is_given_up_and_its_answer_comes_too_late(
     assert waiting_verifier.verify(issuer.token()).subject
 
 
-class LateKeys:
-    """A fetcher that can hold back a JWK Set that the issuer has sent already.
-
-    Attributes:
-        arrived: Set when a JWK Set is held back.
-        released: Set to let it go.
-    """
-
-    def __init__(self, issuer: FakeIssuer) -> None:
-        self.arrived, self.released = Event(), Event()
-        self._hold_next = False
-        self._issuer = issuer
-
-    def hold_next(self) -> None:
-        self._hold_next = True
-
-    def fetch(self, request: FetchRequest) -> FetchResponse:
-        response = self._issuer.fetch(request)
-        if self._hold_next and request.url == self._issuer.jwks_uri:
-            self._hold_next = False
-            self.arrived.set()
-            self.released.wait()
-        return response
+def test_a_refresh_is_given_up_at_its_deadline_and_not_before(
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
+) -> None:
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
+    blocking.block()
+    failures = []
+    for seconds in (0, DEADLINE - 0.5, 0.5):
+        clock.tick(seconds=seconds)
+        with pytest.raises(KeysUnavailableError):
+            verifier.verify(issuer.token())
+        failures.append(verifier.status().providers[0].failures)
+    assert failures == [0, 0, 1]
 
 
 def test_a_verification_waits_for_an_older_refresh_and_then_is_charged_for_one_of_its_own(
@@ -390,6 +379,27 @@ def test_a_clock_that_breaks_during_a_refresh_leaves_no_waiter_behind(
     assert caught.value.reason is Reason.CLOCK_UNUSABLE
 
 
+def test_a_refresh_that_fails_while_the_clock_breaks_has_a_cool_down_all_the_same(
+    issuer: FakeIssuer, blocking: BlockingFetcher
+) -> None:
+    clock = BrokenClock()
+    clock.elapsed = 1_000.0
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
+    issuer.answer_discovery_with(FetchResponse(status=500))
+    blocking.block()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(verifier.verify, issuer.token())
+        assert blocking.arrived.wait(30)
+        clock.elapsed = OSError("no clock")
+        blocking.unblock()
+        with pytest.raises(InvalidTokenError):
+            future.result()
+    clock.elapsed = 1_000.0
+    with pytest.raises(KeysUnavailableError):
+        verifier.verify(issuer.token())
+    assert len(blocking.requests) == 1
+
+
 def test_rot_019_a_suspended_machine_refreshes_its_keys(issuer: FakeIssuer) -> None:
     """The wall clock jumps, the monotonic clock stood still: the larger elapsed time is the age."""
     clock = BrokenClock()
@@ -450,6 +460,20 @@ def test_both_documents_of_a_refresh_share_one_deadline(issuer: FakeIssuer, cloc
     with pytest.raises(KeysUnavailableError, match="deadline"):
         Verifier(issuer.provider, fetcher=Slow(), clock=clock).verify(issuer.token())
     assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 0)
+
+
+def test_a_request_that_nothing_follows_may_use_the_whole_deadline(issuer: FakeIssuer, clock: FakeClock) -> None:
+    """Without a store and without a last address, no time is reserved."""
+    deadlines = []
+
+    class Refusing:
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            deadlines.append(request.deadline_seconds)
+            return FetchResponse(status=404)
+
+    with pytest.raises(KeysUnavailableError):
+        Verifier(issuer.provider, fetcher=Refusing(), clock=clock).verify(issuer.token())
+    assert deadlines == [DEADLINE]
 
 
 def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issuer: FakeIssuer) -> None:
