@@ -414,7 +414,7 @@ def test_con_005_once_there_is_a_client_a_fetch_imports_nothing() -> None:
 
 
 def test_con_005_a_fork_waits_for_imports_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_fork, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(_fork, "_MAX_WAIT_SECONDS", 0.01)
     imports = _fork._Imports()
     importing, may_end = Event(), Event()
 

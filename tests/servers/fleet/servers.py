@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 import redis
 
-from aveverify.redis import DEFAULT_PREFIX
+from aveverify.redis._document_store import DEFAULT_PREFIX
 
 _READY = b"Ready to accept connections"
 # Another program may take the free port before the server does.
