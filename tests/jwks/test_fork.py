@@ -22,7 +22,16 @@ from typing import Any, Protocol
 import pytest
 
 import aveverify
-from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _fork, _verify
+from aveverify import (
+    HttpxFetcher,
+    Identity,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Provider,
+    Verifier,
+    _fork,
+    _verify,
+)
 from aveverify._fork import renew_after_fork
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
@@ -167,6 +176,11 @@ def test_con_005_a_child_does_not_count_the_hung_refreshes_of_its_parent(
     for _ in range(3):
         with pytest.raises(TimeoutError):
             asyncio.run(asyncio.wait_for(verifier.verify_async(token), 0.01))
+        assert blocking.arrived.wait(30)
+        blocking.arrived.clear()
+        clock.tick(seconds=5)
+        with pytest.raises(KeysUnavailableError, match="deadline"):
+            verifier.verify(token)
         clock.tick(seconds=40)
 
     def work() -> str:
