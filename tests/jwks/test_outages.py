@@ -549,7 +549,7 @@ class TestCancellation:
                 await task
             return True
 
-        outcomes = []
+        outcomes: list[bool] = []
         while not outcomes or outcomes[-1]:
             outcomes.append(asyncio.run(is_cancelled_after(len(outcomes))))
         # Before the result, together with it, and after it.

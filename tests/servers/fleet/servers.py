@@ -44,6 +44,10 @@ class RedisServer:
     def url(self) -> str:
         return f"{'redis' if self._certificate is None else 'rediss'}://127.0.0.1:{self.port}"
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def client(self) -> redis.Redis:
         """Connect as the operator, who may do everything and waits as long as it takes."""
         return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=None)

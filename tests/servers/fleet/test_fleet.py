@@ -1,7 +1,6 @@
-"""A fleet asks its issuer as seldom as one process does, and its store can do it no harm.
+"""A fleet asks its issuer as seldom as one process does, and no fault of its store stops it.
 
-Counted at the issuer: requests made. Nothing here is timed; where a test lasts, a fault of that length is what it is
-about.
+The issuer counts its requests. Nothing is timed; a test that lasts is about a fault of that length.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ACCEPTED = {SUBJECT}
 
 
 class SlowIssuer(FakeIssuer):
-    """An issuer that can be told to keep its answers back."""
+    """An issuer that can hold its responses back."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -50,7 +49,7 @@ class SlowIssuer(FakeIssuer):
 
     @property
     def requests(self) -> tuple[int, int]:
-        """How often each document was asked for: discovery, keys."""
+        """How many requests there were for each document: discovery, keys."""
         return self.discovery_requests, self.jwks_requests
 
 
@@ -63,16 +62,26 @@ def issuer(clock: FakeClock) -> Iterator[SlowIssuer]:
 
 @pytest.fixture
 def living_issuer() -> Iterator[SlowIssuer]:
-    """An issuer by the clock of this machine: how long a store takes is what these tests are about."""
+    """An issuer with the clock of this machine, for tests about how long a store takes."""
     issuer = SlowIssuer(SystemClock())
     with issuer.serve():
         yield issuer
 
 
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[RedisServer]:
     with run_redis() as server:
         yield server
+
+
+@pytest.fixture
+def server(running_server: RedisServer) -> RedisServer:
+    """A store without documents and leases; a test that failed may have left it stopped."""
+    if not running_server.is_running:
+        running_server.start()
+    with running_server.client() as operator:
+        operator.flushall()
+    return running_server
 
 
 def verify_all_at_once(
