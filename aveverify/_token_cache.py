@@ -103,14 +103,13 @@ class TokenCache:
         snapshot = cached.remote_keys.state.snapshot
         try:
             now, at = self._now(), self._monotonic()
-            # The keys: as `is_before_refresh_time`, 60 ns less. Both clocks count: the monotonic one stands still while
-            # the machine is suspended.
+            # The first comparison of `RemoteKeySet.lookup`, inlined: a call costs 20 ns of 1.1 µs (CPython 3.11).
             if (
                 cached.valid_from <= now < cached.valid_until
                 and snapshot is not None
                 and snapshot.generation == cached.generation
-                and 0 <= at < snapshot.refresh_at
-                and now < snapshot.refresh_now
+                and 0 <= at < snapshot.refresh_at_monotonic
+                and now < snapshot.refresh_at_wall
             ):
                 return cached.identity
         except Exception:  # noqa: BLE001 - whatever a clock raises or is, the verification meets it again and refuses

@@ -68,14 +68,14 @@ LAYERS = {
     "auth config": Layer(("auth_config",), ("errors", "core")),
     "fetcher": Layer(("fetcher",), ("errors", "values", "fork"), (), ("httpx",)),
     "store": Layer(("document_store",), ("errors", "jose", "key cache")),
-    "redis": Layer(("redis",), ("errors", "fork", "store", "core"), (), ("redis",)),
+    "redis": Layer(("redis", "redis.*"), ("errors", "fork", "store", "core"), (), ("redis",)),
     "jwks": Layer(
         ("_jwks", "_jwks.*", "_token_cache"),
         ("errors", "values", "fork", "jose", "rules", "key cache", "core", "fetcher", "store"),
         ("clock",),
     ),
     "verifier": Layer(
-        ("verifier", "_verify", "_lru_map"),
+        ("verifier", "_verifier_checks", "_verify", "_lru_map"),
         (
             "errors", "values", "clock", "fork", "jose", "rules", "key cache", "core", "auth config", "fetcher",
             "store", "jwks",

@@ -15,7 +15,7 @@ from aveverify._core.identity import Identity, make_identity
 from aveverify._core.jose.encoding import JsonObject
 from aveverify._core.jose.jws import verify_signature
 from aveverify._core.jose.jwt_claims import read_claims
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
+from aveverify._core.key_cache.state import RefreshReason, Snapshot
 from aveverify._core.provider import Provider
 from aveverify._core.provider_context import ProviderContext, RemoteKeysT
 from aveverify._core.rules.ave import check_id_token

@@ -42,7 +42,7 @@ def key_of(keys: KeySet) -> PublicKey:
 
 
 def cache_of(verifier: Verifier) -> HeaderCache:
-    return verifier._engine.contexts[0].headers
+    return verifier._registry.contexts[0].headers
 
 
 def segment(token: str) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from aveverify import KeysUnavailableError, Provider
 from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwk_set import KeySet
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
+from aveverify._core.key_cache.state import Instant, RefreshReason, Snapshot
 from aveverify._core.provider_context import ProviderContext, make_context
 from aveverify._core.rules.custom_jwt import check_claims
 from aveverify._core.rules.provider_index import ProviderIndex
@@ -48,7 +48,7 @@ CUSTOM = custom_jwt_provider(rs256().jwk)
 
 
 def snapshot_of(keys: KeySet, document_issuer: str | None = ISSUER, generation: int = 3) -> Snapshot:
-    return Snapshot(keys, document_issuer, b"", 1, 0.0, 0.0, 480.0, 600.0, generation)
+    return Snapshot(keys, document_issuer, b"", 1, Instant(0.0, 0.0), 480.0, 600.0, 4200.0, generation)
 
 
 @dataclass

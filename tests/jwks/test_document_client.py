@@ -27,7 +27,7 @@ from aveverify._jwks import shared_cache
 from aveverify.document_store import StoredDocument
 from aveverify.events import Event, FetchFailed, ProviderDown, ServedStale
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 
 FRESH = CachePolicy().fresh_seconds
 STALE = CachePolicy().stale_if_error_seconds
@@ -71,10 +71,10 @@ class MemoryStore:
 
 
 @pytest.fixture(autouse=True)
-def _flights_end_with_their_test() -> Iterator[None]:
+def _refreshes_end_with_their_test() -> Iterator[None]:
     """What a flight logs when nobody waits for it any more is not for the next test to read."""
     yield
-    join_flights()
+    join_refreshes()
 
 
 @pytest.fixture
@@ -186,23 +186,23 @@ def test_a_broken_store_costs_a_direct_fetch_and_a_line_in_the_log(
     assert [record.getMessage() for record in caplog.records] == ["the document store failed: ConnectionError"]
 
 
-def test_a_broken_store_is_tried_again_at_the_next_flight(
+def test_a_broken_store_is_tried_again_at_the_next_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     store.broken = {"get"}
     verifier = worker(issuer, store)
     verifier.warm_up()
     store.broken = set()
-    verifier._engine.sources[0].finish(30)
+    verifier._registry.key_sets[0].finish(30)
     clock.tick(seconds=FRESH)
     verifier.warm_up()
     assert store.looks == 2
 
 
-def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
+def test_a_worker_without_the_lease_waits_for_the_worker_that_has_it(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_POLL_SECONDS", 0.0)
     store.gives_lease = False
     other = MemoryStore()
     worker(issuer, other).warm_up()
@@ -220,15 +220,15 @@ def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
     assert requests(issuer) == before
 
 
-def test_whoever_waits_in_vain_fetches_in_the_end(
+def test_a_worker_that_waits_in_vain_fetches_in_the_end(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a flood of unknown keys, where every worker of a fleet wants to ask: a wait of a second and a half."""
-    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_POLL_SECONDS", 0.0)
     store.gives_lease = False
     assert worker(issuer, store).verify(issuer.token()).subject
     assert requests(issuer) == (1, 1)
-    assert store.looks == 2 * shared_cache._MAX_LOOKS
+    assert store.looks == 2 * shared_cache._MAX_POLLS
 
 
 # --- an outage --------------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
         assert late.verify(issuer.token()).subject
     # Each of the two documents twice in one flight, and no second flight.
     assert requests(issuer) == (3, 3)
-    late._engine.sources[0].finish(30)
+    late._registry.key_sets[0].finish(30)
     # The keys are used as soon as they are there, and what is told by whom first, no one can say.
     assert {type(event) for event in events} == {FetchFailed, ProviderDown, ServedStale}
     assert len(events) == 3
@@ -276,15 +276,15 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
     clock.tick(seconds=2)
     issuer.come_up()
     late.verify(issuer.token())
-    late._engine.sources[0].finish(30)
+    late._registry.key_sets[0].finish(30)
     assert late.status().providers[0].state == "fresh"
 
 
 @pytest.mark.usefixtures("first")
-def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
+def test_stale_shared_keys_are_used_before_the_deadline_of_a_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """A black hole takes all the time that it is given; what comes after the deadline comes too late."""
+    """An issuer that never answers uses all the time of a request; what comes after the deadline comes too late."""
 
     class BlackHole:
         def fetch(self, request: FetchRequest) -> FetchResponse:
@@ -293,7 +293,11 @@ def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
             raise FetchError(message)
 
     clock.tick(seconds=FRESH)
+    started = clock.monotonic()
     assert issuer.verifier(document_store=store, fetcher=BlackHole()).verify(issuer.token()).subject
+    # Half of the time is not for the discovery document, and a tenth of the rest is not for the JWK Set.
+    deadline_seconds = CachePolicy().flight_deadline_seconds
+    assert clock.monotonic() - started == pytest.approx((0.5 + 0.5 * 0.9) * deadline_seconds)
 
 
 @pytest.mark.usefixtures("first")
@@ -356,7 +360,7 @@ class HangingStore(MemoryStore):
 def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     sharing = source._thread
@@ -406,7 +410,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 ) -> None:
     store = StuckStore(part)
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     with caplog.at_level(logging.WARNING, "aveverify"):
         for flight in range(1, 11):
             assert verifier.verify(issuer.token()).subject
@@ -416,7 +420,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
             clock.tick(seconds=FRESH)
     assert verifier.status().providers[0].failures == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "the document store does not answer; it is passed over until it does"
+        "the document store does not answer; it is skipped until it does"
     ]
     assert store.documents == {}
     # Once it is back, it is looked at and filled again.
@@ -469,7 +473,7 @@ def test_net_026_the_answer_of_a_store_that_comes_back_too_late_replaces_nothing
 def test_net_026_con_005_a_child_looks_although_a_thread_of_its_parent_hangs(issuer: FakeIssuer) -> None:
     store = StuckStore("get")
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     source.finish(30)
     (hung,) = lookers()
@@ -570,11 +574,11 @@ def versions(issuer: FakeIssuer) -> Iterator[Versions]:
     versions.released.set()
 
 
-def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_stored(
+def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stored(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
 ) -> None:
     verifier = issuer.verifier(fetcher=versions, document_store=store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     source.finish(30)
     versions.held = 2
@@ -601,12 +605,12 @@ def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_store
     assert versions.asked == [None, '"v1"', '"v1"', '"v3"']
 
 
-def test_the_reserve_of_a_flight_is_there_for_the_stale_keys_of_the_store(
+def test_a_silent_key_endpoint_leaves_time_for_the_stale_keys_of_the_store(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     """The key endpoint alone takes all the time that it is given; a tenth of what is left is not given to it."""
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
 
     class SlowKeys:
         seconds: ClassVar[list[float]] = []
@@ -644,13 +648,13 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
             return FetchResponse(status=200, headers=dict(answer.headers) | more, body=answer.body)
 
     verifier = issuer.verifier(fetcher=Growing(), document_store=store)
-    courier = verifier._engine.sources[0]._harvester.courier
+    client = verifier._registry.key_sets[0]._loader.client
     for _ in range(5):
         verifier.verify(issuer.token())
-        verifier._engine.sources[0].finish(30)
+        verifier._registry.key_sets[0].finish(30)
         clock.tick(seconds=FRESH)
     assert next(numbers) == 10
-    held = [document.headers for document in courier._kept.values()]
+    held = [document.headers for document in client._kept.values()]
     held += [dict(document.headers) for document in store.documents.values()]
     assert len(held) == 4
     for headers in held:
@@ -660,12 +664,12 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
 
 def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssuer, store: MemoryStore) -> None:
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
     for url, document in store.documents.items():
         store.documents[url] = replace(document, headers={**document.headers, "x-more": "x" * 100_000})
     late = worker(issuer, store)
     late.warm_up()
-    kept = late._engine.sources[0]._harvester.courier._kept
+    kept = late._registry.key_sets[0]._loader.client._kept
     assert requests(issuer) == (1, 1)
     assert [set(document.headers) for document in kept.values()] == [{"content-type"}] * 2
 
@@ -673,7 +677,7 @@ def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssue
 def test_con_005_a_child_shares_although_a_thread_of_its_parent_did(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     hanging = source._thread

@@ -25,7 +25,7 @@ from aveverify import (
 )
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.jwks.file_server import DISCOVERY, FileServer
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 from tests.jwks.test_document_client import MemoryStore
 
 POLICY = CachePolicy()
@@ -39,9 +39,9 @@ Answer = Callable[[FetchRequest], FetchResponse | None]
 
 
 @pytest.fixture(autouse=True)
-def _flights_end_with_their_test() -> Iterator[None]:
+def _refreshes_end_with_their_test() -> Iterator[None]:
     yield
-    join_flights()
+    join_refreshes()
 
 
 def ask(verifier: Verifier, token: str) -> str:
@@ -53,7 +53,7 @@ def ask(verifier: Verifier, token: str) -> str:
     except InvalidTokenError as refusal:
         return refusal.reason.value
     finally:
-        join_flights()
+        join_refreshes()
     return "accepted"
 
 
@@ -185,7 +185,7 @@ def test_net_027_an_older_file_ends_its_keys_within_the_bound(
     rotate_to_an_older_file(files)
     # Only entity tags are sent back: a 304 to a date says nothing.
     clock.tick(seconds=WORST - 1)
-    join_flights()
+    join_refreshes()
     asked = first if remembered else never_seen
     verifier.verify(asked)
     clock.tick(seconds=1)
@@ -238,7 +238,7 @@ def test_net_027_a_304_to_an_entity_tag_is_used(tmp_path: Path, clock: FakeClock
         pytest.param({"ETag": ETAG}, {"Last-Modified": "Mon, 07 Nov 1994 08:49:37 GMT"}, id="a date out of nowhere"),
     ],
 )
-def test_net_027_a_304_with_another_validator_is_asked_again_without_a_condition_on_the_same_flight(  # noqa: PLR0913 - the parts
+def test_net_027_after_a_304_with_another_validator_the_same_refresh_asks_again_without_a_condition(  # noqa: PLR0913 - the parts
     origin: Origin, issuer: FakeIssuer, clock: FakeClock, *, headers: dict[str, str], of_304: dict[str, str], what: str
 ) -> None:
     verifier = issuer.verifier(fetcher=origin)

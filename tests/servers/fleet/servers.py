@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 import redis
 
-from aveverify.redis import DEFAULT_PREFIX
+from aveverify.redis._document_store import DEFAULT_PREFIX
 from tests.missing import skip_missing
 from tests.processes import free_port
 
@@ -44,6 +44,10 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"{'redis' if self._certificate is None else 'rediss'}://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def client(self) -> redis.Redis:
         """Connect as the operator, who may do everything and waits as long as it takes."""
