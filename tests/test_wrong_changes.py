@@ -27,12 +27,13 @@ every_change = pytest.mark.parametrize("change", CHANGES, ids=described)
 
 @cache
 def functions_of(file: str) -> frozenset[str]:
-    """The functions of a test file, those of a class with its name before them."""
-    found = set()
+    """The tests of a file, those of a class with its name before them, and its classes; the empty name is the file."""
+    found = {""}
     for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             found.add(node.name)
         elif isinstance(node, ast.ClassDef):
+            found.add(node.name)
             found |= {f"{node.name}::{below.name}" for below in node.body if isinstance(below, ast.FunctionDef)}
     return frozenset(found)
 
