@@ -96,6 +96,21 @@ def handled(self: APIView) -> Callable[..., object]:
     return exception_handler
 
 
+def run_program(program: str, folder: Path) -> str:
+    """What a program prints, in an interpreter and a folder of its own."""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
 # --- user and identity ----------------------------------------------------------------------------------------------
 
 
@@ -279,8 +294,8 @@ def test_a_scope_is_a_permission(ask: Ask, tokens: dict[str, str]) -> None:
     lacking = ask(tokens["good"], permission_classes=permissions)
     assert (lacking.status_code, lacking.json()["error"]) == (403, "insufficient_scope")
     assert lacking.headers["www-authenticate"].endswith('scope="read"')
-    nobody = ask(permission_classes=permissions)
-    assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, 'Bearer scope="read"')
+    anonymous = ask(permission_classes=permissions)
+    assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, 'Bearer scope="read"')
 
 
 def test_several_scopes_are_demanded_together(ask: Ask, shared_issuer: FakeIssuer) -> None:
@@ -408,17 +423,7 @@ print(answer.status_code, connection.cursor().execute("SELECT count(*) FROM note
 
 def test_what_a_view_wrote_before_its_refusal_is_rolled_back(tmp_path: Path) -> None:
     """With `ATOMIC_REQUESTS`, as REST framework's own exception handler does for every exception."""
-    completed = subprocess.run(
-        [sys.executable, "-c", WRITE_AND_REFUSE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-
-    assert completed.stdout.split() == ["403", "0"], completed.stderr
+    assert run_program(WRITE_AND_REFUSE, tmp_path).split() == ["403", "0"]
 
 
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
@@ -467,7 +472,7 @@ def test_the_authentication_class_works_without_drf_spectacular(monkeypatch: pyt
     assert "aveverify.drf._schema" not in sys.modules
 
 
-def test_drf_spectacular_is_not_imported_by_this_package() -> None:
+def test_drf_spectacular_is_not_imported_by_this_package(tmp_path: Path) -> None:
     program = """
 import sys
 from django.conf import settings
@@ -479,19 +484,10 @@ AveAuthentication()
 import json
 print(json.dumps([name for name in sys.modules if "spectacular" in name or name == "aveverify.drf._schema"]))
 """
-    completed = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-        cwd=Path(__file__).parents[2],
-    )
-
-    assert json.loads(completed.stdout) == []
+    assert json.loads(run_program(program, tmp_path)) == []
 
 
-def test_settings_may_name_the_class_whatever_is_imported_first() -> None:
+def test_settings_may_name_the_class_whatever_is_imported_first(tmp_path: Path) -> None:
     """The views of REST framework import what the settings name, in the middle of the import of this module."""
     program = """
 from django.conf import settings
@@ -501,13 +497,4 @@ from aveverify.drf import AveAuthentication, HasScope
 from rest_framework.views import APIView
 assert APIView.authentication_classes == [AveAuthentication]
 """
-    completed = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-        cwd=Path(__file__).parents[2],
-    )
-
-    assert completed.returncode == 0, completed.stderr
+    assert run_program(program, tmp_path) == ""

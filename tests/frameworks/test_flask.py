@@ -57,7 +57,7 @@ def get(
 
 def who() -> str:
     """A view that answers with the subject of the request."""
-    return current_identity.subject if current_identity else "nobody"  # type: ignore[truthy-bool]
+    return current_identity.subject if current_identity else "anonymous"  # type: ignore[truthy-bool]
 
 
 # --- installing -----------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_requests_within_one_application_context_do_not_see_each_others_user(
     with app.app_context():
         answers = [get(app, token).text for token in (tokens["good"], None, tokens["other"])]
 
-    assert answers == ["ada, user ada", "nobody, None", "grace, user grace"]
+    assert answers == ["ada, user ada", "anonymous, None", "grace, user grace"]
 
 
 def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
@@ -290,7 +290,7 @@ def test_an_application_without_the_extension_has_no_current_identity(
     def view() -> str:
         with new_app().test_request_context(headers=bearer(tokens["good"])):
             assert_no_request_is_served()
-        return context_subject() or "nobody"
+        return context_subject() or "anonymous"
 
     assert get(app, tokens["good"]).text == "ada"
 
@@ -329,7 +329,7 @@ def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
     def view() -> Response:
         def chunks() -> Iterator[str]:
             yield "hello "
-            yield context_subject() or "nobody"
+            yield context_subject() or "anonymous"
 
         return Response(stream_with_context(chunks()))
 
@@ -452,8 +452,8 @@ def test_required_holds_for_every_path_that_is_not_exempt(shared_verifier: Verif
         app.add_url_rule(path, path, lambda **_: who())
     app.add_url_rule("/open/mine", "mine", ave.required(who))
 
-    assert get(app, path="/healthz").text == "nobody"
-    assert get(app, tokens["expired"], "/open/page").text == "nobody"
+    assert get(app, path="/healthz").text == "anonymous"
+    assert get(app, tokens["expired"], "/open/page").text == "anonymous"
     assert [get(app, path=path).status_code for path in ("/", "/nowhere", "/healthz/", "//healthz")] == [401] * 4
     assert get(app, tokens["good"], "/open/mine").status_code == 401
 
@@ -532,13 +532,13 @@ def test_the_application_may_answer_refusals_by_itself(
         ave.init_app(new_app(AVEVERIFY_VERIFIER=shared_verifier))
         AveAuth(app, shared_verifier)
     app.register_error_handler(AveVerifyError, lambda error: (jsonify(ours=error.reason), error.http_status))
-    app.register_error_handler(Unauthorized, lambda _: (jsonify(ours="nobody"), 401))
+    app.register_error_handler(Unauthorized, lambda _: (jsonify(ours="anonymous"), 401))
     if before:
         AveAuth(app, shared_verifier)
     app.add_url_rule("/", "who", ave.required(who))
 
     assert get(app, tokens["expired"]).get_json() == {"ours": "EXPIRED"}
-    assert get(app).get_json() == {"ours": "nobody"}
+    assert get(app).get_json() == {"ours": "anonymous"}
 
 
 @pytest.mark.parametrize("kind", ["expired", "bad_signature", "padded_base64", "good"])
@@ -565,6 +565,22 @@ def test_an_error_handler_finds_no_token_in_the_frames_of_a_refusal(
     else:
         assert statuses == [400 if kind == "padded_base64" else 401] * 2
         assert found == [("raise_denial", []), ("identity_or_raise", [])]
+
+
+def test_reading_the_identity_again_raises_the_refusal_without_the_frames_of_the_first_read(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    """A view that reads it in a loop must not fill the memory, nor a crash report show what the first reader held."""
+    depths: set[int] = set()
+
+    with app.test_request_context(headers=bearer(tokens["expired"])):
+        for _ in range(5):
+            with pytest.raises(InvalidTokenError) as caught:
+                who()
+            depths.add(len(frames_of(caught.value)))
+
+    assert len(depths) == 1
+    assert ave is not None
 
 
 def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
