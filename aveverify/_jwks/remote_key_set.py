@@ -166,7 +166,7 @@ class RemoteKeySet:
         self.state = replace(self.state, refresh=None)
 
     def finish(self, timeout_seconds: float) -> None:
-        """KeysNeeded a little for the last refresh, so that what it fetched is published before the process ends.
+        """Wait a little for the last refresh, so that what it fetched is published before the process ends.
 
         Args:
             timeout_seconds: How long to wait at most.
