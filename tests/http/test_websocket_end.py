@@ -470,6 +470,26 @@ def test_htp_041_the_first_further_token_to_expire_ends_the_connection(
     assert serve(app, verifier, token, Client(CONNECT, COMMAND, COMMAND)) == [ACCEPT, CLOSED]
 
 
+def test_htp_041_a_further_token_that_expires_first_ends_a_connection_on_which_nothing_is_sent(
+    issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, token: str
+) -> None:
+    """What waits for the end of the middleware's token must learn of the earlier one."""
+    expires_at = clock.now() + 2 * SOON_SECONDS
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await opened(receive, send)
+        waiting = asyncio.create_task(_as_coroutine(receive))
+        await asyncio.sleep(SOON_SECONDS)
+        live = get_live_connection(scope)
+        assert live.policy is not None
+        await live.add_identity(verifier.verify(issuer.token(sub="ada", exp=expires_at)), live.policy)
+        clock.set_now(expires_at)
+        async with asyncio.timeout(LIFE_SECONDS / 10):
+            assert await waiting == DISCONNECT
+
+    assert serve(app, verifier, token, SilentClient(CONNECT)) == [ACCEPT, CLOSED]
+
+
 def test_htp_041_a_new_token_extends_a_connection_until_its_own_exp(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, token: str
 ) -> None:
