@@ -33,6 +33,8 @@ from tests.http import http_fixtures
 from tests.http.http_fixtures import Client, bearer, http_scope, subject_of
 
 if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
     from aveverify._http.app_user import LoadUser
 
 Scopes = frozenset[str]
@@ -121,6 +123,10 @@ def client(shared_verifier: Verifier) -> TestClient[Litestar]:
     return plugged(shared_verifier)
 
 
+def repr_without_address(value: object) -> str:
+    return type(value).__name__ if type(value) is object else repr(value)
+
+
 def headers_of(tokens: dict[str, str], kind: str | None) -> dict[str, str]:
     return dict(bearer(tokens[kind])) if kind is not None else {}
 
@@ -187,6 +193,18 @@ def test_a_handler_may_be_excluded_as_from_litestars_own_authentication(
         answer = client.get("/health", headers=headers_of(tokens, kind))
         assert (answer.status_code, answer.text) == (200, "anonymous")
     assert client.get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("value", [1, "yes", "false", [True], object(), False, None], ids=repr_without_address)
+def test_only_true_itself_excludes_a_handler(shared_verifier: Verifier, value: object) -> None:
+    """A text or a number, such as "false" out of a configuration, opens nothing."""
+
+    @get("/maybe", exclude_from_auth=value)
+    async def maybe() -> str:
+        raise NotImplementedError
+
+    with plugged(shared_verifier, handlers=[maybe], required=True) as client:
+        assert client.get("/maybe").status_code == 401
 
 
 @pytest.mark.parametrize("name", ["a", "a%20b", "a;b", "100%25", "a%2fb"])
@@ -490,6 +508,33 @@ def test_what_the_application_says_itself_stands(shared_verifier: Verifier, toke
 
     assert client.get("/", headers=headers_of(tokens, "good")).text == "own ada"
     assert client.get("/", headers=headers_of(tokens, "expired")).status_code == 418
+
+
+class Recording:
+    """A middleware that records the user of each request that it sees."""
+
+    def __init__(self, app: ASGIApp, seen: list[object]) -> None:
+        self._app = app
+        self._seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._seen.append(subject_of(scope))
+        await self._app(scope, receive, send)
+
+
+def test_the_plugin_stands_in_front_of_all_other_middleware(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """No other middleware serves a request before its token is verified, from a cache of its own for instance."""
+    seen: list[object] = []
+    plugin = AveAuthPlugin(shared_verifier, required=True)
+
+    def record(app: ASGIApp) -> ASGIApp:
+        return Recording(app, seen)
+
+    client = TestClient(Litestar([me], plugins=[plugin], middleware=[record], logging_config=None))
+
+    assert client.get("/me").status_code == 401
+    assert client.get("/me", headers=headers_of(tokens, "good")).text == "ada"
+    assert seen == ["ada"]
 
 
 def test_the_middleware_may_stand_on_one_router(shared_verifier: Verifier) -> None:
