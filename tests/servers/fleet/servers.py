@@ -107,7 +107,7 @@ def run_redis(certificate: Path | None = None) -> Iterator[RedisServer]:
 
 
 def free_port() -> int:
-    """Find a port of this machine on which nobody listens."""
+    """Find a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -115,7 +115,7 @@ def free_port() -> int:
 
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """Accept connections and say nothing: the kernel does that for a listener that nobody looks after."""
+    """Accept connections and send nothing: the kernel does that for a listener without `accept`."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -135,7 +135,7 @@ def dripping_server() -> Iterator[str]:
 
 @contextmanager
 def sluggish_server() -> Iterator[str]:
-    """Have no document and no lease to give, and say so half a second later, but in time."""
+    """Have no document and no lease, and answer half a second later, but in time."""
 
     def answer_late(connection: socket.socket, stopped: Event) -> None:
         with connection.makefile("rb") as requests:
