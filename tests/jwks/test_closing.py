@@ -32,7 +32,7 @@ from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
 from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 from tests.jwks.test_fork import FORKS_WITH_THREADS, in_child
 
-# Longer than the limit of a test: whoever waits for the network instead of the end hangs visibly.
+# Longer than the limit of a test: a call that waits for the network instead of the close hangs visibly.
 PATIENT = CachePolicy(waiter_seconds=300, flight_deadline_seconds=300)
 _SOON_SECONDS = 30
 
@@ -120,7 +120,7 @@ def test_con_014_a_token_that_was_accepted_before_is_refused_on_the_hot_path_too
 ) -> None:
     verifier = issuer.verifier()
     known = issuer.token()
-    # As the edges hold it.
+    # As the integrations keep it.
     get_if_fresh = verifier.cached_identity
     identity = verify_any(verifier, known)
     assert get_if_fresh(known.encode()) is identity
@@ -320,9 +320,9 @@ def test_con_014_a_refresh_that_was_decided_but_not_started_fetches_nothing(
     (source,) = verifier._registry.key_sets
     start = source._start
 
-    def close_and_start(*flight: Any) -> None:  # noqa: ANN401 - passed on
+    def close_and_start(*refresh: Any) -> None:  # noqa: ANN401 - passed on
         verifier.close()
-        start(*flight)
+        start(*refresh)
 
     source._start = close_and_start  # type: ignore[method-assign, assignment]
 
@@ -332,7 +332,7 @@ def test_con_014_a_refresh_that_was_decided_but_not_started_fetches_nothing(
 
 
 class Store:
-    """A store that is always being asked: somebody else has the lease."""
+    """A store in which another worker has every lease, so that each read is repeated."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -72,7 +72,7 @@ class MemoryStore:
 
 @pytest.fixture(autouse=True)
 def _refreshes_end_with_their_test() -> Iterator[None]:
-    """What a flight logs when nobody waits for it any more is not for the next test to read."""
+    """What a refresh logs after its waiters have returned must not appear in the next test."""
     yield
     join_refreshes()
 
@@ -126,7 +126,7 @@ def test_shared_keys_keep_the_age_that_they_had(issuer: FakeIssuer, store: Memor
 def test_an_unknown_key_is_looked_for_in_the_store_and_then_at_the_issuer(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Shared keys are older than the question, so they refuse nobody."""
+    """Shared keys are older than the question, so they refuse no token."""
     late = worker(issuer, store)
     late.warm_up()
     clock.tick(seconds=10)
@@ -259,17 +259,17 @@ def test_a_cold_worker_takes_shared_keys_up_to_the_cap_while_the_issuer_is_down(
 
 @pytest.mark.usefixtures("first")
 def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: MemoryStore, clock: FakeClock) -> None:
-    """The flight has failed: the issuer is asked again after a pause, and not for each token."""
+    """The refresh has failed: the issuer is asked again after a pause, and not for each token."""
     clock.tick(seconds=FRESH)
     issuer.go_down()
     events: list[Event] = []
     late = issuer.verifier(document_store=store, on_event=events.append)
     for _ in range(3):
         assert late.verify(issuer.token()).subject
-    # Each of the two documents twice in one flight, and no second flight.
+    # Each of the two documents twice in one refresh, and no second refresh.
     assert requests(issuer) == (3, 3)
     late._registry.key_sets[0].finish(30)
-    # The keys are used as soon as they are there, and what is told by whom first, no one can say.
+    # Two threads publish these events, in either order.
     assert {type(event) for event in events} == {FetchFailed, ProviderDown, ServedStale}
     assert len(events) == 3
     assert [event.has_keys for event in events if isinstance(event, ProviderDown)] == [True]
@@ -330,6 +330,47 @@ def test_a_key_set_that_is_gone_leaves_the_shared_keys(
 
 
 @pytest.mark.usefixtures("first")
+def test_dsc_015_stale_shared_keys_are_used_if_the_discovery_document_cannot_be_renewed(
+    issuer: FakeIssuer, store: MemoryStore
+) -> None:
+    """The discovery document of the store is fresh, and the JWK Set that it names has moved."""
+    make_older(store, issuer.jwks_uri)
+    issuer.answer_keys_with(FetchResponse(status=404))
+    issuer.answer_discovery_with(FetchResponse(status=500))
+    late = worker(issuer, store)
+    assert late.verify(issuer.token()).subject
+    assert requests(issuer) == (2, 2)
+    assert late.status().providers[0].failures == 1
+
+
+@pytest.mark.usefixtures("first")
+def test_dsc_015_after_a_move_the_issuer_is_asked_even_if_another_worker_has_stored_its_discovery_document(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    make_older(store, issuer.jwks_uri)
+    issuer.answer_keys_with(FetchResponse(status=404))
+    (metadata_url,) = set(store.documents) - {issuer.jwks_uri}
+    clock.tick(seconds=10)
+    looks_before = store.looks
+
+    def store_anew(look: int) -> None:
+        # The discovery document, the JWK Set, and the discovery document again.
+        if look == looks_before + 3:
+            store.documents[metadata_url] = replace(store.documents[metadata_url], fetched_at=clock.now())
+
+    store.on_look = store_anew
+    assert worker(issuer, store).verify(issuer.token()).subject
+    assert issuer.discovery_requests == 2
+
+
+def make_older(store: MemoryStore, url: str) -> None:
+    """Let a document of the store be past its freshness."""
+    document = store.documents[url]
+    older = document.fetched_at - FRESH
+    store.documents[url] = replace(document, fetched_at=older, confirmed_at=older)
+
+
+@pytest.mark.usefixtures("first")
 def test_garbage_from_the_issuer_leaves_the_shared_keys(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
@@ -372,7 +413,7 @@ def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock:
         assert issuer.jwks_requests == flight
     assert store.puts == 1
     assert verifier.status().providers[0].failures == 0
-    # Once it is back, what was fetched meanwhile is shared with the next flight.
+    # Once it is back, what was fetched meanwhile is shared with the next refresh.
     store.released.set()
     sharing.join(30)
     clock.tick(seconds=FRESH)
@@ -396,7 +437,7 @@ class StuckStore(MemoryStore):
             self.released.wait()
 
 
-# A tenth of the usual time: that is how long a flight waits for a store that does not come back.
+# A tenth of the usual time, so that a store that never returns delays a refresh only a little.
 HASTY = CachePolicy(flight_deadline_seconds=0.5)
 
 
@@ -537,7 +578,7 @@ def test_whatever_a_store_hands_out_costs_a_direct_fetch(issuer: FakeIssuer, fou
     assert (requests(issuer), verifier.status().providers[0].failures) == ((1, 1), 0)
 
 
-# --- a flight that is late --------------------------------------------------------------------------------------------
+# --- a refresh that is late -------------------------------------------------------------------------------------------
 
 
 class Versions:
@@ -583,7 +624,7 @@ def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stor
     source.finish(30)
     versions.held = 2
     clock.tick(seconds=0.9 * FRESH)
-    # Refreshed behind the request: the flight hangs, and is given up at its deadline.
+    # A refresh in the background hangs, and is given up at its deadline.
     verifier.verify(issuer.token())
     assert versions.arrived.wait(30)
     late = source._thread

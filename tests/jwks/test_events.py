@@ -1,4 +1,4 @@
-"""What those who watch are told, what bounds the threads of an engine, and what a forked child gets anew."""
+"""The events and the status of the key cache, the bound of its threads, and what a forked child replaces."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def requests_of(server: ScriptedServer) -> list[str]:
 def test_con_005_a_child_that_is_forked_during_a_first_fetch_fetches_by_itself(
     issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
-    """The flight's thread exists only in the parent; nobody in the child waits for it."""
+    """The thread of the refresh exists only in the parent; no call in the child waits for it."""
     verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
     blocking.block()

@@ -92,7 +92,7 @@ def fresh_seconds(verifier: Verifier, clock: FakeClock) -> float:
 
 
 def not_modified(headers: Headers = ()) -> Callable[[FetchRequest], FetchResponse | None]:
-    """Answer 304 to whoever asks whether the set has changed."""
+    """Answer 304 to every conditional request."""
 
     def answer(request: FetchRequest) -> FetchResponse | None:
         return FetchResponse(status=304, headers=headers) if "If-None-Match" in request.headers else None
@@ -180,7 +180,7 @@ class TestValidators:
     def test_the_age_of_an_older_answer_does_not_shorten_a_304(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
-        """RFC 9111 §4.2.3: the age is that of the answer at hand; without the header it is nought."""
+        """RFC 9111 §4.2.3: the age is that of this response; without the header it is zero."""
         origin.headers = {"ETag": ETAG, "Cache-Control": "max-age=1000", "Age": "900"}
         origin.instead = not_modified()
         asking.verify(issuer.token())
@@ -501,7 +501,7 @@ class TestDiscovery:
         asking.verify(issuer.token())
         origin.instead = lambda _request: FetchResponse(status=status)
         clock.tick(seconds=DEFAULT)
-        # The keys at hand serve on.
+        # The cached keys remain in use.
         assert asking.verify(issuer.token()).subject
         assert self.discoveries(origin) == asked
         assert len(origin.key_requests) == asked

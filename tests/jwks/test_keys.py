@@ -510,7 +510,7 @@ class TestEvents:
         verifier.verify(issuer.token())
         finish_refreshes(verifier)
         kinds = [type(event) for event in told]
-        # The flight tells of its failure while whoever waited for it goes on with the stale keys.
+        # The refresh reports its failure while its waiters continue with the stale keys.
         assert [kind for kind in kinds if kind is not ServedStale] == [KeysFetched, FetchFailed, ProviderDown]
         assert kinds.count(ServedStale) == 1
         issuer.come_up()
@@ -656,7 +656,7 @@ class TestEvents:
 
 
 def finish_refreshes(verifier: Verifier) -> None:
-    """Wait until no flight is under way, not even one that nobody waits for."""
+    """Wait until no refresh is running, not even one without a waiter."""
     join_refreshes()
     assert not verifier.status().providers[0].is_fetching
 

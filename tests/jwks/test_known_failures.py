@@ -46,7 +46,7 @@ def refusal(verify_any: VerifyAny, verifier: Verifier, token: str) -> Reason:
 
 
 def test_random_kid_flood(verify_any: VerifyAny, verifier: Verifier, issuer: FakeIssuer) -> None:
-    """Each unknown kid fetched the keys anew, so anybody could make a service flood its issuer."""
+    """Each unknown kid fetched the keys anew, so any caller could make a service flood its issuer."""
     verifier.warm_up()
     for number in range(200):
         token = issuer.token(header={"kid": f"random-{number}"})
@@ -99,7 +99,7 @@ def test_refresh_drops_keys_on_error(
 
 
 def test_lock_stalls_known_kids(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> None:
-    """One lock was held during a fetch, and whoever needed a key that was there waited for it."""
+    """One lock was held during a fetch, and a token whose key was cached waited for it."""
     verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
     known, unknown = issuer.token(), issuer.token(header={"kid": "unknown"})
@@ -172,7 +172,7 @@ def test_old_set_overwrites_new(issuer: FakeIssuer, clock: FakeClock) -> None:
     clock.tick(seconds=POLICY.flight_deadline_seconds)
     with pytest.raises(KeysUnavailableError):
         verifier.verify(issuer.token())
-    # It goes on with the keys at hand; after the next fetch its token would be of a key that is gone.
+    # It continues with the cached keys; after the next fetch the key of its token would be unknown.
     slow.join()
     clock.tick(seconds=2)
     assert verifier.verify(issuer.token()).subject

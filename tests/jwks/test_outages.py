@@ -362,7 +362,7 @@ class TestStorm:
         told = []
 
         def look_again(_event: object) -> None:
-            # A listener that comes back to the verifier, from the thread of the flight.
+            # `on_event` may call the verifier, on the thread of the refresh.
             told.append(verifier.status().providers[0].failures)
 
         verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, on_event=look_again)
@@ -501,7 +501,7 @@ class TestCancellation:
             assert not source._lock.locked()
             assert not source._completion._lock.locked()
             assert source._completion._callbacks == []
-            # The flight goes on without its waiter, and the next one profits.
+            # The refresh continues without its waiter, for the next one.
             blocking.unblock()
             asked = len(blocking.requests)
             assert asyncio.run(verifier.verify_async(token)).subject

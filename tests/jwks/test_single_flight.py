@@ -1,4 +1,4 @@
-"""Waiting for one flight, from threads and event loops at once. Barriers and counts, no stop-watch."""
+"""Waiting for one refresh, from threads and event loops at once. Barriers and counts, no stop-watch."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_a_refresh_past_its_deadline_is_given_up_and_its_answer_comes_too_late(
         clock.tick(seconds=DEADLINE)
         with pytest.raises(KeysUnavailableError, match="deadline"):
             waiting_verifier.verify(issuer.token())
-        # The waiter is woken by whoever gave the flight up.
+        # The verification that gave the refresh up woke the waiter.
         with pytest.raises(KeysUnavailableError):
             first.result()
     blocking.unblock()
@@ -487,7 +487,7 @@ def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issu
 def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     issuer: FakeIssuer, clock: FakeClock, blocking: BlockingFetcher
 ) -> None:
-    """A refusal by keys that have been replaced meanwhile would blame a good token, and cost a refetch or a sign-in."""
+    """A refusal by keys that have been replaced meanwhile would refuse a good token, or cost a refetch."""
     verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
     provider, source = verifier._registry.providers[0]
@@ -499,7 +499,7 @@ def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
     assert lookup.request_refresh(KeysNeeded(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).is_done
     assert len(blocking.requests) == asked
-    # Not for ever: whoever has looked often enough is refused by what there is.
+    # Not for ever: a verification that may not wait is refused by the present keys.
     lookup.usable_keys(source)
     lookup._may_wait = False
     with pytest.raises(InvalidTokenError):

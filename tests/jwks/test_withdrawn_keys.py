@@ -257,7 +257,7 @@ def test_net_027_after_a_304_with_another_validator_the_same_refresh_asks_again_
 def test_net_027_a_304_to_a_request_without_a_condition_is_a_fault(
     origin: Origin, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """The flight ends; the last good keys serve until the cap, as in any outage."""
+    """The refresh ends; the last good keys are used until the cap, as in any outage."""
     verifier = issuer.verifier(fetcher=origin)
     origin.headers = {"ETag": ETAG}
     token = lasting_token(issuer)
@@ -362,7 +362,7 @@ def test_net_027_304s_alone_keep_a_withdrawn_key_alive_for_a_bounded_time(  # no
     origin: Origin, issuer: FakeIssuer, clock: FakeClock, *, policy: CachePolicy, max_age_seconds: float | None,
     bound: float, what: str,
 ) -> None:  # fmt: skip
-    """The same entity tag for another document; nothing tells that from the truth but a full answer."""
+    """The same entity tag for another document; only a full response shows the difference."""
     assert policy.worst_case_trust_seconds(max_age_seconds=max_age_seconds, false_304=True) == bound
     store = MemoryStore()
     workers = [issuer.verifier(fetcher=origin, cache_policy=policy, document_store=store) for _ in range(2)]
@@ -509,7 +509,7 @@ def test_net_028_random_kids_cost_no_more_discovery_requests_than_their_budget(
 def test_net_028_a_discovery_endpoint_that_says_nothing_leaves_time_for_the_keys(
     origin: Origin, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """A black hole takes all the time that it is given, at the retry too."""
+    """An issuer that never answers uses all the time of a request, and of its retry."""
     verifier = issuer.verifier(fetcher=origin)
     assert ask(verifier, issuer.token()) == "accepted"
     issuer.rotate(keep_old=False)

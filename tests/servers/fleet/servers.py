@@ -109,7 +109,7 @@ def run_redis(certificate: Path | None = None) -> Iterator[RedisServer]:
 
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """Accept connections and say nothing: the kernel does that for a listener that nobody looks after."""
+    """Accept connections and send nothing: the kernel does that for a listener without `accept`."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -129,7 +129,7 @@ def dripping_server() -> Iterator[str]:
 
 @contextmanager
 def sluggish_server() -> Iterator[str]:
-    """Have no document and no lease to give, and say so half a second later, but in time."""
+    """Have no document and no lease, and answer half a second later, but in time."""
 
     def answer_late(connection: socket.socket, stopped: Event) -> None:
         with connection.makefile("rb") as requests:

@@ -128,7 +128,7 @@ def verify_all_at_once(
 
 @contextmanager
 def until_shared(issuer: SlowIssuer, server: RedisServer, hmac_key: bytes | None = HMAC_KEY) -> Iterator[None]:
-    """Wait until the keys are in the store: a worker puts them there when nobody waits for it any more."""
+    """Wait until the keys are in the store: a worker stores them after its callers have returned."""
     with server.client() as operator, operator.monitor() as monitor:
         yield
         while monitor.next_command()["command"].split()[:2] != ["SET", name_of_keys(issuer, hmac_key)]:
@@ -189,7 +189,7 @@ def test_a_rotation_that_one_worker_has_seen_costs_the_others_no_fetch(issuer: S
 def test_a_lease_that_ends_while_all_wait_makes_one_fetch_and_not_one_of_each(
     issuer: SlowIssuer, server: RedisServer
 ) -> None:
-    """A rotation soon after the last fetch, or the death of the worker that fetches: all wait for nobody."""
+    """A rotation soon after the last fetch, or the death of the worker that fetches: every worker waits in vain."""
     with run_fleet(issuer, server.url, size=MANY) as fleet, writing(server, HMAC_KEY) as store:
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
         rotate(issuer, fleet)
@@ -401,7 +401,7 @@ def test_garbage_in_the_store_costs_a_fetch_and_is_replaced(
 
 
 def test_a_document_that_its_issuer_could_not_have_sent_is_passed_over(issuer: SlowIssuer, server: RedisServer) -> None:
-    """What comes from the store is parsed like an answer of the network, whoever sealed it."""
+    """A document of the store is parsed like a response of the network, even with the right seal."""
     issuer.answer_keys_with(
         FetchResponse(status=200, headers={"Content-Type": "application/json"}, body=b'{"keys":[]}')
     )
@@ -426,7 +426,7 @@ def test_a_document_of_another_time_is_passed_over(issuer: SlowIssuer, server: R
 def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
     issuer: SlowIssuer, server: RedisServer, clock: FakeClock
 ) -> None:
-    """Documents past their freshness count where the issuer is asked in vain; newer keys at hand count for more."""
+    """Documents past their freshness count where the issuer is asked in vain; newer cached keys remain in use."""
     old_token, old = issuer.token(), documents_of(issuer)
     clock.tick(seconds=1)
     issuer.rotate(keep_old=False)
