@@ -20,7 +20,7 @@ from aveverify._http.asgi_request import (
 )
 from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
-from aveverify._http.authentication import Preflight, authenticate_async
+from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.current_identity import current_identity, serving
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASGIApp",
+    "AuthOptions",
     "AveAuthMiddleware",
     "LiveConnection",
     "Message",
@@ -71,42 +72,43 @@ class PolicyMiddleware:
             receive: Gives the client's messages.
             send: Takes the answer's messages.
         """
-        known = find_cached_identity(self._cached_identity, scope)
-        if known is not None:
-            # As `_serve` does it; a call and a coroutine in between would cost every request.
-            inner, state = {**scope}, {**(scope.get("state") or {})}
-            inner[IDENTITY_KEY] = state["identity"] = known
-            inner[POLICY_KEY] = self._policy
-            inner["state"] = state
-            token = current_identity.enter(served := [inner])
-            try:
-                await self._app(inner, receive, send)
-            finally:
-                served.clear()
-                current_identity.leave(token)
-            return
-        kind = scope["type"]
-        if kind not in ("http", "websocket"):
-            # HTP-032: nothing of an unknown protocol can be verified, so it has no identity, not even an anonymous one.
-            if IDENTITY_KEY in scope:
-                scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
-            await self._app(scope, receive, send)
-            return
-        outcome = await authenticate_async(self._policy, AsgiRequest(scope), required=self._policy.required)
+        outcome: Outcome = find_cached_identity(self._cached_identity, scope)
+        if outcome is None:
+            if scope["type"] not in ("http", "websocket"):
+                # HTP-032: nothing of an unknown protocol can be verified, so it has no identity, not even an anonymous
+                # one.
+                if IDENTITY_KEY in scope:
+                    scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
+                await self._app(scope, receive, send)
+                return
+            outcome = await authenticate_async(self._policy, AsgiRequest(scope), required=self._policy.required)
+            if scope["type"] == "websocket" or isinstance(outcome, (Denial, DeferredError, Preflight)):
+                await self._serve_unusual(outcome, scope, receive, send)
+                return
+        # As `_serve`: its coroutine and `serving` would cost every request 0.4 µs more, of 2.1.
+        inner, state = {**scope}, {**(scope.get("state") or {})}
+        inner[IDENTITY_KEY] = state["identity"] = outcome
+        inner[POLICY_KEY] = self._policy
+        inner["state"] = state
+        token = current_identity.enter(served := [inner])
+        try:
+            await self._app(inner, receive, send)
+        finally:
+            served.clear()
+            current_identity.leave(token)
+
+    async def _serve_unusual(self, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket, a preflight, or a request whose credentials are refused."""
         if isinstance(outcome, Denial):
             await send_error_response(outcome.response, scope, receive, send)
         elif isinstance(outcome, DeferredError):
             await serve_deferred(partial(self._serve, outcome), outcome, self._policy, scope, receive, send)
         elif isinstance(outcome, Preflight):
             await self._serve(None, scope, without_body(receive), send)
-        elif kind == "http":
-            await self._serve(outcome, scope, receive, send)
         else:
             await self._serve_websocket(outcome, scope, receive, send)
 
-    async def _serve(
-        self, outcome: Identity | DeferredError | None, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _serve(self, outcome: DeferredError | None, scope: Scope, receive: Receive, send: Send) -> None:
         inner, state = {**scope}, {**(scope.get("state") or {})}
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         state["identity"] = inner[IDENTITY_KEY] = outcome

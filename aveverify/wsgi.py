@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
-from aveverify._http.authentication import Preflight, authenticate
+from aveverify._http.authentication import Outcome, Preflight, authenticate
 from aveverify._http.caching import mark
 from aveverify._http.current_identity import current_identity
 from aveverify._http.option_checks import check_app
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
     Write = Callable[[bytes], object]
 
+
+__all__ = ["AuthOptions", "AveAuthMiddleware"]
 
 # What no chunk is; typed as one, because it is told apart before anybody uses it.
 _END: Final = cast("bytes", object())
@@ -71,18 +73,16 @@ class AveAuthMiddleware:
         Returns:
             The application's own iterable, or the body of a refusal.
         """
-        known = find_cached_identity(self._cached_identity, environ)
-        if known is not None:
-            environ[IDENTITY_KEY] = known
-            return self._serve(environ, start_response)
-        request = WsgiRequest(environ)
-        outcome = authenticate(self._policy, request, required=self._policy.required)
-        if isinstance(outcome, Denial):
-            start_response(*_head(outcome.response))
-            return _body(outcome.response, environ)
-        if isinstance(outcome, Preflight):
-            request.drop_body()
-            outcome = None
+        outcome: Outcome = find_cached_identity(self._cached_identity, environ)
+        if outcome is None:
+            request = WsgiRequest(environ)
+            outcome = authenticate(self._policy, request, required=self._policy.required)
+            if isinstance(outcome, Denial):
+                start_response(*_head(outcome.response))
+                return _body(outcome.response, environ)
+            if isinstance(outcome, Preflight):
+                request.drop_body()
+                outcome = None
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         environ[IDENTITY_KEY] = outcome
         if isinstance(outcome, DeferredError):
@@ -91,6 +91,7 @@ class AveAuthMiddleware:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve with `current_identity`, also while the application's iterable is run through."""
+        # Not within `serving`: the request goes on behind an iterable. It costs every request 0.2 µs less, too, of 1.5.
         token = current_identity.enter(served := [environ])
         runs_on = False
         try:

@@ -29,8 +29,8 @@ class CurrentIdentity:
 
     def __init__(self) -> None:
         self._served: ContextVar[list[Any]] = ContextVar("aveverify.current_identity")
-        # The variable's own methods, for `serving` and its two inlined forms: a method in between would cost every
-        # request a call.
+        # The methods of the variable itself, for `serving` and its inlined forms in `asgi` and `wsgi`: a method in
+        # between would cost every request a call.
         self.enter: Final[Callable[[list[Any]], Token[list[Any]]]] = self._served.set
         self.leave: Final[Callable[[Token[list[Any]]], None]] = self._served.reset
         self._finders: list[Callable[[object], object]] = []
@@ -71,6 +71,8 @@ class CurrentIdentity:
 
 
 current_identity: Final = CurrentIdentity()
+_enter: Final = current_identity.enter
+_leave: Final = current_identity.leave
 
 
 class _Serving:
@@ -89,13 +91,13 @@ class _Serving:
         self._served = [request]
 
     def __enter__(self) -> None:
-        self._token = current_identity.enter(self._served)
+        self._token = _enter(self._served)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._served.clear()
-        current_identity.leave(self._token)
+        _leave(self._token)
 
 
 # Named as it is read; an alias, because a function in between would cost every request a call.

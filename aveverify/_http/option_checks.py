@@ -23,6 +23,8 @@ _ARGUMENTS: Final = {"WSGI": ("environ", "start_response"), "ASGI": ("scope", "r
 # What the instances of a class have that is an application by itself: PEP 3333, and `async def __call__` by a class.
 _INSTANCE: Final = {"WSGI": "__iter__", "ASGI": "__await__"}
 
+# What is wrong with a coroutine function where nothing awaits it.
+NEEDS_ASYNC: Final = "a coroutine function needs an asynchronous middleware"
 # An object that answers to every name would go on for ever.
 _MOST_LAYERS: Final = 100
 
@@ -90,7 +92,7 @@ def check_function(name: str, value: object, *, awaits: bool = True) -> None:
     if not callable(value) or not _accepts(value, 1) or _is_generator(value):
         raise ConfigurationError(Problem.OUT_OF_RANGE, name, "a function of an identity")
     if not awaits and is_coroutine_function(value):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, name, "a coroutine function needs an asynchronous edge")
+        raise ConfigurationError(Problem.OUT_OF_RANGE, name, NEEDS_ASYNC)
 
 
 def check_callable(name: str, value: object, *, arguments: int) -> None:

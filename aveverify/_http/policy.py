@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, Unpack
 
 from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
 from aveverify._core.identity import Identity
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import EveryPath, ExemptPaths
-from aveverify._http.option_checks import check_flag, check_function, check_sources, check_verifier
+from aveverify._http.option_checks import NEEDS_ASYNC, check_flag, check_function, check_sources, check_verifier
 from aveverify._http.rate_limited_log import LimitedLog
 from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import check_scope_list, check_scopes
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from aveverify.verifier import Verifier
 
 OnInvalid = Literal["reject", "defer"]
-# What an application knows of a user and a token does not: None accepts, a text refuses and says why.
+# What the application knows of a user and a token does not: None accepts, a text refuses and is the reason.
 Check = Callable[[Identity], str | Awaitable[str | None] | None]
-# Gives the identity of a token that was accepted before and is surely accepted again.
+# Returns the identity of a token that was accepted before and may be accepted again without a further check.
 CachedIdentity = Callable[[bytes], Identity | None]
 
-# Where a scope holds the `AuthPolicy` that has decided, for what an edge hands out to be used behind it.
+# Where a scope holds the `AuthPolicy` that has decided, for guards, dependencies and handlers behind the middleware.
 POLICY_KEY: Final = "aveverify.policy"
-# What becomes an answer. A ConfigurationError is the programmer's and passes as an exception.
+# What becomes a response. A ConfigurationError is the programmer's and passes as an exception.
 REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeError, KeysUnavailableError)
 
 # RFC 9110 §5.6.4: what stands in a quoted-string without an escape, visible ASCII and blanks.
@@ -51,28 +51,34 @@ _URL: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class AuthOptions(TypedDict, total=False):
-    """What every edge can be told beside its verifier and `required`; all by keyword.
+    """The options of every middleware and framework integration, beside its verifier and `required`; all by keyword.
 
     Attributes:
-        on_invalid: `"reject"`, the default, answers a refused token at once. `"defer"` lets the request go on until
-            somebody asks for the identity, as Convex HTTP actions do, even where credentials are required: every view
-            must ask. A WebSocket's refusal is never deferred.
-        scopes: What the token's `scope` claim must hold, if there is a token.
-        realm: The realm named in challenges.
+        on_invalid: `"reject"`, the default, answers a refused token at once. `"defer"` lets the request go on until the
+            application asks for the identity, and raises the refusal then, as Convex HTTP actions do, even where
+            credentials are required: every view must ask. A WebSocket's refusal is never deferred.
+        scopes: The scopes that the `scope` claim of a token must hold (RFC 6749 §3.3). They do not make a token
+            required.
+        realm: The `realm` of challenges (RFC 9110 §11.5): printable ASCII without quote and backslash.
         resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
-        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for all below. They are
-            compared with the path that the router behind the edge sees: PATH_INFO, the ASGI path without `root_path`.
-            The prefix of a mount, a proxy or a server is no part of it. Nothing is read there: the request is
-            anonymous.
-        token_sources: Where to look for a token, from `aveverify.sources`: by default in the Authorization header and
-            in `Sec-WebSocket-Protocol`.
-        check: Asked about every identity before the application is; a text that it returns refuses the token and is
-            logged as the reason. A coroutine function only where the edge is asynchronous.
-        cache_headers: Whether every answer for which credentials were looked at names in `Vary` the headers that
+        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for every path below. They are
+            compared with the path that the router behind the middleware sees: PATH_INFO, the ASGI path without
+            `root_path`. The prefix of a mount, a proxy or a server is no part of it. Nothing is read there: the request
+            is anonymous.
+        token_sources: Where a request may carry its token, from `aveverify.sources`: by default in the Authorization
+            header and in `Sec-WebSocket-Protocol`.
+        check: Called with every verified identity before the application; None accepts it, a text refuses the token and
+            is logged as the reason. A coroutine function only where the integration is asynchronous.
+        cache_headers: Whether every response for which credentials were read names in `Vary` the request headers that
             decide, and says `Cache-Control: private` where there were credentials: for caches in front. It costs each
-            answer a little; by default only where a token may come by another way than the Authorization header, for
+            response a little; by default only where a token may come by another way than the Authorization header, for
             which RFC 9111 §3.5 binds caches anyway. Django, REST framework and Litestar, which have caches of their
             own, always say it.
+
+    Example:
+        ```python
+        AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"], scopes=["read"])
+        ```
     """
 
     on_invalid: OnInvalid
@@ -98,15 +104,15 @@ class Denial(NamedTuple):
 
 
 class AuthPolicy(NamedTuple):
-    """The rules of one edge, already checked. Made by `make_policy`.
+    """The rules of one middleware or integration, already checked. Made by `make_policy`.
 
     Attributes:
-        verifier: Decides about tokens.
+        verifier: Verifies tokens.
         required: Whether a request without credentials is refused.
-        defers: Whether a refusal waits until somebody asks for the identity.
-        parameters: What the service says about itself, and the scopes that it demands.
+        defers: Whether a refusal is raised when the application asks for the identity.
+        parameters: What challenges name: realm, metadata and required scopes.
         exempt: The paths that need no credentials.
-        sources: Where tokens are looked for.
+        sources: Where a request may carry its token; `DEFAULT_SOURCES` itself where these are the default ones.
         check: The application's further check of an identity.
         log: Where refusals are logged.
         cached_identity: Returns the identity of a token that was accepted before and may be accepted again without any
@@ -127,7 +133,7 @@ class AuthPolicy(NamedTuple):
     marks: bool
 
     def authenticate(self, token: str | bytes) -> Identity:
-        """Decide whether a token may come in.
+        """Verify a token and everything else that this policy requires of it.
 
         Args:
             token: The compact token.
@@ -136,9 +142,9 @@ class AuthPolicy(NamedTuple):
             The identity.
 
         Raises:
-            InvalidTokenError: The token is refused, by the verifier or by the application's `check`.
+            InvalidTokenError: The token is refused, by the verifier or by `check`.
             InsufficientScopeError: A scope is missing.
-            KeysUnavailableError: The keys cannot be had.
+            KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
         """
         identity = self.verifier.verify(token)
         check_scopes(identity, self.parameters.scopes)
@@ -147,25 +153,25 @@ class AuthPolicy(NamedTuple):
         return identity
 
     async def authenticate_async(self, token: str | bytes) -> Identity:
-        """Decide whether a token may come in without blocking the event loop; see `authenticate`."""
+        """Verify without blocking the event loop; see `authenticate`."""
         identity = await self.verifier.verify_async(token)
         await self.authorize_async(identity)
         return identity
 
     async def authorize_async(self, identity: Identity) -> None:
-        """Decide whether somebody whose token is good may come in: the scopes, and the application's `check`.
+        """Check what this policy requires of a verified identity: the scopes, and the application's `check`.
 
         Args:
-            identity: Whoever the token vouches for.
+            identity: The identity of a verified token.
 
         Raises:
-            InvalidTokenError: `check` refuses it.
+            InvalidTokenError: `check` refuses the identity.
             InsufficientScopeError: A scope is missing.
         """
         check_scopes(identity, self.parameters.scopes)
         if self.check is not None:
-            verdict = self.check(identity)
-            _require_accepted(await verdict if inspect.isawaitable(verdict) else verdict, identity)
+            result = self.check(identity)
+            _require_accepted(await result if inspect.isawaitable(result) else result, identity)
 
     def with_scopes(self, scopes: Sequence[str]) -> AuthPolicy:
         """Return the same policy with further required scopes, those of one view."""
@@ -234,84 +240,71 @@ class AuthPolicy(NamedTuple):
         return DeferredError(error.with_traceback(None))
 
 
-def _require_accepted(verdict: object, identity: Identity) -> None:
-    # Whatever is not a plain yes is a no: False, an empty text, a coroutine that nobody awaited.
-    if verdict is None:
+def _require_accepted(result: object, identity: Identity) -> None:
+    # Fail closed: anything but None refuses, such as False, an empty text, or a coroutine that was never awaited.
+    if result is None:
         return
-    if inspect.iscoroutine(verdict):
-        verdict.close()
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", "a coroutine function needs an asynchronous edge")
+    if inspect.iscoroutine(result):
+        result.close()
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", NEEDS_ASYNC)
     raise InvalidTokenError(
         Reason.REFUSED_BY_CHECK,
         rule="check",
         kind=identity.provider.kind,
-        refusal=verdict if isinstance(verdict, str) and verdict else None,
+        refusal=result if isinstance(result, str) and result else None,
     )
 
 
-def make_policy(  # noqa: PLR0913 - the options of all edges
-    verifier: Verifier,
-    *,
-    required: bool,
-    on_invalid: OnInvalid = "reject",
-    scopes: Sequence[str] = (),
-    realm: str | None = None,
-    resource_metadata: str | None = None,
-    exempt: Sequence[str] = (),
-    token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
-    check: Check | None = None,
-    cache_headers: bool | None = None,
-    awaits: bool = True,
+def make_policy(
+    verifier: Verifier, *, required: bool, awaits: bool = True, **options: Unpack[AuthOptions]
 ) -> AuthPolicy:
-    """Check the arguments of an edge.
+    """Check the options of a middleware or integration.
 
     Args:
-        verifier: Decides about tokens.
+        verifier: Verifies tokens.
         required: Whether a request without credentials is refused.
-        on_invalid: As in `AuthOptions`, like everything below.
-        scopes: See there.
-        realm: See there.
-        resource_metadata: See there.
-        exempt: See there.
-        token_sources: See there.
-        check: See there.
-        cache_headers: See there.
-        awaits: Whether the edge can await a coroutine function.
+        awaits: Whether the integration can await a coroutine function.
+        options: The other options.
 
     Returns:
-        The rules.
+        The policy.
 
     Raises:
-        ConfigurationError: An argument is not what it must be, or could break out of a challenge's quotes.
+        ConfigurationError: An option is not what it must be, or could break out of the quotes of a challenge.
 
     Source: design §6, HTP-043.
     """
     check_verifier(verifier)
     check_flag("required", required)
+    on_invalid = options.get("on_invalid", "reject")
     if on_invalid not in ("reject", "defer"):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "on_invalid", "'reject' or 'defer'")
+    scopes = options.get("scopes", ())
     check_scope_list(scopes)
+    realm, resource_metadata = options.get("realm"), options.get("resource_metadata")
     if realm is not None and not _is_like(_QUOTABLE, realm):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
     if resource_metadata is not None and not _is_like(_URL, resource_metadata):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "resource_metadata", "a URL in printable ASCII")
-    check_sources(token_sources)
-    check_function("check", check, awaits=awaits)
+    given_sources = check_sources(options.get("token_sources", DEFAULT_SOURCES))
     # One object, so that every reader asks for it by `is`.
-    sources = DEFAULT_SOURCES if tuple(token_sources) == DEFAULT_SOURCES else tuple(token_sources)
+    sources = DEFAULT_SOURCES if tuple(given_sources) == DEFAULT_SOURCES else tuple(given_sources)
+    check = options.get("check")
+    check_function("check", check, awaits=awaits)
     vary = vary_of(sources)
+    exempt = ExemptPaths(options.get("exempt", ()))
     decides_by_token = check is None and not scopes and not exempt and sources is DEFAULT_SOURCES
     return AuthPolicy(
         verifier=verifier,
         required=required,
         defers=on_invalid == "defer",
         parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes), vary),
-        exempt=ExemptPaths(exempt),
+        exempt=exempt,
         sources=sources,
         check=check,
         log=LimitedLog(),
         cached_identity=verifier.cached_identity if decides_by_token else None,
-        marks=choose_marking(vary, chosen=cache_headers),
+        marks=choose_marking(vary, chosen=options.get("cache_headers")),
     )
 
 

@@ -68,7 +68,7 @@ class RequestAuth:
         users: As given.
     """
 
-    __slots__ = ("_environ", "_is_authenticated", "_outcome", "_request", "error", "policy", "user", "users")
+    __slots__ = ("_environ", "_is_authenticated", "_outcome", "_path", "error", "policy", "user", "users")
 
     def __init__(self, policy: AuthPolicy, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
         self.policy = policy
@@ -76,9 +76,14 @@ class RequestAuth:
         self.user: Any = None
         self.users = users
         self._environ = environ
-        self._request = WsgiRequest(environ, path)
+        self._path = path
         self._outcome: Outcome = None
         self._is_authenticated = False
+
+    @property
+    def _request(self) -> WsgiRequest:
+        # Made where it is needed: a token that was accepted before needs none.
+        return WsgiRequest(self._environ, self._path)
 
     @property
     def is_exempt(self) -> bool:
@@ -124,7 +129,7 @@ class RequestAuth:
                 return candidate
             known = find_cached_identity(self.policy.cached_identity, self._environ)
             if known is not None and users is None:
-                self._note(known)
+                self._outcome, self._is_authenticated = known, True
             else:
                 admit = None if users is None else partial(self._load_user, users)
                 self._note(authenticate(self.policy, self._request, required=False, known=known, admit=admit))
@@ -136,7 +141,7 @@ class RequestAuth:
             users = self.users
             known = find_cached_identity(self.policy.cached_identity, self._environ)
             if known is not None and users is None:
-                self._note(known)
+                self._outcome, self._is_authenticated = known, True
             else:
                 admit = None if users is None else partial(self._load_user_async, users)
                 outcome = await authenticate_async(self.policy, self._request, required=False, known=known, admit=admit)

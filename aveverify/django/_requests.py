@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -14,6 +14,9 @@ from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import VISIT
 from aveverify.django._settings import kept
+
+_REQUIRED: Final = ViewDemand(required=True)
+_OPTIONAL: Final = ViewDemand(required=False)
 
 
 class AveRequest(HttpRequest):
@@ -50,7 +53,7 @@ def judge_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Denial
         As `RequestAuth.authorize`.
     """
     required = request_auth.policy.required and not request_auth.is_exempt
-    denial = request_auth.authorize(ViewDemand(required))
+    denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
     if (
         denial is None
         and required

@@ -151,6 +151,22 @@ def test_header_names_count_in_any_case(
     assert observer.seen == ["ada"]
 
 
+@pytest.mark.parametrize("names", [(b"Authorization", b"authorization"), (b"authorization", b"Authorization")])
+def test_htp_001_two_headers_that_differ_in_case_are_refused_also_if_one_token_is_known(
+    names: tuple[bytes, bytes], tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+) -> None:
+    """The hot path must see both: a proxy in front may have decided by the other one."""
+    app = AveAuthMiddleware(asgi_app(observer), shared_verifier, required=False)
+    shared_verifier.verify(tokens["good"])
+    known = f"Bearer {tokens['good']}".encode()
+
+    for values in ((known, b"Bearer other"), (b"Bearer other", known), (known, known)):
+        client = Client(BODY)
+        client.call(app, http_scope(headers=list(zip(names, values, strict=True))))
+        assert client.reply.status == 400
+    assert observer.seen == []
+
+
 @pytest.mark.parametrize("control", [b"\x00", b"\n", b"\r", b"\r\n ", b"\x7f", b"\x0b"])
 def test_control_characters_are_refused(
     control: bytes, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer

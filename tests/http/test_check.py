@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Reason, Verifier, current_identity
+from aveverify._http.policy import OnInvalid, make_policy
+from aveverify._http.request_auth import RequestAuth
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import Message, Receive, Scope, Send
 from aveverify.errors import Problem
@@ -316,3 +318,17 @@ def test_threads_have_no_identity_that_nobody_gave_them(tokens: dict[str, str], 
     Server().call(WsgiMiddleware(app, shared_verifier, required=True), wsgi_environ(Request(bearer(tokens["good"]))))
 
     assert seen == [Problem.NO_MIDDLEWARE]
+
+
+def test_a_refusal_keeps_no_frame_of_the_verification(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """A crash report shows the locals of every frame: the token would be among them."""
+    environ = wsgi_environ(Request(bearer(tokens["bad_signature"])))
+    modes: tuple[OnInvalid, ...] = ("reject", "defer")
+    for on_invalid in modes:
+        policy = make_policy(shared_verifier, required=True, on_invalid=on_invalid)
+        request_auth = RequestAuth(policy, environ, "/")
+
+        request_auth.authenticate()
+
+        assert request_auth.error is not None
+        assert request_auth.error.__traceback__ is None

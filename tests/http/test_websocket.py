@@ -10,9 +10,12 @@ import pytest
 
 from aveverify import (
     ConfigurationError,
+    FetchRequest,
+    FetchResponse,
     Identity,
     InvalidTokenError,
     KeysUnavailableError,
+    Provider,
     Reason,
     Verifier,
     get_user_identity,
@@ -183,6 +186,29 @@ def test_a_change_of_user_is_explicit(issuer: FakeIssuer, verifier: Verifier) ->
 
     assert seen[0] is Reason.OTHER_USER
     assert [identity.subject for identity in seen[1:]] == ["ada", "grace"]
+
+
+def test_sec_08_two_users_whose_token_identifiers_read_alike_are_not_the_same_user(clock: FakeClock) -> None:
+    """Issuer and subject are compared, not `issuer|subject`: a path of an issuer may hold the separator."""
+    issuers = [FakeIssuer("https://idp.example/x", clock=clock), FakeIssuer("https://idp.example/x|y", clock=clock)]
+    ada, mallory = issuers[0].token(sub="y|ada"), issuers[1].token(sub="ada")
+    seen: list[Any] = []
+
+    class BothIssuers:
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            return issuers["y" in request.url].fetch(request)
+
+    async def talk(_scope: Scope, live: LiveConnection, _send: Send) -> None:
+        with pytest.raises(InvalidTokenError) as caught:
+            await live.reauthenticate(mallory)
+        seen.extend([caught.value.reason, live.identity])
+
+    providers = [Provider(issuer=each.issuer, application_id=each.application_id) for each in issuers]
+    with Verifier(*providers, clock=clock, fetcher=BothIssuers()) as verifier:
+        converse(verifier, ada, talk)
+
+        assert verifier.verify(ada).token_identifier == verifier.verify(mallory).token_identifier
+        assert seen == [Reason.OTHER_USER, verifier.verify(ada)]
 
 
 def test_a_new_token_that_is_refused_changes_nothing(issuer: FakeIssuer, verifier: Verifier) -> None:

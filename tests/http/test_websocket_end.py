@@ -19,7 +19,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._http import websocket
+from aveverify._http import websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
@@ -335,7 +335,7 @@ def test_no_message_waits_for_the_clients_answer_to_the_close(
     verifier: Verifier, clock: FakeClock, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HTP-041: uvicorn waits for it ten seconds; nor does a client keep a connection by reading nothing at all."""
-    monkeypatch.setattr(websocket, "_LONGEST_CLOSE_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr(websocket_channel, "_LONGEST_CLOSE_SECONDS", SOON_SECONDS)
 
     class Deaf(Client):
         async def send(self, message: Message) -> None:
@@ -367,7 +367,7 @@ def test_what_the_server_holds_back_is_taken_and_thrown_away(verifier: Verifier,
 def test_a_client_that_never_answers_keeps_no_connection(
     verifier: Verifier, clock: FakeClock, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "_LONGEST_ANSWER_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr(websocket_channel, "_LONGEST_ANSWER_SECONDS", SOON_SECONDS)
 
     class Busy(Client):
         async def receive(self) -> Message:
@@ -468,6 +468,26 @@ def test_htp_041_the_first_further_token_to_expire_ends_the_connection(
         assert get_user_identity(scope) is None
 
     assert serve(app, verifier, token, Client(CONNECT, COMMAND, COMMAND)) == [ACCEPT, CLOSED]
+
+
+def test_htp_041_a_further_token_that_expires_first_ends_a_connection_on_which_nothing_is_sent(
+    issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, token: str
+) -> None:
+    """What waits for the end of the middleware's token must learn of the earlier one."""
+    expires_at = clock.now() + 2 * SOON_SECONDS
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await opened(receive, send)
+        waiting = asyncio.create_task(_as_coroutine(receive))
+        await asyncio.sleep(SOON_SECONDS)
+        live = get_live_connection(scope)
+        assert live.policy is not None
+        await live.add_identity(verifier.verify(issuer.token(sub="ada", exp=expires_at)), live.policy)
+        clock.set_now(expires_at)
+        async with asyncio.timeout(LIFE_SECONDS / 10):
+            assert await waiting == DISCONNECT
+
+    assert serve(app, verifier, token, SilentClient(CONNECT)) == [ACCEPT, CLOSED]
 
 
 def test_htp_041_a_new_token_extends_a_connection_until_its_own_exp(
@@ -763,8 +783,8 @@ def test_htp_048_a_clock_that_is_put_back_is_looked_at_again(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the rest of the token's life seems to be."""
-    assert websocket._LONGEST_SLEEP_SECONDS <= 30
-    monkeypatch.setattr(websocket, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
+    assert websocket_channel._LONGEST_SLEEP_SECONDS <= 30
+    monkeypatch.setattr(websocket_channel, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
     expires_at = clock.now() + LIFE_SECONDS
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:

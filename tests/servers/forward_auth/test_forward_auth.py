@@ -17,6 +17,7 @@ from aveverify.forward_auth import IDENTITY_HEADERS, make_admin_app, make_app
 from aveverify.identity_header import IdentitySigner, encode_identity, read_identity
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hmac_keys import KEY
+from tests.http.http_fixtures import Client, Request, http_scope
 
 
 def client_of(app: ASGIApp) -> TestClient:
@@ -211,6 +212,29 @@ def test_no_method_and_no_header_about_the_original_request_opens_a_door(verifie
 def test_only_auth_and_what_is_below_it_is_an_answer(verifier: Verifier, path: str, status: int) -> None:
     """HTP-017: any other path means that the proxy is set up wrongly, and that must not look like consent."""
     assert client_of(make_app(verifier, required=False)).get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "is_admin", "status"),
+    [
+        pytest.param("/auth", False, 401, id="a refusal"),
+        pytest.param("/healthz", True, 200, id="the admin application"),
+    ],
+)
+def test_a_head_request_is_answered_without_a_body(
+    verifier: Verifier, path: str, status: int, *, is_admin: bool
+) -> None:
+    """RFC 9110 §9.3.2, by hand: a test client drops such a body, a proxy may take it for the next response."""
+    app = make_admin_app(verifier) if is_admin else make_app(verifier)
+    replies = {}
+    for method in ("GET", "HEAD"):
+        client = Client()
+        client.call(app, http_scope(Request(method=method), path=path))
+        replies[method] = client.reply
+
+    assert replies["HEAD"].status == status
+    assert (replies["HEAD"].body, replies["GET"].body != b"") == (b"", True)
+    assert replies["HEAD"].headers == replies["GET"].headers
 
 
 def test_a_body_is_never_read(verifier: Verifier) -> None:

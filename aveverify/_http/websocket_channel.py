@@ -1,0 +1,259 @@
+"""The messages of a WebSocket, and its end: when its token expires, its application and its client are disconnected.
+
+Knows the messages of ASGI and asyncio, and no framework. HTP-041; HTP-048; CJ-29; RFC 6455 §7.4.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aveverify._http.websocket_shown import ShownIdentity
+from aveverify.errors import InvalidTokenError, Reason
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import ModuleType
+
+    from aveverify._core.identity import Identity
+    from aveverify._http.asgi_types import Message, Receive, Send
+    from aveverify._http.policy import AuthPolicy
+
+# IANA's registry of WebSocket close codes: Unauthorized.
+UNAUTHORIZED_CLOSE_CODE: Final = 3000
+_CLOSE_REASONS: Final[dict[Reason, str]] = {
+    Reason.EXPIRED: "the token has expired",
+    Reason.CLOCK_UNUSABLE: "the token can no longer be checked",
+}
+# A suspended machine or a clock that was set: the clock is read at least so often.
+_LONGEST_SLEEP_SECONDS: Final = 30.0
+# How long a server may take to send the close, and the client to answer it, once the application has returned.
+_LONGEST_CLOSE_SECONDS: Final = 10.0
+_LONGEST_ANSWER_SECONDS: Final = 1.0
+
+
+def load_asyncio() -> ModuleType:
+    """Return asyncio. It is heavy, and where there is a connection, it is loaded already."""
+    import asyncio  # noqa: PLC0415 - as said above
+
+    return asyncio
+
+
+class ExpiringChannel(ShownIdentity):
+    """Passes messages between server and application until the token expires.
+
+    Attributes:
+        policy: The rules that every further token must meet; None until the first dependency adds them.
+        refused: What `send` raises when the application sends something after the end.
+
+    Args:
+        identity: The user when the WebSocket was opened.
+        policy: As above.
+        receive: Gives the messages of the server.
+        send: Takes messages for the server.
+        closes: Whether the connection ends by itself when its token expires.
+    """
+
+    __slots__ = (
+        "_answer_protocol",
+        "_changed",
+        "_closes",
+        "_closing",
+        "_ended_by",
+        "_is_opening",
+        "_is_over",
+        "_receive",
+        "_receiving",
+        "_send",
+        "_watcher",
+        "policy",
+        "refused",
+    )
+
+    def __init__(
+        self,
+        identity: Identity | None,
+        policy: AuthPolicy | None,
+        receive: Receive,
+        send: Send,
+        *,
+        closes: bool,
+    ) -> None:
+        super().__init__(identity, None if policy is None else policy.verifier)
+        self.policy = policy
+        self.refused: ConnectionError | None = None
+        self._receive = receive
+        self._send = send
+        self._closes = closes
+        # What the acceptance names where the application chooses no protocol; None names nothing.
+        self._answer_protocol: str | None = None
+        # Why its token ended it; and whether the server needs no close any longer: it was sent one, or the client left.
+        self._ended_by: Reason | None = None
+        self._is_over = False
+        # Whether the application has seen nothing yet of the handshake.
+        self._is_opening = True
+        self._watcher: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        # What waits for an earlier or later end, and for a message.
+        self._changed: set[asyncio.Event] = set()
+        self._receiving: set[asyncio.Timeout] = set()
+
+    def find_fault(self) -> Reason | None:
+        """Return why the connection has no user any longer; None while it may have one."""
+        return super().find_fault() if self._ended_by is None else self._ended_by
+
+    async def until_expired(self) -> None:
+        """Wait until the token has expired, and close the connection (code 3000) if it is still open.
+
+        Of several tokens, which several middlewares or dependencies have verified, the first to expire counts. A token
+        of `reauthenticate` takes the place of the middleware's. The clock is read at least every thirty seconds; one
+        that gives no usable time ends the connection. It returns, too, when the connection ends otherwise.
+
+        Source: CJ-29: at `exp`, without leeway. HTP-048.
+        """
+        changed = load_asyncio().Event()
+        self._changed.add(changed)
+        try:
+            while not self._is_over:
+                fault = self.find_fault()
+                if fault is not None:
+                    self._end(fault)
+                    break
+                changed.clear()
+                rest_seconds = self._rest_seconds()
+                with suppress(TimeoutError):
+                    async with load_asyncio().timeout(min(_LONGEST_SLEEP_SECONDS, rest_seconds or 0.0)):
+                        await changed.wait()
+        finally:
+            self._changed.discard(changed)
+        if self._closing is not None:
+            await load_asyncio().shield(self._closing)
+
+    def _end_quietly(self) -> None:
+        self._is_over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for changed in self._changed:
+            changed.set()
+
+    def _find_end(self) -> bool:
+        """Tell whether the token has ended the connection; where the clock says so now, end it."""
+        if self._ended_by is None and self._closes:
+            fault = self.find_fault()
+            if fault is not None:
+                self._end(fault)
+        return self._ended_by is not None
+
+    def _end(self, fault: Reason) -> None:
+        """End the connection, without waiting for the client."""
+        if fault is Reason.CLOCK_UNUSABLE and self.policy is not None:
+            self.policy.log.info("closed: %s", InvalidTokenError(fault, rule="HTP-048"))
+        self._ended_by = fault
+        for waiting in self._receiving:
+            # Its `receive` returns: what the server still gives is no message of a user.
+            waiting.reschedule(0.0)
+        if not self._is_over:
+            self._end_quietly()
+            # A server may wait for the client's answer before it returns. No message may wait for that.
+            self._closing = load_asyncio().create_task(self._close())
+
+    async def _close(self) -> None:
+        # The client may be gone: each server says so by an error of its own, and the connection is over either way.
+        with suppress(Exception):
+            await self._send({"type": "websocket.close", **self._end_of_token})
+
+    async def _await_close(self, closing: asyncio.Task[None]) -> None:
+        """Wait for the client's answer to the close, and drop what came before it.
+
+        A server that holds back messages until they are received would never read the answer.
+        """
+        await closing
+        with suppress(Exception):
+            async with load_asyncio().timeout(_LONGEST_ANSWER_SECONDS):
+                while (await self._receive())["type"] != "websocket.disconnect":
+                    pass
+
+    async def receive(self) -> Message:
+        """Pass a message of the server to the application; for the middleware.
+
+        Returns:
+            The message; after `exp` a disconnect (code 3000) in its place. The handshake is completed in any case:
+            frameworks demand it, and only then is there something to close.
+        """
+        is_opening, self._is_opening = self._is_opening, False
+        if is_opening or not self._find_end():
+            message = await self._receive_until_ended()
+            kind = message["type"]
+            if kind == "websocket.disconnect":
+                self._end_quietly()
+            if (is_opening and kind == "websocket.connect") or not self._find_end():
+                return message
+        # The close is on its way before the application hears of it.
+        await load_asyncio().sleep(0)
+        return {"type": "websocket.disconnect", **self._end_of_token}
+
+    async def _receive_until_ended(self) -> Message:
+        """Wait for a message, or for the end of the connection."""
+        try:
+            # Without a limit until the end sets one: no task of its own, and what cancels the application cancels this.
+            limit = load_asyncio().timeout(None)
+        except RuntimeError:
+            # Another event loop than asyncio's: a middleware that closes nothing works there, too.
+            return await self._receive()
+        try:
+            async with limit:
+                self._receiving.add(limit)
+                try:
+                    return await self._receive()
+                finally:
+                    self._receiving.discard(limit)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return {"type": "websocket.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the application to the server; for the middleware.
+
+        Raises:
+            OSError: The connection has ended because its token expired (ASGI: what is sent after the end).
+        """
+        kind = message["type"]
+        if kind == "websocket.accept" and self._ended_by is None:
+            self._is_opening = False
+            if self._answer_protocol is not None and not message.get("subprotocol"):
+                message = {**message, "subprotocol": self._answer_protocol}
+            await self._send(message)
+            if self._closes:
+                self._watcher = load_asyncio().create_task(self.until_expired())
+            return
+        has_ended = self._find_end()
+        if kind == "websocket.close":
+            self._end_quietly()
+            if has_ended:
+                # The client was sent a close, with the code that says why.
+                return
+        elif has_ended:
+            if self.refused is None:
+                self.refused = ConnectionError(self._end_of_token["reason"])
+            raise self.refused.with_traceback(None)
+        await self._send(message)
+
+    @property
+    def _end_of_token(self) -> dict[str, Any]:
+        return {"code": UNAUTHORIZED_CLOSE_CODE, "reason": _CLOSE_REASONS[self._ended_by or Reason.EXPIRED]}
+
+    async def finish(self) -> None:
+        """End what the connection has begun: the application has returned; for the middleware."""
+        self._end_quietly()
+        self.refused = None
+        self._places.clear()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._closing is not None:
+            answered = load_asyncio().create_task(self._await_close(self._closing))
+            try:
+                await load_asyncio().wait([answered], timeout=_LONGEST_CLOSE_SECONDS)
+            finally:
+                answered.cancel()
