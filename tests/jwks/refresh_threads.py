@@ -11,6 +11,6 @@ def refresh_threads() -> list[threading.Thread]:
 
 
 def join_refreshes() -> None:
-    """Wait for all of them, also for those for which no verification waits."""
+    """Wait for all of them, also for those for which no verification waits; not for one that hangs for ever."""
     for thread in refresh_threads():
-        thread.join(30)
+        thread.join(5)

@@ -70,13 +70,6 @@ class MemoryStore:
             raise ConnectionError(message)
 
 
-@pytest.fixture(autouse=True)
-def _refreshes_end_with_their_test() -> Iterator[None]:
-    """What a refresh logs after its waiters have returned must not appear in the next test."""
-    yield
-    join_refreshes()
-
-
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()

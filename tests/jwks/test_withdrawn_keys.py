@@ -38,12 +38,6 @@ JSON = {"Content-Type": "application/json"}
 Answer = Callable[[FetchRequest], FetchResponse | None]
 
 
-@pytest.fixture(autouse=True)
-def _refreshes_end_with_their_test() -> Iterator[None]:
-    yield
-    join_refreshes()
-
-
 def ask(verifier: Verifier, token: str) -> str:
     """Ask for a verdict, and let what happens behind the request happen."""
     try:
