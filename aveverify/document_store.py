@@ -79,7 +79,14 @@ class DocumentStore(Protocol):
     """
 
     def get(self, url: str) -> StoredDocument | None:
-        """Return the last document that a worker stored for this URL, or None."""
+        """Return the last document that a worker stored for a URL.
+
+        Args:
+            url: The URL of the document.
+
+        Returns:
+            The document; None where there is none.
+        """
 
     def put(self, document: StoredDocument, keep_seconds: float) -> None:
         """Store a document for all workers, in place of an older one and never of a newer one.

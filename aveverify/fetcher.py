@@ -79,6 +79,12 @@ class Fetcher(Protocol):
     def fetch(self, request: FetchRequest) -> FetchResponse:
         """Fetch one document, blocking.
 
+        Args:
+            request: What to fetch, and its limits.
+
+        Returns:
+            The response, whatever its status.
+
         Raises:
             FetchError: No response within the limits. Any other exception counts as one.
         """

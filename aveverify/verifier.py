@@ -250,7 +250,14 @@ class Verifier:
         return None if token is None else self.verify(token)
 
     async def verify_header_async(self, value: str | bytes | None) -> Identity | None:
-        """Verify the token of an Authorization header without blocking the event loop; see `verify_header`."""
+        """Verify the token of an Authorization header without blocking the event loop; see `verify_header`.
+
+        Args:
+            value: The value of the header; None where there is none.
+
+        Returns:
+            The identity; None for an anonymous request.
+        """
         self._check_open()
         token = parse_authorization(value)
         return None if token is None else await self.verify_async(token)
@@ -269,7 +276,11 @@ class Verifier:
             lookup.after_wait(is_done=completion.wait(lookup.wait_budget_seconds))
 
     async def warm_up_async(self, *, fail_closed: bool = False) -> None:
-        """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`."""
+        """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`.
+
+        Args:
+            fail_closed: Whether to raise if the keys of a provider are unavailable.
+        """
         for lookup, completion in self._missing_keys(fail_closed=fail_closed):
             lookup.after_wait(is_done=await completion.wait_async(lookup.wait_budget_seconds))
 

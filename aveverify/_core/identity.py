@@ -52,6 +52,9 @@ class Identity(_Draft):
         issued_at: The token's `iat`, in seconds since the epoch; None where a customJwt token has none.
         name, nickname, …: The eighteen standard attributes of Convex, in snake_case; None when absent.
 
+    Raises:
+        TypeError: It is called: an identity comes from a verifier.
+
     Example:
         >>> identity = verifier.verify(token)  # doctest: +SKIP
         >>> (identity.issuer, identity.subject)  # doctest: +SKIP

@@ -58,16 +58,48 @@ class RedisClient(Protocol):
     """The methods that a client needs; `redis.Redis`, `redis.RedisCluster` and `valkey.Valkey` have them."""
 
     def getrange(self, key: str, start: int, end: int, /) -> object:
-        """Return a part of a value; empty if there is none."""
+        """Return a part of a value.
+
+        Args:
+            key: The name of the entry.
+            start: The first byte.
+            end: The last byte, which is included.
+
+        Returns:
+            The bytes; empty if there is no such entry.
+        """
 
     def set(self, name: str, value: bytes, /, *, px: int, nx: bool = False) -> object:
-        """Set a value for `px` milliseconds; with `nx`, only if there is none."""
+        """Set a value that expires.
+
+        Args:
+            name: The name of the entry.
+            value: Its value.
+            px: When it expires, in milliseconds from now, at least 1.
+            nx: Whether to set it only if there is none.
+
+        Returns:
+            A false value if `nx` kept it from being set.
+        """
 
     def eval(self, script: str, numkeys: int, /, *keys_and_args: str | bytes) -> object:
-        """Run a Lua script in the server."""
+        """Run a Lua script in the server.
+
+        Args:
+            script: The script.
+            numkeys: How many of the arguments are names of entries.
+            keys_and_args: The names, then the other arguments.
+
+        Returns:
+            What the script returns.
+        """
 
     def close(self) -> object:
-        """Close the connections."""
+        """Close the connections.
+
+        Returns:
+            Anything; it is ignored.
+        """
 
 
 class RedisDocumentStore:
