@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from fastapi import FastAPI, Security
 from fastapi import Request as FastAPIRequest
 from starlette.middleware import Middleware
@@ -14,7 +13,7 @@ from aveverify import Identity, Verifier, get_user_identity
 from aveverify._http.app_user import LoadUser
 from aveverify.fastapi import AveAuth
 from aveverify.starlette import AveAuthMiddleware
-from tests.http.http_fixtures import METHODS, Edge, Reply, Request, View
+from tests.http.http_fixtures import METHODS, Edge, LeftOut, Reply, Request, View
 from tests.http.starlette_client import ask_through_test_client
 
 
@@ -28,8 +27,7 @@ def ask_dependency(
     **options: Any,  # noqa: ANN401
 ) -> Reply:
     """Ask an application whose view depends on the identity, and on its own user where there is a loader."""
-    if on_invalid == "defer":
-        pytest.skip("LEFT OUT: a dependency asks for the identity itself, so there is nothing to defer")
+    assert on_invalid == "reject", "a row that should be left out"
     load_user: LoadUser[Any] | None = options.pop("load_user", None)
     ave = AveAuth(verifier, **options)
     app = FastAPI()
@@ -62,3 +60,17 @@ def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **op
 
 
 EDGES: dict[str, Edge] = {"fastapi-dependency": ask_dependency, "fastapi-behind-middleware": ask_behind_middleware}
+LEFT_OUT = [
+    LeftOut("fastapi-dependency", test, parameters, "a dependency asks for the identity itself, so it defers nothing")
+    for test, parameters in (
+        ("*", {"on_invalid": "defer"}),
+        ("test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity", {}),
+        ("test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks", {}),
+        ("test_a_deferred_refusal_that_escapes_becomes_the_answer", {}),
+        ("test_a_view_may_answer_a_deferred_refusal_by_itself", {}),
+        ("test_a_view_learns_of_missing_keys_when_it_asks", {}),
+        ("test_a_request_whose_view_does_not_ask_goes_on", {}),
+        ("test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred", {}),
+        ("test_what_is_no_token_is_never_deferred", {}),
+    )
+]

@@ -80,12 +80,27 @@ Edge = Callable[..., Reply]
 
 
 class LeftOut(NamedTuple):
-    """A row that does not fit an edge: the edge, the test, the parameters that name the row, and why."""
+    """Rows that cannot apply to an integration.
+
+    Attributes:
+        edge: The integration.
+        test: The test; `*` for every test.
+        parameters: The parameters that name the rows; a row of a table by its id.
+        reason: Why.
+    """
 
     edge: str
     test: str
     parameters: dict[str, object]
     reason: str
+
+    def names(self, test: str, parameters: dict[str, object]) -> bool:
+        """Whether a test with these parameters is left out."""
+        return (
+            self.edge == parameters.get("edge")
+            and self.test in ("*", test)
+            and self.parameters.items() <= parameters.items()
+        )
 
 
 @dataclass(frozen=True)

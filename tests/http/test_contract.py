@@ -1,7 +1,7 @@
 """The HTTP contract (design §6): one table of requests, asked at every edge, with and without `required`.
 
-The raw edges have no framework that could help them; the others show that nothing is lost on the way. A row that does
-not fit an edge is skipped by the way to ask it, with the reason (`LEFT OUT`).
+The raw middlewares have no framework that could help them; the others show that nothing is lost on the way. A row that
+cannot apply to an integration is left out by a table (`LeftOut`), with the reason.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from aveverify import (
 )
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer
+from tests.http.conftest import LEFT_OUT_REASONS
 from tests.http.http_fixtures import Edge, Headers, Reply, Request, Scene, bearer
 
 Logged = Callable[[], list[logging.LogRecord]]
@@ -655,6 +656,14 @@ def test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred(sce
 def test_what_is_no_token_is_never_deferred(scene: Scene, headers: Headers, expected: Expected) -> None:
     """Not even where the view does not ask."""
     check(scene.ask(headers, view=lambda _: "public", required=True, on_invalid="defer"), scene, expected)
+
+
+def test_rows_that_do_not_apply_are_left_out(request: pytest.FixtureRequest) -> None:
+    """The one line about them in the summary: how many, and why."""
+    reasons = request.config.stash[LEFT_OUT_REASONS]
+    if reasons:
+        listed = "; ".join(f"{count}: {reason}" for reason, count in sorted(reasons.items()))
+        pytest.skip(f"{sum(reasons.values())} rows are left out by the table ({listed})")
 
 
 # --- what is not ours -----------------------------------------------------------------------------------------------
