@@ -13,20 +13,20 @@ from aveverify import Identity, Verifier, get_user_identity
 from aveverify._http.app_user import LoadUser
 from aveverify.fastapi import AveAuth
 from aveverify.starlette import AveAuthMiddleware
-from tests.http.http_fixtures import METHODS, Edge, LeftOut, Reply, Request, View
+from tests.http.http_fixtures import METHODS, Edge, LeftOut, Reply, Request, View, kept
 from tests.http.starlette_client import ask_through_test_client
 
 
-def ask_dependency(
+@kept
+def app_with_dependency(
     verifier: Verifier,
     view: View,
-    request: Request,
     *,
     required: bool,
     on_invalid: str = "reject",
     **options: Any,  # noqa: ANN401
-) -> Reply:
-    """Ask an application whose view depends on the identity, and on its own user where there is a loader."""
+) -> FastAPI:
+    """An application whose view depends on the identity, and on its own user where there is a loader."""
     assert on_invalid == "reject", "a row that should be left out"
     load_user: LoadUser[Any] | None = options.pop("load_user", None)
     ave = AveAuth(verifier, **options)
@@ -42,11 +42,12 @@ def ask_dependency(
 
     dependencies = [] if load_user is None else [Security(auth.user(load_user))]
     app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
-    return ask_through_test_client(app, request)
+    return app
 
 
-def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
-    """Ask an application behind the middleware; the dependency takes what the middleware has found."""
+@kept
+def app_behind_middleware(verifier: Verifier, view: View, **options: Any) -> FastAPI:  # noqa: ANN401
+    """An application behind the middleware; the dependency takes what the middleware has found."""
     ave = AveAuth(verifier)
     app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
 
@@ -56,7 +57,17 @@ def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **op
     # A dependency would raise what is deferred before the view runs.
     dependencies = [] if options.get("on_invalid") == "defer" else [Security(ave.optional)]
     app.add_api_route("/", endpoint, methods=list(METHODS), dependencies=dependencies)
-    return ask_through_test_client(app, request)
+    return app
+
+
+def ask_dependency(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask an application whose view depends on the identity."""
+    return ask_through_test_client(app_with_dependency(verifier, view, **options), request)
+
+
+def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+    """Ask an application behind the middleware."""
+    return ask_through_test_client(app_behind_middleware(verifier, view, **options), request)
 
 
 EDGES: dict[str, Edge] = {"fastapi-dependency": ask_dependency, "fastapi-behind-middleware": ask_behind_middleware}

@@ -11,7 +11,8 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 from wsgiref.validate import validator
 
 from flask import Flask
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request as StarletteRequest
 
+App = TypeVar("App")
 Headers = tuple[tuple[str, str], ...]
 View = Callable[[Any], str]
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "TRACE")
@@ -138,6 +140,36 @@ def make_tokens(issuer: FakeIssuer) -> dict[str, str]:
         "reader": issuer.token(sub="ada", scope="openid read"),
     }
     return good | {flaw: issuer.forge(flaw) for flaw in issuer.FLAWS}
+
+
+class Relay:
+    """Calls the view of the present test, behind an application that is kept for several tests."""
+
+    view: View
+
+    def __call__(self, request: Any) -> str:  # noqa: ANN401 - a request of any framework
+        return self.view(request)
+
+
+def kept(build: Callable[..., App]) -> Callable[..., App]:
+    """Keep one application for each verifier and plain options: to build one costs more than a request.
+
+    An application with a function among its options is built anew.
+    """
+    kept_apps: WeakKeyDictionary[Verifier, dict[str, tuple[App, Relay]]] = WeakKeyDictionary()
+
+    def get(verifier: Verifier, view: View, **options: Any) -> App:  # noqa: ANN401 - those of a middleware
+        if not all(isinstance(value, (str, bool, list, tuple)) for value in options.values()):
+            return build(verifier, view, **options)
+        apps, key = kept_apps.setdefault(verifier, {}), repr(sorted(options.items()))
+        if key not in apps:
+            relay = Relay()
+            apps[key] = build(verifier, relay, **options), relay
+        app, relay = apps[key]
+        relay.view = view
+        return app
+
+    return get
 
 
 # --- ASGI -----------------------------------------------------------------------------------------------------------

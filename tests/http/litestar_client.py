@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from aveverify import Verifier, get_user_identity
 from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, exception_handlers
-from tests.http.http_fixtures import Edge, LeftOut, Reply, Request, View
+from tests.http.http_fixtures import Edge, LeftOut, Reply, Request, View, kept
 
 
 def reraise(_request: object, error: Exception) -> NoReturn:
@@ -18,8 +18,8 @@ def reraise(_request: object, error: Exception) -> NoReturn:
     raise error
 
 
-def ask(view: View, request: Request, **settings: Any) -> Reply:  # noqa: ANN401
-    """Ask a Litestar application through Litestar's test client."""
+def make_app(view: View, **settings: Any) -> Litestar:  # noqa: ANN401
+    """An application with one route."""
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST, HttpMethod.OPTIONS])
     async def endpoint(request: LitestarRequest[Any, Any, Any]) -> Response[str]:
@@ -30,7 +30,11 @@ def ask(view: View, request: Request, **settings: Any) -> Reply:  # noqa: ANN401
         return Response(text, media_type="text/plain", status_code=200)
 
     handlers = settings.pop("exception_handlers", {})
-    app = Litestar([endpoint], exception_handlers={500: reraise, **handlers}, logging_config=None, **settings)
+    return Litestar([endpoint], exception_handlers={500: reraise, **handlers}, logging_config=None, **settings)
+
+
+def ask(app: Litestar, request: Request) -> Reply:
+    """Send a request through Litestar's test client."""
     # Bytes, so that the client does not choose an encoding.
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
     with TestClient(app) as client:
@@ -38,19 +42,27 @@ def ask(view: View, request: Request, **settings: Any) -> Reply:  # noqa: ANN401
     return Reply(answer.status_code, dict(answer.headers), answer.content)
 
 
+@kept
+def app_with_plugin(verifier: Verifier, view: View, **options: Any) -> Litestar:  # noqa: ANN401
+    """An application with `AveAuthPlugin`."""
+    return make_app(view, plugins=[AveAuthPlugin(verifier, **options)])
+
+
+@kept
+def app_with_middleware(verifier: Verifier, view: View, **options: Any) -> Litestar:  # noqa: ANN401
+    """An application with `AveAuthMiddleware` and the exception handlers."""
+    middleware = AveAuthMiddleware.define(verifier, **options)
+    return make_app(view, middleware=[middleware], exception_handlers=exception_handlers)
+
+
 def ask_plugin(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application with `AveAuthPlugin`."""
-    return ask(view, request, plugins=[AveAuthPlugin(verifier, **options)])
+    return ask(app_with_plugin(verifier, view, **options), request)
 
 
 def ask_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application with `AveAuthMiddleware` and the exception handlers."""
-    return ask(
-        view,
-        request,
-        middleware=[AveAuthMiddleware.define(verifier, **options)],
-        exception_handlers=exception_handlers,
-    )
+    return ask(app_with_middleware(verifier, view, **options), request)
 
 
 EDGES: dict[str, Edge] = {"litestar-plugin": ask_plugin, "litestar-middleware": ask_middleware}
