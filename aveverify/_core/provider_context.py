@@ -50,7 +50,7 @@ class ProviderRules:
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext(Generic[RemoteKeysT]):
-    """One provider, made ready for its tokens. Slots, because attributes of a tuple take 20 ns each to read.
+    """One provider, made ready for its tokens. Slots: the attribute of a tuple takes 6 ns more to read.
 
     Attributes:
         provider: The configuration.

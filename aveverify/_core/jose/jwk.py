@@ -40,7 +40,7 @@ def parse_public_key(jwk: JsonObject, dialect: Dialect) -> PublicKey | None:
 
     Source: RFC 7517 §4; RFC 7518 §6; RFC 7638 §3; RFC 8037 §2.
     """
-    # The signature library takes 60 ms to import: a program that verifies no token does not pay for it.
+    # The signature library is slow to import: a program that verifies no token does not pay for it.
     from aveverify._core.jose.jwa import ALGORITHM_OF_KEY_TYPE  # noqa: PLC0415 - costly, see above
 
     kty = jwk.get("kty")

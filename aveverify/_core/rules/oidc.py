@@ -68,8 +68,8 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
         claims = strip_language_tags(claims)
         if claims is not unverified.claims:
             check_language_tags(unverified.claims)
-    # Compared by C, and here instead of in `check_claim_types`, 60 ns less for each token: every claim has the one type
-    # that makes it right, or has no rule, so that its own type stands on both sides.
+    # Compared by C, and here instead of in `check_claim_types`, which saves each token a call of Python: every claim has
+    # the one type that makes it right, or has no rule, so that its own type stands on both sides.
     types = [*map(type, claims.values())]
     get = claims.get
     if [*map(PLAIN_TYPE_OF_CLAIM.get, claims, types)] != types or not 0 <= get("auth_time", 0) <= MAX_NUMERIC_DATE:
