@@ -68,7 +68,7 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
         claims = strip_language_tags(claims)
         if claims is not unverified.claims:
             check_language_tags(unverified.claims)
-    # Compared by C, and here instead of in `check_claim_types`, which saves each token a call of Python: every claim has
+    # Compared by C, and here instead of in `check_claim_types`, which saves a call of Python: every claim has
     # the one type that makes it right, or has no rule, so that its own type stands on both sides.
     types = [*map(type, claims.values())]
     get = claims.get
