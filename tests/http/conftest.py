@@ -103,8 +103,11 @@ def reason_to_leave_out(item: pytest.Item) -> str | None:
     """Why a row does not apply to its integration; None where it does, or where a test has no such table."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
+    given: dict[str, object] = dict(item.callspec.params)
+    options = given.get("options")
     # A row of a table is named by its id.
-    parameters = {name: getattr(value, "id", value) for name, value in item.callspec.params.items()}
+    parameters = {name: getattr(value, "id", value) for name, value in given.items()}
+    parameters |= options if isinstance(options, dict) else {}
     return next((row.reason for row in LEFT_OUT if row.names(item.originalname, parameters)), None)
 
 

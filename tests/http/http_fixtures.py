@@ -9,7 +9,7 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -93,7 +93,7 @@ class LeftOut(NamedTuple):
 
     edge: str
     test: str
-    parameters: dict[str, object]
+    parameters: Mapping[str, object]
     reason: str
 
     def names(self, test: str, parameters: dict[str, object]) -> bool:
