@@ -24,7 +24,7 @@ from aveverify._http.authentication import Outcome, Preflight, authenticate_asyn
 from aveverify._http.current_identity import current_identity, serving
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag
-from aveverify._http.policy import POLICY_KEY, AuthOptions, Denial, make_policy
+from aveverify._http.policy import POLICY_KEY, AuthOptions, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
 from aveverify._http.websocket_scope import LiveDict
@@ -48,48 +48,19 @@ __all__ = [
 ]
 
 
-class AveAuthMiddleware:
-    """Verifies the bearer token of every HTTP request and WebSocket; `get_user_identity` gives the result.
-
-    The same stands in `scope["state"]["identity"]`, which frameworks show as `request.state.identity`.
+class PolicyMiddleware:
+    """Verifies the bearer token of every HTTP request and WebSocket by a policy.
 
     Args:
         app: The application behind it.
-        verifier: Verifies the tokens.
-        required: Whether a request without credentials is refused; there is no default.
-        close_expired: Whether a WebSocket ends (code 3000) when its token expires: its application receives
-            `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
-            `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
-            there is none, until `reauthenticate` with a new token.
-        options: The options of `aveverify.asgi.AuthOptions`.
-
-    Raises:
-        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
-
-    Example:
-        ```python
-        app = AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"])
-        ```
-
-    Source: HTTP-09; RFC 6750.
+        policy: The rules.
+        close_expired: Whether a WebSocket ends (code 3000) when its token expires.
     """
 
-    @refuse_unknown(AuthOptions)
-    def __init__(
-        self,
-        app: ASGIApp,
-        verifier: Verifier,
-        *,
-        required: bool,
-        close_expired: bool = True,
-        **options: Unpack[AuthOptions],
-    ) -> None:
-        policy = make_policy(verifier, required=required, **options)
-        check_flag("close_expired", close_expired)
-        check_app(app, "ASGI")
-        self._policy = policy.in_front_of(app)
-        self._app: ASGIApp = MarkedApp(app) if self._policy.marks else app
-        self._cached_identity = self._policy.cached_identity
+    def __init__(self, app: ASGIApp, policy: AuthPolicy, *, close_expired: bool) -> None:
+        self._policy = policy
+        self._app: ASGIApp = MarkedApp(app) if policy.marks else app
+        self._cached_identity = policy.cached_identity
         self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,6 +138,48 @@ class AveAuthMiddleware:
         live.show_in(inner, IDENTITY_KEY)
         live.show_in(state, "identity")
         await serve_live(self._app, inner, live)
+
+
+class AveAuthMiddleware(PolicyMiddleware):
+    """Verifies the bearer token of every HTTP request and WebSocket; `get_user_identity` gives the result.
+
+    The same stands in `scope["state"]["identity"]`, which frameworks show as `request.state.identity`.
+
+    Args:
+        app: The application behind it.
+        verifier: Verifies the tokens.
+        required: Whether a request without credentials is refused; there is no default.
+        close_expired: Whether a WebSocket ends (code 3000) when its token expires: its application receives
+            `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
+            `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
+            there is none, until `reauthenticate` with a new token.
+        options: The options of `AuthOptions`.
+
+    Raises:
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
+
+    Example:
+        ```python
+        app = AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"])
+        ```
+
+    Source: HTTP-09; RFC 6750.
+    """
+
+    @refuse_unknown(AuthOptions)
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: Verifier,
+        *,
+        required: bool,
+        close_expired: bool = True,
+        **options: Unpack[AuthOptions],
+    ) -> None:
+        policy = make_policy(verifier, required=required, **options)
+        check_flag("close_expired", close_expired)
+        check_app(app, "ASGI")
+        super().__init__(app, policy.in_front_of(app), close_expired=close_expired)
 
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""FastAPI: a greeting for everybody, a page about oneself, and one that takes a scope; see /docs for its OpenAPI.
+"""FastAPI: an optional greeting, a page for signed-in users, and one that requires a scope; OpenAPI at /docs.
 
     pip install "aveverify[fastapi]" uvicorn
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/fastapi_app.py

@@ -1,4 +1,4 @@
-"""Litestar: a greeting for everybody, a page about oneself, and one that takes a scope.
+"""Litestar: an optional greeting, a page for signed-in users, and one that requires a scope.
 
     pip install "aveverify[litestar]" uvicorn
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/litestar_app.py

@@ -1,4 +1,4 @@
-"""Starlette: a greeting for everybody, a page about oneself, and one that takes a scope.
+"""Starlette: an optional greeting, a page for signed-in users, and one that requires a scope.
 
     pip install "aveverify[starlette]" uvicorn
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/starlette_app.py

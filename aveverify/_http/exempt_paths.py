@@ -32,14 +32,13 @@ class ExemptPaths:
         ConfigurationError: A pattern could mean more than one thing.
     """
 
-    __slots__ = ("_below", "_exact", "_is_everything", "_own_prefixes", "_patterns")
+    __slots__ = ("_below", "_exact", "_own_prefixes", "_patterns")
 
     def __init__(self, patterns: Sequence[str], own_prefixes: tuple[str, ...] = ()) -> None:
         if not isinstance(patterns, (list, tuple)) or not all(map(_is_pattern, patterns)):
             raise ConfigurationError(
                 Problem.OUT_OF_RANGE, "exempt", "a list of decoded paths such as '/healthz' or '/public/*'"
             )
-        self._is_everything = patterns is EVERY_PATH
         self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith(_BELOW))
         self._below = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith(_BELOW))
         self._patterns = patterns
@@ -70,8 +69,6 @@ class ExemptPaths:
         Args:
             path: The path, decoded once, as the router of the application sees it.
         """
-        if self._is_everything:
-            return True
         return (path in self._exact or path.startswith(self._below)) and _DOUBTFUL.search(path) is None
 
     def covers(self, path: str, root_path: object) -> bool:
@@ -89,6 +86,21 @@ class ExemptPaths:
         """
         prefixes = (root_path, *self._own_prefixes)
         return all(reading in self for prefix in prefixes for reading in _read_path(path, prefix))
+
+
+class EveryPath(ExemptPaths):
+    """Every path, however it is written: for requests whose handler, which the router has chosen, is exempt."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, path: str) -> bool:
+        return True
 
 
 def _prefixes_of(app: object) -> tuple[str, ...]:
@@ -120,16 +132,6 @@ def _read_path(path: str, root_path: object) -> tuple[str, ...]:
     if not before and rest[:1] in ("/", ""):
         return (rest,)
     return (path, "/" + rest.lstrip("/"))
-
-
-class _EveryPath(tuple[str, ...]):
-    """What stands for every path, however it is written: where the router has decided, no path is doubtful."""
-
-    __slots__ = ()
-
-
-# For integrations whose router says which paths need no credentials; it takes the place of the patterns.
-EVERY_PATH: Final = _EveryPath(("/*",))
 
 
 def _is_pattern(pattern: object) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, Unpack
 from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
 from aveverify._core.identity import Identity
 from aveverify._http.caching import choose_marking, vary_of
-from aveverify._http.exempt_paths import ExemptPaths
+from aveverify._http.exempt_paths import EveryPath, ExemptPaths
 from aveverify._http.option_checks import NEEDS_ASYNC, check_flag, check_function, check_sources, check_verifier
 from aveverify._http.rate_limited_log import LimitedLog
 from aveverify._http.request_identity import DeferredError
@@ -187,6 +187,13 @@ class AuthPolicy(NamedTuple):
     def in_front_of(self, app: object) -> AuthPolicy:
         """Return the same policy with exempt paths that consider the prefixes of an ASGI application (HTP-026)."""
         return self._replace(exempt=self.exempt.in_front_of(app))
+
+    def with_every_path_exempt(self) -> AuthPolicy:
+        """Return the same policy for requests that need no credentials, for integrations that know it by the handler.
+
+        The other rules hold for a token that a WebSocket shows later (`reauthenticate`).
+        """
+        return self._replace(exempt=EveryPath(), cached_identity=None)
 
     def error_response(self, error: AveVerifyError | None) -> ErrorResponse:
         """Return the HTTP response to a refusal, without a log record.

@@ -1,10 +1,13 @@
-"""FastAPI: the identity as a dependency, with scopes, OpenAPI and documented refusals.
+"""FastAPI: the identity of a request as a dependency, with scopes, OpenAPI and documented refusals.
 
 `Annotated[Identity, Security(ave)]` demands credentials, `Security(ave.optional)` does not. A token is verified once
-in a request, also behind a middleware with the same verifier. What a refusal says is decided elsewhere.
+in a request, also behind a middleware with the same verifier. RFC 6750.
 """
 
-from aveverify.fastapi._dependency import AveAuth, OptionalAveAuth, RefusedError, UserDependency
+from aveverify.fastapi._dependency import AveAuth
 from aveverify.fastapi._openapi import Refusal
+from aveverify.fastapi._optional_dependency import OptionalAveAuth
+from aveverify.fastapi._refusals import RefusedError
+from aveverify.fastapi._user_dependency import UserDependency
 
 __all__ = ["AveAuth", "OptionalAveAuth", "Refusal", "RefusedError", "UserDependency"]

@@ -1,8 +1,12 @@
-"""What FastAPI's OpenAPI document says of the dependencies: bearer tokens, scopes, discovery, refusals."""
+"""FastAPI: what its OpenAPI document says of the dependencies: bearer tokens, scopes, discovery, refusals.
+
+OpenAPI 3.1 §4.8.27; OpenID Connect Discovery 1.0 §4.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +28,20 @@ class Refusal(BaseModel):
 
 
 class BearerScheme(OpenIdConnect):
-    """What OpenAPI says of a dependency: that it takes a bearer token, and demands scopes.
+    """A dependency that OpenAPI shows as a bearer token with scopes.
 
-    Of this kind, because older versions of FastAPI list the scopes of no other that would do.
+    It derives from `OpenIdConnect` because older versions of FastAPI list scopes for that class and for OAuth 2.0 only.
     """
 
     def __init__(self, model: SecurityModel, scheme_name: str) -> None:
-        # The annotations of `__call__` are text, which FastAPI cannot resolve for an object that is no function.
+        # The annotations of `__call__` are text, which FastAPI resolves for functions only.
         self.__signature__ = sign()
         self.model = model
         self.scheme_name = scheme_name
 
 
 def sign(**dependencies: object) -> Signature:
-    """Write the signature of a dependency that looks at the connection, its scopes, and other dependencies."""
+    """Make the signature of a dependency on the connection, its scopes and further dependencies, for FastAPI."""
     own = {"connection": HTTPConnection, "security_scopes": SecurityScopes}
     kind = Parameter.KEYWORD_ONLY
     return Signature(
@@ -47,11 +51,15 @@ def sign(**dependencies: object) -> Signature:
 
 
 def describe_refusals() -> dict[int | str, dict[str, Any]]:
-    """Return the refusals as `responses` of a route."""
+    """Return the refusals for the `responses` of a route."""
     challenge = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750 §3"}}
     retry = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
     return {
-        status: {"model": Refusal, "description": text, "headers": retry if status == 503 else challenge}  # noqa: PLR2004 - Service Unavailable
+        status: {
+            "model": Refusal,
+            "description": text,
+            "headers": retry if status == HTTPStatus.SERVICE_UNAVAILABLE else challenge,
+        }
         for status, text in REFUSED_STATUSES.items()
     }
 
@@ -59,14 +67,14 @@ def describe_refusals() -> dict[int | str, dict[str, Any]]:
 def describe_discovery(
     make_openapi: Callable[[], dict[str, Any]], scheme_name: str, urls: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Add to a document how clients come by a token, beside the bearer token and with its scopes.
+    """Add the discovery documents of the issuers to an OpenAPI document, as further security schemes.
 
-    Security schemes of FastAPI's own would be dependencies, which it solves at every request.
+    They are no `openIdConnect` schemes of FastAPI: FastAPI would run each as a dependency in every request.
 
     Args:
-        make_openapi: Makes the document, or gives the one that it made before.
-        scheme_name: What it calls the bearer token.
-        urls: The discovery documents, by the name of their scheme.
+        make_openapi: Makes the document, or returns the cached one.
+        scheme_name: The name of the bearer token among the security schemes.
+        urls: The URLs of the discovery documents by the names of their schemes.
 
     Returns:
         The document.
@@ -75,15 +83,15 @@ def describe_discovery(
     schemes = document.get("components", {}).get("securitySchemes", {})
     if scheme_name in schemes:
         schemes |= {name: {"type": "openIdConnect", "openIdConnectUrl": url} for name, url in urls.items()}
-        for security in _securities(document):
-            demanded = [one[scheme_name] for one in security if scheme_name in one]
-            ways = ({name: scopes} for scopes in demanded for name in urls)
-            security += [way for way in ways if way not in security]
+        for security in _find_requirements(document):
+            scope_lists = [requirement[scheme_name] for requirement in security if scheme_name in requirement]
+            alternatives = ({name: scopes} for scopes in scope_lists for name in urls)
+            security += [requirement for requirement in alternatives if requirement not in security]
     return document
 
 
-def _securities(document: dict[str, Any]) -> Iterator[list[dict[str, list[str]]]]:
-    """Yield what each operation of an OpenAPI document demands."""
+def _find_requirements(document: dict[str, Any]) -> Iterator[list[dict[str, list[str]]]]:
+    """Yield the security requirements of each operation of an OpenAPI document."""
     for path in document.get("paths", {}).values():
         for operation in path.values():
             if isinstance(operation, dict) and "security" in operation:

@@ -1,21 +1,19 @@
-"""Litestar: a plugin that installs everything, the middleware alone, guards, and what OpenAPI says.
+"""Litestar: a plugin that installs everything, the middleware alone, guards, dependencies, and OpenAPI.
 
-`connection.user` is the identity, or what `load_user` makes of it, and None for an anonymous visitor; `connection.auth`
-is the set of the token's scopes. What comes in, and what a refusal says, is decided elsewhere.
+`connection.user` is the identity, or what `load_user` makes of it, and None for an anonymous request; `connection.auth`
+is the set of the token's scopes. RFC 6750.
 """
 
-from aveverify.litestar._plugin import (
-    AveAuthMiddleware,
-    AveAuthPlugin,
+from aveverify.litestar._guards import requires_authenticated, requires_scopes
+from aveverify.litestar._middleware import AveAuthMiddleware
+from aveverify.litestar._plugin import AveAuthPlugin
+from aveverify.litestar._providers import (
     CurrentIdentity,
     OptionalIdentity,
-    RefusedError,
-    exception_handlers,
     provide_identity,
     provide_optional_identity,
-    requires_authenticated,
-    requires_scopes,
 )
+from aveverify.litestar._refusals import RefusedError, exception_handlers
 
 __all__ = [
     "AveAuthMiddleware",

@@ -32,7 +32,7 @@ def ave(clock: FakeClock) -> FakeIssuer:
 
 
 class Page:
-    """A page, whose examples run one after the other in one module, as a reader would type them."""
+    """A page; its examples run one after the other in one module, as a reader would type them."""
 
     def __init__(self, name: str, issuer: FakeIssuer) -> None:
         self.text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
@@ -52,11 +52,11 @@ class Page:
         app = self.apps[number]
         return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)
 
-    def bearer(self, subject: str = "ada", **claims: Any) -> dict[str, str]:  # noqa: ANN401
-        return {"Authorization": f"Bearer {self.issuer.token(sub=subject, azp='app_123', **claims)}"}
+    def bearer(self, subject: str = "ada", **claims: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.issuer.token({'sub': subject, 'azp': 'app_123'} | claims)}"}
 
-    def hears(self, number: int, path: str) -> str:
-        """The first text that a WebSocket sends to a browser."""
+    def first_message(self, number: int, path: str) -> str:
+        """The first text that a WebSocket of the page sends to a browser."""
         token = self.bearer()["Authorization"].removeprefix("Bearer ")
         with self.client(number).websocket_connect(path, subprotocols=["bearer", token]) as session:
             assert session.accepted_subprotocol == "bearer"
@@ -92,7 +92,7 @@ def test_the_first_example_protects_an_application(page: Page) -> None:
 
 
 @each
-def test_the_lines_that_protect_are_few(page: Page) -> None:
+def test_protecting_an_application_takes_less_than_fifteen_lines(page: Page) -> None:
     """Without blank lines, and without the imports of the framework that any application has."""
     first = page.text.split("```python\n", 1)[1].split("```", 1)[0]
     lines = [line for line in first.splitlines() if line and not line.startswith(("from starlette", "from typing"))]
@@ -147,7 +147,7 @@ def test_starlette_websockets(page: Page) -> None:
 @pytest.mark.parametrize(
     ("page", "number"), [("starlette", 3), ("litestar", 4)], indirect=["page"], ids=["starlette", "litestar"]
 )
-def test_ones_own_user(page: Page, number: int) -> None:
+def test_the_users_own_class(page: Page, number: int) -> None:
     found = [page.client(number).get("/name", headers=page.bearer(who)) for who in ("ada", "grace", "eve")]
 
     assert found[0].text.strip('"') == "Ada"
@@ -181,7 +181,7 @@ def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
 @on("fastapi")
 @pytest.mark.parametrize(("number", "path", "text"), [(3, "/chat", "hello ada"), (4, "/news", "news for ada")])
 def test_fastapi_websockets(page: Page, number: int, path: str, text: str) -> None:
-    assert page.hears(number, path) == text
+    assert page.first_message(number, path) == text
     with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect(path):
         raise NotImplementedError
 
@@ -218,7 +218,7 @@ def test_litestar_handlers_and_documents_may_be_open(page: Page) -> None:
 
 @on("litestar")
 def test_litestar_websockets(page: Page) -> None:
-    assert page.hears(3, "/chat") == "hello ada"
+    assert page.first_message(3, "/chat") == "hello ada"
 
 
 @on("litestar")

@@ -1,11 +1,10 @@
 """What only FastAPI has: dependencies, scopes of dependencies, OpenAPI, overrides."""
 
-from __future__ import annotations
-
 import asyncio
+import logging
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, Unpack, cast
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebSocket
@@ -18,6 +17,7 @@ from httpx import ASGITransport, AsyncClient
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import WebSocketDenialResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from aveverify import (
@@ -32,8 +32,8 @@ from aveverify import (
 )
 from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify.asgi import AuthOptions, get_live_connection
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
-from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth, Refusal, RefusedError
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
@@ -41,12 +41,6 @@ from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.http.http_fixtures import bearer
 
-if TYPE_CHECKING:
-    import logging
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-# Dependencies of a route are looked up in the module when annotations are text, so they stand here.
 ISSUER = FakeIssuer()
 VERIFIER = ISSUER.verifier()
 ave = AveAuth(VERIFIER)
@@ -68,7 +62,7 @@ async def load_later(identity: Identity) -> User | None:
 
 
 Me = Annotated[Identity, Security(ave)]
-Somebody = Annotated[Identity | None, Security(ave.optional)]
+MaybeIdentity = Annotated[Identity | None, Security(ave.optional)]
 Reader = Annotated[Identity, Security(ave, scopes=["read"])]
 CurrentUser = Annotated[User, Security(ave.user(load))]
 MaybeUser = Annotated[User | None, Security(ave.optional.user(load_later))]
@@ -78,15 +72,15 @@ def read_document(identity: Reader) -> str:
     return f"document of {identity.subject}"
 
 
-def make_app(**settings: Any) -> FastAPI:  # noqa: ANN401
-    app = FastAPI(**settings)
+def make_app() -> FastAPI:
+    app = FastAPI()
 
     @app.get("/me")
     def me(identity: Me) -> str:
         return identity.subject
 
-    @app.get("/somebody")
-    async def somebody(identity: Somebody) -> str | None:
+    @app.get("/maybe-anonymous")
+    async def maybe_anonymous(identity: MaybeIdentity) -> str | None:
         return identity.subject if identity else None
 
     @app.get("/readers")
@@ -126,8 +120,8 @@ def client(app: FastAPI) -> TestClient:
     return TestClient(app)
 
 
-def token(**claims: Any) -> dict[str, str]:  # noqa: ANN401
-    return dict(bearer(ISSUER.token(**({"sub": "ada"} | claims))))
+def token(**claims: str) -> dict[str, str]:
+    return dict(bearer(ISSUER.token({"sub": "ada"} | claims)))
 
 
 EXPIRED = dict(bearer(ISSUER.forge("expired")))
@@ -138,9 +132,9 @@ EXPIRED = dict(bearer(ISSUER.forge("expired")))
 
 def test_a_view_gets_the_identity(client: TestClient) -> None:
     assert client.get("/me", headers=token()).json() == "ada"
-    assert client.get("/somebody", headers=token()).json() == "ada"
-    assert client.get("/somebody").json() is None
-    assert client.get("/somebody", headers=EXPIRED).status_code == 401
+    assert client.get("/maybe-anonymous", headers=token()).json() == "ada"
+    assert client.get("/maybe-anonymous").json() is None
+    assert client.get("/maybe-anonymous", headers=EXPIRED).status_code == 401
 
 
 def test_scopes_of_a_dependency_are_demanded(client: TestClient) -> None:
@@ -157,7 +151,7 @@ def test_scopes_of_parent_dependencies_are_demanded_too(client: TestClient) -> N
     assert client.get("/document").headers["www-authenticate"] == 'Bearer scope="open read"'
 
 
-def test_what_is_no_scope_is_the_programmers_error(app: FastAPI) -> None:
+def test_a_malformed_scope_is_a_configuration_error(app: FastAPI) -> None:
     @app.get("/wrong", dependencies=[Security(ave, scopes=["two words"])])
     def wrong() -> None:
         raise NotImplementedError
@@ -196,12 +190,12 @@ def test_a_view_gets_the_user_of_the_application(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/user", "/maybe"])
-def test_a_good_token_of_nobody_is_refused(client: TestClient, path: str) -> None:
+def test_a_good_token_of_an_unknown_user_is_refused(client: TestClient, path: str) -> None:
     answer = client.get(path, headers=token(sub="grace"))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
 
 
-# --- what a refusal says --------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -226,7 +220,7 @@ def test_without_install_only_the_body_is_fastapis(client: TestClient, path: str
     }
 
 
-def test_install_again_does_no_harm(app: FastAPI) -> None:
+def test_install_is_idempotent(app: FastAPI) -> None:
     handlers, middleware = dict(app.exception_handlers), list(app.user_middleware)
     document = deepcopy(app.openapi())
     ave.install(app)
@@ -236,7 +230,7 @@ def test_install_again_does_no_harm(app: FastAPI) -> None:
     assert app.openapi() == document
 
 
-def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
+def test_the_documented_refusals_are_those_that_are_sent(app: FastAPI) -> None:
     issuer = FakeIssuer()
     with issuer.verifier() as verifier:
         cold = AveAuth(verifier)
@@ -262,7 +256,7 @@ def test_documented_refusals_are_those_that_come(app: FastAPI) -> None:
 
 
 def context_subject() -> str | None:
-    """Who is current where no request is at hand, in one word."""
+    """The subject of `current_identity`, in code without a request object."""
     identity = current_identity.get()
     return None if identity is None else identity.subject
 
@@ -278,15 +272,15 @@ def test_a_view_and_what_runs_after_it_have_the_current_identity(app: FastAPI, k
     def chunks() -> Iterator[str]:
         yield f"{context_subject()}"
 
-    def view(tasks: BackgroundTasks, _identity: Somebody) -> StreamingResponse:
+    def view(tasks: BackgroundTasks, _identity: MaybeIdentity) -> StreamingResponse:
         tasks.add_task(later)
         later()
         return StreamingResponse(chunks())
 
-    async def view_async(tasks: BackgroundTasks, identity: Somebody) -> StreamingResponse:
+    async def view_async(tasks: BackgroundTasks, identity: MaybeIdentity) -> StreamingResponse:
         return view(tasks, identity)
 
-    async def view_in_thread(tasks: BackgroundTasks, identity: Somebody) -> StreamingResponse:
+    async def view_in_thread(tasks: BackgroundTasks, identity: MaybeIdentity) -> StreamingResponse:
         return await run_in_threadpool(view, tasks, identity)
 
     views = {"sync": view, "async": view_async, "with a thread of its own": view_in_thread}
@@ -304,7 +298,7 @@ def test_a_view_and_what_runs_after_it_have_the_current_identity(app: FastAPI, k
     assert seen == ["ada", "ada", None, None]
 
 
-def test_where_no_dependency_has_asked_nobody_is_current_and_asking_is_an_error(app: FastAPI) -> None:
+def test_current_identity_raises_where_no_dependency_has_run(app: FastAPI) -> None:
     app.add_api_route("/open", context_subject)
     client = TestClient(app)
 
@@ -314,8 +308,8 @@ def test_where_no_dependency_has_asked_nobody_is_current_and_asking_is_an_error(
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-def test_without_install_nobody_is_current_and_asking_is_an_error() -> None:
-    """HTP-037: FastAPI does not tell a dependency when a request ends, at a price that all could pay."""
+def test_current_identity_raises_without_install() -> None:
+    """HTP-037: FastAPI does not tell a dependency when a request ends, so nothing could forget the user."""
     app = make_app()
 
     def ask(_identity: Me) -> str | None:
@@ -339,44 +333,44 @@ def test_a_websocket_has_the_current_identity(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("in_front", ["the middleware", "install"])
-def test_of_middleware_and_dependency_the_last_to_find_somebody_counts(in_front: str) -> None:
-    """Who finds nobody takes nobody away: whoever was let in is not anonymous to code further in."""
-    stranger = FakeIssuer("https://other.test")
+def test_of_middleware_and_dependency_the_last_that_finds_an_identity_counts(in_front: str) -> None:
+    """A dependency that finds no credentials does not make the request anonymous."""
+    other_issuer = FakeIssuer("https://other.test")
     auth = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
     app = FastAPI()
 
     def endpoint(
         request: FastAPIRequest,
-        nobody: Any = Security(auth.optional),  # noqa: ANN401, B008
+        anonymous: Annotated[Identity | None, Security(auth.optional)],
     ) -> list[str]:
-        found = (nobody, current_identity.get(), get_user_identity(request))
-        return [one.issuer if one is not None else "nobody" for one in found]
+        found = (anonymous, current_identity.get(), get_user_identity(request))
+        return [one.issuer if one is not None else "anonymous" for one in found]
 
     app.add_api_route("/", endpoint)
-    with stranger.verifier() as other:
+    with other_issuer.verifier() as other:
         if in_front == "install":
             app.add_middleware(AveAuthMiddleware, verifier=other, required=True)
         auth.install(app)
         if in_front == "the middleware":
             app.add_middleware(AveAuthMiddleware, verifier=other, required=True)
 
-        assert TestClient(app).get("/", headers=dict(bearer(stranger.token()))).json() == [
-            "nobody",
+        assert TestClient(app).get("/", headers=dict(bearer(other_issuer.token()))).json() == [
+            "anonymous",
             "https://other.test",
             "https://other.test",
         ]
 
 
-def test_a_request_of_somebody_is_not_anonymous_for_a_dependency_that_finds_nobody(app: FastAPI) -> None:
+def test_a_dependency_that_finds_no_credentials_takes_no_identity_away(app: FastAPI) -> None:
     cookie = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
 
     def endpoint(
         request: FastAPIRequest,
-        somebody: Any = Security(ave),  # noqa: ANN401, B008
-        nobody: Any = Security(cookie.optional),  # noqa: ANN401, B008
+        identity: Annotated[Identity, Security(ave)],
+        anonymous: Annotated[Identity | None, Security(cookie.optional)],
     ) -> bool:
-        assert nobody is None
-        return current_identity.get() is get_user_identity(request) is somebody
+        assert anonymous is None
+        return current_identity.get() is get_user_identity(request) is identity
 
     app.add_api_route("/both", endpoint)
 
@@ -384,12 +378,14 @@ def test_a_request_of_somebody_is_not_anonymous_for_a_dependency_that_finds_nobo
 
 
 @pytest.mark.parametrize("first", ["cookie", "header"])
-def test_of_two_dependencies_each_looks_for_itself(app: FastAPI, first: str) -> None:
-    """HTP-031: what one has found in a cookie does not satisfy the other, whichever is asked first."""
+def test_each_of_two_dependencies_reads_its_own_sources(app: FastAPI, first: str) -> None:
+    """HTP-031: what one has found in a cookie does not satisfy the other, whichever runs first."""
     cookie = AveAuth(VERIFIER, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
     one, two = (cookie.optional, ave) if first == "cookie" else (ave, cookie.optional)
 
-    def endpoint(one: Any = Security(one), two: Any = Security(two)) -> bool:  # noqa: ANN401, B008
+    def endpoint(
+        one: Annotated[Identity | None, Security(one)], two: Annotated[Identity | None, Security(two)]
+    ) -> bool:
         return one is two
 
     app.add_api_route("/both", endpoint)
@@ -401,7 +397,7 @@ def test_of_two_dependencies_each_looks_for_itself(app: FastAPI, first: str) -> 
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
 
 
-def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
+def test_openapi_names_the_bearer_token_and_the_discovery_document(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
 
     assert document["components"]["securitySchemes"] == {
@@ -416,7 +412,7 @@ def test_openapi_names_both_ways_to_come_by_a_token(client: TestClient) -> None:
             "openIdConnectUrl": f"{ISSUER.issuer}/.well-known/openid-configuration",
         },
     }
-    for path, scopes in (("/me", []), ("/somebody", []), ("/readers", ["read"]), ("/user", [])):
+    for path, scopes in (("/me", []), ("/maybe-anonymous", []), ("/readers", ["read"]), ("/user", [])):
         operation = document["paths"][path]["get"]
         # OpenAPI 3.0 has no scopes for plain bearer tokens, so older versions of FastAPI name none.
         assert operation["security"] in ([{"aveBearer": listed}, {"aveOpenId": scopes}] for listed in (scopes, []))
@@ -508,9 +504,9 @@ def test_a_token_is_verified_once_in_a_request() -> None:
     app = FastAPI(dependencies=[Security(counted.optional)])
 
     def endpoint(
-        one: Any = Security(counted),  # noqa: ANN401, B008
-        two: Any = Security(counted, scopes=["read"]),  # noqa: ANN401, B008
-        three: Any = Security(counted.user(load)),  # noqa: ANN401, B008
+        one: Annotated[Identity, Security(counted)],
+        two: Annotated[Identity, Security(counted, scopes=["read"])],
+        three: Annotated[User, Security(counted.user(load))],
     ) -> str:
         assert one is two
         return f"{three.name}"
@@ -525,12 +521,12 @@ def test_a_token_is_verified_once_in_a_request() -> None:
     assert (header.reads, checked) == (3, ["ada", "ada"])
 
 
-def behind_middleware(auth: AveAuth, verifier: Verifier = VERIFIER, **options: Any) -> TestClient:  # noqa: ANN401
-    app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **({"required": False} | options))])
+def behind_middleware(auth: AveAuth, verifier: Verifier = VERIFIER, **options: Unpack[AuthOptions]) -> TestClient:
+    app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, required=False, **options)])
     auth.install(app)
 
-    def endpoint(identity: Any = Security(auth, scopes=["read"])) -> str:  # noqa: ANN401, B008
-        return str(identity.subject)
+    def endpoint(identity: Annotated[Identity, Security(auth, scopes=["read"])]) -> str:
+        return identity.subject
 
     app.add_api_route("/", endpoint)
     return TestClient(app)
@@ -556,11 +552,11 @@ def test_behind_a_middleware_the_dependencys_own_rules_hold() -> None:
 
 
 def test_behind_a_middleware_with_another_verifier_the_own_verifier_decides() -> None:
-    """HTP-010: whoever another verifier lets in is nobody here."""
-    stranger = FakeIssuer("https://other.test")
-    with stranger.verifier() as other:
+    """HTP-010: an identity of another verifier is none here."""
+    other_issuer = FakeIssuer("https://other.test")
+    with other_issuer.verifier() as other:
         client = behind_middleware(AveAuth(VERIFIER), other, on_invalid="defer")
-        assert client.get("/", headers=dict(bearer(stranger.token(scope="read")))).status_code == 401
+        assert client.get("/", headers=dict(bearer(other_issuer.token(scope="read")))).status_code == 401
         assert client.get("/", headers=token(scope="read")).json() == "ada"
 
 
@@ -572,7 +568,7 @@ def test_where_the_middleware_is_exempt_the_dependency_is_not() -> None:
 
 
 def test_a_deferred_refusal_is_raised_by_the_dependency_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """HTP-036: whoever asks learns of it."""
+    """HTP-036."""
     caplog.set_level("INFO", "aveverify.http")
     client = behind_middleware(AveAuth(VERIFIER, realm="here"), on_invalid="defer")
 
@@ -584,7 +580,7 @@ def test_a_deferred_refusal_is_raised_by_the_dependency_and_logged_once(caplog: 
     assert len(records) == 1
 
 
-@pytest.mark.parametrize("policy", [None, "policy", object()], ids=["no gate", "text", "object"])
+@pytest.mark.parametrize("policy", [None, "policy", object()], ids=["no policy", "text", "object"])
 def test_an_identity_that_stood_in_the_scope_is_overwritten(policy: object) -> None:
     """HTP-010: it counts only where a middleware of ours has put it."""
     inner = make_app()
@@ -594,11 +590,11 @@ def test_an_identity_that_stood_in_the_scope_is_overwritten(policy: object) -> N
         await inner({**scope, IDENTITY_KEY: planted, POLICY_KEY: policy}, receive, send)
 
     assert TestClient(app).get("/me").status_code == 401
-    assert TestClient(app).get("/somebody").json() is None
-    assert TestClient(app).get("/somebody", headers=token()).json() == "ada"
+    assert TestClient(app).get("/maybe-anonymous").json() is None
+    assert TestClient(app).get("/maybe-anonymous", headers=token()).json() == "ada"
 
 
-def test_what_the_application_put_in_the_place_of_the_identity_is_none() -> None:
+def test_a_value_of_the_application_in_the_place_of_the_identity_is_none() -> None:
     """HTP-010: only what a verifier made is an identity, also behind our middleware."""
     inner = make_app()
 
@@ -634,7 +630,7 @@ def test_a_browser_may_offer_its_token_as_a_protocol(client: TestClient) -> None
     ],
 )
 def test_a_websocket_is_denied_before_it_is_accepted(client: TestClient, headers: dict[str, str], status: int) -> None:
-    """HTP-029: with the whole answer of the contract."""
+    """HTP-029: with the whole HTTP response."""
     with pytest.raises(WebSocketDenialResponse) as caught, client.websocket_connect("/socket", headers=headers):
         raise NotImplementedError
 
@@ -644,8 +640,10 @@ def test_a_websocket_is_denied_before_it_is_accepted(client: TestClient, headers
 
 
 @pytest.mark.parametrize("middleware", [AveAuthMiddleware, AsgiMiddleware], ids=["Starlette", "ASGI"])
-def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says(middleware: Any) -> None:  # noqa: ANN401
-    """The middleware has read nothing there; the connection still has one user, and ends with that token."""
+def test_a_websocket_behind_an_exempting_middleware_has_the_user_of_the_dependency(
+    middleware: type[AveAuthMiddleware | AsgiMiddleware],
+) -> None:
+    """The middleware reads nothing there; the WebSocket still has one user, and ends with that token."""
     app = FastAPI()
 
     @app.websocket("/")
@@ -662,8 +660,8 @@ def test_the_connection_behind_a_middleware_is_whoever_the_dependency_says(middl
         assert session.receive_json() == [True, True, True]
 
 
-def test_a_connection_ends_with_the_first_token_that_let_somebody_in() -> None:
-    """CJ-29: whatever other dependencies find: nobody, or somebody of another issuer for longer or shorter."""
+def test_a_websocket_ends_with_the_first_of_its_tokens_that_expires() -> None:
+    """CJ-29: whatever other dependencies find: no token, or one of another issuer that expires earlier or later."""
     clock = FakeClock()
     one, two = FakeIssuer(clock=clock), FakeIssuer("https://other.test", clock=clock)
     with one.verifier() as verifier, two.verifier() as other:
@@ -675,15 +673,15 @@ def test_a_connection_ends_with_the_first_token_that_let_somebody_in() -> None:
 
         async def talk(
             websocket: WebSocket,
-            somebody: Any = Security(own),  # noqa: ANN401, B008
-            nobody: Any = Security(cookie.optional),  # noqa: ANN401, B008
-            stranger: Any = Security(foreign),  # noqa: ANN401, B008
+            identity: Annotated[Identity, Security(own)],
+            anonymous: Annotated[Identity | None, Security(cookie.optional)],
+            other_issuer: Annotated[Identity, Security(foreign)],
         ) -> None:
-            assert nobody is None
+            assert anonymous is None
             known = [get_user_identity(websocket), get_live_connection(websocket).identity]
-            assert known == [somebody, somebody]
+            assert known == [identity, identity]
             await websocket.accept()
-            ends.append(min(somebody.expires_at, stranger.expires_at))
+            ends.append(min(identity.expires_at, other_issuer.expires_at))
             clock.tick(seconds=ends[-1] - clock.now())
             await get_live_connection(websocket).until_expired()
 
@@ -698,12 +696,12 @@ def test_a_connection_ends_with_the_first_token_that_let_somebody_in() -> None:
 
 
 def test_a_further_token_meets_the_rules_of_the_dependency() -> None:
-    """HTP-030: whoever has lost a scope, or was banned, does not extend what needs it."""
+    """HTP-030: a user who has lost a scope, or was banned, does not extend the WebSocket."""
     banned: list[str] = []
     auth = AveAuth(VERIFIER, check=lambda identity: "banned" if identity.subject in banned else None)
     app = FastAPI()
 
-    async def talk(websocket: WebSocket, _identity: Any = Security(auth, scopes=["admin"])) -> None:  # noqa: ANN401, B008
+    async def talk(websocket: WebSocket, _identity: Annotated[Identity, Security(auth, scopes=["admin"])]) -> None:
         await websocket.accept()
         live = get_live_connection(websocket)
         with pytest.raises(InsufficientScopeError):
@@ -723,7 +721,7 @@ def test_a_further_token_meets_the_rules_of_the_dependency() -> None:
 
 
 @pytest.mark.parametrize("refuses", [False, True], ids=["a user", "none"])
-def test_whoever_a_dependency_finds_is_made_known_to_the_middleware(*, refuses: bool) -> None:
+def test_the_user_of_a_dependency_is_loaded_and_shown_by_the_middleware(*, refuses: bool) -> None:
     app = FastAPI()
 
     async def talk(websocket: WebSocket, _identity: Me) -> None:
@@ -757,7 +755,7 @@ def test_a_token_in_the_query_is_taken_out_of_the_servers_own_scope(*, in_front:
     app = FastAPI()
 
     @app.websocket("/")
-    async def talk(websocket: WebSocket, identity: Any = Security(auth)) -> None:  # noqa: ANN401, B008
+    async def talk(websocket: WebSocket, identity: Annotated[Identity, Security(auth)]) -> None:
         await websocket.accept()
         await websocket.send_text(f"{identity.subject} {websocket.url.query}")
         await websocket.close()
@@ -797,9 +795,9 @@ def test_a_token_in_the_query_is_nowhere_in_the_websocket_of_the_application(*, 
         assert "access_token" in websocket.query_params
         assert "access_token" in str(websocket.url)
 
-    def inner(websocket: WebSocket, identity: Any = Security(auth)) -> str:  # noqa: ANN401, B008
+    def inner(websocket: WebSocket, identity: Annotated[Identity, Security(auth)]) -> str:
         look(websocket)
-        return str(identity.subject)
+        return identity.subject
 
     async def talk(websocket: WebSocket, room: str, subject: str = "ada") -> None:
         look(websocket)
@@ -836,7 +834,7 @@ def test_a_refused_token_in_the_query_is_nowhere_in_the_websocket_of_an_exceptio
     app = FastAPI()
     seen: list[str] = []
 
-    async def talk(identity: Any = Security(auth)) -> None:  # noqa: ANN401, B008
+    async def talk(identity: Annotated[Identity, Security(auth)]) -> None:
         raise NotImplementedError
 
     async def handle(websocket: WebSocket, _error: Exception) -> None:
@@ -854,7 +852,7 @@ def test_a_refused_token_in_the_query_is_nowhere_in_the_websocket_of_an_exceptio
 
 
 class Copying:
-    """What many a middleware does."""
+    """A middleware that copies the scope, as many do."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -867,8 +865,8 @@ def test_a_dependency_with_sources_of_its_own_takes_nothing_from_elsewhere() -> 
     auth = AveAuth(VERIFIER, token_sources=[AuthorizationHeader()])
     app = FastAPI()
 
-    def endpoint(identity: Any = Security(auth)) -> str:  # noqa: ANN401, B008
-        return str(identity.subject)
+    def endpoint(identity: Annotated[Identity, Security(auth)]) -> str:
+        return identity.subject
 
     app.add_api_route("/", endpoint)
     cookies = [Cookie("session", allowed_origins=["https://app.test"])]
@@ -928,24 +926,25 @@ def test_a_preflight_is_answered_in_front_of_the_dependency(app: FastAPI) -> Non
     [("scopes", "read"), ("realm", 'a"b'), ("resource_metadata", "a b"), ("token_sources", []), ("check", "no")],
     ids=["scopes", "realm", "resource_metadata", "token_sources", "check"],
 )
-def test_an_argument_that_is_wrong_is_refused_by_name(option: str, value: Any) -> None:  # noqa: ANN401
+def test_a_wrong_option_is_refused_by_name(option: str, value: object) -> None:
+    options: dict[str, Any] = {option: value}
     with pytest.raises(ConfigurationError) as caught:
-        AveAuth(VERIFIER, **{option: value})
+        AveAuth(VERIFIER, **options)
 
     assert (caught.value.problem, caught.value.field) == (Problem.OUT_OF_RANGE, option)
 
 
 @pytest.mark.parametrize("option", ["required", "on_invalid", "exempt"])
-def test_what_makes_no_sense_for_a_dependency_is_no_option(option: str) -> None:
-    """Whoever must be signed in is said at each view; a dependency that may give nobody would lie about its type."""
+def test_a_dependency_has_no_options_of_a_middleware(option: str) -> None:
+    """Each view says whether it requires an identity; a dependency that may return None would have a wrong type."""
     options: dict[str, Any] = {option: None}
     with pytest.raises(TypeError):
         AveAuth(VERIFIER, **options)
 
 
 def test_a_plain_dependency_works_like_a_security_dependency(app: FastAPI) -> None:
-    def endpoint(identity: Any = Depends(ave)) -> str:  # noqa: ANN401, B008
-        return str(identity.subject)
+    def endpoint(identity: Annotated[Identity, Depends(ave)]) -> str:
+        return identity.subject
 
     app.add_api_route("/plain", endpoint)
     assert TestClient(app).get("/plain", headers=token()).json() == "ada"

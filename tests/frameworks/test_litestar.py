@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import pytest
 from litestar import Litestar, Request, Response, Router, WebSocket, get, websocket
-from litestar.datastructures import State  # noqa: TC002 - Litestar reads annotations
+from litestar.datastructures import State  # noqa: TC002 - Litestar evaluates annotations
 from litestar.di import Provide
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi import OpenAPIConfig
@@ -18,8 +18,7 @@ from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
-from aveverify.litestar._plugin import (
-    _MARK,
+from aveverify.litestar import (
     AveAuthMiddleware,
     AveAuthPlugin,
     CurrentIdentity,
@@ -28,11 +27,14 @@ from aveverify.litestar._plugin import (
     requires_authenticated,
     requires_scopes,
 )
+from aveverify.litestar._providers import NAMED_DEPENDENCY
 from aveverify.testing import FakeIssuer
 from tests.http import http_fixtures
 from tests.http.http_fixtures import Client, bearer, http_scope, subject_of
 
 if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
     from aveverify._http.app_user import LoadUser
 
 Scopes = frozenset[str]
@@ -62,9 +64,9 @@ async def me(identity: CurrentIdentity) -> str:
     return identity.subject
 
 
-@get("/somebody")
-async def somebody(optional_identity: OptionalIdentity) -> str:
-    return optional_identity.subject if optional_identity is not None else "nobody"
+@get("/maybe-anonymous")
+async def maybe_anonymous(optional_identity: OptionalIdentity) -> str:
+    return optional_identity.subject if optional_identity is not None else "anonymous"
 
 
 @get("/members", guards=[requires_authenticated])
@@ -90,7 +92,7 @@ async def opened(optional_identity: OptionalIdentity) -> str:
 @websocket("/socket")
 async def socket(socket: WebSocket[Any, Any, State], optional_identity: OptionalIdentity) -> None:
     await socket.accept()
-    await socket.send_text(optional_identity.subject if optional_identity is not None else "nobody")
+    await socket.send_text(optional_identity.subject if optional_identity is not None else "anonymous")
     await socket.close()
 
 
@@ -108,17 +110,21 @@ async def mine(socket: WebSocket[Any, Any, State], identity: CurrentIdentity) ->
     await socket.close()
 
 
-HANDLERS: list[Any] = [who, me, somebody, mine, members, readers, health, opened, socket, guarded]
+HANDLERS: list[Any] = [who, me, maybe_anonymous, mine, members, readers, health, opened, socket, guarded]
 
 
-def plugged(verifier: Verifier, *, handlers: list[Any] = HANDLERS, **options: Any) -> TestClient[Litestar]:  # noqa: ANN401
-    plugin = AveAuthPlugin(verifier, **({"required": False} | options))
-    return TestClient(Litestar(handlers, plugins=[plugin], logging_config=None))
+def plugged(verifier: Verifier, *, handlers: list[Any] = HANDLERS, **options: object) -> TestClient[Litestar]:
+    arguments: dict[str, Any] = {"required": False} | options
+    return TestClient(Litestar(handlers, plugins=[AveAuthPlugin(verifier, **arguments)], logging_config=None))
 
 
 @pytest.fixture
 def client(shared_verifier: Verifier) -> TestClient[Litestar]:
     return plugged(shared_verifier)
+
+
+def repr_without_address(value: object) -> str:
+    return type(value).__name__ if type(value) is object else repr(value)
 
 
 def headers_of(tokens: dict[str, str], kind: str | None) -> dict[str, str]:
@@ -135,22 +141,22 @@ def test_the_user_is_the_identity_and_auth_are_its_scopes(client: TestClient[Lit
 
 
 def test_a_handler_gets_the_identity_as_a_dependency(client: TestClient[Litestar], tokens: dict[str, str]) -> None:
-    found = [client.get("/somebody", headers=headers_of(tokens, kind)).text for kind in ("good", None)]
+    found = [client.get("/maybe-anonymous", headers=headers_of(tokens, kind)).text for kind in ("good", None)]
 
-    assert found == ["ada", "nobody"]
+    assert found == ["ada", "anonymous"]
     assert client.get("/me", headers=headers_of(tokens, "good")).text == "ada"
     anonymous = client.get("/me")
     assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, "Bearer")
 
 
-def test_what_stood_in_the_scope_is_overwritten(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
-    """HTP-010: user, auth and identity, of anonymous requests too."""
+def test_user_auth_and_identity_in_the_scope_are_overwritten(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """HTP-010: also of anonymous requests."""
     planted = shared_verifier.verify(tokens["other"])
     inner = Litestar(HANDLERS, plugins=[AveAuthPlugin(shared_verifier, required=False)], logging_config=None)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        scope = scope | {"user": planted, "auth": {"read"}, IDENTITY_KEY: planted, POLICY_KEY: None}
-        await inner(scope, receive, send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        members = {"user": planted, "auth": {"read"}, IDENTITY_KEY: planted, POLICY_KEY: None}
+        await inner(cast("Scope", {**scope, **members}), receive, send)
 
     client = TestClient(app)
     assert client.get("/").text == "NoneType [] None"
@@ -170,7 +176,7 @@ def test_what_load_user_returns_becomes_the_user(
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
 
 
-def test_check_may_refuse(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_check_refuses_an_identity(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     client = plugged(shared_verifier, check=lambda identity: "banned" if identity.subject == "grace" else None)
 
     assert client.get("/me", headers=headers_of(tokens, "good")).status_code == 200
@@ -180,7 +186,7 @@ def test_check_may_refuse(shared_verifier: Verifier, tokens: dict[str, str]) -> 
 def test_a_handler_may_be_excluded_as_from_litestars_own_authentication(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    """Nothing is read there: not even a bad token is refused."""
+    """No token is read there, so not even a bad one is refused."""
     client = plugged(shared_verifier, required=True)
 
     for kind in (None, "good", "expired"):
@@ -189,19 +195,31 @@ def test_a_handler_may_be_excluded_as_from_litestars_own_authentication(
     assert client.get("/me").status_code == 401
 
 
+@pytest.mark.parametrize("value", [1, "yes", "false", [True], object(), False, None], ids=repr_without_address)
+def test_only_true_itself_excludes_a_handler(shared_verifier: Verifier, value: object) -> None:
+    """A text or a number, such as "false" out of a configuration, opens nothing."""
+
+    @get("/maybe", exclude_from_auth=value)
+    async def maybe() -> str:
+        raise NotImplementedError
+
+    with plugged(shared_verifier, handlers=[maybe], required=True) as client:
+        assert client.get("/maybe").status_code == 401
+
+
 @pytest.mark.parametrize("name", ["a", "a%20b", "a;b", "100%25", "a%2fb"])
 @pytest.mark.parametrize("kind", ["good", "expired"])
-def test_nothing_is_read_for_an_open_handler_however_its_path_is_written(
+def test_no_token_is_read_for_an_excluded_handler_however_its_path_is_written(
     shared_verifier: Verifier, tokens: dict[str, str], kind: str, name: str
 ) -> None:
-    """HTP-017: what would be doubtful as an exempt path is not doubtful here, where the router has decided."""
+    """HTP-017: a path that is never exempt by its pattern is so by its handler, which the router has chosen."""
     with plugged(shared_verifier, required=True, check=lambda _: "banned", scopes=["admin"]) as client:
         answer = client.get(f"/open/{name}", headers=headers_of(tokens, kind))
 
     assert (answer.status_code, answer.text.partition(": ")[2]) in {(200, "None"), (404, "")}
 
 
-def test_a_token_that_comes_later_to_an_open_handler_meets_every_rule(
+def test_a_later_token_for_an_excluded_websocket_meets_every_rule(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     @websocket("/open", exclude_from_auth=True)
@@ -245,7 +263,7 @@ def test_a_new_token_of_a_websocket_is_a_new_user(shared_verifier: Verifier, tok
     "path", ["//health", "/health;x", "/health/../me", "/health%2f..%2fme", "/HEALTH", "/health%00"]
 )
 def test_exclusion_belongs_to_the_handler_that_is_served(shared_verifier: Verifier, path: str) -> None:
-    """HTP-012 to HTP-024: the router has chosen the handler before it is asked for its mark."""
+    """HTP-012 to HTP-024: the router has chosen the handler before its option is read."""
     client = plugged(shared_verifier, required=True)
 
     answer = client.get(path)
@@ -255,7 +273,9 @@ def test_exclusion_belongs_to_the_handler_that_is_served(shared_verifier: Verifi
     assert "ada" not in answer.text
 
 
-def test_code_without_a_request_knows_who_it_is(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_code_without_a_request_object_has_the_current_identity(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
     @get("/")
     async def endpoint() -> str:
         identity = current_identity.get()
@@ -267,7 +287,7 @@ def test_code_without_a_request_knows_who_it_is(shared_verifier: Verifier, token
 # --- guards ---------------------------------------------------------------------------------------------------------
 
 
-def test_guards_know_members_and_scopes(client: TestClient[Litestar], tokens: dict[str, str]) -> None:
+def test_guards_require_an_identity_and_scopes(client: TestClient[Litestar], tokens: dict[str, str]) -> None:
     found = {
         kind: [client.get(path, headers=headers_of(tokens, kind)).status_code for path in ("/members", "/readers")]
         for kind in ("reader", "good", None, "expired")
@@ -276,7 +296,7 @@ def test_guards_know_members_and_scopes(client: TestClient[Litestar], tokens: di
     assert found == {"reader": [200, 200], "good": [200, 403], None: [401, 401], "expired": [401, 401]}
 
 
-def test_a_guard_refuses_by_the_contract(client: TestClient[Litestar], tokens: dict[str, str]) -> None:
+def test_a_guard_refuses_with_challenge_and_json_body(client: TestClient[Litestar], tokens: dict[str, str]) -> None:
     """HTP-034."""
     anonymous, member = client.get("/readers"), client.get("/readers", headers=headers_of(tokens, "good"))
 
@@ -302,13 +322,13 @@ def test_without_the_handlers_only_the_body_is_litestars(shared_verifier: Verifi
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_guard_without_a_middleware_lets_nobody_in() -> None:
+def test_a_guard_without_a_middleware_fails_closed() -> None:
     """A forgotten middleware must not look like an anonymous user, and still less like a member."""
     assert TestClient(Litestar([members, readers], logging_config=None)).get("/members").status_code == 500
 
 
 @pytest.mark.parametrize("scopes", [[""], ["two words"], ['"']], ids=["empty", "two", "quote"])
-def test_what_is_no_scope_is_the_programmers_error(scopes: list[str]) -> None:
+def test_a_malformed_scope_is_a_configuration_error(scopes: list[str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         requires_scopes(*scopes)
 
@@ -319,7 +339,7 @@ def test_what_is_no_scope_is_the_programmers_error(scopes: list[str]) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/me", "/members", "/readers"], ids=["user", "dependency", "guard", "scopes"])
-def test_whoever_asks_learns_of_a_deferred_refusal(
+def test_reading_the_identity_raises_a_deferred_refusal(
     shared_verifier: Verifier, tokens: dict[str, str], path: str
 ) -> None:
     """HTP-036: never silently anonymous."""
@@ -334,7 +354,7 @@ def test_whoever_asks_learns_of_a_deferred_refusal(
 def test_the_handlers_answer_the_deferred_refusal_of_this_request_alone(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    """What the application verified by itself is not this client's."""
+    """The refusal of a token that the application verified by itself is not about this client."""
 
     @get("/")
     async def endpoint() -> None:
@@ -350,7 +370,7 @@ def test_the_handlers_answer_the_deferred_refusal_of_this_request_alone(
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "text"), [("good", "ada"), (None, "nobody")], ids=["good", "anonymous"])
+@pytest.mark.parametrize(("kind", "text"), [("good", "ada"), (None, "anonymous")], ids=["good", "anonymous"])
 def test_a_websocket_gets_the_identity(
     client: TestClient[Litestar], tokens: dict[str, str], kind: str | None, text: str
 ) -> None:
@@ -375,7 +395,7 @@ def test_a_websocket_is_closed_before_it_is_accepted(
 
 
 def test_a_websocket_is_denied_where_the_server_can(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
-    """HTP-029: with the whole answer of the contract."""
+    """HTP-029: with the whole HTTP response."""
     app = Litestar(HANDLERS, plugins=[AveAuthPlugin(shared_verifier, required=True)], logging_config=None)
     scope = http_scope(
         http_fixtures.Request(bearer(tokens["expired"])),
@@ -427,8 +447,10 @@ def test_a_guard_or_dependency_lets_a_reader_in(
 # --- the plugin -----------------------------------------------------------------------------------------------------
 
 
-def test_openapi_names_both_ways_to_come_by_a_token(shared_issuer: FakeIssuer, shared_verifier: Verifier) -> None:
-    """What the application says of other ways stands."""
+def test_openapi_names_the_bearer_token_and_the_discovery_document(
+    shared_issuer: FakeIssuer, shared_verifier: Verifier
+) -> None:
+    """The security schemes of the application stay."""
     own = Components(security_schemes={"own": SecurityScheme(type="http", scheme="basic")})
     for components in (own, [own]):
         config = OpenAPIConfig(title="t", version="1", components=components, security=[{"own": []}])
@@ -468,7 +490,9 @@ def test_a_custom_jwt_provider_has_no_discovery_document() -> None:
     assert set(app.openapi_schema.to_schema()["components"]["securitySchemes"]) == {"aveBearer"}
 
 
-def test_what_the_application_says_itself_stands(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_handlers_and_dependencies_of_the_application_replace_those_of_the_plugin(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
     def own_answer(_request: Request[Any, Any, Any], _error: InvalidTokenError) -> Response[str]:
         return Response("own", status_code=418)
 
@@ -476,7 +500,7 @@ def test_what_the_application_says_itself_stands(shared_verifier: Verifier, toke
         return "own"
 
     @get("/")
-    async def endpoint(identity: Annotated[str, _MARK], request: Request[Any, Any, State]) -> str:
+    async def endpoint(identity: Annotated[str, NAMED_DEPENDENCY], request: Request[Any, Any, State]) -> str:
         return f"{identity} {request.user.subject}"
 
     app = Litestar(
@@ -490,6 +514,33 @@ def test_what_the_application_says_itself_stands(shared_verifier: Verifier, toke
 
     assert client.get("/", headers=headers_of(tokens, "good")).text == "own ada"
     assert client.get("/", headers=headers_of(tokens, "expired")).status_code == 418
+
+
+class Recording:
+    """A middleware that records the user of each request that it sees."""
+
+    def __init__(self, app: ASGIApp, seen: list[object]) -> None:
+        self._app = app
+        self._seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._seen.append(subject_of(scope))
+        await self._app(scope, receive, send)
+
+
+def test_the_plugin_stands_in_front_of_all_other_middleware(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """No other middleware serves a request before its token is verified, from a cache of its own for instance."""
+    seen: list[object] = []
+    plugin = AveAuthPlugin(shared_verifier, required=True)
+
+    def record(app: ASGIApp) -> ASGIApp:
+        return Recording(app, seen)
+
+    client = TestClient(Litestar([me], plugins=[plugin], middleware=[record], logging_config=None))
+
+    assert client.get("/me").status_code == 401
+    assert client.get("/me", headers=headers_of(tokens, "good")).text == "ada"
+    assert seen == ["ada"]
 
 
 def test_the_middleware_may_stand_on_one_router(shared_verifier: Verifier) -> None:

@@ -1,0 +1,107 @@
+"""FastAPI: what the dependencies of one request have found, and what a middleware had found before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aveverify._core.identity import Identity
+from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
+from aveverify._http.policy import POLICY_KEY, AuthPolicy
+from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify._http.websocket import LiveConnection
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from aveverify.fastapi._authenticator import Authenticator
+
+# Where the scope holds the `RequestState`.
+_STATE_KEY: Final = "aveverify.fastapi"
+
+
+# What a dependency has found: the identity; of a WebSocket, what looks up the identity of the moment; None without
+# credentials.
+Result = Identity | LiveIdentity | None
+
+
+class RequestState:
+    """What has been found for one request so far.
+
+    Args:
+        middleware_policy: What the scope held as the rules of a middleware before any dependency ran. Only an
+            `AuthPolicy` is that of a middleware of this package.
+        middleware_outcome: What the scope held as the identity then: an identity, a deferred refusal, or None.
+
+    Attributes:
+        results: What each `AveAuth` has found, by its authenticator.
+    """
+
+    __slots__ = ("middleware_outcome", "middleware_policy", "results")
+
+    def __init__(self, middleware_policy: object, middleware_outcome: object) -> None:
+        self.middleware_policy = middleware_policy
+        self.middleware_outcome = middleware_outcome
+        self.results: dict[Authenticator, Result] = {}
+
+    def find_middleware_outcome(self, live: LiveConnection | None) -> object:
+        """Return what the middleware in front has found; of a WebSocket, by the latest token that it has seen."""
+        if live is not None and live.policy is self.middleware_policy:
+            return live.in_front
+        return self.middleware_outcome
+
+
+def identity_of(result: Result) -> Identity | None:
+    """Return the identity that a dependency has found; of a WebSocket, that of this moment."""
+    return result.identity if isinstance(result, LiveIdentity) else result
+
+
+def find_request_state(scope: Scope) -> RequestState | None:
+    """Return the state of a request; None before a dependency has run."""
+    state = scope.get(_STATE_KEY)
+    return state if isinstance(state, RequestState) else None
+
+
+def get_request_state(scope: Scope) -> RequestState:
+    """Return the state of a request; made at the first call, before any dependency has changed the scope."""
+    state = find_request_state(scope)
+    if state is None:
+        state = scope[_STATE_KEY] = RequestState(scope.get(POLICY_KEY), scope.get(IDENTITY_KEY))
+    return state
+
+
+def find_live_connection(scope: Scope) -> LiveConnection | None:
+    """Return the connection of a WebSocket behind a middleware or `install`; None for any other connection."""
+    live = scope.get(LIVE_KEY)
+    return live if isinstance(live, LiveConnection) else None
+
+
+def publish(scope: Scope, policy: AuthPolicy, identity: Identity | None, live: LiveConnection | None) -> Result:
+    """Let the scope show what a dependency has found, for `get_user_identity` and `current_identity`.
+
+    Args:
+        scope: The connection.
+        policy: The rules of the dependency.
+        identity: What it has found.
+        live: The connection of a WebSocket, if something in front follows it.
+
+    Returns:
+        What a further dependency on the same `AveAuth` takes.
+
+    Source: HTP-010; HTP-041; HTP-046.
+    """
+    # HTP-010: this request's identity replaces whatever stood there, and None counts as one. But a dependency that
+    # finds no credentials does not take away what another part of this package has found.
+    replaces = identity is not None or not isinstance(scope.get(POLICY_KEY), AuthPolicy)
+    if replaces:
+        scope[IDENTITY_KEY], scope[POLICY_KEY] = identity, policy
+    if scope["type"] != "websocket":
+        return identity
+    # HTP-041, HTP-046: a WebSocket has the user of the moment.
+    own = LiveIdentity(identity, policy.verifier)
+    if live is None:
+        if replaces:
+            scope[LIVE_KEY] = own
+        return own
+    if replaces:
+        live.show_in(scope, IDENTITY_KEY)
+    return live if identity is live.identity else own
