@@ -1,9 +1,9 @@
-"""Django in one file: a greeting for everybody, a page about oneself, and one that takes a scope.
+"""Django in one file: a public greeting, a page for signed-in users, and one that demands a scope.
 
     pip install "aveverify[django]"
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/django_app.py
 
-In a project of your own, `AVEVERIFY` and `MIDDLEWARE` go into settings.py, views and paths where they always are.
+In a project, `AVEVERIFY` and `MIDDLEWARE` belong in settings.py, the paths in urls.py.
 """
 
 from __future__ import annotations

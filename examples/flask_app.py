@@ -1,4 +1,4 @@
-"""Flask: a greeting for everybody, a page about oneself, and one that takes a scope.
+"""Flask: a public greeting, a page for signed-in users, and one that demands a scope.
 
     pip install "aveverify[flask]"
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/flask_app.py

@@ -95,7 +95,7 @@ LAYERS = {
         ("litestar", "litestar.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("litestar",)
     ),
     "flask": Layer(
-        ("flask", "flask.*", "flask._views"), ("errors", "core", "http"), ("verifier",), ("flask", "werkzeug")
+        ("flask", "flask.*"), ("errors", "core", "http"), ("verifier",), ("flask", "werkzeug")
     ),
     "django": Layer(("django", "django.*"), ("errors", "core", "http"), (), ("asgiref", "django")),
     "drf": Layer(

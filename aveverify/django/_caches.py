@@ -1,9 +1,9 @@
-"""What responses say to caches, and to Django's own cache before it stores them. HTP-050; RFC 9111 §4.1."""
+"""Cache headers of Django's responses, in time for Django's own cache. HTP-050; RFC 9111 §4.1."""
 
 from __future__ import annotations
 
 from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from django.http.response import HttpResponseBase
 from django.middleware.cache import UpdateCacheMiddleware
@@ -11,51 +11,61 @@ from django.middleware.cache import UpdateCacheMiddleware
 from aveverify._http.caching import ANYTHING, make_private, merge_vary
 from aveverify._http.request_auth import RequestAuth
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
 R = TypeVar("R")
 
-# Where a request holds its visit.
-VISIT: Final = "_aveverify_visit"
-_IS_OURS: Final = "_aveverify_marks"
+# The attribute of a request that holds its `RequestAuth`.
+REQUEST_AUTH: Final = "_aveverify_request_auth"
+_IS_PATCHED: Final = "_aveverify_adds_cache_headers"
 
 
-def mark(response: R, request_auth: RequestAuth) -> R:
-    """Let a response tell caches by which headers it differs, where the credentials were looked at.
+def add_cache_headers(response: R, request_auth: RequestAuth) -> R:
+    """Name the headers that decide in `Vary`, and say `private`, where the credentials were read.
 
     Args:
-        response: What a view has returned; only a response is changed.
-        request_auth: What the request has shown.
+        response: The return value of a view; anything but a response is left alone.
+        request_auth: The authentication of the request.
 
     Returns:
         The same object.
     """
     if isinstance(response, HttpResponseBase) and request_auth.has_looked:
         headers, vary = response.headers, request_auth.policy.parameters.vary
+        # Most responses have neither header. `headers.get` of an absent name raises and catches a KeyError inside: two
+        # of them cost 0.8 µs, one pass over the names 0.2 µs.
+        names = [name.lower() for name in headers]
         if vary:
-            headers["Vary"] = merge_vary(headers.get("Vary"), vary)
+            headers["Vary"] = merge_vary(headers["Vary"] if "vary" in names else None, vary)
         if request_auth.is_personal:
-            headers["Cache-Control"] = make_private(headers.get("Cache-Control"))
+            headers["Cache-Control"] = make_private(headers["Cache-Control"] if "cache-control" in names else None)
     return response
 
 
-def mark_before_storing() -> None:
-    """Let Django's cache see what `mark` says before it stores a response. Idempotent.
+def patch_cache_middleware() -> None:
+    """Let Django's cache see our headers before it stores a response. Idempotent.
 
     `cache_page` under a decorator of this package, and cache middleware behind ours, store a response before it comes
-    back to us: unmarked, as the one page for all users. Neither can be seen from here, so the method that all of them
-    call is replaced by one that marks the response first.
+    back to us: without our headers, as one page for all users. Neither can be found from here, so the method that all
+    of them call is replaced by one that adds the headers first.
     """
     store = UpdateCacheMiddleware.process_response
-    if hasattr(store, _IS_OURS):
+    if hasattr(store, _IS_PATCHED):
         return
 
     @wraps(store)
-    def process_response(self: UpdateCacheMiddleware, request: Any, response: Any) -> Any:  # noqa: ANN401 - as Django has it
-        # REST framework has a request of its own, which shows the members of Django's.
-        request_auth = getattr(request, VISIT, None)
-        if isinstance(request_auth, RequestAuth) and mark(response, request_auth).headers.get("Vary") == ANYTHING:
-            # Django 5.2.0 takes this for the name of a header, which no request has.
-            return response
+    def process_response(
+        self: UpdateCacheMiddleware, request: HttpRequest, response: HttpResponseBase | str
+    ) -> HttpResponseBase | str:
+        # getattr() finds it in a request of REST framework, too, which shows the attributes of Django's.
+        request_auth = getattr(request, REQUEST_AUTH, None)
+        if isinstance(request_auth, RequestAuth) and isinstance(response, HttpResponseBase):
+            add_cache_headers(response, request_auth)
+            if response.headers.get("Vary") == ANYTHING:
+                # Django 5.2.0 takes "*" for the name of a header, which no request has, and stores the page for all.
+                return response
         return store(self, request, response)
 
-    setattr(process_response, _IS_OURS, True)
+    setattr(process_response, _IS_PATCHED, True)
     UpdateCacheMiddleware.process_response = process_response  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The middleware: every request is verified before any view, without a thread of its own in either world."""
+"""The middleware: verifies every request before any view, in the thread that serves the request."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from aveverify._core.identity import Identity
+from aveverify._http.authentication import Outcome
 from aveverify._http.current_identity import serving
 from aveverify._http.request_auth import RequestAuth
-from aveverify.django._caches import mark
+from aveverify.django._caches import add_cache_headers
 from aveverify.django._enforcement import installation
-from aveverify.django._requests import judge_by_settings, request_auth_of, respond, show
-from aveverify.django._settings import kept
+from aveverify.django._requests import authorize_by_settings, make_response, request_auth_of, set_identity
+from aveverify.django._settings import current_settings
 from aveverify.errors import AveVerifyError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
 class AveAuthMiddleware:
-    """Verifies the bearer token of every request; `request.ave_identity` and `get_user_identity` give the result.
+    """Verifies the bearer token of every request, and sets `request.ave_identity`.
 
-    A request whose token does not come from a cookie is not checked for CSRF: no other site can make a browser send an
-    Authorization header. Put it behind Django's `AuthenticationMiddleware`, whose user it replaces.
+    `MIDDLEWARE += ["aveverify.django.AveAuthMiddleware"]`, behind Django's `AuthenticationMiddleware`, whose user it
+    replaces if there is a `USER_LOADER`. A request whose token does not come from a cookie is not checked for CSRF: no
+    other site can make a browser send an Authorization header.
 
     Args:
-        get_response: What comes behind it.
+        get_response: The next middleware, or the view; Django passes it.
 
     Raises:
         ConfigurationError: `AVEVERIFY` in the settings is wrong.
@@ -36,7 +38,7 @@ class AveAuthMiddleware:
 
     sync_capable: ClassVar[bool] = True
     async_capable: ClassVar[bool] = True
-    # For `_enforcement`, which knows a subclass by it.
+    # `_enforcement` recognises a subclass by it.
     is_ave_auth_middleware: ClassVar[bool] = True
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -45,59 +47,61 @@ class AveAuthMiddleware:
         if self._is_async:
             markcoroutinefunction(self)
         # A server that is configured wrongly must not start.
-        kept.get()
-        installation.note()
+        current_settings.get()
+        installation.note_middleware()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request.
 
         Args:
-            request: The request; gets the identity.
+            request: The request; its `ave_identity` is set.
 
         Returns:
-            The response of whatever comes behind, or a refusal.
+            The response of the view, or a refusal.
         """
         if self._is_async:
             return self._serve_async(request)
         request_auth = request_auth_of(request)
-        request_auth.authenticate()
-        refusal = _admit(request, request_auth)
+        refusal = _refuse_or_let_in(request, request_auth, request_auth.authenticate())
         if refusal is not None:
             return refusal
         with serving(request):
-            return mark(cast("HttpResponseBase", self._get_response(request)), request_auth)
+            return add_cache_headers(cast("HttpResponseBase", self._get_response(request)), request_auth)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         request_auth = request_auth_of(request)
-        await request_auth.authenticate_async()
-        refusal = _admit(request, request_auth)
+        refusal = _refuse_or_let_in(request, request_auth, await request_auth.authenticate_async())
         if refusal is not None:
             return refusal
         with serving(request):
-            return mark(await cast("Awaitable[HttpResponseBase]", self._get_response(request)), request_auth)
+            response = await cast("Awaitable[HttpResponseBase]", self._get_response(request))
+            return add_cache_headers(response, request_auth)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer a refusal that a view let through.
+        """Answer a refusal of this request that a view has raised.
 
         Args:
             request: The request.
-            exception: Whatever the view raised.
+            exception: The exception of the view.
 
         Returns:
-            The answer; None where the exception is none of ours.
+            The response; None leaves any other exception to Django.
         """
         request_auth = request_auth_of(request)
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
-            return respond(request, request_auth.error_response(exception))
+            return make_response(request, request_auth.error_response(exception))
         return None
 
 
-def _admit(request: HttpRequest, request_auth: RequestAuth) -> HttpResponseBase | None:
-    denial = judge_by_settings(request, request_auth)
-    if denial is not None:
-        return respond(request, denial.response)
-    if isinstance(request_auth.authenticate(), Identity) and not request_auth.is_ambient:
-        # What Django's own test client says of its requests; read by CsrfViewMiddleware.
+def _refuse_or_let_in(request: HttpRequest, request_auth: RequestAuth, outcome: Outcome) -> HttpResponseBase | None:
+    # An identity has met the settings: their scopes and `CHECK` are part of its authentication. To ask again would cost
+    # every request 0.7 µs.
+    if not isinstance(outcome, Identity):
+        denial = authorize_by_settings(request, request_auth)
+        if denial is not None:
+            return make_response(request, denial.response)
+    elif not request_auth.is_ambient:
+        # CsrfViewMiddleware reads it; Django's own test client sets it, too.
         request.__dict__["_dont_enforce_csrf_checks"] = True
-    show(request, request_auth)
+    set_identity(request, request_auth)
     return None

@@ -1,8 +1,11 @@
-"""What middleware, decorators and the authentication of REST framework know of one request of Django."""
+"""One request of Django: its `RequestAuth`, its identity, and the response of a refusal.
+
+Shared by the middleware, the decorators and the authentication class of REST framework.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -12,88 +15,96 @@ from aveverify._core.identity import Identity
 from aveverify._http.policy import Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
-from aveverify.django._caches import VISIT
-from aveverify.django._settings import kept
+from aveverify.django._caches import REQUEST_AUTH
+from aveverify.django._settings import current_settings
 
 _REQUIRED: Final = ViewDemand(required=True)
 _OPTIONAL: Final = ViewDemand(required=False)
 
 
 class AveRequest(HttpRequest):
-    """The type of the request in a view behind `ave_required`; no request is ever made of it."""
+    """The type of the request in a view behind `ave_required`, for annotations; it has no instances.
+
+    Attributes:
+        ave_identity: The verified identity.
+    """
 
     ave_identity: Identity
 
 
 class AveOptionalRequest(HttpRequest):
-    """The type of the request in a view behind `ave_optional` or the middleware; no request is ever made of it."""
+    """The type of the request in a view behind `ave_optional` or the middleware, for annotations; it has no instances.
+
+    Attributes:
+        ave_identity: The verified identity; None for an anonymous request.
+    """
 
     ave_identity: Identity | None
 
 
 def request_auth_of(request: HttpRequest) -> RequestAuth:
-    """Return the visit of a request; the first to ask makes it."""
+    """Return the `RequestAuth` of a request; the first call makes it."""
     members = request.__dict__
-    request_auth = members.get(VISIT)
+    request_auth = members.get(REQUEST_AUTH)
     if not isinstance(request_auth, RequestAuth):
-        rules = kept.get()
-        # HTP-026: what the router sees; `path` begins with a prefix that a client may choose.
-        request_auth = members[VISIT] = RequestAuth(rules.policy, request.META, request.path_info, rules.users)
+        configured = current_settings.get()
+        # HTP-026: the path that the router compares; `path` begins with a prefix that a client may choose.
+        request_auth = members[REQUEST_AUTH] = RequestAuth(
+            configured.policy, request.META, request.path_info, configured.users
+        )
     return request_auth
 
 
-def judge_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Denial | None:
-    """Decide whether a request may reach a view by `AVEVERIFY` of the settings alone, once the visit is settled.
+def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Denial | None:
+    """Decide whether a request may reach a view by the settings alone.
 
     Args:
         request: The request.
-        request_auth: What it has shown.
+        request_auth: Its authentication, which has read the credentials.
 
     Returns:
-        As `RequestAuth.authorize`.
+        The refusal; None lets the request in.
     """
     required = request_auth.policy.required and not request_auth.is_exempt
     denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
-    if (
-        denial is None
-        and required
-        and request_auth.authenticate() is None
-        and (request.method != "OPTIONS" or request.body)
-    ):
-        # HTP-027: what passes without a token is a preflight. It is none if something in front has overridden its
-        # method, or if it has a body, which Django has read over ASGI; HTTP/2 allows one without a length.
+    is_anonymous = denial is None and required and request_auth.authenticate() is None
+    if is_anonymous and (request.method != "OPTIONS" or request.body):
+        # HTP-027: only a preflight passes without a token. A request whose method something in front has overridden is
+        # none, nor is one with a body, which Django has read over ASGI; HTTP/2 allows a body without a length.
         return request_auth.policy.deny(None)
     return denial
 
 
-def show(request: HttpRequest, request_auth: RequestAuth) -> None:
-    """Let the view see who asks, once the visit is settled and the request is let in."""
+def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
+    """Set `request.ave_identity` and, with a user loader, `request.user`; a second call changes nothing.
+
+    Args:
+        request: The request, which is let in.
+        request_auth: Its authentication, which has read the credentials.
+    """
     if "ave_identity" in request.__dict__:
         return
     outcome = request_auth.authenticate()
-    # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
+    # HTP-010: the identity of this request replaces whatever stood there, even if it is None.
     if hasattr(request, "scope"):
+        # A copy: the server may keep its scope, and no identity may be left in it.
         request.scope = {**request.scope, IDENTITY_KEY: outcome}
     elif hasattr(request, "environ"):
         request.environ[IDENTITY_KEY] = outcome
-    # Whoever looks at a deferred refusal meets it (HTTP-09).
+    # A deferred refusal is raised when the view reads the identity (HTTP-09).
     found = SimpleLazyObject(request_auth.identity_or_raise) if isinstance(outcome, DeferredError) else outcome
     request.__dict__["ave_identity"] = found
-    if outcome is not None and kept.get().users is not None:
-        user = (
-            SimpleLazyObject(request_auth.identity_or_raise)
-            if isinstance(outcome, DeferredError)
-            else request_auth.user
-        )
+    if outcome is not None and request_auth.users is not None:
+        user = found if isinstance(outcome, DeferredError) else request_auth.user
 
-        async def find_user() -> Any:  # noqa: ANN401 - the application's own
+        async def find_user() -> object:
             request_auth.identity_or_raise()
             return user
 
         request.__dict__["user"], request.__dict__["auser"] = user, find_user
 
 
-def respond(request: HttpRequest, response: ErrorResponse) -> HttpResponse:
-    """Make Django's response of a refusal."""
-    body = b"" if request.method == "HEAD" else response.body
-    return HttpResponse(body, status=response.status, headers=dict(response.headers))
+def make_response(request: HttpRequest, refusal: ErrorResponse) -> HttpResponse:
+    """Make Django's response of a refusal; without a body for HEAD."""
+    body = b"" if request.method == "HEAD" else refusal.body
+    return HttpResponse(body, status=refusal.status, headers=dict(refusal.headers))

@@ -1,9 +1,9 @@
-"""`AVEVERIFY` in the settings becomes the rules of the edge: made once, and anew when a test overrides the setting."""
+"""`AVEVERIFY` in the settings: read once in a process, and again when a test overrides the setting."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.conf import settings
@@ -11,44 +11,45 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._core.identity import Identity
-from aveverify._http.app_user import Users
+from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.option_checks import check_callable, check_function
 from aveverify._http.policy import AuthPolicy
 from aveverify._http.settings import NAMES, check_names, make_policy_from
-from aveverify.django._caches import mark_before_storing
+from aveverify.django._caches import patch_cache_middleware
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest
 
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"
-# What may be given as a dotted path.
-_DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
-# How alike the name of another setting must be to be taken for a misspelling.
-_CLOSE: Final = 0.8
-# What a project demands. The names of issuers may be settings of its own, that its AVEVERIFY is made of.
+# The names whose values may be dotted paths.
+_MAY_BE_DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
+# How similar the name of another setting must be to count as a misspelling: 1 is equal.
+_SIMILARITY: Final = 0.8
+# The names that demand something of requests. A project may have settings like AVEVERIFY_ISSUER, and make its AVEVERIFY
+# of them; a setting like AVEVERIFY_REQUIRED, as in Flask, would be without effect.
 _DEMANDS: Final = NAMES.union([_USER_LOADER]) - {"VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID"}
 
 
-class _UsersOfDjango(Users):
-    """Loads users under ASGI as Django does it: synchronous code runs in the thread that the database belongs to."""
+class _DjangoUsers(Users):
+    """Loads users under ASGI as Django does: a synchronous loader runs in the thread of the database connections."""
 
     __slots__ = ()
 
-    async def find_async(self, identity: Identity) -> Any:  # noqa: ANN401 - a user of the application
+    async def find_async(self, identity: Identity) -> object:
         """Load and check a user without blocking the event loop."""
         if iscoroutinefunction(self._load_user):
             return await super().find_async(identity)
         return await sync_to_async(self.find)(identity)
 
 
-class Rules(NamedTuple):
-    """What the settings say.
+class AuthSettings(NamedTuple):
+    """The setting `AVEVERIFY`, checked.
 
     Attributes:
-        policy: The rules of the edge.
-        users: Loads the application's own user of an identity; None leaves `request.user` alone.
-        owns_verifier: Whether the verifier was made here, so that nobody else closes it.
+        policy: The policy for every request.
+        users: Loads the application's user of an identity; None leaves `request.user` alone.
+        owns_verifier: Whether the verifier was made here, and is to be closed here.
     """
 
     policy: AuthPolicy
@@ -61,59 +62,60 @@ class Rules(NamedTuple):
             self.policy.verifier.close()
 
 
-def make_rules(configured: object) -> Rules:
-    """Read the setting.
+def read_settings(configured: object) -> AuthSettings:
+    """Check the setting and make its policy.
 
     Args:
         configured: The value of `AVEVERIFY`; None where there is none.
 
     Returns:
-        The rules.
+        The checked settings.
 
     Raises:
-        ConfigurationError: Names what is missing, unknown or wrong.
+        ConfigurationError: A name is missing or unknown, or its value is wrong; names it.
     """
     if configured is None:
-        meant = nearest(SETTING, (name for name in dir(settings) if name.isupper()), cutoff=_CLOSE)
-        raise ConfigurationError(Problem.MISSING, SETTING, f"did you mean it by {meant}?" if meant else None)
+        similar = nearest(SETTING, (name for name in dir(settings) if name.isupper()), cutoff=_SIMILARITY)
+        raise ConfigurationError(Problem.MISSING, SETTING, f"did you mean it by {similar}?" if similar else None)
     if not isinstance(configured, Mapping):
         raise ConfigurationError(Problem.OUT_OF_RANGE, SETTING, "a dictionary")
     for name in _DEMANDS.difference(configured):
-        # As Flask spells it: Django would ignore it, and what it demands with it.
         if hasattr(settings, f"{SETTING}_{name}"):
             raise ConfigurationError(Problem.UNKNOWN_OPTION, f"{SETTING}_{name}", f"did you mean {_label(name)}?")
-    # Before anything is imported: an empty path is an empty setting.
+    # Before any path is imported, so that an empty path is reported as an empty setting.
     check_names(configured, _label, [_USER_LOADER])
-    members = {name: _resolve(name, value) if name in _DOTTED else value for name, value in configured.items()}
+    members: dict[str, Any] = {
+        name: _import_dotted(name, value) if name in _MAY_BE_DOTTED else value for name, value in configured.items()
+    }
     load_user = members.pop(_USER_LOADER, None)
     check_function(_label(_USER_LOADER), load_user)
-    maker = members.get("VERIFIER")
-    if callable(maker) and not isinstance(maker, type):
-        check_callable(_label("VERIFIER"), maker, arguments=0)
-        members["VERIFIER"] = maker()
+    verifier = members.get("VERIFIER")
+    if callable(verifier) and not isinstance(verifier, type):
+        check_callable(_label("VERIFIER"), verifier, arguments=0)
+        members["VERIFIER"] = verifier()
     refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
-    users = None if load_user is None else _UsersOfDjango(load_user, async_to_sync)
-    return Rules(make_policy_from(members, _label), users, "VERIFIER" not in members)
+    users = None if load_user is None else _DjangoUsers(cast("LoadUser[Any]", load_user), async_to_sync)
+    return AuthSettings(make_policy_from(members, _label), users, "VERIFIER" not in members)
 
 
-def check_early(configured: object) -> None:
+def check_settings_at_import(configured: object) -> None:
     """Refuse wrong settings while the modules of a project are imported.
 
-    What a dotted path names is not imported here: its module may be the one that imports this package.
+    Dotted paths are not imported then: one of them may lead to the module that imports this package.
 
     Args:
         configured: The value of `AVEVERIFY`.
 
     Raises:
-        ConfigurationError: As `make_rules`.
+        ConfigurationError: As `read_settings`.
     """
-    if isinstance(configured, Mapping) and any(_has_path(configured.get(name)) for name in _DOTTED):
+    if isinstance(configured, Mapping) and any(_has_dotted(configured.get(name)) for name in _MAY_BE_DOTTED):
         check_names(configured, _label, [_USER_LOADER])
     else:
-        kept.get()
+        current_settings.get()
 
 
-def _has_path(value: object) -> bool:
+def _has_dotted(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(isinstance(one, str) for one in value))
 
 
@@ -121,42 +123,46 @@ def _label(name: str) -> str:
     return f'{SETTING}["{name}"]'
 
 
-def _resolve(name: str, value: object) -> Any:  # noqa: ANN401 - whatever stands at a dotted path
+def _import_dotted(name: str, value: object) -> object:
+    """Return the object at a dotted path, or those of a list; any other value as it is."""
     if isinstance(value, str):
         try:
-            return import_string(value)
+            found: object = import_string(value)
         except ImportError:
             pass
+        else:
+            return found
+        # Outside of the handler: what the import raised may hold values of the project.
         raise ConfigurationError(Problem.OUT_OF_RANGE, _label(name), f"{quote(value)} cannot be imported")
     if isinstance(value, (list, tuple)):
-        return [_resolve(name, one) for one in value]
+        return [_import_dotted(name, one) for one in value]
     return value
 
 
-class _Kept:
-    """The rules of this process."""
+class _CurrentSettings:
+    """The checked settings of this process."""
 
     def __init__(self) -> None:
-        self._rules: Rules | None = None
+        self._settings: AuthSettings | None = None
 
-    def get(self) -> Rules:
-        """Return the rules; the first to ask makes them.
+    def get(self) -> AuthSettings:
+        """Return the settings; the first call reads them.
 
         Raises:
             ConfigurationError: The settings are wrong.
         """
-        rules = self._rules
-        if rules is None:
-            rules = self._rules = make_rules(getattr(settings, SETTING, None))
-            mark_before_storing()
-        return rules
+        current = self._settings
+        if current is None:
+            current = self._settings = read_settings(getattr(settings, SETTING, None))
+            patch_cache_middleware()
+        return current
 
     def forget(self, *, setting: str, **_signal: object) -> None:
-        """Make the rules anew at the next request: `override_settings` has changed them."""
-        if setting == SETTING and self._rules is not None:
-            self._rules.close()
-            self._rules = None
+        """Read the settings again at the next request: `override_settings` has changed one."""
+        if setting == SETTING and self._settings is not None:
+            self._settings.close()
+            self._settings = None
 
 
-kept: Final = _Kept()
-setting_changed.connect(kept.forget)
+current_settings: Final = _CurrentSettings()
+setting_changed.connect(current_settings.forget)

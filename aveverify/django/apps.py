@@ -1,4 +1,4 @@
-"""The application of Django: the system checks are registered before Django runs them."""
+"""The application of Django: importing this package registers the system checks before Django runs them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from django.apps import AppConfig
 
 
 class AveVerifyConfig(AppConfig):
-    """`INSTALLED_APPS += ["aveverify.django"]`."""
+    """The application `aveverify.django` for `INSTALLED_APPS`."""
 
     name = "aveverify.django"
-    # The last part of the name would be that of Django itself.
+    # By default the label is the last part of the name, which is Django's own.
     label = "aveverify"
     verbose_name = "aveverify"

@@ -1,9 +1,11 @@
-"""Django REST framework: an authentication class and permissions, configured by `AVEVERIFY` in Django's settings.
+"""Django REST framework: an authentication class, permissions and an exception handler.
 
-A refusal carries the status, headers and body of the contract by itself; `exception_handler` does the same for what a
-view lets through, and for REST framework's own 401. design §6; REST framework's documentation of authentication.
+All are configured by `AVEVERIFY` in Django's settings. A refusal has the status, headers and body of RFC 6750;
+`exception_handler` gives them to the errors that a view raises, and to REST framework's own 401, too. Design §6.
 """
 
-from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, exception_handler
+from aveverify.drf._authentication import AveAuthentication
+from aveverify.drf._exception_handler import exception_handler
+from aveverify.drf._permissions import HasScope, HasScopes
 
 __all__ = ["AveAuthentication", "HasScope", "HasScopes", "exception_handler"]

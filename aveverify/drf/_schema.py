@@ -1,4 +1,7 @@
-"""What drf-spectacular says about `AveAuthentication`; loaded only where drf-spectacular is. OpenAPI 3.0 §4.7.27."""
+"""The security schemes that drf-spectacular writes for `AveAuthentication`. OpenAPI 3.0 §4.7.27.
+
+Imported by `AveAuthentication`, and only in a process that has imported drf-spectacular.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +9,51 @@ from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-from aveverify._core.key_cache.metadata import WELL_KNOWN_PATH
-from aveverify.django._settings import kept
+from aveverify._http.openapi import BEARER_SCHEME, security_schemes
+from aveverify.django._settings import current_settings
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
 
 
 class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The security scheme: OpenID Connect where there is one such issuer, and HTTP bearer."""
+    """The bearer token, and OpenID Connect for each discovery document of the providers."""
 
     target_class = "aveverify.drf.AveAuthentication"
 
     @property
     def name(self) -> list[str]:  # type: ignore[override]
         """The names of the schemes, in the order of their definitions."""
-        return ["aveBearer"] if _discovery_url() is None else ["aveBearer", "aveOpenIdConnect"]
+        return list(_schemes())
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         """Return the schemes.
 
         Args:
-            auto_schema: The view that is described.
+            auto_schema: The view that is described; the schemes are the same for all views.
 
         Returns:
-            One scheme for each name.
+            The Security Scheme Object of each name.
         """
         del auto_schema
-        schemes: list[dict[str, Any]] = [{"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}]
-        url = _discovery_url()
-        if url is not None:
-            schemes.append({"type": "openIdConnect", "openIdConnectUrl": url})
-        return schemes
+        return list(_schemes().values())
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
-        """Return what a view demands: either scheme, with the scopes of its permissions where they may be named.
+        """Return the security requirements of a view: any one of the schemes is enough.
 
         Args:
             auto_schema: The view that is described.
 
         Returns:
-            The alternatives.
+            One requirement for each scheme. OpenID Connect names the scopes of the settings and of the view's
+            permissions; OpenAPI 3.0 allows no scopes for a bearer token.
         """
-        demanded = list(kept.get().policy.parameters.scopes)
+        demanded = list(current_settings.get().policy.parameters.scopes)
         for permission in auto_schema.view.get_permissions():
             demanded += getattr(permission, "scopes", ())
         scopes = list(dict.fromkeys(demanded))
-        return [{name: scopes if name == "aveOpenIdConnect" else []} for name in self.name]
+        return [{name: [] if name == BEARER_SCHEME else scopes} for name in self.name]
 
 
-def _discovery_url() -> str | None:
-    issuers = {one.issuer for one in kept.get().policy.verifier.providers if one.kind == "oidc"}
-    return f"{issuers.pop().rstrip('/')}{WELL_KNOWN_PATH}" if len(issuers) == 1 else None
+def _schemes() -> dict[str, dict[str, str]]:
+    return security_schemes(current_settings.get().policy.verifier.providers)

@@ -1,9 +1,10 @@
-"""Flask: an extension that verifies the bearer token of a request when somebody first asks for its user.
+"""Flask: an extension that verifies the bearer token of a request when a view first needs its user.
 
-Refusals are raised, so that error handlers see them; those of this extension write what RFC 6750 asks for. Nothing is
-kept from one request to the next. Flask's own documentation of extensions; design §6.
+Refusals are exceptions, so error handlers see them; the extension's own handler answers by RFC 6750. Nothing is kept
+from one request to the next. Flask's own documentation of extensions; design §6.
 """
 
-from aveverify.flask._extension import AveAuth, FlaskOptions, current_identity, current_user
+from aveverify.flask._extension import AveAuth, FlaskOptions
+from aveverify.flask._request import current_identity, current_user
 
 __all__ = ["AveAuth", "FlaskOptions", "current_identity", "current_user"]

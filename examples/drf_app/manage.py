@@ -1,4 +1,4 @@
-"""Django REST framework: a greeting for everybody, a page about oneself, and one that takes a scope.
+"""Django REST framework: a public greeting, a page for signed-in users, and one that demands a scope.
 
     pip install "aveverify[drf]"
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/drf_app/manage.py runserver

@@ -1,4 +1,4 @@
-"""What Django, REST framework and aveverify are told."""
+"""The settings of Django, REST framework and aveverify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INSTALLED_APPS = ["aveverify.django", "rest_framework"]
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "aveverify.drf.exception_handler",
-    # Anonymous visitors are None; without this, REST framework needs Django's own users.
+    # The user of an anonymous request is None; the default is a user of django.contrib.auth.
     "UNAUTHENTICATED_USER": None,
 }
 ROOT_URLCONF = "views"

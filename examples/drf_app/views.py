@@ -1,4 +1,4 @@
-"""The pages. `request.auth` is the identity, or None for a stranger."""
+"""The views. `request.auth` is the identity; None for an anonymous request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ with_ave = authentication_classes([AveAuthentication])
 
 
 def signed_in(request: Request) -> Identity:
-    """Whoever a permission has let in; the stubs know only REST framework's own tokens."""
+    """The identity behind a permission; the stubs of REST framework know only its own tokens."""
     return cast("Identity", request.auth)
 
 

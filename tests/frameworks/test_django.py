@@ -1,4 +1,4 @@
-"""What only Django has: two worlds of views, `request.user`, CSRF, system checks, settings that tests override."""
+"""Django: views over WSGI and ASGI, `request.user`, CSRF, system checks, settings that tests override."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from threading import get_ident
 from typing import Any, cast
 
 import pytest
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
@@ -26,18 +27,20 @@ from aveverify import (
     Provider,
     Reason,
     Verifier,
+    asgi,
     current_identity,
     get_user_identity,
 )
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
-from aveverify.django._settings import kept
+from aveverify.django._settings import current_settings
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
+from tests.frameworks.error_frames import functions_with
 from tests.http import django_settings  # noqa: F401 - configures Django
-from tests.http.django_client import MIDDLEWARE, ask_asgi_handler, ask_wsgi_handler
-from tests.http.http_fixtures import Observer, Request, bearer
+from tests.http.django_client import MIDDLEWARE, PatientClient, ask_asgi_handler, ask_wsgi_handler
+from tests.http.http_fixtures import Observer, Request, bearer, http_scope
 
 AnyView = Callable[..., Any]
 Get = Callable[..., HttpResponse]
@@ -74,7 +77,7 @@ async def check_async(identity: Identity) -> str | None:
 
 
 def refuse_all(_identity: Identity) -> str:
-    """Refuse everybody."""
+    """Refuse every identity."""
     return "closed for today"
 
 
@@ -93,7 +96,7 @@ def serve(shared_verifier: Verifier) -> Serve:
     """Serve one view behind the middleware, or behind other ones."""
 
     @contextmanager
-    def serve(view: Callable[..., Any], *, middleware: list[str] = MIDDLEWARE, **settings: Any) -> Iterator[None]:  # noqa: ANN401
+    def serve(view: Callable[..., Any], *, middleware: list[str] = MIDDLEWARE, **settings: object) -> Iterator[None]:
         configured = {"VERIFIER": shared_verifier} | settings
         with override_settings(AVEVERIFY=configured, MIDDLEWARE=middleware, ROOT_URLCONF=(path("", view),)):
             yield
@@ -119,30 +122,30 @@ def get_async(token: str | None = None) -> HttpResponse:
     return asyncio.run(ask())
 
 
-def who(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
-    """A view that says who asks."""
-    return HttpResponse(str(getattr(request.ave_identity, "subject", None)))
+def who(request: HttpRequest) -> HttpResponse:
+    """A view that answers with the subject of the request."""
+    return HttpResponse(str(getattr(vars(request)["ave_identity"], "subject", None)))
 
 
-async def who_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+async def who_async(request: HttpRequest) -> HttpResponse:
     """The same."""
     return who(request)
 
 
-both_worlds = pytest.mark.parametrize(("get", "who"), [(get, who), (get_async, who_async)], ids=["sync", "async"])
+wsgi_and_asgi = pytest.mark.parametrize(("get", "who"), [(get, who), (get_async, who_async)], ids=["sync", "async"])
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_request_has_the_identity(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
     with serve(who):
         assert [get(token).content for token in (tokens["good"], None, tokens["other"])] == [b"ada", b"None", b"grace"]
         assert get(tokens["expired"]).status_code == 401
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_request_is_verified_once_by_middleware_and_decorator(
     serve: Serve,
     get: Get,
@@ -157,11 +160,13 @@ def test_a_request_is_verified_once_by_middleware_and_decorator(
     assert len(checked) == 1
 
 
-@pytest.mark.parametrize("world", ["wsgi", "asgi"])
-def test_an_identity_that_stood_there_before_is_overwritten(serve: Serve, world: str, tokens: dict[str, str]) -> None:
-    """HTP-010; and in both worlds `get_user_identity` takes the request itself."""
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_an_identity_in_the_scope_or_environ_of_the_server_is_overwritten(
+    serve: Serve, protocol: str, tokens: dict[str, str]
+) -> None:
+    """HTP-010; and over both protocols `get_user_identity` takes the request itself."""
     observer = Observer()
-    ask = ask_wsgi_handler if world == "wsgi" else ask_asgi_handler
+    ask = ask_wsgi_handler if protocol == "wsgi" else ask_asgi_handler
 
     with serve(lambda request: HttpResponse(observer(request))):
         ask(Request(), **{IDENTITY_KEY: "planted"})
@@ -170,23 +175,24 @@ def test_an_identity_that_stood_there_before_is_overwritten(serve: Serve, world:
     assert observer.seen == [None, "ada"]
 
 
-def test_the_scope_of_the_server_is_not_changed(serve: Serve, tokens: dict[str, str]) -> None:
-    planted = object()
-    seen: list[Any] = []
+@pytest.mark.parametrize("kind", ["good", "expired", None])
+def test_the_scope_of_the_server_is_not_changed(serve: Serve, kind: str | None, tokens: dict[str, str]) -> None:
+    """A server may keep its scope, for its own log or the next request: no identity is left in it."""
+    scope = http_scope(Request(bearer(tokens[kind]) if kind else ()), state={"mine": object()})
+    before, seen = dict(scope), []
 
-    def view(request: Any) -> HttpResponse:  # noqa: ANN401 - a request over ASGI
-        seen.append(request.scope["state"])
+    def view(request: ASGIRequest) -> HttpResponse:
+        seen.append(IDENTITY_KEY in request.scope and request.scope["state"] is scope["state"])
         return HttpResponse()
 
-    with serve(view):
-        state = {"mine": planted}
-        ask_asgi_handler(Request(bearer(tokens["good"])), state=state)
+    with serve(view, ON_INVALID="defer"):
+        PatientClient({"type": "http.request"}).call(cast("asgi.ASGIApp", ASGIHandler()), scope)
 
-    assert seen == [{"mine": planted}]
-    assert state == {"mine": planted}
+    assert seen == [True]
+    assert scope == before
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_context_knows_the_identity_while_the_view_runs(
     serve: Serve,
     get: Get,
@@ -195,32 +201,34 @@ def test_the_context_knows_the_identity_while_the_view_runs(
 ) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         identity = current_identity.get()
-        return HttpResponse(identity.subject if identity is not None else "nobody")
+        return HttpResponse(identity.subject if identity is not None else "anonymous")
 
     with serve(view if get is globals()["get"] else sync_to_async(view)):
-        assert [get(token).content for token in (tokens["good"], None)] == [b"ada", b"nobody"]
+        assert [get(token).content for token in (tokens["good"], None)] == [b"ada", b"anonymous"]
     with pytest.raises(ConfigurationError):
         current_identity.get()
     assert callable(who)
 
 
-@both_worlds
-def test_whoever_looks_at_a_deferred_refusal_meets_it(
+@wsgi_and_asgi
+def test_reading_the_identity_raises_a_deferred_refusal(
     serve: Serve,
     get: Get,
     who: AnyView,
     tokens: dict[str, str],
 ) -> None:
-    """HTTP-09: `request.ave_identity` is neither an identity nor nobody."""
+    """HTTP-09: until then, `request.ave_identity` is neither an identity nor None."""
     seen: list[bool] = []
 
-    def view(request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
-        seen.append(request.ave_identity is None)
-        return who(request) if get is globals()["get"] else HttpResponse(str(request.ave_identity.subject))
+    def view(request: HttpRequest) -> HttpResponse:
+        identity: Identity | None = vars(request)["ave_identity"]
+        seen.append(identity is None)
+        return HttpResponse(identity.subject if identity else "anonymous")
 
     with serve(view, ON_INVALID="defer"):
         assert get(tokens["expired"]).status_code == 401
     assert seen == [False]
+    assert callable(who)
 
 
 def test_a_bare_request_of_a_unit_test_is_verified_by_the_decorator(
@@ -235,7 +243,7 @@ def test_a_bare_request_of_a_unit_test_is_verified_by_the_decorator(
 
 
 @pytest.mark.parametrize("factory", [RequestFactory, AsyncRequestFactory])
-def test_the_requests_of_djangos_factories_will_do(
+def test_requests_of_djangos_factories_are_verified_by_the_decorator(
     factory: type[RequestFactory | AsyncRequestFactory],
     shared_verifier: Verifier,
     tokens: dict[str, str],
@@ -278,32 +286,32 @@ def test_a_decorated_view_has_the_current_identity_until_it_ends(
     async def serve(request: HttpRequest) -> None:
         with pytest.raises(LookupError):
             await outer_async(request)
-        assert_nobody_serves()
+        assert_no_request_is_served()
 
     request = RequestFactory().get("/", headers=dict(bearer(tokens["good"])))
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         with pytest.raises(LookupError):
             outer(request)
-        assert_nobody_serves()
+        assert_no_request_is_served()
         asyncio.run(serve(request))
 
     assert [identity and identity.subject for identity in seen] == [None, "ada"] * 2
 
 
-def assert_nobody_serves() -> None:
+def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         current_identity.get()
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_the_scopes_of_a_view_add_to_those_of_the_settings(
     serve: Serve,
     get: Get,
     who: AnyView,
     shared_issuer: FakeIssuer,
 ) -> None:
-    def ask(scope: str) -> Any:  # noqa: ANN401 - a response
+    def ask(scope: str) -> HttpResponse:
         return get(shared_issuer.token(sub="ada", scope=scope))
 
     for middleware in ([], MIDDLEWARE):
@@ -313,26 +321,37 @@ def test_the_scopes_of_a_view_add_to_those_of_the_settings(
             assert get().headers["www-authenticate"] == 'Bearer scope="read write"'
 
 
-@both_worlds
-def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
+@wsgi_and_asgi
+def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     serve: Serve,
     get: Get,
     who: AnyView,
     tokens: dict[str, str],
 ) -> None:
-    """HTP-036: the view relies on the decorator and does not ask."""
-    with serve(ave_required(who), ON_INVALID="defer"):
-        assert [get(tokens[kind]).status_code for kind in ("good", "expired")] == [200, 401]
+    """HTP-036: the view relies on the decorator, and does not read the identity."""
+    ran: list[str] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        ran.append("view")
+        return HttpResponse("secret")
+
+    async def view_async(request: HttpRequest) -> HttpResponse:
+        return view(request)
+
+    for middleware in ([], MIDDLEWARE):
+        with serve(ave_required(view_async if who is who_async else view), middleware=middleware, ON_INVALID="defer"):
+            assert [get(tokens[kind]).status_code for kind in ("good", "expired")] == [200, 401]
+    assert ran == ["view", "view"]
 
 
 def test_views_of_classes_by_method_or_as_a_whole(serve: Serve, tokens: dict[str, str]) -> None:
     class ByMethod(View):
         @method_decorator(ave_required)
-        def get(self, request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+        def get(self, request: HttpRequest) -> HttpResponse:
             return who(request)
 
     class Whole(View):
-        async def get(self, request: Any) -> HttpResponse:  # noqa: ANN401 - one with an identity
+        async def get(self, request: HttpRequest) -> HttpResponse:
             return who(request)
 
     for view, ask in ((ByMethod.as_view(), get), (ave_required(Whole.as_view()), get_async)):
@@ -341,14 +360,14 @@ def test_views_of_classes_by_method_or_as_a_whole(serve: Serve, tokens: dict[str
             assert ask().status_code == 401
 
 
-def test_scopes_are_checked_where_they_are_written() -> None:
+def test_wrong_scopes_are_refused_when_the_view_is_decorated() -> None:
     for decorator in (ave_required, ave_optional):
         with pytest.raises(ConfigurationError) as caught:
             decorator(scopes="read")
         assert caught.value.field == "scopes"
 
 
-@both_worlds
+@wsgi_and_asgi
 @pytest.mark.parametrize("behind", ["middleware", "decorator"])
 def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917 - fixtures
     serve: Serve,
@@ -383,7 +402,42 @@ def test_only_refusals_of_this_request_become_answers(  # noqa: PLR0913, PLR0917
     assert caught.value.reason is Reason.BAD_SIGNATURE
 
 
-def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -> None:
+@wsgi_and_asgi
+@pytest.mark.parametrize("kind", ["expired", "bad_signature"])
+def test_a_middleware_finds_no_token_in_the_frames_of_a_refusal(
+    serve: Serve,
+    get: Get,
+    who: AnyView,
+    kind: str,
+    tokens: dict[str, str],
+) -> None:
+    """A crash report shows the local variables of every frame; those of the verification hold the token."""
+    found: list[list[str]] = []
+
+    class Report:
+        """A middleware behind ours, which sees the exceptions of views first."""
+
+        sync_capable = async_capable = True
+
+        def __init__(self, get_response: AnyView) -> None:
+            self._get_response = get_response
+            if iscoroutinefunction(get_response):
+                markcoroutinefunction(self)
+
+        def __call__(self, request: HttpRequest) -> object:
+            return self._get_response(request)
+
+        def process_exception(self, _request: HttpRequest, error: Exception) -> None:
+            assert isinstance(error, InvalidTokenError)
+            found.append(functions_with(tokens[kind], error))
+
+    globals()["Report"] = Report
+    with serve(who, middleware=[*MIDDLEWARE, "tests.frameworks.test_django.Report"], ON_INVALID="defer"):
+        assert get(tokens[kind]).status_code == 401
+    assert found == [[]]
+
+
+def test_no_token_is_read_on_exempt_paths(serve: Serve, tokens: dict[str, str]) -> None:
     """HTP-026: the path counts without its prefix."""
     with serve(who, REQUIRED=True, EXEMPT=["/"]):
         assert ask_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
@@ -396,15 +450,16 @@ def test_exempt_paths_are_read_by_nobody(serve: Serve, tokens: dict[str, str]) -
 # --- users ----------------------------------------------------------------------------------------------------------
 
 
-def named(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
-    """A view that says which user asks, twice."""
-    return HttpResponse(f"{request.user.name} {request.user.name}" if request.user.is_authenticated else "nobody")
+def named(request: HttpRequest) -> HttpResponse:
+    """A view that answers with the name of its user, twice."""
+    user: Any = request.user
+    return HttpResponse(f"{user.name} {user.name}" if user.is_authenticated else "anonymous")
 
 
-async def named_async(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
+async def named_async(request: HttpRequest) -> HttpResponse:
     """The same."""
-    users = [await request.auser(), await request.auser(), request.user]
-    return HttpResponse(" ".join(user.name for user in users[1:]) if users[0].is_authenticated else "nobody")
+    users: list[Any] = [await request.auser(), await request.auser(), request.user]
+    return HttpResponse(" ".join(user.name for user in users[1:]) if users[0].is_authenticated else "anonymous")
 
 
 @pytest.mark.parametrize("loader", ["load_user", "load_user_async"])
@@ -423,7 +478,7 @@ def test_the_user_is_loaded_once_before_any_view(
         assert LOADED == ["ada", "grace"]
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_user_of_an_exempt_path_is_not_loaded(serve: Serve, get: Get, who: AnyView, tokens: dict[str, str]) -> None:
     """HTP-044: nothing is read there."""
     with serve(who, USER_LOADER=load_user, EXEMPT=["/"]):
@@ -432,8 +487,8 @@ def test_a_user_of_an_exempt_path_is_not_loaded(serve: Serve, get: Get, who: Any
 
 
 def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: dict[str, str]) -> None:
-    def set_user(get_response: Any) -> Any:  # noqa: ANN401 - a middleware
-        def middleware(request: Any) -> Any:  # noqa: ANN401 - a middleware
+    def set_user(get_response: AnyView) -> AnyView:
+        def middleware(request: HttpRequest) -> object:
             request.user = AnonymousUser()
             return get_response(request)
 
@@ -441,16 +496,16 @@ def test_the_user_of_an_anonymous_request_is_left_alone(serve: Serve, tokens: di
 
     globals()["set_user"] = set_user
     with serve(named, middleware=["tests.frameworks.test_django.set_user", *MIDDLEWARE], USER_LOADER=load_user):
-        assert [get(token).content for token in (None, tokens["good"])] == [b"nobody", b"Ada Ada"]
+        assert [get(token).content for token in (None, tokens["good"])] == [b"anonymous", b"Ada Ada"]
 
 
-def test_the_user_of_a_refused_token_cannot_be_had(serve: Serve, tokens: dict[str, str]) -> None:
+def test_reading_the_user_raises_a_deferred_refusal(serve: Serve, tokens: dict[str, str]) -> None:
     with serve(named, ON_INVALID="defer", USER_LOADER=load_user):
         assert get(tokens["expired"]).status_code == 401
     assert LOADED == []
 
 
-def test_a_check_may_be_a_coroutine_function_where_the_edge_is_asynchronous(
+def test_a_check_may_be_a_coroutine_function_under_asgi(
     serve: Serve,
     tokens: dict[str, str],
 ) -> None:
@@ -485,7 +540,7 @@ def test_csrf_is_checked_unless_the_token_comes_in_a_header(serve: Serve, first:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def test_settings_that_a_test_overrides_count_at_once(tokens: dict[str, str], shared_verifier: Verifier) -> None:
+def test_overridden_settings_take_effect_at_once(tokens: dict[str, str], shared_verifier: Verifier) -> None:
     client = Client(headers=dict(bearer(tokens["good"])))
     with override_settings(
         AVEVERIFY={"VERIFIER": shared_verifier}, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", who),)
@@ -502,11 +557,11 @@ def test_settings_that_a_test_overrides_count_at_once(tokens: dict[str, str], sh
 
 def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}):
-        made = kept.get().policy.verifier
-        assert kept.get().policy.verifier is made
+        made = current_settings.get().policy.verifier
+        assert current_settings.get().policy.verifier is made
         made.status()
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
-        kept.get()
+        current_settings.get()
 
     shared_verifier.status()
     with pytest.raises(ConfigurationError) as caught:
@@ -514,11 +569,11 @@ def test_only_a_verifier_that_was_made_here_is_closed_with_its_settings(shared_v
     assert caught.value.problem is Problem.CLOSED
 
 
-def test_other_settings_that_change_leave_the_rules_alone(shared_verifier: Verifier) -> None:
+def test_overriding_another_setting_keeps_the_policy(shared_verifier: Verifier) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
-        rules = kept.get()
+        rules = current_settings.get()
         with override_settings(USE_TZ=False):
-            assert kept.get() is rules
+            assert current_settings.get() is rules
 
 
 @pytest.mark.parametrize(
@@ -532,7 +587,7 @@ def test_other_settings_that_change_leave_the_rules_alone(shared_verifier: Verif
         pytest.param({"USER_LOADER": 7}, 'AVEVERIFY["USER_LOADER"]', id="no function"),
     ],
 )
-def test_a_server_that_is_configured_wrongly_does_not_start(settings: object, field: str) -> None:
+def test_a_server_with_wrong_settings_does_not_start(settings: object, field: str) -> None:
     with override_settings(AVEVERIFY=settings), pytest.raises(ConfigurationError) as caught:
         AveAuthMiddleware(who)
 
@@ -561,7 +616,7 @@ COOKIE = SOURCES[1]
         pytest.param({"ISSUER": "idp", "APPLICATION_ID": "app"}, ["aveverify.E002"], id="no URL"),
     ],
 )
-def test_the_system_checks_say_what_is_wrong_with_the_settings(settings: object, ids: list[str]) -> None:
+def test_the_system_checks_report_wrong_settings(settings: object, ids: list[str]) -> None:
     with override_settings(AVEVERIFY=settings):
         found = [message for message in run_checks(tags=["security"]) if str(message.id).startswith("aveverify")]
 
@@ -578,7 +633,9 @@ def test_the_system_checks_say_what_is_wrong_with_the_settings(settings: object,
         pytest.param([*MIDDLEWARE, DJANGOS], None, [], id="without a loader"),
     ],
 )
-def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str], loader: Any, ids: list[str]) -> None:  # noqa: ANN401
+def test_the_system_checks_warn_of_a_user_that_would_be_replaced(
+    order: list[str], loader: object, ids: list[str]
+) -> None:
     configured = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"} | (
         {"USER_LOADER": loader} if loader is not None else {}
     )
@@ -588,17 +645,17 @@ def test_the_system_checks_warn_of_a_user_that_would_be_replaced(order: list[str
     assert found == ids
 
 
-# --- two worlds -----------------------------------------------------------------------------------------------------
+# --- WSGI and ASGI ----------------------------------------------------------------------------------------------------
 
 
-def test_the_middleware_belongs_to_the_world_of_what_stands_behind_it(shared_verifier: Verifier) -> None:
-    """Or Django would put a thread between them."""
+def test_the_middleware_is_asynchronous_if_the_next_one_is(shared_verifier: Verifier) -> None:
+    """Otherwise Django would put a thread between them."""
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
         assert iscoroutinefunction(AveAuthMiddleware(who_async))
         assert not iscoroutinefunction(AveAuthMiddleware(who))
 
 
-@both_worlds
+@wsgi_and_asgi
 def test_a_request_is_verified_on_the_thread_that_serves_it(
     serve: Serve,
     get: Get,

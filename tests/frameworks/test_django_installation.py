@@ -1,4 +1,4 @@
-"""HTP-043: a project of Django whose settings demand what nothing enforces is refused, by a check and at a request."""
+"""HTP-043: a Django project that does not enforce its settings fails its system checks and serves no request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,16 @@ from rest_framework.views import APIView
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify.django import AveAuthMiddleware, ave_optional, ave_required
-from aveverify.django._enforcement import look_early
-from aveverify.django._settings import kept
+from aveverify.django._enforcement import check_at_import
+from aveverify.django._settings import current_settings
 from aveverify.drf import AveAuthentication
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader
 from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.django_client import MIDDLEWARE
 from tests.http.http_fixtures import bearer
+
+AnyView = Callable[..., Any]
 
 OURS = MIDDLEWARE[0]
 GOOD: dict[str, Any] = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}
@@ -42,13 +44,13 @@ class OwnMiddleware(AveAuthMiddleware):
     """A project's own."""
 
 
-def factory(get_response: Any) -> AveAuthMiddleware:  # noqa: ANN401 - whatever comes behind
+def factory(get_response: Callable[..., Any]) -> AveAuthMiddleware:
     """A middleware that is a function."""
     return AveAuthMiddleware(get_response)
 
 
 def secret(_request: HttpRequest, /, **_words: object) -> HttpResponse:
-    """A view that says what only users may know."""
+    """A view for users only."""
     return HttpResponse("secret")
 
 
@@ -88,7 +90,7 @@ class OwnApi(Api):
 
 
 @contextmanager
-def project(verifier: Verifier, *views: Any, middleware: Any = (), **settings: Any) -> Iterator[None]:  # noqa: ANN401
+def project(verifier: Verifier, *views: AnyView, middleware: Sequence[str] = (), **settings: object) -> Iterator[None]:
     """A project with these views at /0, /1 and so on."""
     routes = tuple(path(str(index), view) for index, view in enumerate(views))
     configured = {"VERIFIER": verifier, "REQUIRED": True} | settings
@@ -102,7 +104,7 @@ def ids() -> list[str]:
 
 
 def refused(ask: Callable[[], object]) -> ConfigurationError:
-    """The error that a request ends in."""
+    """The error that a call raises."""
     with pytest.raises(ConfigurationError) as caught:
         ask()
     return caught.value
@@ -123,20 +125,20 @@ def refused(ask: Callable[[], object]) -> ConfigurationError:
     ],
 )
 def test_htp_043_required_without_the_middleware_is_an_error_and_refuses_every_request(
-    view: Any,  # noqa: ANN401
+    view: AnyView,
     shared_verifier: Verifier,
     tokens: dict[str, str],
 ) -> None:
     with project(shared_verifier, ave_required(secret), view):
         assert ids() == ["aveverify.E003"]
-        for token in (None, tokens["good"]):
-            error = refused(lambda: Client(headers=dict(bearer(token)) if token else None).get("/1"))  # noqa: B023
+        for headers in (None, dict(bearer(tokens["good"]))):
+            error = refused(partial(Client(headers=headers).get, "/1"))
             assert (error.problem, error.field) == (Problem.NOT_ENFORCED, 'AVEVERIFY["REQUIRED"]')
             assert "'/1'" in str(error.detail)
             assert OURS in str(error.detail)
 
 
-def test_htp_043_so_it_is_in_the_other_world(shared_verifier: Verifier) -> None:
+def test_htp_043_required_without_the_middleware_refuses_requests_over_asgi_too(shared_verifier: Verifier) -> None:
     async def ask() -> object:
         return await AsyncClient().get("/0")
 
@@ -187,7 +189,7 @@ def test_a_function_may_make_the_middleware(shared_verifier: Verifier) -> None:
     ],
 )
 def test_a_view_that_guards_itself_needs_no_middleware(
-    view: Any,  # noqa: ANN401
+    view: AnyView,
     shared_verifier: Verifier,
     tokens: dict[str, str],
 ) -> None:
@@ -238,7 +240,9 @@ def test_htp_043_a_middleware_that_is_listed_twice_is_an_error(second: str, shar
 
 
 @pytest.mark.parametrize("module", ["asgi", "wsgi", "starlette", "litestar"])
-def test_htp_043_the_class_of_another_edge_is_no_middleware_of_django(module: str, shared_verifier: Verifier) -> None:
+def test_htp_043_the_middleware_of_another_framework_is_no_middleware_of_django(
+    module: str, shared_verifier: Verifier
+) -> None:
     other = f"aveverify.{module}.AveAuthMiddleware"
     with project(shared_verifier, secret, REQUIRED=False, middleware=[other]):
         found = [one for one in run_checks(tags=["security"]) if one.id == "aveverify.E005"]
@@ -257,7 +261,7 @@ def test_htp_043_the_class_of_another_edge_is_no_middleware_of_django(module: st
 @pytest.mark.parametrize(
     "view", [Page, Api, View, "admin", ["admin"], 7, path("", secret)], ids=lambda view: str(view)[:20]
 )
-def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: Any, view: object) -> None:  # noqa: ANN401
+def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: AnyView, view: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         decorate(view)
 
@@ -265,7 +269,7 @@ def test_htp_043_a_class_and_what_cannot_be_called_are_no_views(decorate: Any, v
 
 
 @pytest.mark.parametrize("decorate", [ave_required, ave_optional])
-def test_htp_043_a_method_needs_method_decorator(decorate: Any) -> None:  # noqa: ANN401
+def test_htp_043_a_method_needs_method_decorator(decorate: AnyView) -> None:
     def get(self: object, request: object) -> None: ...
 
     async def get_async(self: object, request: object) -> None: ...
@@ -280,7 +284,7 @@ def test_htp_043_a_method_needs_method_decorator(decorate: Any) -> None:  # noqa
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_asked(
+def test_htp_043_a_method_that_looks_like_a_function_is_refused_when_it_is_called(
     shared_verifier: Verifier, tokens: dict[str, str], *, is_async: bool
 ) -> None:
     def serve(this: object, request: HttpRequest) -> HttpResponse:
@@ -330,29 +334,29 @@ def test_htp_043_a_setting_that_is_spelt_as_in_flask_is_refused(name: str, share
         override_settings(AVEVERIFY={"VERIFIER": shared_verifier}, **flat),
         pytest.raises(ConfigurationError) as caught,
     ):
-        kept.get()
+        current_settings.get()
     assert (caught.value.field, caught.value.detail) == (f"AVEVERIFY_{name}", f'did you mean AVEVERIFY["{name}"]?')
 
 
 def test_settings_that_the_dictionary_is_made_of_are_a_projects_own(shared_verifier: Verifier) -> None:
     own: dict[str, Any] = {"AVEVERIFY_ISSUER": "https://idp.example", "AVEVERIFY_SCOPES": ["read"]}
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["read"]}, **own):
-        assert kept.get().policy.verifier is shared_verifier
+        assert current_settings.get().policy.verifier is shared_verifier
 
 
 def make_none() -> None:
-    """What makes no verifier."""
+    """A maker that returns no verifier."""
 
 
 def make_of(issuer: str) -> Verifier:
-    """What asks for an argument."""
+    """A maker that needs an argument."""
     return Verifier(Provider.ave("app_1", issuer=issuer))
 
 
 @pytest.mark.parametrize("maker", ["make_none", "make_of", "OwnMiddleware", "OURS"])
 def test_htp_043_a_dotted_path_leads_to_a_verifier_or_to_what_makes_one(maker: str) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": f"tests.frameworks.test_django_installation.{maker}"}):
-        assert refused(kept.get).field == 'AVEVERIFY["VERIFIER"]'
+        assert refused(current_settings.get).field == 'AVEVERIFY["VERIFIER"]'
 
 
 @pytest.mark.parametrize(("name", "is_near"), [("AVEVERFIY", True), ("AVE_VERIFY", True), ("PAYMENTS", False)])
@@ -393,14 +397,14 @@ def test_a_request_of_a_factory_is_no_request_to_the_project(shared_verifier: Ve
         ),
     ],
 )
-def test_htp_043_a_late_import_looks_at_the_settings(
+def test_htp_043_a_late_import_refuses_wrong_settings(
     settings: object, middleware: list[str], problem: Problem | None
 ) -> None:
     with override_settings(AVEVERIFY=settings, MIDDLEWARE=middleware):
         if problem is None:
-            look_early()
+            check_at_import()
         else:
-            assert refused(look_early).problem is problem
+            assert refused(check_at_import).problem is problem
 
 
 # --- whole projects, as they start ----------------------------------------------------------------------------------
@@ -512,7 +516,7 @@ def test_a_project_that_is_right_passes_its_check_and_serves(
 def run_project(
     folder: Path, settings: str, routes: str
 ) -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
-    """Run the checks of a project, and ask it once without a token."""
+    """Run the checks of a project, and send it one request without a token."""
     (folder / "project_settings.py").write_text(SETTINGS + settings)
     (folder / "routes.py").write_text(routes)
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "project_settings", "PYTHONPATH": str(folder)}

@@ -1,10 +1,10 @@
-"""The examples of the pages about Flask, Django and REST framework run as they are printed."""
+"""The examples in the pages of Flask, Django and REST framework run as they are printed."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ def ave(clock: FakeClock) -> FakeIssuer:
     return FakeIssuer("https://aveid.net", application_id="app_123", clock=clock)
 
 
-def run(page: str, number: int, **names: Any) -> dict[str, Any]:  # noqa: ANN401 - what the example finds there
+def run(page: str, number: int, **names: object) -> dict[str, Any]:
     """Run an example as it is printed, with these names around it."""
-    namespace = {"__name__": page} | names
+    namespace: dict[str, Any] = {"__name__": page} | names
     exec(compile(examples(page)[number], f"{page}.md", "exec"), namespace)  # noqa: S102 - our own page
     return namespace
 
@@ -55,9 +55,9 @@ def run_flask(*numbers: int, issuer: FakeIssuer) -> dict[str, Any]:
     return namespace
 
 
-def headers(issuer: FakeIssuer, **claims: Any) -> dict[str, str]:  # noqa: ANN401 - claims
+def headers(issuer: FakeIssuer, **claims: object) -> dict[str, str]:
     """An Authorization header with a token of Ave."""
-    return dict(bearer(issuer.token(azp="app_123", **claims)))
+    return dict(bearer(issuer.token({"azp": "app_123", **claims})))
 
 
 @pytest.mark.parametrize("page", COUNTS)
@@ -125,7 +125,7 @@ def test_the_test_of_flask_passes(ave: FakeIssuer) -> None:
 
 
 @contextmanager
-def project(issuer: FakeIssuer, page: str, *routes: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - of urls.py
+def project(issuer: FakeIssuer, page: str, *routes: object) -> Iterator[dict[str, Any]]:
     """The settings of a page, with a verifier that has the network and the clock of the issuer."""
     written = run(page, 0, INSTALLED_APPS=[], MIDDLEWARE=[])
     verifier = issuer.verifier(*written["AVEVERIFY"]["PROVIDERS"])
@@ -171,19 +171,19 @@ def test_the_users_of_django_are_those_of_the_project(ave: FakeIssuer) -> None:
         assert view(RequestFactory().get("/", headers=headers(ave, sub="mallory"))).status_code == 401
 
 
-def test_htp_050_the_order_of_django_with_a_cache_is_one_that_nothing_is_said_against(ave: FakeIssuer) -> None:
+def test_htp_050_the_order_of_middleware_with_a_cache_passes_the_system_checks(ave: FakeIssuer) -> None:
     with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 4)["MIDDLEWARE"]):
         assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
 
 
-def test_htp_051_django_behind_the_asgi_edge_refuses_as_shown() -> None:
+def test_htp_051_django_behind_the_asgi_middleware_refuses_as_shown() -> None:
     answer = asyncio.run(ask_over_asgi(run("django", 5)["application"]))
 
     assert answer.status_code == 401
 
 
-async def ask_over_asgi(app: Any) -> httpx.Response:  # noqa: ANN401 - an ASGI application
-    """Ask an ASGI application."""
+async def ask_over_asgi(app: Callable[..., Awaitable[None]]) -> httpx.Response:
+    """The response of an ASGI application to one request."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         return await client.post("/", content=b"{")
 

@@ -1,8 +1,9 @@
-"""What only REST framework has: `request.user` and `request.auth`, permissions, its own exceptions, its OpenAPI."""
+"""REST framework: `request.user` and `request.auth`, permissions, exceptions, OpenAPI."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,8 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify.drf._authentication import AveAuthentication, HasScope, HasScopes, Refusal, exception_handler
+from aveverify.drf import AveAuthentication, HasScope, HasScopes, exception_handler
+from aveverify.drf._refusals import RefusedError
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
@@ -44,24 +46,26 @@ COMMON = ["django.middleware.common.CommonMiddleware"]
 
 
 class Who(APIView):
-    """Says who asks."""
+    """Answers with the user and the identity of the request."""
 
     authentication_classes: Any = (AveAuthentication,)
     permission_classes: Any = ()
 
     def get(self, request: DrfRequest) -> Response:
-        """Answer with user and identity."""
+        """Answer with both."""
         return Response([getattr(request.user, "subject", str(request.user)), getattr(request.auth, "subject", None)])
 
     post = get
 
 
-Ask = Callable[..., Any]
+# A response of Django's test client, with the methods that it adds.
+ClientResponse = Any
+Ask = Callable[..., ClientResponse]
 
 
 @pytest.fixture
 def ask(shared_verifier: Verifier) -> Ask:
-    """Ask a view that differs from `Who` in some members, with a token or without."""
+    """Send requests to a view that differs from `Who` in some members, with a token or without."""
 
     def ask(
         token: str | None = None,
@@ -70,23 +74,41 @@ def ask(shared_verifier: Verifier) -> Ask:
         middleware: list[str] | None = None,
         method: str = "get",
         headers: dict[str, str] | None = None,
-        **members: Any,  # noqa: ANN401 - of a view
-    ) -> Any:  # noqa: ANN401 - a test response
+        **members: object,
+    ) -> ClientResponse:
         view: Any = type("View", (Who,), members)
         configured = {"VERIFIER": shared_verifier} | (settings or {})
         with override_settings(
             AVEVERIFY=configured, MIDDLEWARE=middleware or COMMON, ROOT_URLCONF=(path("", view.as_view()),)
         ):
             client = APIClient(enforce_csrf_checks=True)
-            return getattr(client, method)("/", headers=dict(bearer(token) if token else ()) | (headers or {}))
+            answer: ClientResponse = getattr(client, method)(
+                "/", headers=dict(bearer(token) if token else ()) | (headers or {})
+            )
+            return answer
 
     return ask
 
 
-def handled(self: APIView) -> Any:  # noqa: ANN401 - as REST framework's
-    """Our exception handler, as a member of a view."""
+def handled(self: APIView) -> Callable[..., object]:
+    """The member `get_exception_handler` of a view, with our exception handler."""
     del self
     return exception_handler
+
+
+def run_program(program: str, folder: Path) -> str:
+    """What a program prints, in an interpreter and a folder of its own."""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 # --- user and identity ----------------------------------------------------------------------------------------------
@@ -104,8 +126,8 @@ def test_the_current_identity_is_that_of_the_middleware_in_front(ask: Ask, token
     assert [ask(token, get=get, middleware=middleware).json() for token in (tokens["good"], None)] == [["ada"], [None]]
 
 
-def test_without_the_middleware_nobody_is_current_and_asking_is_an_error(ask: Ask, tokens: dict[str, str]) -> None:
-    """HTP-037: REST framework does not say when a request ends, so the next one would see the identity of this."""
+def test_without_the_middleware_current_identity_raises(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-037: REST framework does not tell when a request ends, so the next one would see this identity."""
 
     def get(self: Who, request: DrfRequest) -> Response:
         del self
@@ -143,16 +165,14 @@ def test_a_request_is_verified_once_behind_the_middleware(ask: Ask, tokens: dict
     assert len(checked) == 1
 
 
-def test_an_authentication_class_behind_ours_is_asked_about_anonymous_requests(
-    ask: Ask, tokens: dict[str, str]
-) -> None:
+def test_the_next_authentication_class_gets_the_anonymous_requests(ask: Ask, tokens: dict[str, str]) -> None:
     class Other(SessionAuthentication):
-        def authenticate(self, _request: DrfRequest) -> Any:  # noqa: ANN401 - as REST framework's
-            return "somebody", None
+        def authenticate(self, _request: DrfRequest) -> tuple[Any, Any]:
+            return "ada of another class", None
 
     classes = [AveAuthentication, Other]
 
-    assert ask(authentication_classes=classes).json() == ["somebody", None]
+    assert ask(authentication_classes=classes).json() == ["ada of another class", None]
     assert ask(tokens["good"], authentication_classes=classes).json() == ["ada", "ada"]
     assert ask(tokens["expired"], authentication_classes=classes).status_code == 401
 
@@ -166,11 +186,11 @@ def test_an_authentication_class_behind_ours_is_asked_about_anonymous_requests(
         pytest.param("expired", {}, 401, "invalid_token", id="expired"),
         pytest.param("padded_base64", {}, 400, "invalid_request", id="malformed"),
         pytest.param("good", {"SCOPES": ["read"]}, 403, "insufficient_scope", id="scope"),
-        pytest.param(None, {"REQUIRED": True}, 401, "unauthorized", id="nobody"),
+        pytest.param(None, {"REQUIRED": True}, 401, "unauthorized", id="anonymous"),
     ],
 )
 @pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
-def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - columns of a table
+def test_a_refusal_is_answered_by_rfc_6750_without_our_exception_handler(  # noqa: PLR0913, PLR0917 - columns of a table
     ask: Ask,
     tokens: dict[str, str],
     kind: str | None,
@@ -179,7 +199,7 @@ def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - c
     error: str,
     first: type[SessionAuthentication] | None,
 ) -> None:
-    """HTP-034: also where REST framework would make a 403 of it, because sessions come first."""
+    """HTP-034: even where sessions come first, which makes REST framework's own 401 a 403."""
     classes = [AveAuthentication] if first is None else [first, AveAuthentication]
 
     answer = ask(
@@ -199,7 +219,7 @@ def test_a_refusal_carries_the_contract_by_itself(  # noqa: PLR0913, PLR0917 - c
     assert challenge.startswith("Bearer" if kind is None else f'Bearer error="{error}"')
 
 
-def test_keys_that_cannot_be_had_blame_nobody(ask: Ask, issuer: FakeIssuer, verifier: Verifier) -> None:
+def test_unavailable_keys_are_a_503_without_a_challenge(ask: Ask, issuer: FakeIssuer, verifier: Verifier) -> None:
     """HTP-035."""
     issuer.go_down()
 
@@ -217,11 +237,12 @@ def test_missing_credentials_of_a_permission_are_a_401_with_a_bare_challenge(ask
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="place"')
 
 
-def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict[str, str]) -> None:
+def test_a_deferred_refusal_is_raised_when_the_view_reads_the_identity(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-036: a bad token is never an anonymous user."""
 
     def look(_self: APIView, request: DrfRequest) -> Response:
-        return Response(getattr(request.auth, "subject"))  # noqa: B009 - the stubs take it for a model
+        identity: Any = request.auth
+        return Response(identity.subject)
 
     def do_not_look(_self: APIView, _request: DrfRequest) -> Response:
         return Response("public")
@@ -240,16 +261,16 @@ def test_a_deferred_refusal_is_raised_when_the_view_looks(ask: Ask, tokens: dict
         assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
-def test_the_authentication_may_be_asked_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_the_authentication_class_works_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     request = DrfRequest(APIRequestFactory().get("/", headers=dict(bearer(tokens["expired"]))))
 
-    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(Refusal) as caught:
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(RefusedError) as caught:
         AveAuthentication().authenticate(request)
 
     assert caught.value.status_code == 401
 
 
-def test_a_cookie_is_checked_for_csrf(ask: Ask, tokens: dict[str, str]) -> None:
+def test_a_token_from_a_cookie_needs_the_csrf_check(ask: Ask, tokens: dict[str, str]) -> None:
     """HTP-031: the views of REST framework are exempt from Django's own check."""
     sources = [AuthorizationHeader(), Cookie("session", allowed_origins=["https://app.test"])]
     headers = {"Origin": "https://app.test", "Cookie": f"session={tokens['good']}"}
@@ -273,8 +294,8 @@ def test_a_scope_is_a_permission(ask: Ask, tokens: dict[str, str]) -> None:
     lacking = ask(tokens["good"], permission_classes=permissions)
     assert (lacking.status_code, lacking.json()["error"]) == (403, "insufficient_scope")
     assert lacking.headers["www-authenticate"].endswith('scope="read"')
-    nobody = ask(permission_classes=permissions)
-    assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, 'Bearer scope="read"')
+    anonymous = ask(permission_classes=permissions)
+    assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, 'Bearer scope="read"')
 
 
 def test_several_scopes_are_demanded_together(ask: Ask, shared_issuer: FakeIssuer) -> None:
@@ -298,7 +319,7 @@ def test_scopes_may_be_combined_with_other_permissions(ask: Ask, tokens: dict[st
     assert ask(permission_classes=[AllowAny | HasScope("write")]).status_code == 200
 
 
-def test_scopes_are_checked_where_they_are_written() -> None:
+def test_wrong_scopes_are_refused_when_the_permission_is_made() -> None:
     with pytest.raises(ConfigurationError) as caught:
         HasScope("read write")
 
@@ -308,8 +329,8 @@ def test_scopes_are_checked_where_they_are_written() -> None:
 # --- with our exception handler -------------------------------------------------------------------------------------
 
 
-def test_every_refusal_is_answered_to_the_letter(ask: Ask, tokens: dict[str, str]) -> None:
-    """HTP-034, but for `Allow`, which every response of REST framework has."""
+def test_every_refusal_is_answered_byte_for_byte(ask: Ask, tokens: dict[str, str]) -> None:
+    """HTP-034, except `Allow`, which every response of REST framework has."""
     description = "The access token is invalid, expired or not meant for this service"
 
     answer = ask(tokens["expired"], get_exception_handler=handled)
@@ -325,7 +346,7 @@ def test_every_refusal_is_answered_to_the_letter(ask: Ask, tokens: dict[str, str
     }
 
 
-def test_missing_credentials_are_answered_to_the_letter(ask: Ask) -> None:
+def test_missing_credentials_are_answered_by_rfc_6750(ask: Ask) -> None:
     answer = ask(permission_classes=[IsAuthenticated], get_exception_handler=handled)
 
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
@@ -367,11 +388,49 @@ def test_other_exceptions_are_left_to_rest_framework(ask: Ask, tokens: dict[str,
     assert (answer.status_code, list(answer.json())) == (403, ["detail"])
 
 
+WRITE_AND_REFUSE = """
+from django.conf import settings
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    AVEVERIFY={"ISSUER": "https://idp.example", "APPLICATION_ID": "app"},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "notes.db", "ATOMIC_REQUESTS": True}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "rest_framework"],
+    REST_FRAMEWORK={"EXCEPTION_HANDLER": "aveverify.drf.exception_handler"},
+    ROOT_URLCONF=__name__,
+)
+import django
+django.setup()
+from django.db import connection
+from django.test import Client
+from django.urls import path
+from rest_framework.views import APIView
+from aveverify import InsufficientScopeError
+from aveverify.drf import AveAuthentication
+
+class Write(APIView):
+    authentication_classes = [AveAuthentication]
+
+    def get(self, request):
+        connection.cursor().execute("INSERT INTO notes VALUES (1)")
+        raise InsufficientScopeError(("admin",))
+
+urlpatterns = [path("", Write.as_view())]
+connection.cursor().execute("CREATE TABLE notes (number INTEGER)")
+answer = Client().get("/")
+print(answer.status_code, connection.cursor().execute("SELECT count(*) FROM notes").fetchone()[0])
+"""
+
+
+def test_what_a_view_wrote_before_its_refusal_is_rolled_back(tmp_path: Path) -> None:
+    """With `ATOMIC_REQUESTS`, as REST framework's own exception handler does for every exception."""
+    assert run_program(WRITE_AND_REFUSE, tmp_path).split() == ["403", "0"]
+
+
 # --- OpenAPI --------------------------------------------------------------------------------------------------------
 
 
-def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a document
-    """What drf-spectacular says about a view that demands a scope."""
+def schema_of(verifier: Verifier, **settings: object) -> dict[str, Any]:
+    """The OpenAPI document of a view that demands a scope."""
 
     class Described(Who):
         permission_classes = (HasScope("read"),)
@@ -379,34 +438,32 @@ def schema_of(verifier: Verifier, **settings: Any) -> Any:  # noqa: ANN401 - a d
 
     with override_settings(AVEVERIFY={"VERIFIER": verifier} | settings):
         generator = SchemaGenerator(patterns=[path("who/", Described.as_view())])  # type: ignore[no-untyped-call]
-        return generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+        document: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+        return document
 
 
-def test_drf_spectacular_describes_bearer_and_the_one_issuer(shared_verifier: Verifier) -> None:
+def test_openapi_names_the_scopes_of_the_settings_and_of_the_permissions(shared_verifier: Verifier) -> None:
     schema = schema_of(shared_verifier, SCOPES=["openid"])
 
-    assert schema["components"]["securitySchemes"] == {
-        "aveBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        "aveOpenIdConnect": {
-            "type": "openIdConnect",
-            "openIdConnectUrl": "https://issuer.test/.well-known/openid-configuration",
-        },
-    }
     assert schema["paths"]["/who/"]["get"]["security"] == [
         {"aveBearer": []},
-        {"aveOpenIdConnect": ["openid", "read"]},
+        {"aveOpenId": ["openid", "read"]},
     ]
 
 
-def test_of_several_issuers_drf_spectacular_describes_bearer_alone() -> None:
+def test_openapi_names_the_discovery_document_of_every_issuer() -> None:
     with Verifier(Provider.ave("app_1"), Provider(issuer="https://idp.example", application_id="app")) as verifier:
         schema = schema_of(verifier)
 
-    assert list(schema["components"]["securitySchemes"]) == ["aveBearer"]
-    assert schema["paths"]["/who/"]["get"]["security"] == [{"aveBearer": []}]
+    assert list(schema["components"]["securitySchemes"]) == ["aveBearer", "aveOpenId", "aveOpenId1"]
+    assert schema["paths"]["/who/"]["get"]["security"] == [
+        {"aveBearer": []},
+        {"aveOpenId": ["read"]},
+        {"aveOpenId1": ["read"]},
+    ]
 
 
-def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_authentication_class_works_without_drf_spectacular(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "drf_spectacular.extensions")
     monkeypatch.delitem(sys.modules, "aveverify.drf._schema", raising=False)
 
@@ -415,7 +472,7 @@ def test_an_authentication_class_does_without_drf_spectacular(monkeypatch: pytes
     assert "aveverify.drf._schema" not in sys.modules
 
 
-def test_drf_spectacular_is_not_loaded_for_those_who_do_without() -> None:
+def test_drf_spectacular_is_not_imported_by_this_package(tmp_path: Path) -> None:
     program = """
 import sys
 from django.conf import settings
@@ -427,19 +484,10 @@ AveAuthentication()
 import json
 print(json.dumps([name for name in sys.modules if "spectacular" in name or name == "aveverify.drf._schema"]))
 """
-    completed = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-        cwd=Path(__file__).parents[2],
-    )
-
-    assert json.loads(completed.stdout) == []
+    assert json.loads(run_program(program, tmp_path)) == []
 
 
-def test_settings_may_name_the_class_whatever_is_imported_first() -> None:
+def test_settings_may_name_the_class_whatever_is_imported_first(tmp_path: Path) -> None:
     """The views of REST framework import what the settings name, in the middle of the import of this module."""
     program = """
 from django.conf import settings
@@ -449,13 +497,4 @@ from aveverify.drf import AveAuthentication, HasScope
 from rest_framework.views import APIView
 assert APIView.authentication_classes == [AveAuthentication]
 """
-    completed = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-        cwd=Path(__file__).parents[2],
-    )
-
-    assert completed.returncode == 0, completed.stderr
+    assert run_program(program, tmp_path) == ""

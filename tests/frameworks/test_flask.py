@@ -1,16 +1,16 @@
-"""What only Flask has: config, factories, blueprints, async views, proxies, error handlers, streams."""
+"""Flask: config, application factories, blueprints, async views, proxies, error handlers, streams."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from flask import Blueprint, Flask, Response, copy_current_request_context, jsonify, request, stream_with_context
 from flask.views import MethodView
 from werkzeug.exceptions import Unauthorized
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from aveverify import (
     AveVerifyError,
@@ -24,13 +24,18 @@ from aveverify import (
     wsgi,
 )
 from aveverify import current_identity as identity_of_context
+from aveverify._http.policy import OnInvalid
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 
 @pytest.fixture
@@ -43,14 +48,16 @@ def ave(app: Flask, shared_verifier: Verifier) -> AveAuth:
     return AveAuth(app, shared_verifier)
 
 
-def get(app: Flask, token: str | None = None, path: str = "/", **options: Any) -> Any:  # noqa: ANN401 - a test response
-    """Ask with a token or without."""
-    return app.test_client().get(path, headers=bearer(token) if token else (), **options)
+def get(
+    app: Flask, token: str | None = None, path: str = "/", *, environ_base: dict[str, object] | None = None
+) -> TestResponse:
+    """The response to a request with a token or without."""
+    return app.test_client().get(path, headers=bearer(token) if token else (), environ_base=environ_base or {})
 
 
 def who() -> str:
-    """A view that says who asks."""
-    return current_identity.subject if current_identity else "nobody"  # type: ignore[truthy-bool]
+    """A view that answers with the subject of the request."""
+    return current_identity.subject if current_identity else "anonymous"  # type: ignore[truthy-bool]
 
 
 # --- installing -----------------------------------------------------------------------------------------------------
@@ -80,7 +87,7 @@ def test_two_extensions_in_one_application_are_refused(app: Flask, ave: AveAuth)
     assert caught.value.field == "app"
 
 
-def test_the_config_of_the_application_counts_more_than_the_arguments(
+def test_the_config_of_the_application_takes_precedence_over_the_arguments(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     app = new_app(AVEVERIFY_VERIFIER=shared_verifier, AVEVERIFY_REALM="config")
@@ -91,7 +98,7 @@ def test_the_config_of_the_application_counts_more_than_the_arguments(
     assert get(app).headers["www-authenticate"] == 'Bearer realm="config"'
 
 
-def test_an_application_without_the_extension_is_a_clear_error(app: Flask) -> None:
+def test_a_decorated_view_of_an_application_without_the_extension_raises_a_configuration_error(app: Flask) -> None:
     app.add_url_rule("/", "who", AveAuth().required(who))
 
     with pytest.raises(ConfigurationError) as caught:
@@ -100,14 +107,14 @@ def test_an_application_without_the_extension_is_a_clear_error(app: Flask) -> No
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
-def test_outside_of_a_request_the_proxies_say_so_as_those_of_flask_do() -> None:
+def test_outside_of_a_request_the_proxies_raise_flasks_own_error() -> None:
     for proxy in (current_identity, current_user):
         with pytest.raises(RuntimeError, match="request context"):
-            proxy.subject  # noqa: B018 - looking is enough
+            str(proxy.subject)
 
 
 @pytest.mark.parametrize("method", ["required", "optional", "protect"])
-def test_scopes_are_checked_where_they_are_written(ave: AveAuth, method: str) -> None:
+def test_wrong_scopes_are_refused_when_the_view_is_decorated(ave: AveAuth, method: str) -> None:
     arguments = [Blueprint("b", "b")] if method == "protect" else []
 
     with pytest.raises(ConfigurationError) as caught:
@@ -116,10 +123,10 @@ def test_scopes_are_checked_where_they_are_written(ave: AveAuth, method: str) ->
     assert caught.value.field == "scopes"
 
 
-# --- once, and only when somebody asks ------------------------------------------------------------------------------
+# --- once, and only when it is needed -------------------------------------------------------------------------------
 
 
-def test_a_token_that_nobody_asks_about_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
+def test_a_token_that_no_view_needs_is_not_verified(issuer: FakeIssuer, verifier: Verifier) -> None:
     app = new_app()
     AveAuth(app, verifier)
     app.add_url_rule("/", "hello", lambda: "hello")
@@ -128,7 +135,9 @@ def test_a_token_that_nobody_asks_about_is_not_verified(issuer: FakeIssuer, veri
     assert issuer.jwks_requests == 0
 
 
-def test_a_request_is_verified_once_however_often_it_asks(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_a_request_is_verified_once_however_often_its_identity_is_read(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
     checked: list[Identity] = []
     app = new_app()
     ave = AveAuth(app, shared_verifier, required=True, check=checked.append)
@@ -153,8 +162,8 @@ def test_the_check_of_the_application_refuses(shared_verifier: Verifier, tokens:
     assert get(app, tokens["good"]).status_code == 401
 
 
-def test_a_check_that_is_a_coroutine_function_needs_another_edge(shared_verifier: Verifier) -> None:
-    """HTP-043: nothing could await it, so it is refused at the start and not at the first token."""
+def test_a_check_that_is_a_coroutine_function_is_refused(shared_verifier: Verifier) -> None:
+    """HTP-043: it is refused at the start, not at the first token; nothing could await it."""
 
     async def check(_identity: Identity) -> None: ...
 
@@ -165,7 +174,7 @@ def test_a_check_that_is_a_coroutine_function_needs_another_edge(shared_verifier
 
 
 @pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
-def test_an_identity_that_stood_there_before_is_overwritten(
+def test_an_identity_in_the_environ_of_the_server_is_overwritten(
     app: Flask, ave: AveAuth, tokens: dict[str, str], planted: object
 ) -> None:
     """HTP-010."""
@@ -179,14 +188,14 @@ def test_an_identity_that_stood_there_before_is_overwritten(
 def test_requests_within_one_application_context_do_not_see_each_others_user(
     app: Flask, ave: AveAuth, tokens: dict[str, str]
 ) -> None:
-    """HTP-038: tests like to keep a context open, and `g` with it."""
+    """HTP-038: a test may keep an application context open for several requests, and `g` with it."""
     ave.load_user(lambda identity: f"user {identity.subject}")
     app.add_url_rule("/", "who", ave.optional(lambda: f"{who()}, {current_user}"))
 
     with app.app_context():
         answers = [get(app, token).text for token in (tokens["good"], None, tokens["other"])]
 
-    assert answers == ["ada, user ada", "nobody, None", "grace, user grace"]
+    assert answers == ["ada, user ada", "anonymous, None", "grace, user grace"]
 
 
 def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
@@ -201,19 +210,19 @@ def test_a_request_context_of_a_test_knows_its_user(app: Flask, ave: AveAuth, to
 
 
 def context_subject() -> str | None:
-    """Who is current where no request is at hand, in one word."""
+    """The subject that `current_identity` gives, without the request."""
     identity = identity_of_context.get()
     return None if identity is None else identity.subject
 
 
-def assert_nobody_serves() -> None:
+def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         identity_of_context.get()
     assert caught.value.problem is Problem.NO_MIDDLEWARE
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
-def test_of_requests_within_each_other_the_innermost_counts(
+def test_of_nested_requests_the_innermost_counts(
     shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
 ) -> None:
     """HTP-037."""
@@ -235,11 +244,11 @@ def test_of_requests_within_each_other_the_innermost_counts(
 
     assert get(app, tokens["good"]).text == "seen"
     assert seen == ["grace", None, "ada"]
-    assert_nobody_serves()
+    assert_no_request_is_served()
 
 
-def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
-    """Whoever stands nearest to the view has decided last, and `get_user_identity` says the same."""
+def test_the_extension_takes_precedence_over_a_middleware_in_front_of_it(shared_verifier: Verifier) -> None:
+    """`current_identity` and `get_user_identity` agree."""
     issuer = FakeIssuer("https://front.test")
     app = new_app()
     AveAuth(app, shared_verifier, token_sources=[Cookie("session", allowed_origins=["https://app.test"])])
@@ -249,7 +258,7 @@ def test_the_extension_counts_more_than_a_middleware_in_front_of_it(shared_verif
     assert get(app, issuer.token(sub="ada")).text == "None None"
 
 
-def test_a_request_that_a_middleware_serves_within_a_view_is_its_own(
+def test_a_request_that_a_middleware_serves_within_a_view_has_its_own_identity(
     app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     seen: list[str | None] = []
@@ -257,9 +266,9 @@ def test_a_request_that_a_middleware_serves_within_a_view_is_its_own(
     other.add_url_rule("/", "view", lambda: f"{context_subject()}")
     other.wsgi_app = wsgi.AveAuthMiddleware(other.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
 
-    def bare(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+    def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         seen.append(context_subject())
-        return other.wsgi_app(environ, start_response)  # type: ignore[return-value]
+        return other.wsgi_app(environ, start_response)
 
     @app.get("/")
     @ave.required
@@ -280,8 +289,8 @@ def test_an_application_without_the_extension_has_no_current_identity(
     @ave.required
     def view() -> str:
         with new_app().test_request_context(headers=bearer(tokens["good"])):
-            assert_nobody_serves()
-        return context_subject() or "nobody"
+            assert_no_request_is_served()
+        return context_subject() or "anonymous"
 
     assert get(app, tokens["good"]).text == "ada"
 
@@ -320,7 +329,7 @@ def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
     def view() -> Response:
         def chunks() -> Iterator[str]:
             yield "hello "
-            yield context_subject() or "nobody"
+            yield context_subject() or "anonymous"
 
         return Response(stream_with_context(chunks()))
 
@@ -328,7 +337,7 @@ def test_a_stream_with_flasks_context_has_the_identity_while_it_runs(
         app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
 
     assert get(app, tokens["good"]).text == "hello ada"
-    assert_nobody_serves()
+    assert_no_request_is_served()
 
 
 # --- views ----------------------------------------------------------------------------------------------------------
@@ -341,7 +350,7 @@ def test_the_scopes_of_a_view_add_to_those_of_the_application(
     ave = AveAuth(app, shared_verifier, scopes=["read"])
     app.add_url_rule("/", "who", ave.required(scopes=["write"])(who))
 
-    def ask(scope: str) -> Any:  # noqa: ANN401 - a test response
+    def ask(scope: str) -> TestResponse:
         return get(app, shared_issuer.token(sub="ada", scope=scope))
 
     assert [ask(scope).status_code for scope in ("read write", "read", "write")] == [200, 403, 403]
@@ -349,10 +358,10 @@ def test_the_scopes_of_a_view_add_to_those_of_the_application(
     assert get(app).headers["www-authenticate"] == 'Bearer scope="read write"'
 
 
-def test_a_decorated_view_needs_a_user_also_where_refusals_are_deferred(
+def test_a_required_view_does_not_run_with_a_bad_token_even_if_refusals_are_deferred(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    """HTP-036: the view relies on the decorator and does not ask."""
+    """HTP-036: the view relies on the decorator, and does not read the identity."""
     app = new_app()
     app.add_url_rule("/", "view", AveAuth(app, shared_verifier, on_invalid="defer").required(lambda: "secret"))
 
@@ -371,7 +380,7 @@ def test_async_views(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
 
 def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
     class View(MethodView):
-        decorators = [ave.required]  # noqa: RUF012 - as Flask has it
+        decorators: ClassVar[list[Any]] = [ave.required]
 
         def get(self, word: str) -> str:
             return f"{word} {current_identity.subject}"
@@ -383,7 +392,7 @@ def test_views_of_classes(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-def test_a_blueprint_is_protected_as_a_whole_and_alone(
+def test_all_views_of_a_protected_blueprint_are_guarded_and_no_others(
     app: Flask, ave: AveAuth, tokens: dict[str, str], *, required: bool
 ) -> None:
     blueprint = ave.protect(Blueprint("api", "api", url_prefix="/api"), scopes=["read"], required=required)
@@ -436,20 +445,20 @@ def test_a_stream_knows_its_user(app: Flask, ave: AveAuth, tokens: dict[str, str
 
 
 def test_required_holds_for_every_path_that_is_not_exempt(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
-    """HTP-012, HTP-019: also for paths that lead nowhere."""
+    """HTP-012, HTP-019: even for paths without a route."""
     app = new_app(AVEVERIFY_REQUIRED=True, AVEVERIFY_EXEMPT=["/healthz", "/open/*"])
     ave = AveAuth(app, shared_verifier)
     for path in ("/", "/healthz", "/open/<name>"):
         app.add_url_rule(path, path, lambda **_: who())
     app.add_url_rule("/open/mine", "mine", ave.required(who))
 
-    assert get(app, path="/healthz").text == "nobody"
-    assert get(app, tokens["expired"], "/open/page").text == "nobody"
+    assert get(app, path="/healthz").text == "anonymous"
+    assert get(app, tokens["expired"], "/open/page").text == "anonymous"
     assert [get(app, path=path).status_code for path in ("/", "/nowhere", "/healthz/", "//healthz")] == [401] * 4
     assert get(app, tokens["good"], "/open/mine").status_code == 401
 
 
-def test_a_cookie_counts_where_it_is_asked_for(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+def test_a_cookie_is_read_if_it_is_a_token_source(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     """HTP-031."""
     cookie = Cookie("session", allowed_origins=["https://app.test"])
     app = new_app(AVEVERIFY_TOKEN_SOURCES=[AuthorizationHeader(), cookie])
@@ -499,7 +508,9 @@ def test_a_loader_may_be_a_coroutine_function(
     assert get(app, tokens["good"]).text == "ADA"
 
 
-def test_a_user_that_nobody_can_load_is_the_programmers_error(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
+def test_current_user_without_a_loader_raises_a_configuration_error(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
     app.add_url_rule("/", "user", ave.required(lambda: str(current_user)))
 
     with pytest.raises(ConfigurationError) as caught:
@@ -521,13 +532,55 @@ def test_the_application_may_answer_refusals_by_itself(
         ave.init_app(new_app(AVEVERIFY_VERIFIER=shared_verifier))
         AveAuth(app, shared_verifier)
     app.register_error_handler(AveVerifyError, lambda error: (jsonify(ours=error.reason), error.http_status))
-    app.register_error_handler(Unauthorized, lambda _: (jsonify(ours="nobody"), 401))
+    app.register_error_handler(Unauthorized, lambda _: (jsonify(ours="anonymous"), 401))
     if before:
         AveAuth(app, shared_verifier)
     app.add_url_rule("/", "who", ave.required(who))
 
     assert get(app, tokens["expired"]).get_json() == {"ours": "EXPIRED"}
-    assert get(app).get_json() == {"ours": "nobody"}
+    assert get(app).get_json() == {"ours": "anonymous"}
+
+
+@pytest.mark.parametrize("kind", ["expired", "bad_signature", "padded_base64", "good"])
+@pytest.mark.parametrize("on_invalid", ["reject", "defer"])
+def test_an_error_handler_finds_no_token_in_the_frames_of_a_refusal(
+    shared_verifier: Verifier, tokens: dict[str, str], kind: str, on_invalid: OnInvalid
+) -> None:
+    """A crash report shows the local variables of every frame; those of the verification hold the token."""
+    app, found = new_app(), []
+    ave = AveAuth(app, shared_verifier, on_invalid=on_invalid)
+
+    @app.errorhandler(AveVerifyError)
+    def report(error: AveVerifyError) -> tuple[str, int]:
+        names = [frame.f_code.co_name for frame in frames_of(error)]
+        found.append((names[-1], functions_with(tokens[kind], error)))
+        return "", error.http_status
+
+    app.add_url_rule("/", "guarded", ave.required(scopes=["read"])(who))
+    app.add_url_rule("/lazy", "lazy", lambda: who() + who())
+    statuses = [get(app, tokens[kind], path).status_code for path in ("/", "/lazy")]
+
+    if kind == "good":
+        assert (statuses, found) == ([403, 200], [("raise_denial", [])])
+    else:
+        assert statuses == [400 if kind == "padded_base64" else 401] * 2
+        assert found == [("raise_denial", []), ("identity_or_raise", [])]
+
+
+def test_reading_the_identity_again_raises_the_refusal_without_the_frames_of_the_first_read(
+    app: Flask, ave: AveAuth, tokens: dict[str, str]
+) -> None:
+    """A view that reads it in a loop must not fill the memory, nor a crash report show what the first reader held."""
+    depths: set[int] = set()
+
+    with app.test_request_context(headers=bearer(tokens["expired"])):
+        for _ in range(5):
+            with pytest.raises(InvalidTokenError) as caught:
+                who()
+            depths.add(len(frames_of(caught.value)))
+
+    assert len(depths) == 1
+    assert ave is not None
 
 
 def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, tokens: dict[str, str]) -> None:
@@ -538,7 +591,7 @@ def test_a_handler_of_one_error_leaves_the_others(app: Flask, ave: AveAuth, toke
     assert get(app, tokens["expired"]).get_json()["error"] == "invalid_token"
 
 
-def test_the_refusal_of_some_other_token_is_not_this_clients(
+def test_the_refusal_of_another_token_is_not_answered(
     app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     app.add_url_rule("/", "view", ave.required(lambda: shared_verifier.verify(tokens["bad_signature"]).subject))
@@ -561,9 +614,7 @@ def test_a_view_may_demand_scopes_by_itself(app: Flask, ave: AveAuth, tokens: di
     assert answer.headers["www-authenticate"].endswith('scope="admin"')
 
 
-def test_a_refusal_of_a_request_that_must_have_a_user_passes_the_hooks_of_the_application(
-    app: Flask, ave: AveAuth
-) -> None:
+def test_a_refusal_passes_the_after_request_hooks_of_the_application(app: Flask, ave: AveAuth) -> None:
     """HTP-028: an extension for CORS adds its headers behind the view."""
 
     @app.after_request
@@ -576,7 +627,7 @@ def test_a_refusal_of_a_request_that_must_have_a_user_passes_the_hooks_of_the_ap
     assert get(app).headers["access-control-allow-origin"] == "https://app.test"
 
 
-def test_a_clock_that_ticks_past_the_end_of_a_token_ends_it(app: Flask) -> None:
+def test_a_token_is_refused_from_its_expiration_time_on(app: Flask) -> None:
     clock = FakeClock()
     issuer = FakeIssuer(clock=clock)
     app.add_url_rule("/", "who", AveAuth(app, issuer.verifier()).required(who))

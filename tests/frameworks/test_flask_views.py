@@ -1,4 +1,4 @@
-"""HTP-043: what Flask's extension guards is never served without its guard, however it came to be registered so."""
+"""HTP-043: Flask never serves a decorated view without its guard, however the view was registered."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request_started
 from flask.views import MethodView, View
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
-from aveverify.flask._views import watch
+from aveverify.flask._unguarded_views import watch
 from aveverify.testing import FakeIssuer
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
 
 Decorate = Callable[[Any], Any]
+AnyView = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
 def _only_our_own_extensions() -> Iterator[None]:
-    """Forget the extensions of other tests that are in no application, and our own afterwards."""
+    """Before and after each test, forget the extensions that are in no application."""
     forget_idle()
     yield
     forget_idle()
 
 
 def forget_idle() -> None:
-    """Let no extension be without an application."""
+    """Stop to watch extensions that are in no application."""
     for extension in list(watch._idle):
         watch.end(extension)
 
@@ -48,7 +49,7 @@ def ave(app: Flask, shared_verifier: Verifier) -> AveAuth:
 
 
 def new_view(text: str = "secret") -> Callable[..., str]:
-    """A view of its own for each test: what was decorated is remembered."""
+    """A new view for each test, because decorated views are remembered."""
 
     def view(*_arguments: object, **_words: object) -> str:
         return text
@@ -57,26 +58,26 @@ def new_view(text: str = "secret") -> Callable[..., str]:
 
 
 def with_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator as it should be."""
+    """A decorator that uses `functools.wraps`."""
 
     @functools.wraps(view)
-    def inner(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
+    def inner(*args: object, **kwargs: object) -> object:
         return view(*args, **kwargs)
 
     return inner
 
 
 def without_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator that does not say what it wraps."""
+    """A decorator without `functools.wraps`."""
 
-    def inner(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the view's own
+    def inner(*args: object, **kwargs: object) -> object:
         return view(*args, **kwargs)
 
     return inner
 
 
 def refused(app: Flask, path: str = "/", token: str | None = None) -> ConfigurationError:
-    """The error that a request ends in."""
+    """The error that a request raises."""
     with pytest.raises(ConfigurationError) as caught:
         app.test_client().get(path, headers=bearer(token) if token else ())
     return caught.value
@@ -91,7 +92,7 @@ DECORATORS: dict[str, Callable[[AveAuth], Decorate]] = {
 every_decorator = pytest.mark.parametrize("decorator", list(DECORATORS))
 
 
-def on_app(app: Flask, view: Any) -> Any:  # noqa: ANN401 - the view
+def on_app(app: Flask, view: AnyView) -> AnyView:
     """Register as `@app.get` does."""
     return app.get("/", endpoint="view")(view)
 
@@ -180,7 +181,7 @@ def test_other_decorators_may_stand_around_a_guard(
     assert client.get("/", headers=bearer(tokens["good"])).text == "secret"
 
 
-def test_a_route_that_wraps_by_itself_is_seen_through(app: Flask, ave: AveAuth) -> None:
+def test_a_route_that_registers_a_wrapper_of_the_view_is_seen_through(app: Flask, ave: AveAuth) -> None:
     """Extensions register a function of their own around the view, and return the view."""
     view = new_view()
     on_app(app, with_wraps(view))
@@ -190,7 +191,7 @@ def test_a_route_that_wraps_by_itself_is_seen_through(app: Flask, ave: AveAuth) 
 
 
 def test_htp_043_a_further_guard_above_the_route_is_not_lost(app: Flask, ave: AveAuth) -> None:
-    """The scope would not be asked for."""
+    """The scope would not be checked."""
     ave.required(scopes=["admin"])(on_app(app, ave.required(new_view())))
 
     assert refused(app).problem is Problem.UNGUARDED_VIEW
@@ -208,7 +209,7 @@ def test_two_guards_below_the_route_are_both_asked(app: Flask, ave: AveAuth, tok
 def test_htp_043_a_view_that_is_registered_with_and_without_its_guard_is_refused(
     app: Flask, ave: AveAuth, *, bare_first: bool
 ) -> None:
-    """Nothing tells a wish from `@ave.required` between two routes; a public view is a function of its own."""
+    """Nothing tells it from `@ave.required` between two routes; a public view is a function of its own."""
     view = new_view()
     registered: dict[str, Any] = {"bare": view, "guarded": ave.required(view)}
     for name in registered if bare_first else reversed(registered):
@@ -218,7 +219,7 @@ def test_htp_043_a_view_that_is_registered_with_and_without_its_guard_is_refused
         assert refused(app, path).field == "the view 'bare'"
 
 
-def test_htp_043_what_runs_before_requests_is_looked_at_too(app: Flask, ave: AveAuth) -> None:
+def test_htp_043_functions_that_run_before_requests_are_checked_too(app: Flask, ave: AveAuth) -> None:
     """`@ave.required` above `@app.before_request` would guard nothing, below it guards everything."""
     ave.required(app.before_request(new_view()))
     app.add_url_rule("/", "view", new_view())
@@ -315,7 +316,7 @@ class Endless:
         return Endless()
 
 
-def test_a_view_that_has_every_attribute_comes_to_an_end() -> None:
+def test_unwrapping_a_view_with_every_attribute_ends() -> None:
     assert 1 <= len(list(layers(Endless()))) <= 100
 
 
@@ -363,17 +364,19 @@ def test_htp_043_only_a_view_can_be_decorated(ave: AveAuth, view: object, decora
 
 
 @pytest.mark.parametrize("view", [new_view(), 7, None, Provider.ave("app_1")], ids=["a view", "7", "None", "provider"])
-def test_htp_043_only_a_blueprint_is_protected_as_a_whole(ave: AveAuth, view: Any) -> None:  # noqa: ANN401
+def test_htp_043_only_a_blueprint_is_protected_as_a_whole(ave: AveAuth, view: object) -> None:
+    untyped: Any = ave
     with pytest.raises(ConfigurationError) as caught:
-        ave.protect(view)
+        untyped.protect(view)
 
     assert caught.value.field == "blueprint"
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "no"])
-def test_htp_043_protect_is_told_true_or_false(ave: AveAuth, value: Any) -> None:  # noqa: ANN401
+def test_htp_043_protect_takes_only_true_or_false(ave: AveAuth, value: object) -> None:
+    untyped: Any = ave
     with pytest.raises(ConfigurationError) as caught:
-        ave.protect(Blueprint("b", "b"), required=value)
+        untyped.protect(Blueprint("b", "b"), required=value)
 
     assert caught.value.field == "required"
 
@@ -419,7 +422,7 @@ def test_htp_043_a_config_of_a_misspelt_prefix_is_refused(name: str, shared_veri
 def test_htp_043_an_extension_that_was_never_installed_serves_nothing_openly(
     app: Flask, route: str, decorator: str
 ) -> None:
-    """The extension is gone by the time of the request, as a local variable of a factory is."""
+    """The extension is garbage by the time of the request, like a local variable of a factory."""
     view = new_view()
     ROUTES[route](app, view)
     DECORATORS[decorator](AveAuth())(view)
@@ -450,7 +453,7 @@ def test_htp_043_an_extension_that_requires_tokens_and_was_never_installed_is_re
     app.add_url_rule("/", "view", new_view())
 
     assert refused(app).problem is Problem.NOT_ENFORCED
-    assert ave.requires_all
+    assert ave._state.requires_all
 
 
 def test_htp_043_config_of_an_extension_that_was_never_installed_is_refused(shared_verifier: Verifier) -> None:
@@ -481,7 +484,7 @@ def test_htp_043_the_decorators_of_another_extension_count_too(app: Flask, ave: 
     assert ave is not other
 
 
-def test_a_view_that_was_seen_behind_its_guard_is_free_for_other_applications(
+def test_a_view_that_is_guarded_in_one_application_may_be_public_in_another(
     app: Flask, ave: AveAuth, shared_verifier: Verifier
 ) -> None:
     view, other = new_view("open"), AveAuth()
@@ -506,8 +509,6 @@ def test_htp_043_a_factory_that_installs_last_finds_it_at_once() -> None:
 
 
 def test_a_request_costs_nothing_more_once_every_extension_is_installed(shared_verifier: Verifier) -> None:
-    from flask import request_started  # noqa: PLC0415 - the signal itself
-
     before = dict(request_started.receivers)
     ave = AveAuth()
     during = dict(request_started.receivers)

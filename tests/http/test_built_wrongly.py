@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 
 from aveverify import ConfigurationError, Identity, Provider, Verifier, asgi, fastapi, forward_auth, litestar, starlette
 from aveverify import wsgi as wsgi_edge
-from aveverify.django._settings import kept
+from aveverify.django._settings import current_settings
 from aveverify.drf import HasScopes
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
@@ -57,7 +57,7 @@ def build_django(verifier: object, **options: object) -> object:
     names = {"load_user": "USER_LOADER"}
     settings = {names.get(name, name.upper()): value for name, value in options.items()}
     with override_settings(AVEVERIFY={"VERIFIER": verifier, **settings}):
-        return kept.get()
+        return current_settings.get()
 
 
 def untyped(build: Any) -> Build:  # noqa: ANN401 - an edge
@@ -228,7 +228,7 @@ def test_cfg_013_an_empty_setting_never_counts_as_unset(edge: str, name: str, va
     def build() -> object:
         if edge == "django":
             with override_settings(AVEVERIFY=settings):
-                return kept.get()
+                return current_settings.get()
         return AveAuth(new_app(**{f"AVEVERIFY_{one}": text for one, text in settings.items()}))
 
     error = refused(build)
@@ -259,7 +259,7 @@ def test_htp_043_a_demand_for_scopes_names_one(make: Callable[[], object]) -> No
 
 def test_htp_043_a_setting_is_named_by_text() -> None:
     with override_settings(AVEVERIFY={7: True}):
-        assert refused(kept.get).problem is Problem.UNKNOWN_OPTION
+        assert refused(current_settings.get).problem is Problem.UNKNOWN_OPTION
 
 
 # --- values ---------------------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ from aveverify import flask as ave_flask
 from aveverify import starlette as ave_starlette
 from aveverify._http.caching import make_private, mark, merge_vary, vary_of
 from aveverify.django import ave_optional, ave_required
-from aveverify.django._caches import mark_before_storing
-from aveverify.django._settings import kept
+from aveverify.django._caches import patch_cache_middleware
+from aveverify.django._settings import current_settings
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
 from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, requires_authenticated, requires_scopes
@@ -389,7 +389,7 @@ def test_htp_050_teaching_djangos_cache_twice_changes_nothing(shared_verifier: V
     with serve_django(Order(plain, (OURS,)), shared_verifier):
         get_django({})
         once = UpdateCacheMiddleware.process_response
-        mark_before_storing()
+        patch_cache_middleware()
 
     assert UpdateCacheMiddleware.process_response is once
 
@@ -889,7 +889,7 @@ def test_htp_050_a_framework_with_a_cache_of_its_own_always_marks_answers(shared
     plugin = AveAuthPlugin(shared_verifier, required=True, cache_headers=False)
     settings = {"VERIFIER": shared_verifier, "CACHE_HEADERS": False}
     with override_settings(AVEVERIFY=settings), pytest.raises(ConfigurationError) as of_django:
-        kept.get()
+        current_settings.get()
     with pytest.raises(ConfigurationError) as of_litestar:
         serve_litestar(CACHING["seconds"], [], plugins=[plugin])
 
@@ -903,7 +903,7 @@ def test_what_says_the_same_as_the_default_is_no_mistake(
     shared_verifier: Verifier,
 ) -> None:
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "CACHE_HEADERS": chosen}):
-        assert kept.get().policy.verifier is shared_verifier
+        assert current_settings.get().policy.verifier is shared_verifier
 
 
 # --- the words of HTTP ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from aveverify import ConfigurationError, Provider, Verifier
 from aveverify._http.policy import AuthPolicy
-from aveverify.django._settings import kept
+from aveverify.django._settings import current_settings
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
 from tests.http import django_settings  # noqa: F401 - configures Django
@@ -31,7 +31,7 @@ def read_flask(settings: dict[str, Any]) -> AuthPolicy:
 def read_django(settings: dict[str, Any]) -> AuthPolicy:
     """The rules that Django makes of these settings."""
     with override_settings(AVEVERIFY=settings):
-        return kept.get().policy
+        return current_settings.get().policy
 
 
 @pytest.fixture(params=[(read_flask, "AVEVERIFY_{}"), (read_django, 'AVEVERIFY["{}"]')], ids=["flask", "django"])

@@ -1,4 +1,4 @@
-"""What a view of Django knows of its user."""
+"""The types of `request` in the views of Django."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plain(request: HttpRequest) -> HttpResponse:
 
 @ave_optional  # type: ignore[arg-type]
 def too_trusting(request: AveRequest) -> HttpResponse:
-    """A view that needs somebody cannot be optional."""
+    """A view that needs an identity cannot be optional."""
     return HttpResponse(request.ave_identity.subject)
 
 

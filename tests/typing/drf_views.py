@@ -1,4 +1,4 @@
-"""What a view of REST framework may say about permissions."""
+"""The types of authentication and permissions in the views of REST framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a view of Flask knows of its user."""
+"""The types of decorators and proxies in the views of Flask."""
 
 from __future__ import annotations
 
