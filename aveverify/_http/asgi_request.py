@@ -44,7 +44,7 @@ class AsgiRequest:
 
     def is_exempt(self, exempt: ExemptPaths) -> bool:
         """Tell whether the path needs no credentials."""
-        return exempt.covers(self._scope["path"], self._scope.get("root_path"))
+        return bool(exempt) and exempt.covers(self._scope["path"], self._scope.get("root_path"))
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Take a token out of the query, unread."""
