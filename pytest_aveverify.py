@@ -1,8 +1,8 @@
 """A pytest plugin: `ave_clock`, `ave_issuer`, `ave_verifier` and `ave_token`, for the tests of your application.
 
-Installed with the package. Each fixture can be replaced by one of the same name in your own `conftest.py`, and the
-others follow. Imports nothing of `aveverify` before a test asks for a fixture: every start of pytest imports this
-module, and a measurement of coverage begins later.
+The package installs it. A fixture of the same name in your own `conftest.py` replaces one of these, and the others
+use it. The module imports nothing of `aveverify` before a test requests a fixture: pytest imports it at every start,
+before a measurement of coverage begins.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ave_clock() -> FakeClock:
-    """A clock that stands still until the test moves it."""
-    from aveverify.testing import FakeClock  # noqa: PLC0415 - not at every start of pytest
+    """A `FakeClock` that only the test moves."""
+    from aveverify.testing import FakeClock
 
     return FakeClock()
 
 
 @pytest.fixture
 def ave_issuer(ave_clock: FakeClock) -> FakeIssuer:
-    """An issuer that lives by `ave_clock`."""
-    from aveverify.testing import FakeIssuer  # noqa: PLC0415 - not at every start of pytest
+    """A `FakeIssuer` that reads `ave_clock`."""
+    from aveverify.testing import FakeIssuer
 
     return FakeIssuer(clock=ave_clock)
 

@@ -1,4 +1,4 @@
-"""Verify the tokens that a Convex backend would accept, and see the same user.
+"""Verify the tokens that a Convex backend accepts, and get the same user identity.
 
 from aveverify import Provider, Verifier
 
@@ -6,8 +6,9 @@ verifier = Verifier(Provider.ave("app_123"))
 identity = verifier.verify(token)
 """
 
-from aveverify._core.identity import ConvexIdentity, Identity
+from aveverify._core.identity import Identity
 from aveverify._core.provider import Provider
+from aveverify._core.standard_attributes import ConvexIdentity
 from aveverify._http.current_identity import current_identity
 from aveverify._http.request_identity import get_user_identity
 from aveverify._verify import verify

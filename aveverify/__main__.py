@@ -1,4 +1,4 @@
-"""`python -m aveverify`: the command, where its script is not on the path."""
+"""`python -m aveverify`: the command, for where its script is not on the PATH."""
 
 import sys
 

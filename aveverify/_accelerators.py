@@ -1,7 +1,7 @@
-"""The extra `fast`: decoders in C that are used where they are installed. They decide nothing.
+"""The extra `fast`: decoders in C, used where they are installed. They decide nothing.
 
-Whatever they cannot vouch for goes to the strict readers of `_core.jose.encoding`, so a verdict never depends on
-them. `AVEVERIFY_FAST=0` in the environment, read once, leaves them unused: tests compare both ways so.
+What they do not read for certain goes to the strict reader of `_core.jose.strict_json`, so no result depends on them.
+`AVEVERIFY_FAST=0` in the environment, read once, leaves them unused: tests compare both lanes with it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ DecodeBase64 = Callable[[bytes, bytes, bool], bytes]
 
 
 class Accelerators(NamedTuple):
-    """The three functions that are used.
+    """Functions in C.
 
     Attributes:
-        decode_json: From JSON to values; does not see repeated names.
+        decode_json: From JSON to values; does not notice repeated names.
         encode_json: From values to JSON without white space.
         decode_base64: Takes the text with its padding, the last two characters of the alphabet, and whether to refuse
-            all others.
+            all other characters.
     """
 
     decode_json: DecodeJson
@@ -37,8 +37,8 @@ def load() -> Accelerators | None:
         import pybase64  # noqa: PLC0415 - optional
     except ImportError:
         return None
-    # JSN-020: Python's own float(), for msgspec takes up to 20 microseconds for a number near the ends of a double, and
-    # a token has room for two thousand.
+    # JSN-020: Python's own float(), because msgspec takes up to 20 microseconds for a number near the limits of a
+    # double, and a token has room for two thousand of them.
     decoder = msgspec.json.Decoder(float_hook=float)
     return Accelerators(decoder.decode, msgspec.json.Encoder().encode, pybase64.b64decode)
 

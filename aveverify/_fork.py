@@ -1,9 +1,9 @@
-"""After a fork the child gets new locks, new connections and no flights; what was learnt stays.
+"""What a forked child replaces: locks, connections and running refreshes. Cached keys and tokens stay.
 
-A server that loads the application before it forks its workers copies locks that nobody in the child will ever
-release, and connections that parent and children would share. `os.register_at_fork` mends that in each child. What
-cannot be mended is an import that another thread had begun: the child's copy of the module is never finished, and its
-lock is held for ever. So a fork waits for those.
+A server that loads the application before it forks its workers copies locks that no thread of the child will ever
+release, and connections that parent and children would share. `os.register_at_fork` replaces them in each child. An
+import that another thread has started cannot be replaced: in the child the module is never complete, and its lock is
+held for ever. So a fork waits until such imports have ended (CON-005).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from threading import RLock
 from typing import Final, Protocol
 from weakref import WeakSet
 
-# `logging` takes its lock at a fork, and is imported here so that we wait before it does: an import may need that lock.
+# `logging` takes its lock at a fork. It is imported first, so that this module waits before that: an import may log.
 log = logging.getLogger("aveverify")
 
-# An import takes a fraction of a second. A program must be able to fork, whatever hangs in one.
-_PATIENCE_SECONDS: Final = 5.0
+# An import takes a fraction of a second. A program must be able to fork even while one hangs.
+_MAX_WAIT_SECONDS: Final = 5.0
 
 
 class Renewable(Protocol):
-    """Something that holds a lock, a connection or a thread."""
+    """An object with a lock, a connection or a thread."""
 
     def renew_after_fork(self) -> None:
-        """Replace what must not be shared with the parent. Only the forking thread exists."""
+        """Replace what the child must not share with its parent. Only the forking thread exists."""
 
 
 _renewables: Final[WeakSet[Renewable]] = WeakSet()
 
 
 def renew_after_fork(renewable: Renewable) -> None:
-    """Have an object renewed in every child process, as long as it lives.
+    """Renew an object in every child process, as long as it lives.
 
     Args:
         renewable: The object; only a weak reference to it is kept.
@@ -43,17 +43,17 @@ def renew_after_fork(renewable: Renewable) -> None:
 
 
 class _Imports:
-    """The lock that whoever imports holds, and whoever forks takes; a child has a new one."""
+    """A lock that a thread holds while it imports, and while it forks; a child has a new one."""
 
     def __init__(self) -> None:
         self.lock = RLock()
 
     def wait(self) -> None:
-        if not self.lock.acquire(timeout=_PATIENCE_SECONDS):
+        if not self.lock.acquire(timeout=_MAX_WAIT_SECONDS):
             log.warning("forked in the middle of an import; fetches of the child may hang")
 
     def go_on(self) -> None:
-        # Not ours, where waiting was in vain.
+        # If the wait timed out, another thread holds the lock.
         with suppress(RuntimeError):
             self.lock.release()
 
@@ -63,7 +63,7 @@ _imports: Final = _Imports()
 
 @contextmanager
 def keep_from_forking() -> Iterator[None]:
-    """Let forks of other threads wait for the length of a `with` block, which imports modules (CON-005)."""
+    """Delay forks of other threads until the end of a `with` block, which imports modules (CON-005)."""
     with _imports.lock:
         yield
 

@@ -1,4 +1,4 @@
-"""A bounded map that forgets the entry that was used least recently. Safe between threads and across forks."""
+"""A bounded map that evicts the least recently used entry. Safe between threads and across forks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ValueT = TypeVar("ValueT")
 
 
 class RecentlyUsed(Generic[KeyT, ValueT]):
-    """Values by key, at most so many of them: an `LRUCache`, which has no lock of its own, behind one.
+    """An `LRUCache`, which has no lock of its own, behind one.
 
     Args:
-        max_entries: How many, at least 1.
+        max_entries: How many values are kept, at least 1.
 
     Source: CON-005; CON-013.
     """
@@ -33,11 +33,11 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
         return len(self._entries)
 
     def update(self, key: KeyT, change: Callable[[ValueT | None], ValueT]) -> ValueT:
-        """Replace the value of a key, as one step for all threads.
+        """Replace the value of a key, atomically for all threads.
 
         Args:
-            key: The key; from now on the one that was used last.
-            change: Returns the new value, given the old one, or None where there is none. Must not use this map.
+            key: The key; from now on the most recently used one.
+            change: Takes the old value, or None where there is none, and returns the new one. Must not use this map.
 
         Returns:
             The new value.
@@ -56,7 +56,7 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
     def renew_after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held, and the cache, which it may have left torn.
 
-        What is in the cache stays, but for an entry that was being removed.
+        The entries stay, except one that was being removed.
         """
         entries, self._entries = self._entries, LRUCache(int(self._entries.maxsize))
         self._entries.update(entries.items())

@@ -1,5 +1,5 @@
-"""The path at which errors pickled by version 0.1 look for their reasons. Nothing here imports it."""
+"""Where pickles of version 0.1 look for reasons, hints, faults, problems and steps. The package does not import it."""
 
-from aveverify.errors._reasons import Fault, Hint, Problem, Reason, Step
+from aveverify.errors import Fault, Hint, Problem, Reason, Step
 
 __all__ = ["Fault", "Hint", "Problem", "Reason", "Step"]

@@ -1,7 +1,7 @@
-"""Reading what a Convex `auth.config` exports: an object, its JSON text, or a `.json` file.
+"""Reads what a Convex `auth.config` exports: an object, its JSON text, or a `.json` file.
 
-Convex's words (`domain`, `applicationID`) live only here. Providers are tried in the order in which they are written
-(DV-16); equal entries collapse. Rules CFG-01 to CFG-06, CFG-18.
+Here Convex's words (`domain`, `applicationID`) become the package's own. Providers are tried in written order (DV-16);
+equal entries count once. Rules CFG-01 to CFG-06, CFG-18.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from aveverify._core.provider import Provider, is_custom_jwt_algorithm
+from aveverify._core.provider import Provider
+from aveverify._core.provider_checks import is_custom_jwt_algorithm
 from aveverify.errors import ConfigurationError, Problem
 
 _MISSPELLINGS: Final = ("applicationId", "applicationid")
-# Names of our constructor -> Convex's, for messages that the writer of the file understands.
+# The names of `Provider`'s arguments -> Convex's, for messages in the words of the file.
 _WORDS: Final = {"application_id": "applicationID"}
 AuthConfig = Mapping[str, Any] | str | os.PathLike[str]
 
@@ -31,7 +32,12 @@ def parse_auth_config(config: AuthConfig) -> tuple[Provider, ...]:
         The providers in written order, equal ones once.
 
     Raises:
-        ConfigurationError: Names the field and the mend, with Convex's code.
+        ConfigurationError: Names the field and how to mend it, with Convex's code.
+
+    Example:
+        >>> config = {"providers": [{"domain": "https://idp.example", "applicationID": "app"}]}
+        >>> parse_auth_config(config)
+        (<Provider oidc issuer='https://idp.example' application_id='app'>,)
 
     Source: CFG-01 to CFG-15; DV-10; DV-16 to DV-19.
     """
@@ -40,13 +46,13 @@ def parse_auth_config(config: AuthConfig) -> tuple[Provider, ...]:
     if not isinstance(entries, (list, tuple)):
         # CFG-01
         raise ConfigurationError(Problem.NOT_A_CONFIG, "the auth config")
-    # CFG-18: the schema of all entries before any address.
+    # CFG-18: the schema of all entries is checked before any URL.
     checked = [_check_schema(entry, f"providers[{index}]") for index, entry in enumerate(entries)]
     # CFG-15
     return tuple(dict.fromkeys(map(_make_provider, checked)))
 
 
-def _load(config: object) -> Any:  # noqa: ANN401 - checked by the caller
+def _load(config: object) -> object:
     if isinstance(config, Mapping):
         return config
     text: str
@@ -71,11 +77,11 @@ def _read_file(path: Path) -> str:
     raise ConfigurationError(Problem.UNREADABLE_FILE, "the auth config", f"{path.name}")
 
 
-class _Entry(NamedTuple):
-    """One entry of the right schema, whose addresses are still to be checked.
+class _EntryArguments(NamedTuple):
+    """One entry of the right schema, whose URLs are still to be checked.
 
     Attributes:
-        where: Its place, for messages.
+        where: Its place in the config, for messages.
         issuer_word: Convex's word for the issuer.
         make: The constructor of its kind.
         arguments: What the constructor takes.
@@ -87,7 +93,7 @@ class _Entry(NamedTuple):
     arguments: dict[str, Any]
 
 
-def _check_schema(entry: Any, where: str) -> _Entry:  # noqa: ANN401 - checked here
+def _check_schema(entry: object, where: str) -> _EntryArguments:
     if not isinstance(entry, Mapping):
         raise ConfigurationError(Problem.NOT_A_CONFIG, where)
     # CFG-04: also beside a correct applicationID.
@@ -104,15 +110,15 @@ def _check_schema(entry: Any, where: str) -> _Entry:  # noqa: ANN401 - checked h
     raise ConfigurationError(Problem.UNKNOWN_TYPE, f"{where}.type")
 
 
-def _check_oidc_schema(entry: Mapping[str, Any], where: str) -> _Entry:
+def _check_oidc_schema(entry: Mapping[str, Any], where: str) -> _EntryArguments:
     # CFG-06
     if "issuer" in entry:
         raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.issuer")
     domain, application_id = (_text(entry, name, where) for name in ("domain", "applicationID"))
-    return _Entry(where, "domain", Provider, {"issuer": domain, "application_id": application_id})
+    return _EntryArguments(where, "domain", Provider, {"issuer": domain, "application_id": application_id})
 
 
-def _check_custom_jwt_schema(entry: Mapping[str, Any], where: str) -> _Entry:
+def _check_custom_jwt_schema(entry: Mapping[str, Any], where: str) -> _EntryArguments:
     # CFG-06
     if "domain" in entry:
         raise ConfigurationError(Problem.FOREIGN_MEMBER, f"{where}.domain")
@@ -130,10 +136,10 @@ def _check_custom_jwt_schema(entry: Mapping[str, Any], where: str) -> _Entry:
         "application_id": application_id,
         "any_audience": application_id is None,
     }
-    return _Entry(where, "issuer", Provider.custom_jwt, arguments)
+    return _EntryArguments(where, "issuer", Provider.custom_jwt, arguments)
 
 
-def _make_provider(entry: _Entry) -> Provider:
+def _make_provider(entry: _EntryArguments) -> Provider:
     try:
         return entry.make(**entry.arguments)
     except ConfigurationError as error:

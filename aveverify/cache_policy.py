@@ -1,4 +1,4 @@
-"""`CachePolicy`: every duration, budget and limit of the key cache, with its reason."""
+"""`CachePolicy`: every duration, budget and limit of the key cache."""
 
 from __future__ import annotations
 
@@ -7,33 +7,44 @@ from typing import Final
 
 from aveverify.errors import ConfigurationError, Problem
 
-# Thirty years in seconds, or a gigabyte: beyond it stands a mistake of units.
+# Thirty years in seconds, or a gigabyte: a larger number is a mistake of units.
 _MAX_VALUE: Final = 1_000_000_000
+_LEAST_REFRESH_AHEAD: Final = 0.5
+_LARGEST_REFRESH_JITTER: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
-    """How long keys are trusted and how often an issuer is asked.
+    """How long keys are trusted, and how often an issuer is asked for them.
+
+    Every value is a number from 0 to 1,000,000,000; those marked "above 0" must not be 0.
 
     Attributes:
-        fresh_seconds: Freshness without Cache-Control. With a healthy issuer it bounds how long a removed key lives.
-        min_fresh_seconds: Floor of a Cache-Control lifetime, against load that we would make ourselves.
-        max_fresh_seconds: Ceiling of a Cache-Control lifetime, against a removed key that lives for a day.
-        refresh_ahead: The part of the freshness after which keys are refreshed behind the requests, 0.5 to 1.
-        refresh_jitter: How much that moment varies between processes, as a part of it, 0 to 0.5.
-        stale_if_error_seconds: How long keys outlive their freshness while the issuer is down; 0 fails closed.
-        unknown_key_refetches: Forced refetches for unknown keys, per window and key source.
-        unknown_key_window_seconds: The window of that budget.
-        bad_signature_refetches: Forced refetches for bad signatures under a known key, per window and key source.
-        bad_signature_window_seconds: The window of that budget.
-        min_backoff_seconds: Pause after the first failure; it doubles with each further one.
-        max_backoff_seconds: The longest pause after failures.
-        max_retry_after_seconds: How far an issuer's Retry-After may lengthen a pause.
-        flight_deadline_seconds: Time for both documents and the retry together.
-        waiter_seconds: How long one verification waits, all its waits together.
-        max_document_bytes: How long a document may be.
-        discovery_seconds: How long the last discovery document serves while it cannot be renewed; the cap of the keys
-            (freshness and `stale_if_error_seconds`, from its last renewal) may end that sooner.
+        fresh_seconds: Freshness lifetime without Cache-Control. It bounds how long a removed key is trusted while the
+            issuer is healthy. Between `min_fresh_seconds` and `max_fresh_seconds`; 600 by default.
+        min_fresh_seconds: Floor of a Cache-Control lifetime, against needless load on the issuer. Above 0; 60 by
+            default.
+        max_fresh_seconds: Ceiling of a Cache-Control lifetime, against a removed key that is trusted for a day. 3600 by
+            default.
+        refresh_ahead: The part of the freshness after which keys are refreshed in the background. 0.5 to 1; 0.8 by
+            default.
+        refresh_jitter: How much that moment varies between processes, as a part of it. 0 to 0.5; 0.1 by default.
+        stale_if_error_seconds: How long keys are used after their freshness while the issuer is down; 0 fails closed.
+            3600 by default.
+        unknown_key_refetches: Forced refetches for unknown keys, per window and key set. 2 by default.
+        unknown_key_window_seconds: The window of that budget. Above 0; 30 by default.
+        bad_signature_refetches: Forced refetches for bad signatures under a known key, per window and key set. 1 by
+            default.
+        bad_signature_window_seconds: The window of that budget. Above 0; 60 by default.
+        min_backoff_seconds: Pause after the first failure; it doubles with each further one. Above 0, at most
+            `max_backoff_seconds`; 1 by default.
+        max_backoff_seconds: The longest pause after failures. 30 by default.
+        max_retry_after_seconds: How far an issuer's Retry-After may lengthen a pause. 300 by default.
+        flight_deadline_seconds: Time for one refresh: both documents and the retry together. Above 0; 5 by default.
+        waiter_seconds: How long one verification waits for keys, all its waits together. Above 0; 5 by default.
+        max_document_bytes: The longest document that is read. Above 0; 524,288 (512 KiB) by default.
+        discovery_seconds: How long the last discovery document is used while no newer one is available; the cap of the
+            keys (freshness and `stale_if_error_seconds`, from its last renewal) may end that sooner. 86,400 by default.
     """
 
     fresh_seconds: float = 600.0
@@ -51,8 +62,8 @@ class CachePolicy:
     max_retry_after_seconds: float = 300.0
     flight_deadline_seconds: float = 5.0
     waiter_seconds: float = 5.0
-    # A key set is a few KiB; 16 RSA-4096 keys with certificates stay under 100 KiB. Stops a hostile or misrouted
-    # answer from filling memory (NET-001). Precedent: python-tuf caps root metadata at 512,000 bytes.
+    # A JWK Set is a few KiB; 16 RSA-4096 keys with certificates stay under 100 KiB. Stops a hostile or misrouted
+    # response from filling memory (NET-001). Precedent: python-tuf caps root metadata at 512,000 bytes.
     max_document_bytes: int = 512 * 1024
     discovery_seconds: float = 86_400.0
 
@@ -75,9 +86,9 @@ class CachePolicy:
                      "bad_signature_window_seconds"):  # fmt: skip
             if getattr(self, name) == 0:
                 raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{name}", "it must be above zero")
-        if not 0.5 <= self.refresh_ahead <= 1:  # noqa: PLR2004 - documented above
+        if not _LEAST_REFRESH_AHEAD <= self.refresh_ahead <= 1:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_ahead", "0.5 to 1")
-        if self.refresh_jitter > 0.5:  # noqa: PLR2004 - documented above
+        if self.refresh_jitter > _LARGEST_REFRESH_JITTER:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_jitter", "0 to 0.5")
         if not self.min_fresh_seconds <= self.fresh_seconds <= self.max_fresh_seconds:
             raise ConfigurationError(
@@ -87,7 +98,7 @@ class CachePolicy:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "min <= max")
 
     def bound_confirmation_seconds(self, fresh_seconds: float) -> float:
-        """Compute how long 304 answers alone may keep a document fresh, from its last body on.
+        """Compute how long 304 responses alone may keep a document fresh, counted from its last body.
 
         Args:
             fresh_seconds: The lifetime of the document, within floor and ceiling.
@@ -102,22 +113,28 @@ class CachePolicy:
     def worst_case_trust_seconds(
         self, *, outage: bool = False, max_age_seconds: float | None = None, false_304: bool = False
     ) -> float:
-        """Compute for how long at most a key is trusted after its issuer has removed it.
+        """Compute how long at most a key is trusted after its issuer has removed it.
 
-        Counted from the moment when the issuer's own endpoints stop to publish the key: its key set no longer holds
-        it, or its discovery document names another key set. Caches between them and this service add their own age,
-        which is subtracted where they send it (`Age`).
+        Counted from the moment when the issuer's own endpoints stop publishing the key: its JWK Set no longer contains
+        it, or its discovery document names another JWK Set. Caches between them and this service add their own age,
+        which is subtracted if they send it (`Age`).
 
         Args:
-            outage: Whether an endpoint then fails for as long as it takes. It also fails where it answers later than
-                `waiter_seconds`, or with a key set that holds no usable key.
-            max_age_seconds: The `max-age` that the key set is sent with; None where it is sent without.
-            false_304: Whether an endpoint claims by 304, with the entity tag of the old document or without any, that
-                nothing has changed. Such a claim cannot be told from a true one. An unknown key or a bad signature
-                ends it at once.
+            outage: Whether an endpoint then fails for as long as it takes. It also fails if it answers later than
+                `waiter_seconds`, or with a JWK Set without a usable key.
+            max_age_seconds: The `max-age` of the JWK Set; None if it is sent without one.
+            false_304: Whether an endpoint claims by 304, with the entity tag of the old document or without one, that
+                nothing has changed. Such a claim looks like a true one. An unknown key or a bad signature ends it at
+                once.
 
         Returns:
-            Seconds. A token cached under the key is refused no later than a new one.
+            Seconds. A cached token of the key is refused no later than a new one.
+
+        Example:
+            ```python
+            CachePolicy().worst_case_trust_seconds()  # 600
+            CachePolicy().worst_case_trust_seconds(outage=True)  # 4200
+            ```
 
         Source: SEC-15; ROT-004; NET-027; NET-028; RFC 9111 §4.2.
         """

@@ -1,4 +1,4 @@
-"""Where the present comes from: the wall clock for claims, the monotonic clock for caches."""
+"""The clocks of a verifier: the wall clock for claims, both clocks for caches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two readings of time. Tests pass their own; no verdict and no age comes from any other clock."""
+    """Two readings of time. Tests pass their own; every check and every age uses them, and no other clock."""
 
     def now(self) -> float:
-        """Return the wall clock, in seconds since the epoch."""
+        """Return the wall clock, in seconds since the epoch: finite, not negative."""
 
     def monotonic(self) -> float:
-        """Return seconds that never go backwards, from an arbitrary beginning."""
+        """Return seconds from an arbitrary beginning that never go backwards: finite, not negative."""
 
 
 class SystemClock:

@@ -1,9 +1,9 @@
-"""A place where many workers share the documents of issuers, so that a fleet asks as seldom as one process does.
+"""`DocumentStore`: many workers share the documents of issuers, so that a fleet asks as seldom as one process does.
 
-What is read from a store is parsed, bounded and aged like any answer of the network. Where documents are sealed with
-an HMAC key, whoever may write to the store but does not know it can only make workers fetch for themselves, or bring
-back an older document until that is no longer fresh, or while the issuer is down until the cap. Without a key, whoever
-may write to the store can inject keys.
+What is read from a store is parsed, bounded and aged like a response of the network. If documents are sealed with an
+HMAC key, a writer of the store who does not know it can only make workers fetch for themselves, or restore an older
+document while that is fresh, or while the issuer is down until the cap. Without a key, every writer of the store can
+inject keys.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
 
-from aveverify._core.jose.encoding import EncodingError, parse_json_object
+from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.strict_json import parse_json_object
 
-# Raised when the form changes; a worker passes over what another version has written.
+# Raised when the form changes; a worker ignores what another version has written.
 FORM_VERSION: Final = 2
 # A body of 512 KiB (`CachePolicy.max_document_bytes`) is 683 KiB in base64; half as much again is for its headers.
-# Stops a writer of the store from filling the memory of its readers. Documents beyond it are not shared.
+# Stops a writer of the store from filling the memory of its readers. Longer documents are not shared.
 MAX_SEALED_BYTES: Final = 1024 * 1024
 # SHA-256 in hex.
 _MAC_CHARACTERS: Final = 64
-# A secret that also authenticates other things must not do so in the same words.
+# If a secret also authenticates other things, no value of one kind must be valid as another kind.
 _PURPOSE: Final = b"aveverify document\n"
 _FINGERPRINT_PURPOSE: Final = b"aveverify names of documents\n"
 _FINGERPRINT_CHARACTERS: Final = 32
@@ -34,15 +35,15 @@ _MEMBERS: Final = frozenset({"version", "fetched_at", "confirmed_at", "url", "he
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A good answer of an issuer, as one worker fetched it.
+    """A good response of an issuer, as one worker fetched it.
 
     Attributes:
-        url: Where it was fetched.
-        fetched_at: When the fetch began that brought its body in full, by the wall clock, in seconds since the epoch.
+        url: Its URL.
+        fetched_at: When the fetch started that transferred its body, by the wall clock, in seconds since the epoch.
         headers: Its headers, with names in lower case; only those that are read.
         body: Its body.
-        confirmed_at: When a fetch began whose 304 confirmed the body; not above `fetched_at` where none has. A store
-            that does not keep it makes documents older, never younger.
+        confirmed_at: When a fetch started whose 304 confirmed the body; not above `fetched_at` if none did. A store
+            that does not save it makes documents older, never younger.
     """
 
     url: str
@@ -53,18 +54,18 @@ class StoredDocument:
 
     @property
     def current_at(self) -> float:
-        """When the issuer last said that this is its document."""
+        """When the issuer last confirmed that this is its document."""
         return max(self.fetched_at, self.confirmed_at)
 
     def has_come_after(self, other: StoredDocument | None) -> bool:
-        """Tell whether this document may take the place of another one.
+        """Tell whether this document may replace another one.
 
         Args:
-            other: What the store has for the same address; None where it has nothing.
+            other: The document of the same URL in the store; None if there is none.
 
         Returns:
-            Whether its body was fetched later, or the same body confirmed later. A 304, however late, puts no body in
-            the place of one that was fetched after it.
+            Whether its body was fetched later, or the same body confirmed later. A 304, however late, never makes an
+            older body replace a newer one.
 
         Source: NET-027; NET-029.
         """
@@ -72,44 +73,50 @@ class StoredDocument:
 
 
 class DocumentStore(Protocol):
-    """Shared documents. Every method may raise anything, should come back soon, and may be called from any thread.
+    """Shares documents. Every method may raise anything, should return soon, and may be called from any thread.
 
-    Workers that share a store must trust each other: two fleets with different secrets need names, or stores, of their
-    own.
+    Workers that share a store must trust each other: two fleets with different secrets need separate names or stores.
     """
 
     def get(self, url: str) -> StoredDocument | None:
-        """Return the last document that a worker put for this address, or None."""
+        """Return the last document that a worker stored for a URL.
+
+        Args:
+            url: The URL of the document.
+
+        Returns:
+            The document; None where there is none.
+        """
 
     def put(self, document: StoredDocument, keep_seconds: float) -> None:
-        """Keep a document for all workers, in the place of an older one and never of a newer one.
+        """Store a document for all workers, in place of an older one and never of a newer one.
 
         A worker may be late: compare with `StoredDocument.has_come_after` and set in one step, as a transaction or a
         script of the server does.
 
         Args:
             document: The document.
-            keep_seconds: For how long it can be used.
+            keep_seconds: How long it can be used; the store may delete it after that.
         """
 
     def lease(self, url: str, seconds: float) -> bool:
-        """Try to become the one worker that fetches this address.
+        """Try to become the one worker that fetches this URL.
 
         Args:
-            url: The address.
-            seconds: For how long; nobody gives a lease back.
+            url: The URL.
+            seconds: How long the lease lasts; no worker gives it back.
 
         Returns:
-            True for one worker, False for all others until the lease is over.
+            True for one worker, False for all others until the lease ends.
         """
 
 
 def seal(document: StoredDocument, hmac_key: bytes | None) -> bytes:
-    """Write a document as one line of ASCII.
+    """Return a document as one line of ASCII, authenticated by an HMAC.
 
     Args:
         document: The document.
-        hmac_key: A secret of all workers; None leaves the line open to every writer of the store.
+        hmac_key: A secret of all workers; None leaves it unauthenticated.
 
     Returns:
         HMAC-SHA-256 in hex (zeros without a key), then JSON.
@@ -117,7 +124,7 @@ def seal(document: StoredDocument, hmac_key: bytes | None) -> bytes:
     Source: RFC 2104.
     """
     members = {
-        # In this order: a server that compares documents reads no further.
+        # In this order: a server that compares documents reads the beginning only.
         "version": FORM_VERSION,
         "fetched_at": document.fetched_at,
         "confirmed_at": document.confirmed_at,
@@ -130,18 +137,20 @@ def seal(document: StoredDocument, hmac_key: bytes | None) -> bytes:
 
 
 def unseal(data: bytes, url: str, hmac_key: bytes | None) -> StoredDocument | None:
-    """Read a document from bytes that anybody may have written.
+    """Return the document of a sealed line; the bytes are untrusted until the HMAC is verified.
 
     Args:
-        data: What the store holds.
-        url: The address that was asked for; a document of another one does not count.
-        hmac_key: The secret with which it must have been sealed.
+        data: The bytes from the store.
+        url: The requested URL; a document of another URL does not count.
+        hmac_key: The secret with which it must be sealed.
 
     Returns:
-        The document, or None where the bytes are anything else than one of ours.
+        The document; None if the bytes are anything else.
+
+    Source: NET-029; RFC 2104.
     """
     mac, content = data[:_MAC_CHARACTERS], data[_MAC_CHARACTERS:]
-    # Checked before anything is parsed.
+    # Verified before anything is parsed.
     if len(data) > MAX_SEALED_BYTES or not hmac.compare_digest(mac, _mac(content, hmac_key)):
         return None
     try:
@@ -174,14 +183,14 @@ def unseal(data: bytes, url: str, hmac_key: bytes | None) -> StoredDocument | No
 
 
 def fingerprint(hmac_key: bytes | None) -> str:
-    """Name the workers that share a secret, without showing it.
+    """Return a name for the workers that share a secret, without revealing it.
 
     Args:
-        hmac_key: The secret.
+        hmac_key: The secret; None for workers without one.
 
     Returns:
-        Half of an HMAC in hex; another text of that kind for all that have none. Fleets with different secrets cannot
-        read each other's documents, and so must not overwrite them or hold each other's leases.
+        Half of an HMAC in hex; zeros without a secret. Fleets with different secrets cannot read each other's
+        documents, so they must not overwrite them or take each other's leases.
 
     Source: NET-029; RFC 2104.
     """

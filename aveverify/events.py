@@ -1,7 +1,7 @@
-"""What the key engine tells an operator: typed, frozen, free of anything that came from a token.
+"""The events of the key cache: typed, frozen, without anything from a token.
 
-Each event names the configured issuers whose keys it is about. Pass a callable as `on_event=`; it runs on the thread
-where the event happens, must not block, and whatever it raises is logged and harms nobody.
+Each event names the configured issuers that share the keys. Pass a callable as `on_event=`; it runs on the thread where
+the event happens and must not block. An exception that it raises is logged and changes nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysFetched(Event):
-    """A fetch brought keys.
+    """A refresh loaded keys.
 
     Attributes:
         kids: The key ids of the set, in the order of the document.
-        changed: Whether the content differs from what was known.
-        fresh_seconds: For how long the keys are fresh.
+        changed: Whether the content differs from that of the last keys.
+        fresh_seconds: How long the keys are fresh.
     """
 
     kids: tuple[str, ...]
@@ -43,8 +43,8 @@ class KeysRotated(Event):
 
     Attributes:
         added: Key ids that are new.
-        removed: Key ids that are gone.
-        shares_no_key: Whether no key of the last set is left: a hard rotation, or somebody else's keys.
+        removed: Key ids that are no longer published.
+        shares_no_key: Whether no key of the last set is left: a hard rotation, or the keys of another issuer.
     """
 
     added: tuple[str, ...]
@@ -54,7 +54,7 @@ class KeysRotated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyReplaced(Event):
-    """Other key material stands under a key id that was known. Some issuers rotate so; it is worth a look.
+    """Other key material is published under a known key id. Some issuers rotate so; an operator should check it.
 
     Attributes:
         kids: The key ids.
@@ -65,12 +65,12 @@ class KeyReplaced(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchFailed(Event):
-    """A fetch failed; the keys at hand stay.
+    """A refresh failed; the cached keys remain in use.
 
     Attributes:
-        cause: What it failed of, in our own words.
-        failures: How many attempts have failed in a row.
-        retry_after_seconds: How long no new attempt is made.
+        cause: Why it failed; no part of a response.
+        failures: How many refreshes failed in a row.
+        retry_after_seconds: How many seconds until the next attempt.
     """
 
     cause: str
@@ -80,10 +80,10 @@ class FetchFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderDown(Event):
-    """The first attempt in a row failed.
+    """The first refresh failed after a success.
 
     Attributes:
-        has_keys: Whether good keys are at hand.
+        has_keys: Whether good keys are cached.
     """
 
     has_keys: bool
@@ -91,10 +91,10 @@ class ProviderDown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderUp(Event):
-    """An attempt succeeded after failures.
+    """A refresh succeeded after failures.
 
     Attributes:
-        failures: How many attempts had failed in a row.
+        failures: How many refreshes had failed in a row.
     """
 
     failures: int
@@ -102,11 +102,11 @@ class ProviderUp(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedStale(Event):
-    """Keys past their freshness are used, because they could not be renewed. Told once for each outage.
+    """Keys past their freshness are used, because refreshing them failed. Reported once for each outage.
 
     Attributes:
         age_seconds: How old the keys are.
-        usable_seconds: For how much longer they will be used.
+        usable_seconds: How much longer they may be used.
     """
 
     age_seconds: float
@@ -115,14 +115,14 @@ class ServedStale(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetExhausted(Event):
-    """Tokens are refused without another look at the issuer, because forced refetches have a budget.
+    """Tokens are refused without another fetch, because the budget of forced refetches is spent.
 
-    Told once for each window. Random key ids or forged signatures look like this, and so does an issuer that signs
-    with keys that it does not publish.
+    Reported once for each window. The reason is random key ids, forged signatures, or an issuer that signs with keys
+    that it does not publish.
 
     Attributes:
         budget: Which budget.
-        retry_after_seconds: When the next forced refetch may be made.
+        retry_after_seconds: How many seconds until the next forced refetch may start.
     """
 
     budget: Literal["unknown_key", "bad_signature"]

@@ -1,7 +1,7 @@
-"""How documents are fetched: the seam `Fetcher`, and `HttpxFetcher`, the one place that imports httpx.
+"""How documents are fetched: the protocol `Fetcher`, and `HttpxFetcher`, the one place that imports httpx.
 
-A fetcher gets an answer, whatever its status, within a deadline and a size; whether the answer is a good document is
-decided in `aveverify._core.key_cache.http_response`. It follows no redirect, decodes nothing and keeps no cookie.
+A fetcher returns a response, whatever its status, within a deadline and a size. It follows no redirect, decodes nothing
+and keeps no cookie. `aveverify._core.key_cache.http_response` decides whether the response is a good document.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import httpx
 
 _CHUNK_BYTES: Final = 16 * 1024
-# NET-007: a black hole on the way is found out before the deadline of a flight, and there is time for one more try.
+# NET-007: a host that never answers is given up before the deadline of a refresh, which leaves time for one retry.
 DEFAULT_CONNECT_SECONDS: Final = 3.0
-# Beyond the deadline, so that the watch always speaks first.
+# Beyond the deadline, so that the watchdog always ends the exchange first.
 _READ_MARGIN_SECONDS: Final = 1.0
 _CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 
@@ -32,8 +32,8 @@ class FetchError(Exception):
     """A document could not be fetched.
 
     Args:
-        cause: Why, in the fetcher's own words. It gets into messages and logs: neither address nor answer in it.
-        worth_a_retry: Whether asking again at once may help.
+        cause: Why. It appears in messages and logs, so it must contain neither a URL nor a part of a response.
+        retryable: Whether another attempt at once may succeed.
     """
 
     def __init__(self, cause: str, *, retryable: bool = True) -> None:
@@ -43,13 +43,13 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchRequest:
-    """One document to be fetched with GET.
+    """A GET request for one document.
 
     Attributes:
         url: From configuration or a discovery document; never from a token.
-        headers: What to send, complete.
-        deadline_seconds: How long connecting, sending and reading may take together.
-        max_body_bytes: How long the body may be.
+        headers: All headers to send.
+        deadline_seconds: How long connecting, sending and reading may take together; above 0.
+        max_body_bytes: The longest body to read.
     """
 
     url: str
@@ -60,12 +60,12 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchResponse:
-    """An answer of an issuer, good or bad.
+    """A response of an issuer, good or bad.
 
     Attributes:
         status: The HTTP status.
         headers: A mapping or pairs; names in any case.
-        body: The bytes as they came, not decoded.
+        body: The bytes, not decoded.
     """
 
     status: int
@@ -74,13 +74,19 @@ class FetchResponse:
 
 
 class Fetcher(Protocol):
-    """Fetches one document. Called from worker threads, at most once at a time for each key source."""
+    """Fetches one document. Called from threads of the verifier, at most once at a time for each key set."""
 
     def fetch(self, request: FetchRequest) -> FetchResponse:
         """Fetch one document, blocking.
 
+        Args:
+            request: What to fetch, and its limits.
+
+        Returns:
+            The response, whatever its status.
+
         Raises:
-            FetchError: No answer within the limits; any other exception counts as one.
+            FetchError: No response within the limits. Any other exception counts as one.
         """
 
 
@@ -88,11 +94,17 @@ class HttpxFetcher:
     """Fetches with httpx: TLS always verified, no redirects, no cookies, one client for the life of the verifier.
 
     Args:
-        trust_env: Whether HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE of the environment are honoured; off by default,
-            so that a stray variable cannot route the key requests of a service.
-        ssl_context: A context with another CA bundle, for private issuers.
+        trust_env: Whether to use HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE of the environment; off by default, so that a
+            stray variable cannot redirect the key requests of a service.
+        ssl_context: A context with another CA bundle, for private issuers; that of the system by default.
         transport: An httpx transport, for special networks; it must verify TLS itself.
-        connect_seconds: How long connecting may take, within the deadline of a request.
+        connect_seconds: How long connecting may take, within the deadline of a request; 3 by default.
+
+    Example:
+        ```python
+        context = ssl.create_default_context(cafile="company-ca.pem")
+        verifier = Verifier(provider, fetcher=HttpxFetcher(ssl_context=context))
+        ```
     """
 
     def __init__(
@@ -112,7 +124,7 @@ class HttpxFetcher:
         renew_after_fork(self)
 
     def renew_after_fork(self) -> None:
-        """Leave the parent its connections, and open new ones when they are needed."""
+        """Leave the connections to the parent process; the next fetch opens new ones."""
         self._client = None
         self._lock = Lock()
 
@@ -123,7 +135,7 @@ class HttpxFetcher:
             request: What to fetch.
 
         Returns:
-            The answer, whatever its status; its body is at most `max_body_bytes` long and not decoded.
+            The response, whatever its status; its body is at most `max_body_bytes` long and not decoded.
 
         Raises:
             FetchError: Connecting, TLS or reading failed, the deadline passed, or the body is too long.
@@ -131,10 +143,10 @@ class HttpxFetcher:
         Source: NET-001 to NET-009; DV-10.
         """
         client = self._get_client()
-        import httpx  # noqa: PLC0415 - heavy, so only where something is fetched; complete by then
+        import httpx  # noqa: PLC0415 - costly, so not at import; `_get_client` has imported all of it
 
-        watch = _Watch()
-        timer = Timer(request.deadline_seconds, watch.abort)
+        watchdog = _Watchdog()
+        timer = Timer(request.deadline_seconds, watchdog.abort)
         timer.daemon = True
         timer.start()
         try:
@@ -143,15 +155,15 @@ class HttpxFetcher:
                 connect=min(self._connect_seconds, request.deadline_seconds),
             )
             with client.stream(
-                "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions={"trace": watch.trace}
+                "GET", request.url, headers=dict(request.headers), timeout=timeout, extensions={"trace": watchdog.trace}
             ) as response:
                 body = bytearray()
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
                         raise FetchError("the answer is too long", retryable=False)
-            # An answer that was cut off at the deadline may look whole.
-            if not watch.is_over:
+            # A response that was cut off at the deadline may look complete.
+            if not watchdog.is_over:
                 return FetchResponse(
                     status=response.status_code, headers=response.headers.multi_items(), body=bytes(body)
                 )
@@ -159,7 +171,7 @@ class HttpxFetcher:
         except (httpx.ConnectError, httpx.ConnectTimeout):
             cause = "no connection to the issuer"
         except (httpx.HTTPError, httpx.InvalidURL):
-            cause = "the deadline passed" if watch.is_over else "the exchange with the issuer failed"
+            cause = "the deadline passed" if watchdog.is_over else "the exchange with the issuer failed"
         finally:
             timer.cancel()
         raise FetchError(cause)
@@ -173,11 +185,11 @@ class HttpxFetcher:
 
     def _get_client(self) -> httpx.Client:
         with keep_from_forking(), self._lock:
-            # All that a fetch needs is imported here, before it begins.
+            # All that a fetch needs is imported here, before it starts (CON-005).
             import encodings.idna  # noqa: F401, PLC0415 - name look-ups import it
-            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - as httpx
+            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - costly, so not at import
 
-            import httpx  # noqa: PLC0415 - heavy, so only where something is fetched
+            import httpx  # noqa: PLC0415 - costly, so not at import
 
             if self._client is None:
                 # Made once: building the TLS context takes 20 ms.
@@ -186,8 +198,8 @@ class HttpxFetcher:
                     trust_env=self._trust_env,
                     transport=self._transport,
                     follow_redirects=False,
-                    # A connection for each exchange: the watch knows only those that were opened under its eyes, and
-                    # fetches are minutes apart.
+                    # One connection for each exchange: the watchdog knows only connections that this exchange opened.
+                    # Fetches are minutes apart, so a kept connection would save little.
                     limits=httpx.Limits(max_keepalive_connections=0),
                     # NET-019: no cookie is kept or sent.
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -195,8 +207,8 @@ class HttpxFetcher:
             return self._client
 
 
-class _Watch:
-    """Ends one exchange from outside: httpx's limits are per read, so a dripping answer never trips them (NET-005)."""
+class _Watchdog:
+    """Ends one exchange at its deadline: httpx limits each read, so a slow trickle never times out (NET-005)."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -204,7 +216,7 @@ class _Watch:
         self._lock = Lock()
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of the connections of this exchange (httpx's extension `trace`)."""
+        """Remember the connections of this exchange (httpx's extension `trace`)."""
         if event in _CONNECTED:
             with self._lock:
                 self._streams.append(info["return_value"])
@@ -213,11 +225,11 @@ class _Watch:
                 self.abort()
 
     def abort(self) -> None:
-        """Shut the connections down, so that whoever reads from them stops."""
+        """Shut the connections down, so that reads from them end."""
         with self._lock:
             self.is_over = True
             streams = list(self._streams)
         for stream in streams:
-            # Where the other side was faster, the connection is gone already.
+            # The server may have closed the connection already.
             with suppress(OSError):
                 stream.get_extra_info("socket").shutdown(SHUT_RDWR)

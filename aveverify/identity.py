@@ -1,5 +1,6 @@
 """`Identity` and `ConvexIdentity`, and the path that pickled identities name."""
 
-from aveverify._core.identity import ConvexIdentity, Identity, _rebuild
+from aveverify._core.identity import Identity, _rebuild
+from aveverify._core.standard_attributes import ConvexIdentity
 
 __all__ = ["ConvexIdentity", "Identity", "_rebuild"]

@@ -1,7 +1,7 @@
-"""`KeyMetrics`: what happens to the keys, as OpenTelemetry metrics (extra `otel`).
+"""`KeyMetrics`: the events and the state of the key cache as OpenTelemetry metrics (extra `otel`).
 
-Counts events and reads `Verifier.status()` when metrics are collected; never fetches, decides nothing. Every label
-comes from the configuration or from a closed list of words, never from a token (ERR-005).
+Counts events, and reads `Verifier.status()` when metrics are collected; never fetches. Every label is part of the
+configuration or of a closed list of words, never of a token (ERR-005).
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ _FETCHES: Final = "aveverify.key.fetches"
 _COUNTERS: Final = (
     (_FETCHES, "{fetch}", "Fetches of key sets, by outcome"),
     ("aveverify.key.rotations", "{rotation}", "Changes of the content of a key set"),
-    ("aveverify.key.replacements", "{key}", "Key ids under which other key material stands than before"),
-    ("aveverify.key.stale_served", "{outage}", "Outages during which keys past their freshness were used"),
-    ("aveverify.key.budget_exhausted", "{window}", "Windows in which the budget of forced refetches was spent"),
+    ("aveverify.key.replacements", "{key}", "Key ids whose key material has changed"),
+    ("aveverify.key.stale_served", "{outage}", "Outages during which stale keys were used"),
+    ("aveverify.key.budget_exhausted", "{window}", "Windows in which the budget of forced refetches was used up"),
 )
 # Name, unit, description and value of each gauge; a value of None is not observed.
 _GAUGES: Final[tuple[tuple[str, str, str, Callable[[ProviderStatus, float], float | None]], ...]] = (
-    ("aveverify.key.age", "s", "How old the keys are", lambda found, _now: found.age_seconds),
+    ("aveverify.key.age", "s", "The age of the keys", lambda found, _now: found.age_seconds),
     (
         "aveverify.key.usable",
         "s",
-        "For how much longer the keys may be used if no fetch succeeds",
+        "How much longer the keys may be used if no fetch succeeds",
         lambda found, now: None if found.usable_until is None else max(found.usable_until - now, 0.0),
     ),
-    ("aveverify.key.failures", "{fetch}", "Fetches that have failed in a row", lambda found, _now: found.failures),
+    ("aveverify.key.failures", "{fetch}", "Failed fetches since the last success", lambda found, _now: found.failures),
     (
         "aveverify.key.available",
         "1",
@@ -70,7 +70,7 @@ _GAUGES: Final[tuple[tuple[str, str, str, Callable[[ProviderStatus, float], floa
 
 
 class KeyMetrics:
-    """Metrics of the key cache. Hand it to verifiers as `on_event=`, and each verifier to `observe`.
+    """Metrics of the key cache. Pass it to verifiers as `on_event=`, and each verifier to `observe`.
 
         metrics = KeyMetrics()
         verifier = Verifier(Provider.ave("app_123"), on_event=metrics)
@@ -80,10 +80,10 @@ class KeyMetrics:
     `aveverify.key.rotations`, `aveverify.key.replacements`, `aveverify.key.stale_served` and
     `aveverify.key.budget_exhausted` (label `aveverify.budget`: `unknown_key`, `bad_signature`). Gauges, for observed
     verifiers: `aveverify.key.age`, `aveverify.key.usable`, `aveverify.key.failures`, `aveverify.key.available`, with
-    the label `aveverify.provider.kind`. Everything has the label `aveverify.issuer`: an issuer as it is configured.
+    the label `aveverify.provider.kind`. Every metric has the label `aveverify.issuer`, the configured issuer.
 
     Args:
-        meter: Where the instruments are made; by default a meter `aveverify` of the global provider.
+        meter: The meter of the instruments; by default a meter `aveverify` of the global provider.
 
     Raises:
         ImportError: opentelemetry-api is not installed.
@@ -91,7 +91,7 @@ class KeyMetrics:
 
     def __init__(self, meter: Meter | None = None) -> None:
         try:
-            from opentelemetry import metrics  # noqa: PLC0415 - needed by nobody else
+            from opentelemetry import metrics  # noqa: PLC0415 - an optional package
         except ImportError as error:
             message = "KeyMetrics needs opentelemetry-api; pip install aveverify[otel] does it"
             raise ImportError(message) from error
@@ -99,7 +99,7 @@ class KeyMetrics:
             meter = metrics.get_meter("aveverify")
         self._make_observation: Callable[[float, Attributes], Observation] = metrics.Observation
         self._verifiers: WeakSet[Verifier] = WeakSet()
-        # A WeakSet that grows while another thread walks through it raises an error there.
+        # A WeakSet must not grow while another thread iterates over it.
         self._lock = Lock()
         renew_after_fork(self)
         self._counters: dict[str, Counter] = {
@@ -114,12 +114,12 @@ class KeyMetrics:
         Args:
             event: From a verifier's `on_event`.
         """
-        for name, amount, more in _read_event(event):
+        for name, amount, more in _count(event):
             for issuer in event.issuers:
                 self._counters[name].add(amount, {_ISSUER: issuer, **more})
 
     def observe(self, verifier: Verifier) -> None:
-        """Read a verifier's status whenever metrics are collected, until it is closed or gone.
+        """Read a verifier's status whenever metrics are collected, until it is closed or garbage-collected.
 
         Args:
             verifier: Only a weak reference to it is kept. Two verifiers with a provider in common need two
@@ -150,33 +150,31 @@ class KeyMetrics:
         try:
             status = verifier.status()
         except AveVerifyError as error:
-            # Closed, or its clock gives no time: nothing can be said, and collecting must go on.
+            # The verifier is closed, or its clock is unusable. Collecting must go on.
             log.debug("no metrics of %r: %s", verifier, error.reason.value)
             return []
         return [(provider, _now_of(provider)) for provider in status.providers]
 
 
 def _now_of(provider: ProviderStatus) -> float:
-    """The instant at which a status was read; a status without an age needs none."""
+    """The instant at which a status was read; 0 for a status without an age, which no gauge uses."""
     if provider.last_success_at is None or provider.age_seconds is None:
         return 0.0
     return provider.last_success_at + provider.age_seconds
 
 
-def _read_event(event: Event) -> list[tuple[str, int, Attributes]]:  # noqa: PLR0911 - one line for each event
-    """List which counters an event moves, by how much, and with which labels beside the issuer."""
+def _count(event: Event) -> Iterator[tuple[str, int, Attributes]]:
+    """Yield the counter that an event increases, by how much, and its labels beside the issuer."""
     match event:
         case KeysFetched(changed=changed):
-            return [(_FETCHES, 1, {_OUTCOME: "changed" if changed else "unchanged"})]
+            yield _FETCHES, 1, {_OUTCOME: "changed" if changed else "unchanged"}
         case FetchFailed():
-            return [(_FETCHES, 1, {_OUTCOME: "failed"})]
+            yield _FETCHES, 1, {_OUTCOME: "failed"}
         case KeysRotated():
-            return [("aveverify.key.rotations", 1, {})]
+            yield "aveverify.key.rotations", 1, {}
         case KeyReplaced(kids=kids):
-            return [("aveverify.key.replacements", len(kids), {})]
+            yield "aveverify.key.replacements", len(kids), {}
         case ServedStale():
-            return [("aveverify.key.stale_served", 1, {})]
+            yield "aveverify.key.stale_served", 1, {}
         case BudgetExhausted(budget=budget):
-            return [("aveverify.key.budget_exhausted", 1, {_BUDGET: budget})]
-        case _:
-            return []
+            yield "aveverify.key.budget_exhausted", 1, {_BUDGET: budget}

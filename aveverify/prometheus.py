@@ -1,6 +1,6 @@
-"""`ForwardAuthMetrics`: what the forward-auth service decides, for Prometheus (extra `prometheus`).
+"""`ForwardAuthMetrics`: the outcomes of the forward-auth service, for Prometheus (extra `prometheus`).
 
-Every label comes from a closed list of words, never from a token or a configuration (ERR-005).
+Every label is part of a closed list of words, never of a token or a configuration (ERR-005).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ForwardAuthMetrics"]
 
-# prometheus_client's own name for the folder in which several processes count together.
+# prometheus_client's own name for the folder in which several processes keep their counters.
 MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class ForwardAuthMetrics:
-    """Counts outcomes, and reads the verifier's status when it is asked.
+    """Counts outcomes, and reads the verifier's status at each scrape.
 
     `aveverify_forward_auth_requests_total` with the labels `outcome` (`accepted`, `anonymous`, `no_credentials`, or a
     `Reason`) and `status`; `aveverify_ready`; `aveverify_cached_tokens`. The counter is summed over all workers where
     `PROMETHEUS_MULTIPROC_DIR` is set; the gauges are those of the worker that answers.
 
     Args:
-        verifier: Whose status is read.
+        verifier: The verifier whose status is shown.
     """
 
     def __init__(self, verifier: Verifier) -> None:
@@ -42,12 +42,12 @@ class ForwardAuthMetrics:
         shares = bool(os.environ.get(MULTIPROCESS_FOLDER))
         self._requests = Counter(
             "aveverify_forward_auth_requests",
-            "Requests that a proxy asked about, by outcome",
+            "Requests to the forward-auth service, by outcome",
             ("outcome", "status"),
             registry=None if shares else self._registry,
         )
         if shares:
-            # What it has counted itself is in the folder, too.
+            # The counts of this process are in the folder, too.
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
         self._registry.register(_StatusCollector(verifier))
 
@@ -55,8 +55,8 @@ class ForwardAuthMetrics:
         """Count one request.
 
         Args:
-            outcome: What became of it, from the closed list of `aveverify.forward_auth`.
-            status: The status of its answer.
+            outcome: The outcome, of the closed list of `aveverify.forward_auth`.
+            status: The status of the response.
         """
         self._requests.labels(outcome, str(status)).inc()
 
@@ -73,8 +73,8 @@ class _StatusCollector(Collector):
         try:
             status = self._verifier.status()
         except AveVerifyError:
-            # Closed, or its clock gives no time: it is not ready, and more cannot be said.
+            # The verifier is closed, or its clock is unusable: it is not ready.
             yield GaugeMetricFamily("aveverify_ready", "1 while keys of every provider may be used", 0)
             return
         yield GaugeMetricFamily("aveverify_ready", "1 while keys of every provider may be used", int(status.is_ready))
-        yield GaugeMetricFamily("aveverify_cached_tokens", "Accepted tokens that are remembered", status.cached_tokens)
+        yield GaugeMetricFamily("aveverify_cached_tokens", "Accepted tokens in the token cache", status.cached_tokens)

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from aveverify._core.provider import CustomJwtAlgorithm, CustomJwtEntry, OidcEntry, Provider
+from aveverify._core.auth_config_entry import CustomJwtEntry, OidcEntry
+from aveverify._core.provider import CustomJwtAlgorithm, Provider
 from aveverify.errors import ProviderKind
 
 # `Literal` and `ProviderKind` stand in annotations of `Provider`, which `typing.get_type_hints` reads here.

@@ -36,7 +36,14 @@ class RequestHead(NamedTuple):
     query_string: bytes
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of a header, by its name in lower case."""
+        """Return the values of a header.
+
+        Args:
+            name: Its name, in lower case.
+
+        Returns:
+            One value for each occurrence.
+        """
         # Servers send lower-case names; a test client or a gateway may not.
         return [value for key, value in self.headers if key.lower() == name]
 
@@ -54,7 +61,13 @@ class TokenSource(Protocol):
         """Whether browsers send it by themselves, so that it counts only where no other source has a token."""
 
     def read(self, head: RequestHead) -> bytes | None:
-        """Return the token; None where there is none.
+        """Read the token of a request.
+
+        Args:
+            head: The head of the request.
+
+        Returns:
+            The token; None where there is none.
 
         Raises:
             InvalidRequestError: There is one, and it is malformed or doubled.
@@ -68,7 +81,14 @@ class AuthorizationHeader:
     request_headers = ("Authorization",)
 
     def read(self, head: RequestHead) -> bytes | None:
-        """Return the token of the one header; see `TokenSource`."""
+        """Read the token of the one header; see `TokenSource`.
+
+        Args:
+            head: The head of the request.
+
+        Returns:
+            The token; None where there is none.
+        """
         return parse_authorization(single(head.values(b"authorization")))
 
 
@@ -85,7 +105,17 @@ class WebSocketProtocol:
     request_headers = ()
 
     def read(self, head: RequestHead) -> bytes | None:
-        """Return what follows `bearer` among the protocols of a WebSocket; see `TokenSource`."""
+        """Read what follows `bearer` among the protocols of a WebSocket; see `TokenSource`.
+
+        Args:
+            head: The head of the request.
+
+        Returns:
+            The token; None where there is none.
+
+        Raises:
+            InvalidRequestError: `bearer` is the last protocol, or occurs twice.
+        """
         if head.kind != "websocket":
             return None
         offered = split_protocols(head.values(b"sec-websocket-protocol"))
@@ -126,7 +156,14 @@ class Cookie:
         self._allowed = frozenset(origin.encode() for origin in allowed_origins)
 
     def read(self, head: RequestHead) -> bytes | None:
-        """Return the value of the cookie where an allowed origin asks; see `TokenSource`."""
+        """Read the value of the cookie if the origin of the request is allowed; see `TokenSource`.
+
+        Args:
+            head: The head of the request.
+
+        Returns:
+            The token; None where there is none.
+        """
         if not self._may_read(head):
             return None
         # RFC 6265 §4.2.1. Pair by pair: a dictionary would hide that one name occurs twice.
@@ -167,7 +204,14 @@ class QueryParameter:
         self._name = name
 
     def read(self, head: RequestHead) -> bytes | None:
-        """Return the value of the parameter of a WebSocket; see `TokenSource`."""
+        """Read the value of the parameter of a WebSocket; see `TokenSource`.
+
+        Args:
+            head: The head of the request.
+
+        Returns:
+            The token; None where there is none.
+        """
         if head.kind != "websocket":
             return None
         values = [value for name, value in map(_split_pair, head.query_string.split(b"&")) if name == self._name]
@@ -175,7 +219,14 @@ class QueryParameter:
         return None if value is None else _parse_credentials(unquote_plus(value.decode("latin-1")).encode())
 
     def redact(self, query_string: bytes) -> bytes:
-        """Return the query without the parameter."""
+        """Remove the parameter from a query.
+
+        Args:
+            query_string: The query, without `?`.
+
+        Returns:
+            The query without the parameter.
+        """
         return b"&".join(pair for pair in query_string.split(b"&") if _split_pair(pair)[0] != self._name)
 
 

@@ -1,4 +1,4 @@
-"""What a verifier says of itself: plain frozen data for a readiness endpoint, a dashboard or a log line."""
+"""The status of a verifier: plain frozen data for a readiness endpoint, a dashboard or a log line."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class ProviderStatus:
         kind: The kind of provider.
         state: `unused` (never fetched), `fresh`, `stale` (past their freshness, still used) or `unavailable`.
         kids: The key ids of the set.
-        thumbprint: One text for the whole content of the set; equal on every worker that holds the same keys.
+        thumbprint: A digest of all key ids and keys; equal on every worker with the same keys.
         age_seconds: How old the keys are; None without keys.
-        fresh_until: Until when they are fresh, in seconds since the epoch; None without keys.
-        usable_until: Until when they are used, in seconds since the epoch; None without keys.
-        last_success_at: When the fetch that brought them began, in seconds since the epoch; None without keys.
-        last_error: What the last attempt failed of; None after a success.
-        failures: How many attempts have failed in a row.
-        retry_after_seconds: How long no new attempt is made; 0 where one may be made.
-        is_fetching: Whether a fetch is under way.
-        unknown_key_refusals: How many tokens were refused because that budget was spent.
-        bad_signature_refusals: How many tokens were refused because that budget was spent.
+        fresh_until: When their freshness ends, in seconds since the epoch; None without keys.
+        usable_until: When they are no longer used, in seconds since the epoch; None without keys.
+        last_success_at: When the refresh that loaded them started, in seconds since the epoch; None without keys.
+        last_error: Why the last refresh failed; None after a success.
+        failures: How many refreshes failed in a row.
+        retry_after_seconds: How many seconds until the next attempt; 0 if one may start now.
+        is_fetching: Whether a refresh is running.
+        unknown_key_refusals: How many tokens were refused because the budget for unknown keys was spent.
+        bad_signature_refusals: How many tokens were refused because the budget for bad signatures was spent.
     """
 
     issuer: str
@@ -54,8 +54,8 @@ class VerifierStatus:
     """A verifier, as it is now.
 
     Attributes:
-        providers: One entry for each provider, in written order.
-        cached_tokens: How many accepted tokens are remembered.
+        providers: One entry for each provider, in configured order.
+        cached_tokens: How many accepted tokens are cached.
     """
 
     providers: tuple[ProviderStatus, ...]
@@ -63,7 +63,7 @@ class VerifierStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are providers, and usable keys of every one of them."""
+        """Whether there is a provider, and every provider has usable keys."""
         return bool(self.providers) and all(provider.state in ("fresh", "stale") for provider in self.providers)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,76 +1,89 @@
-"""`Verifier`: the configuration, and the two drivers that call `judge`, wait for keys where it says so, and call again.
+"""`Verifier`: its options, and the two drivers of a verification, one for threads and one for event loops.
 
-Everything that decides is in `aveverify._core`; everything that waits is in `aveverify._jwks.registry`.
+A driver runs the six steps of `aveverify._core.verification`; if they need other keys, it waits for a refresh of
+`aveverify._jwks` and runs them again.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from aveverify._core.bearer import parse_authorization
 from aveverify._core.identity import Identity
 from aveverify._core.jose.jwt_claims import token_bytes
-from aveverify._core.key_cache.decisions import RefreshReason
+from aveverify._core.key_cache.state import RefreshReason
 from aveverify._core.provider import Provider
 from aveverify._core.rules.provider_index import ProviderIndex
-from aveverify._core.verification import Wait, judge
+from aveverify._core.verification import KeysNeeded, verify_without_waiting
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify._jwks.registry import KeySetRegistry
-from aveverify._jwks.remote_key_set import RemoteKeySet
-from aveverify._jwks.status_report import describe_source
-from aveverify._lru_map import RecentlyUsed
+from aveverify._jwks.status_report import describe_key_set
 from aveverify._token_cache import TokenCache
+from aveverify._verifier_checks import (
+    check_has_provider,
+    check_parts,
+    check_provider_types,
+    check_sizes,
+    read_environment,
+    warn_of_any_audience,
+    warn_of_many_verifiers,
+    warn_of_shadowed_providers,
+)
 from aveverify.auth_config import AuthConfig, parse_auth_config
 from aveverify.cache_policy import CachePolicy
 from aveverify.clock import Clock, SystemClock
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem, quote
-from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
+from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.fetcher import Fetcher, HttpxFetcher
 from aveverify.status import VerifierStatus
 
 if TYPE_CHECKING:
     from aveverify._jwks.completion import Completion
+    from aveverify._jwks.remote_key_set import RemoteKeySet
     from aveverify.document_store import DocumentStore
     from aveverify.events import OnEvent
 
-log = logging.getLogger("aveverify")
-
 DEFAULT_MAX_TOKEN_BYTES: Final = 16 * 1024
 DEFAULT_TOKEN_CACHE_SIZE: Final = 10_000
-_MAX_TOKEN_CACHE_SIZE: Final = 10_000_000
-_LARGEST_MAX_TOKEN_BYTES: Final = 16 * 1024 * 1024
-# So many verifiers of one provider in one process are a verifier for each request.
-_MANY_VERIFIERS: Final = 10
-# How many verifiers were made for the network; feeds one log record, decides nothing.
-_made: Final[RecentlyUsed[Provider, int]] = RecentlyUsed(256)
 
 
 class Verifier:
     """Verifies tokens of the configured providers. Make one and keep it: it holds the caches.
 
-    Safe to share between threads and event loops; `verify` and `verify_async` use the same keys.
+    Safe to share between threads and event loops: `verify` and `verify_async` use the same keys and the same cache of
+    accepted tokens. After a fork, each process continues with the keys that it inherited.
 
     Args:
-        providers: The providers, tried in this order; the first whose issuer and audience fit decides.
-        clock: Where time comes from.
-        fetcher: Where documents come from.
+        providers: The providers, tried in this order: the first whose issuer and audience match decides.
+        clock: The wall clock and the monotonic clock; those of this machine by default.
+        fetcher: Fetches the documents of issuers; an `HttpxFetcher` by default.
         cache_policy: Durations, budgets and limits of the key cache.
-        max_token_bytes: Longer tokens are refused unread; 1 to 16 MiB.
-        token_cache_size: How many accepted tokens are remembered, by digest; 0 remembers none.
-        on_event: Called with each event of the key cache, on the thread where it happens.
-        document_store: Where the workers of a fleet share documents, so that one of them asks for all.
+        max_token_bytes: Longer tokens are refused unread; 1 to 16,777,216 bytes (16 MiB), 16,384 by default.
+        token_cache_size: How many accepted tokens are cached, by their digest; 0 to 10,000,000, 10,000 by default.
+        on_event: Called with each key-cache event, on the thread where it happens.
+        document_store: Shares the documents of issuers between workers, so that one of them fetches for all.
+
+    Attributes:
+        cached_identity: `cached_identity(token)` returns the identity of a token, given as bytes, that was accepted
+            before and would be accepted again at this moment without waiting; None for every other token, which
+            `verify` then decides. It never fetches and never raises.
 
     Raises:
         ConfigurationError: There is no provider and no fetcher, or an argument is unknown or out of range.
+
+    Example:
+        ```python
+        verifier = Verifier(Provider(issuer="https://idp.example", application_id="app_123"))
+        identity = verifier.verify(token)
+        ```
     """
 
     @refuse_unknown()
-    def __init__(  # noqa: PLR0913 - options, all by keyword
+    def __init__(  # noqa: PLR0913 - public options, each by keyword
         self,
         *providers: Provider,
         clock: Clock | None = None,
@@ -81,26 +94,14 @@ class Verifier:
         on_event: OnEvent | None = None,
         document_store: DocumentStore | None = None,
     ) -> None:
-        for index, provider in enumerate(providers):
-            if not isinstance(provider, Provider):
-                raise ConfigurationError(Problem.NOT_A_PROVIDER, f"providers[{index}]")
-        _check_range("max_token_bytes", max_token_bytes, 1, _LARGEST_MAX_TOKEN_BYTES)
-        _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
-        # HTP-043: a service that refuses every token is a mistake. What such a verifier says of a token is settled all
-        # the same (SEL-05), so with a fetcher of its own, as tests have one, it can be made. No edge takes it.
-        if not providers and fetcher is None:
-            raise ConfigurationError(Problem.NO_PROVIDERS, "providers")
-        _check_methods("clock", clock, "now", "monotonic")
-        _check_methods("fetcher", fetcher, "fetch")
-        _check_methods("document_store", document_store, "get", "put", "lease")
-        if cache_policy is not None and not isinstance(cache_policy, CachePolicy):
-            raise ConfigurationError(Problem.OUT_OF_RANGE, "cache_policy", "a CachePolicy")
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError(Problem.OUT_OF_RANGE, "on_event", "a function of an event")
+        check_provider_types(providers)
+        check_sizes(max_token_bytes, token_cache_size)
+        check_has_provider(providers, fetcher)
+        check_parts(clock, fetcher, document_store, cache_policy, on_event)
         self._providers = providers
         self._max_token_bytes = max_token_bytes
         self._clock = clock if clock is not None else SystemClock()
-        self._engine = KeySetRegistry(
+        self._registry = KeySetRegistry(
             providers,
             ProviderIndex(providers),
             clock=self._clock,
@@ -110,31 +111,28 @@ class Verifier:
             document_store=document_store,
         )
         self._tokens = TokenCache(token_cache_size, self._clock)
-        # Returns the identity of a token that is surely accepted again; None leaves it to `verify`. Also for the edges.
+        # An attribute, not a method: one call less for each request.
         self.cached_identity = self._tokens.get_if_fresh
         self._closed = False
-        self._warned = False
+        self._has_warned = False
         if fetcher is None:
-            _note_made(providers)
-        for provider in providers:
-            if provider.application_id is None:
-                # SEC-03, XJW-007
-                log.warning("provider %s accepts tokens made for any client of its issuer", quote(provider.issuer))
-        _note_shadowed(providers)
+            warn_of_many_verifiers(providers)
+        warn_of_any_audience(providers)
+        warn_of_shadowed_providers(providers)
 
     @classmethod
-    def from_auth_config(cls, config: AuthConfig, **options: Any) -> Self:  # noqa: ANN401 - those of the constructor
+    def from_auth_config(cls, config: AuthConfig, **options: Any) -> Self:  # noqa: ANN401 - options of `Verifier`
         """Make a verifier from what a Convex `auth.config` exports.
 
         Args:
             config: The exported object, its JSON text, or the path of a `.json` file.
-            options: Keyword arguments of the constructor.
+            options: Keyword arguments of `Verifier`.
 
         Returns:
             The verifier.
 
         Raises:
-            ConfigurationError: Names the field and the mend, with Convex's code.
+            ConfigurationError: Names the field, the correction and Convex's code.
         """
         return cls(*parse_auth_config(config), **options)
 
@@ -146,30 +144,16 @@ class Verifier:
 
         Args:
             environ: The variables; those of the process by default.
-            options: Keyword arguments of the constructor.
+            options: Keyword arguments of `Verifier`.
 
         Returns:
             The verifier.
 
         Raises:
-            ConfigurationError: A variable is missing, misspelt, empty or wrong.
+            ConfigurationError: A variable is missing, misspelt, empty or invalid.
         """
-        variables = os.environ if environ is None else environ
-        names = ("AVEVERIFY_AUTH_CONFIG", "AVEVERIFY_ISSUER", "AVEVERIFY_APPLICATION_ID")
-        for name in names:
-            # CFG-013: a variable without a value is a mistake of the deployment, and never counts as unset.
-            if not variables.get(name, name).strip():
-                raise ConfigurationError(Problem.EMPTY, name)
-        config, issuer, application_id = map(variables.get, names)
-        if config is not None:
-            return cls.from_auth_config(config, **options)
-        if issuer is None or application_id is None:
-            refuse_misspelt(variables, names)
-        if issuer is None:
-            raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_ISSUER")
-        if application_id is None:
-            raise ConfigurationError(Problem.ENVIRONMENT, "AVEVERIFY_APPLICATION_ID")
-        return cls(Provider(issuer=issuer, application_id=application_id), **options)
+        found = read_environment(os.environ if environ is None else environ)
+        return cls(found, **options) if isinstance(found, Provider) else cls.from_auth_config(found, **options)
 
     @property
     def providers(self) -> tuple[Provider, ...]:
@@ -178,25 +162,25 @@ class Verifier:
 
     @property
     def clock(self) -> Clock:
-        """Where time comes from."""
+        """The wall clock and the monotonic clock."""
         return self._clock
 
     def verify(self, token: str | bytes) -> Identity:
-        """Verify a token.
+        """Verify a token. Blocks while keys are fetched; under an event loop, use `verify_async`.
 
         Args:
-            token: The compact token, without any scheme in front.
+            token: The compact token, without an authentication scheme.
 
         Returns:
             The identity.
 
         Raises:
             InvalidTokenError: The token is refused.
-            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            KeysUnavailableError: The issuer's keys are unavailable; the token was not judged (503).
             ConfigurationError: The verifier is closed.
             TypeError: The token is neither str nor bytes.
         """
-        # What nearly every token is; `_read_unusual` has the questions of all others.
+        # Nearly every token is short ASCII text; `_read_unusual` checks all others.
         data = (
             token.encode()
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
@@ -205,31 +189,31 @@ class Verifier:
         known = self.cached_identity(data)
         if known is not None:
             return known
-        desk = self._open_desk()
+        lookup = self._start_lookup()
         while True:
-            outcome = self._look(data, desk)
-            if not isinstance(outcome, Wait):
+            outcome = self._attempt(data, lookup)
+            if not isinstance(outcome, KeysNeeded):
                 return outcome
-            landing = desk.settle(outcome)
-            self._warn_of_blocked_loop(landing)
-            desk.resume(landed=landing.wait(desk.wait_budget_seconds))
+            completion = lookup.request_refresh(outcome)
+            self._warn_of_blocked_loop(completion)
+            lookup.after_wait(is_done=completion.wait(lookup.wait_budget_seconds))
 
     async def verify_async(self, token: str | bytes) -> Identity:
-        """Verify a token without ever blocking the event loop for the network.
+        """Verify a token without blocking the event loop while keys are fetched.
 
         Args:
-            token: The compact token, without any scheme in front.
+            token: The compact token, without an authentication scheme.
 
         Returns:
             The identity.
 
         Raises:
             InvalidTokenError: The token is refused.
-            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            KeysUnavailableError: The issuer's keys are unavailable; the token was not judged (503).
             ConfigurationError: The verifier is closed.
             TypeError: The token is neither str nor bytes.
         """
-        # What nearly every token is; `_read_unusual` has the questions of all others.
+        # Nearly every token is short ASCII text; `_read_unusual` checks all others.
         data = (
             token.encode()
             if type(token) is str and len(token) <= self._max_token_bytes and token.isascii()
@@ -238,27 +222,27 @@ class Verifier:
         known = self.cached_identity(data)
         if known is not None:
             return known
-        desk = self._open_desk()
+        lookup = self._start_lookup()
         while True:
-            outcome = self._look(data, desk)
-            if not isinstance(outcome, Wait):
+            outcome = self._attempt(data, lookup)
+            if not isinstance(outcome, KeysNeeded):
                 return outcome
-            landing = desk.settle(outcome)
-            desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
+            completion = lookup.request_refresh(outcome)
+            lookup.after_wait(is_done=await completion.wait_async(lookup.wait_budget_seconds))
 
     def verify_header(self, value: str | bytes | None) -> Identity | None:
         """Verify the token of an Authorization header.
 
         Args:
-            value: The header's one value; None where there is none.
+            value: The value of the header; None if the request has none.
 
         Returns:
-            The identity; None where there are no credentials or those of another scheme (HTTP-06).
+            The identity; None if the header has no credentials, or those of another scheme (HTTP-06).
 
         Raises:
             InvalidRequestError: The header is malformed.
             InvalidTokenError: The token is refused.
-            KeysUnavailableError: The issuer's keys cannot be had; the token is not to blame.
+            KeysUnavailableError: The issuer's keys are unavailable; the token was not judged (503).
             ConfigurationError: The verifier is closed.
         """
         self._check_open()
@@ -266,7 +250,14 @@ class Verifier:
         return None if token is None else self.verify(token)
 
     async def verify_header_async(self, value: str | bytes | None) -> Identity | None:
-        """Verify the token of an Authorization header without blocking the event loop; see `verify_header`."""
+        """Verify the token of an Authorization header without blocking the event loop; see `verify_header`.
+
+        Args:
+            value: The value of the header; None where there is none.
+
+        Returns:
+            The identity; None for an anonymous request.
+        """
         self._check_open()
         token = parse_authorization(value)
         return None if token is None else await self.verify_async(token)
@@ -275,65 +266,50 @@ class Verifier:
         """Fetch the keys of all providers before the first request.
 
         Args:
-            fail_closed: Raise where keys cannot be had, instead of trying again at the first token.
+            fail_closed: Raise an error if keys are unavailable; otherwise the first token tries again.
 
         Raises:
             KeysUnavailableError: With `fail_closed`, for the first provider without keys.
             ConfigurationError: The verifier is closed.
         """
-        self._check_open()
-        for provider, source in self._engine.providers:
-            desk = self._open_desk()
-            try:
-                while desk.usable_keys(source) is None:
-                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
-                    desk.resume(landed=landing.wait(desk.wait_budget_seconds))
-            except KeysUnavailableError:
-                if fail_closed:
-                    raise
+        for lookup, completion in self._missing_keys(fail_closed=fail_closed):
+            lookup.after_wait(is_done=completion.wait(lookup.wait_budget_seconds))
 
     async def warm_up_async(self, *, fail_closed: bool = False) -> None:
-        """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`."""
-        self._check_open()
-        for provider, source in self._engine.providers:
-            desk = self._open_desk()
-            try:
-                while desk.usable_keys(source) is None:
-                    landing = desk.settle(Wait(provider, source, RefreshReason.KEYS, None))
-                    desk.resume(landed=await landing.wait_async(desk.wait_budget_seconds))
-            except KeysUnavailableError:
-                if fail_closed:
-                    raise
+        """Fetch the keys of all providers before the first request, without blocking the event loop; see `warm_up`.
+
+        Args:
+            fail_closed: Whether to raise if the keys of a provider are unavailable.
+        """
+        for lookup, completion in self._missing_keys(fail_closed=fail_closed):
+            lookup.after_wait(is_done=await completion.wait_async(lookup.wait_budget_seconds))
 
     def status(self) -> VerifierStatus:
-        """Return what is known of every provider's keys, without fetching anything.
+        """Return what is known of each provider's keys, without fetching anything.
 
         Returns:
-            Plain frozen data; `as_dict()` gives it to a readiness endpoint.
+            Plain frozen data; `as_dict()` serves a readiness endpoint.
 
         Raises:
             ConfigurationError: The verifier is closed.
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
-        desk = self._open_desk()
-        desk.read_clocks()
-        providers = tuple(
-            describe_source(provider, source, self._engine.policy, desk.now, desk.at)
-            for provider, source in self._engine.providers
-        )
+        self._check_open()
+        instant = self._registry.read_instant()
+        providers = tuple(describe_key_set(provider, keys, instant) for provider, keys in self._registry.providers)
         return VerifierStatus(providers=providers, cached_tokens=len(self._tokens))
 
     def close(self) -> None:
         """Forget tokens and keys, and close the connections. Idempotent; any thread may call it.
 
-        From now on every call raises `ConfigurationError`, for tokens that were accepted before, too. Calls that wait
+        From now on every call raises `ConfigurationError`, also for tokens that were accepted before. Calls that wait
         for keys at this moment stop waiting and raise it at once.
 
         Source: CON-008; CON-014.
         """
         self._closed = True
         self._tokens.close()
-        self._engine.close()
+        self._registry.close()
 
     def __enter__(self) -> Self:
         """Return the verifier itself."""
@@ -352,92 +328,58 @@ class Verifier:
         message = "a Verifier cannot be pickled; make one in each process"
         raise TypeError(message)
 
-    def _open_desk(self) -> KeyLookup:
+    def _start_lookup(self) -> KeyLookup:
         if self._closed:
             self._check_open()
-        return KeyLookup(self._engine)
+        return KeyLookup(self._registry)
 
     def _check_open(self) -> None:
         if self._closed:
             raise ConfigurationError(Problem.CLOSED, "the verifier")
 
     def _read_unusual(self, token: str | bytes) -> bytes:
-        """Read what is not plainly a text of bearable length."""
+        """Read a token that is not short ASCII text."""
         self._check_open()
         return token_bytes(token, self._max_token_bytes)
 
-    def _look(self, token: bytes, desk: KeyLookup) -> Identity | Wait[RemoteKeySet]:
-        """Look at the token once: at what is remembered of it (step 0), then with `judge`."""
-        identity = self._tokens.get_if_still_valid(token, desk)
+    def _attempt(self, token: bytes, lookup: KeyLookup) -> Identity | KeysNeeded[RemoteKeySet]:
+        """Verify a token with the keys as they are now: from the cache of accepted tokens, or by the six steps."""
+        identity = self._tokens.get_if_still_valid(token, lookup)
         if identity is not None:
             return identity
-        outcome = judge(token, desk)
-        if isinstance(outcome, Wait):
+        outcome = verify_without_waiting(token, lookup)
+        if isinstance(outcome, KeysNeeded):
             return outcome
         self._tokens.put(token, outcome)
-        # CON-014: closed meanwhile. Asked here first, less a call for every new token.
+        # CON-014: closed meanwhile. Compared here first, one call less for every new token.
         if self._closed:
             self._check_open()
         return outcome.identity
 
-    def _warn_of_blocked_loop(self, landing: Completion) -> None:
-        if self._warned or landing.has_landed or "asyncio" not in sys.modules:
+    def _missing_keys(self, *, fail_closed: bool) -> Iterator[tuple[KeyLookup, Completion]]:
+        """Yield each refresh to wait for until the keys of every provider are usable or unavailable."""
+        self._check_open()
+        for provider, key_set in self._registry.providers:
+            lookup = self._start_lookup()
+            try:
+                while lookup.usable_keys(key_set) is None:
+                    yield lookup, lookup.request_refresh(KeysNeeded(provider, key_set, RefreshReason.KEYS, None))
+            except KeysUnavailableError:
+                if fail_closed:
+                    raise
+
+    def _warn_of_blocked_loop(self, completion: Completion) -> None:
+        if self._has_warned or completion.is_done or "asyncio" not in sys.modules:
             return
-        import asyncio  # noqa: PLC0415 - imported by the program already
+        import asyncio  # noqa: PLC0415 - the program has imported it already
 
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._warned = True
+        self._has_warned = True
         warnings.warn(
             "Verifier.verify() waits for keys under a running event loop and blocks it; use verify_async()",
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _note_made(providers: tuple[Provider, ...]) -> None:
-    """Warn, once for each provider, where verifiers are made again and again instead of kept."""
-    for provider in providers:
-        made = _made.update(provider, lambda before: (before or 0) + 1)
-        if made == _MANY_VERIFIERS:
-            log.warning(
-                "the %dth verifier for %s: each has caches of its own and asks the issuer anew; make one and keep it",
-                made,
-                quote(provider.issuer),
-            )
-
-
-def _note_shadowed(providers: tuple[Provider, ...]) -> None:
-    """Warn of each provider that no token ever reaches, because an earlier one takes all of its tokens (CFG-016)."""
-    # As `ProviderIndex` compares: the issuer but for trailing slashes, and None takes every audience.
-    earlier: dict[tuple[str, str | None], int] = {}
-    for index, provider in enumerate(providers):
-        issuer = provider.issuer.rstrip("/")
-        found = [earlier.get((issuer, audience)) for audience in (provider.application_id, None)]
-        taken = min((one for one in found if one is not None), default=None)
-        if taken is not None:
-            log.warning(
-                "providers[%d] is never used: providers[%d] stands before it and takes every token of issuer %s that "
-                "it would take; remove one, or put the narrower one first",
-                index,
-                taken,
-                quote(provider.issuer),
-            )
-        earlier.setdefault((issuer, provider.application_id), index)
-
-
-def _check_methods(name: str, value: object, *methods: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, type):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"a class; write {value.__name__}(…) with its arguments")
-    if not all(callable(getattr(value, method, None)) for method in methods):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"an object with the methods {', '.join(methods)}")
-
-
-def _check_range(name: str, value: object, low: int, high: int) -> None:
-    # type(), not isinstance(): bool is an int.
-    if type(value) is not int or not low <= value <= high:
-        raise ConfigurationError(Problem.OUT_OF_RANGE, name, f"{low} to {high}")

@@ -27,7 +27,7 @@ def frameworks(run: Run, extent: Extent) -> None:
 
 
 def later(module: str) -> Callable[[Run, Extent], None]:
-    """A measurement that is imported when it is asked for."""
+    """A measurement that is imported when it is chosen."""
 
     def measure(run: Run, extent: Extent) -> None:
         import_module(module).measure(run, extent)
@@ -39,36 +39,47 @@ MEASUREMENTS: dict[str, Callable[[Run, Extent], None]] = {
     "verification": verification,
     "frameworks": frameworks,
     "served": later("benchmarks.frameworks.served"),
-    "scale": later("benchmarks.scale"),
+    "scale": later("benchmarks.scale.suite"),
     "start": later("benchmarks.start"),
     "profile": later("benchmarks.profile"),
 }
 
 
 def main() -> None:
-    """Read the command line, measure, report."""
+    """Parse the command line, measure, and report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", metavar="WHAT", help=f"of {', '.join(MEASUREMENTS)}; verification by default"
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help=f"Measure these: {', '.join(MEASUREMENTS)}. The default is verification.",
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--smoke", action="store_true", help="see that every case does what it says; no figure counts")
-    extent.add_argument("--full", action="store_true", help="many more rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
-    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write results, tables and charts there as well")
-    parser.add_argument("--from", type=Path, metavar="FILE", dest="source", help="measure nothing; take these results")
+    extent.add_argument(
+        "--smoke",
+        action="store_true",
+        help="Only check that every case does what its name says; the figures mean nothing.",
+    )
+    extent.add_argument("--full", action="store_true", help="Measure many more rounds.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Also write all results to this file.")
+    parser.add_argument(
+        "--publish", type=Path, metavar="FOLDER", help="Also write results, tables and charts to this folder."
+    )
+    parser.add_argument(
+        "--from", type=Path, metavar="FILE", dest="source", help="Measure nothing, and read the results from this file."
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.what) - set(MEASUREMENTS)
     if unknown:
-        parser.error(f"nothing is called {', '.join(sorted(unknown))}")
-    # Many verifiers side by side are what a measurement needs; the package warns of them, and of spent budgets.
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    # A measurement has many verifiers and uses up budgets on purpose, of which the package warns.
     logging.getLogger("aveverify").setLevel(logging.ERROR)
     run = Run.read(arguments.source) if arguments.source else Run()
     if not arguments.source:
         chosen = SMOKE if arguments.smoke else FULL if arguments.full else SHORT
         for what in arguments.what or ["verification"]:
             MEASUREMENTS[what](run, chosen)
-        # Where no lane had a process of its own, this one did the work.
+        # Without a lane in a process of its own, this process did the work.
         run.lanes = run.lanes or {"this process": describe_python()}
     print(as_text(run))
     if arguments.smoke:

@@ -15,7 +15,7 @@ class Case:
     Attributes:
         group: The table it belongs to.
         setting: What is done: algorithm, policy, kind of token.
-        contestant: Who does it.
+        contestant: The library or middleware that does it.
         call: What is timed; a coroutine function with `is_async`.
         arguments: What it is called with, one after the other.
         baselines: The keys of the cases that its time is divided by, by the name of the column.
@@ -32,7 +32,7 @@ class Case:
 
     @property
     def key(self) -> str:
-        """What tells it from every other case."""
+        """Its key, which no other case has."""
         return make_key(self.group, self.setting, self.contestant)
 
 
@@ -41,8 +41,8 @@ def make_key(group: str, setting: str, contestant: str) -> str:
     return f"{group} | {setting} | {contestant}"
 
 
-class UnexpectedVerdictError(RuntimeError):
-    """A case did not do what its name says: no figure of it would mean anything."""
+class UnexpectedOutcomeError(RuntimeError):
+    """A case did not do what its name says, so its figures would mean nothing."""
 
     def __init__(self, case: str, expected: str, got: str) -> None:
         super().__init__(f"{case}: expected {expected}, got {got}")

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import pyplot as plt
 
-mpl.use("Agg")
+from benchmarks.measure import Result
+from benchmarks.run import Run
+
+# A backend that needs no screen.
+plt.switch_backend("Agg")
 mpl.rcParams.update({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "aveverify", "axes.axisbelow": True})
 
-from matplotlib import pyplot as plt  # noqa: E402 - after the choice of a backend that needs no screen
-
-from benchmarks.measure import Result  # noqa: E402
-from benchmarks.run import Run  # noqa: E402
-
+_TIMES = "\N{MULTIPLICATION SIGN}"
 OURS, WARM, PEER, LIMIT = "#0b6e99", "#63b3d1", "#b4b8bd", "#c0392b"
 Axes = Any
 
 
-def save(figure: Any, stem: Path) -> None:  # noqa: ANN401 - matplotlib brings no types here
+def save(figure: Any, stem: Path) -> None:
     """Write one picture twice: for the page, and for where SVG is not shown."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     # Without a date in the file, the same figures give the same bytes.
@@ -56,7 +57,7 @@ def draw_verification(run: Run, stem: Path, wanted: tuple[str, ...]) -> None:
 
 
 def bars_of(run: Run, setting: str) -> list[Result]:
-    """Everybody's cold verification and our warm one, the fastest first."""
+    """The cold verification of every contestant and our warm one, the fastest first."""
     own = ("aveverify",)
     chosen = [
         it
@@ -74,7 +75,7 @@ def ratio_of(result: Result) -> float:
 
 
 def label_of(result: Result) -> str:
-    """What stands beside its bar."""
+    """The text beside its bar."""
     if result.contestant != "aveverify":
         suffix = "" if result.lane == "standard" else f" ({result.lane})"
         return result.contestant + suffix
@@ -94,7 +95,7 @@ def draw_bars(axes: Axes, setting: str, bars: list[Result], widest: float) -> No
     axes.axvline(1, color=LIMIT, linewidth=1, zorder=0.5)
     axes.set_xlim(0, widest * 1.22)
     for place, bar, ratio in zip(places, bars, ratios, strict=True):
-        text = f"{ratio:.2f} × ({bar.quartiles_us[1]:.3g} µs)"  # noqa: RUF001 - a times sign is meant
+        text = f"{ratio:.2f} {_TIMES} ({bar.quartiles_us[1]:.3g} µs)"
         box = {"color": "white", "pad": 0.6, "linewidth": 0}
         axes.text(ratio + widest * 0.012, place, text, va="center", fontsize=8, bbox=box)
     axes.set_title(setting, loc="left", fontsize=10, fontweight="bold")
@@ -161,7 +162,7 @@ def by_size(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def shapes(axes: Axes, columns: list[str], rows: list[list[Any]]) -> None:
-    """Microseconds against size; only the dearest shapes, or nobody can tell the lines apart."""
+    """Microseconds against size; only the most expensive shapes, or the lines cannot be told apart."""
     places = [place for place, column in enumerate(columns) if column.startswith("µs at ")]
     sizes = [int(columns[place].split()[2]) for place in places]
     for row in sorted(rows, key=lambda row: -float(row[places[-1]]))[:8]:

@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from aveverify import FetchResponse, SystemClock
 from aveverify.testing import FakeIssuer
-from benchmarks.signing import Signer
+from benchmarks.signing import Algorithm, Signer
 
 AUDIENCE = "app_0123456789abcdefghij"
 LIFETIME_SECONDS = 24 * 3600
 FOREIGN_ISSUER = "https://elsewhere.example"
 
-Algorithm = Literal["RS256", "ES256", "EdDSA"]
 # The keys of the run, by the name that the tables print.
 SIGNERS: dict[str, tuple[Algorithm, int]] = {
     "RS256-2048": ("RS256", 2048),

@@ -1,7 +1,7 @@
 """One fresh process, one verification: `python -m benchmarks.first CORPUS CONTESTANT known`; prints milliseconds.
 
-`known` begins when the key is at hand; `fetched` begins before there is a verifier, and includes the fetch. Imports are
-made before, but for those that a library puts off until it fetches.
+`known` begins when the key is loaded; `fetched` begins before there is a verifier, and includes the fetch. Imports are
+made before, except those that a library makes when it fetches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAIN = "RS256-2048"
 
 
 def main() -> None:
-    """Verify one token, and say how long it took."""
+    """Verify one token, and print how long it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("contestant")

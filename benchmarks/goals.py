@@ -1,4 +1,4 @@
-"""What the ratios are meant to stay under, by lane and case. Printed beside the figures; nothing is judged by them."""
+"""Upper goals for the ratios, by lane and case. Printed beside the figures; no run fails because of them."""
 
 from __future__ import annotations
 

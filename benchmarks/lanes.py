@@ -44,7 +44,7 @@ FAST = Lane("fast", environment=MappingProxyType({FAST_SWITCH: "1"}))
 
 
 def find_lanes() -> tuple[list[Lane], list[Absent]]:
-    """Say which processes a run has here.
+    """Choose the lanes of a run on this machine.
 
     Returns:
         The lanes: the standard library with all peers of this Python, the extra `fast` where it is installed, and

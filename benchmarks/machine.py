@@ -7,12 +7,11 @@ import os
 import platform
 import sys
 import sysconfig
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cryptography.hazmat.backends.openssl.backend import backend
-
-import aveverify  # noqa: F401 - what it loads is told below
 
 RUNS_ON = "aveverify runs on"
 STANDARD_LIBRARY = "the standard library"
@@ -32,7 +31,8 @@ def describe_machine() -> dict[str, str]:
 
 
 def describe_python() -> dict[str, str]:
-    """Interpreter, versions, and what the package itself loaded; call it before peers are imported."""
+    """Interpreter, versions, and the accelerators that the package itself loads; called before peers are imported."""
+    import_module("aveverify")
     loaded = [name for name in ("msgspec", "pybase64") if name in sys.modules]
     return {
         "Python": f"{platform.python_implementation()} {platform.python_version()}, {python_build()}",
@@ -58,7 +58,7 @@ def find_version(name: str) -> str:
 
 
 def processor() -> str:
-    """The name of the processor, as well as this system tells it."""
+    """The name of the processor, as far as this system gives it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -20,7 +20,7 @@ CALIBRATION_CALLS = 8
 
 
 class Timer(Protocol):
-    """What times cases: the process of a lane."""
+    """Times cases: the process of a lane."""
 
     @property
     def keys(self) -> list[str]:
@@ -80,7 +80,7 @@ def time_rounds(timers: Sequence[Timer], rounds: int, slice_ns: int = SLICE_NS) 
     for turn in range(rounds):
         show_progress(turn, rounds)
         # Another order each time, so that no case always runs in what the same neighbour left in the caches.
-        for number, case in Random(turn).sample(pairs, len(pairs)):  # noqa: S311 - an order, not a secret
+        for number, case in Random(turn).sample(pairs, len(pairs)):
             readings[number][case].append(timers[number].time(case, repetitions[number, case]))
         for timer in timers:
             timer.collect_garbage()
@@ -117,6 +117,6 @@ def median_ratio(own: Sequence[int], baseline: Sequence[int]) -> float:
 
 
 def show_progress(done: int, rounds: int) -> None:
-    """One line that counts, where somebody watches."""
+    """Print a line of progress, if the output is a terminal."""
     if sys.stderr.isatty():
         print(f"\rround {done} of {rounds}", end="\n" if done == rounds else "", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`Worker`: the near end of the pipe to the process of one lane."""
+"""`Worker`: the process of one lane, and the pipe to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Worker:
     Attributes:
         lane: Which one.
         process: Its process.
-        description: What it said about itself: cases, absent rows, strictness, versions.
+        description: Its description of itself: cases, absent rows, strictness, versions.
     """
 
     lane: Lane
@@ -36,12 +36,12 @@ class Worker:
         return [make_key(it["group"], it["setting"], it["contestant"]) for it in self.description["cases"]]
 
     def time(self, case: int, repetitions: int) -> int:
-        """Nanoseconds of one call of a case, over so many repetitions."""
-        return int(ask(self.process, [case, repetitions]))
+        """Nanoseconds of one call of a case, over this many repetitions."""
+        return int(send_order(self.process, [case, repetitions]))
 
     def collect_garbage(self) -> None:
         """Collect garbage, so that no case inherits that of another."""
-        ask(self.process, [])
+        send_order(self.process, [])
 
 
 @contextmanager
@@ -69,27 +69,27 @@ def run_workers(suite: str, lanes: list[Lane], corpus: Path) -> Iterator[list[Wo
                     env={**os.environ, **lane.environment},
                 )
             )  # fmt: skip
-            # The end of its input ends it, whatever happens here.
+            # The end of its input ends the process.
             stack.callback(close, process)
-            workers.append(Worker(lane, process, hear(process)))
+            workers.append(Worker(lane, process, read_message(process)))
         yield workers
 
 
-def ask(process: subprocess.Popen[str], order: list[int]) -> Any:  # noqa: ANN401 - any JSON value
-    """Give one order and wait for its answer."""
+def send_order(process: subprocess.Popen[str], order: list[int]) -> Any:
+    """Send one order, and wait for its reply."""
     if process.stdin is None:
         message = "the worker was started without a pipe"
         raise RuntimeError(message)
     process.stdin.write(json.dumps(order) + "\n")
     process.stdin.flush()
-    return hear(process)
+    return read_message(process)
 
 
-def hear(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Wait for one line."""
+def read_message(process: subprocess.Popen[str]) -> Any:
+    """Read one message."""
     line = process.stdout.readline() if process.stdout is not None else ""
     if not line:
-        message = f"a worker ended with code {process.wait()}; what it said is above"
+        message = f"a worker ended with code {process.wait()}; its output is above"
         raise RuntimeError(message)
     return json.loads(line)
 

@@ -9,6 +9,8 @@ from benchmarks.measure import Result
 from benchmarks.run import Run
 
 Row = Sequence[str]
+# From here on `.3g` would print an exponent.
+_EXPONENT_FROM = 1000
 # In the order of the tables; a group without results has no table.
 GROUPS = {
     "limit": "The limits: what everything is divided by",
@@ -42,7 +44,7 @@ def tables(run: Run) -> list[tuple[str, list[Row]]]:
     for name, curve in run.curves.items():
         found.append((name, [curve["columns"], *([cell(value) for value in row] for row in curve["rows"])]))
     if run.absent:
-        # One row for each reason: several lanes may say the same.
+        # One row for each reason: several lanes may give the same.
         rows = dict.fromkeys((it.name, it.reason) for it in run.absent)
         found.append(("Without a figure", [("what", "why"), *rows]))
     if run.notes:
@@ -78,19 +80,19 @@ def goals(result: Result) -> str:
 
 
 def strictness(run: Run) -> list[Row]:
-    """Which wrong token each contestant refuses."""
+    """The wrong tokens that each contestant refuses."""
     flaws = list(next(iter(run.strictness.values())))
     rows: list[Row] = [("contestant", *flaws)]
     rows += [
-        (name, *("yes" if verdicts[flaw] else "accepts" for flaw in flaws)) for name, verdicts in run.strictness.items()
+        (name, *("yes" if refused[flaw] else "accepts" for flaw in flaws)) for name, refused in run.strictness.items()
     ]
     return rows
 
 
 def cell(value: object) -> str:
-    """A value as it is printed: three significant digits are what a run repeats."""
+    """A value as it is printed: a run reproduces three significant digits."""
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - where %g turns to exponents
+        return f"{value:.3g}" if abs(value) < _EXPONENT_FROM else f"{value:,.0f}"
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 

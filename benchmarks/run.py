@@ -1,4 +1,4 @@
-"""`Run`: everything that one measurement found out, and the driver that finds it out."""
+"""`Run`: all results of one measurement, and the driver that produces them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.contestants import Absent
 from benchmarks.corpus import serve_corpus
 from benchmarks.lanes import FAST, Lane
@@ -27,8 +27,8 @@ class Run:
         rounds: How many.
         results: What the cases cost.
         absent: Rows without a figure, and why.
-        strictness: For each contestant, which wrong token it refuses.
-        notes: What has to be known about a contestant.
+        strictness: For each contestant, the wrong tokens that it refuses.
+        notes: Remarks on a contestant.
         curves: What the measurements of scale and of the start found, by name.
     """
 
@@ -78,7 +78,7 @@ FULL = Extent(rounds=601, tokens=512)
 
 
 def run_suite(run: Run, suite: str, lanes: list[Lane], extent: Extent) -> None:
-    """Measure one suite in every lane, and add what comes out to a run.
+    """Measure one suite in every lane, and add the results to a run.
 
     Args:
         run: Where the results go.
@@ -97,18 +97,18 @@ def run_suite(run: Run, suite: str, lanes: list[Lane], extent: Extent) -> None:
 
 
 def add_lane(run: Run, worker: Worker, readings: list[list[int]]) -> None:
-    """Add what one process said and did."""
+    """Add the description and the results of one process."""
     said = worker.description
     uses_extra = said["about"][RUNS_ON] != STANDARD_LIBRARY
     if uses_extra and worker.lane.name != FAST.name:
-        raise UnexpectedVerdictError(f"lane {worker.lane.name}", STANDARD_LIBRARY, said["about"][RUNS_ON])
+        raise UnexpectedOutcomeError(f"lane {worker.lane.name}", STANDARD_LIBRARY, said["about"][RUNS_ON])
     if worker.lane.name == FAST.name and not uses_extra:
         run.absent.append(Absent("lane fast", "measured, but this package makes no use of the extra: see its figures"))
     run.lanes[worker.lane.name] = said["about"]
     cases = [{part: it[part] for part in ("group", "setting", "contestant")} for it in said["cases"]]
     run.results += sum_up(worker.lane.name, cases, [it["baselines"] for it in said["cases"]], readings)
     run.absent += [Absent(**it) for it in said["absent"]]
-    for contestant, verdicts in said["strictness"].items():
-        known = run.strictness.get(contestant, verdicts)
-        run.strictness[contestant] = {flaw: known[flaw] and verdicts[flaw] for flaw in verdicts}
+    for contestant, refused in said["strictness"].items():
+        known = run.strictness.get(contestant, refused)
+        run.strictness[contestant] = {flaw: known[flaw] and refused[flaw] for flaw in refused}
     run.notes |= said["notes"]

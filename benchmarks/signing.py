@@ -1,19 +1,17 @@
-"""A private key of the benchmark's issuer: generates, publishes, signs. Nothing here is timed."""
+"""A private key of the benchmark's issuer, its public forms, and the tokens that it signs. Nothing here is timed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-if TYPE_CHECKING:
-    from benchmarks.corpus import Algorithm
-
+Algorithm = Literal["RS256", "ES256", "EdDSA"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -22,7 +20,7 @@ class Signer:
 
     Args:
         algorithm: `RS256`, `ES256` or `EdDSA`.
-        bits: The size of an RSA key; of no account elsewhere.
+        bits: The size of an RSA key; the other algorithms ignore it.
     """
 
     def __init__(self, algorithm: Algorithm, bits: int = 2048) -> None:
@@ -49,7 +47,7 @@ class Signer:
 
 
 def generate(algorithm: Algorithm, bits: int) -> PrivateKey:
-    """Make a key that nobody else has."""
+    """Generate a private key."""
     if algorithm == "RS256":
         return rsa.generate_private_key(public_exponent=65537, key_size=bits)
     return ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else ed25519.Ed25519PrivateKey.generate()

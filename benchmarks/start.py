@@ -1,8 +1,8 @@
-"""The start of a process: import, the first verification with keys at hand, and the first one that has to fetch them.
+"""The start of a process: import, the first verification with loaded keys, and the first one that has to fetch them.
 
 Every reading is a fresh interpreter, and the contestants take turns. All of them find their bytecode, as after an
 ordinary installation: what runs from a work tree would be compiled at every start otherwise. The times are those of
-this machine's disk cache and loopback; what to read is who is how much slower than whom.
+this machine's disk cache and loopback; the figures to read are the differences between contestants.
 """
 
 from __future__ import annotations
@@ -84,19 +84,19 @@ def start_ms(program: str) -> float:
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a fresh interpreter that keeps its bytecode, whatever the environment of this one says."""
+    """Run a fresh interpreter that keeps its bytecode, whatever the environment of this process."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-W", "ignore", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
 
 
 def import_ms(module: str) -> float:
-    """What the interpreter itself says that an import took, with everything that it brings along."""
+    """The time of an import by the interpreter's own count, everything that it imports included."""
     said = run_python("-X", "importtime", "-c", f"import {module}").stderr
     # Only imports that nothing else asked for stand without indent: the package, and its submodule after it.
     found = re.findall(rf"\|\s+(\d+) \| (?:{re.escape(module.partition('.')[0])})(?:\.\S+)?$", said, re.MULTILINE)
     if not found:
-        message = f"the interpreter does not say how long {module} took"
+        message = f"the interpreter does not report how long {module} took"
         raise RuntimeError(message)
     return sum(map(int, found)) / 1000
 

@@ -1,7 +1,7 @@
-"""The process of one lane: makes its suite, then times what it is told to: `python -m benchmarks.worker`.
+"""The process of one lane: makes its suite, then times cases on demand: `python -m benchmarks.worker`.
 
-Speaks JSON lines. First a description of its cases; then for each line `[case, repetitions]` the nanoseconds of one
-call. The empty list collects garbage between rounds.
+Reads and writes JSON lines. First it writes a description of its cases; then for each line `[case, repetitions]` the
+nanoseconds of one call. For an empty list it collects garbage between rounds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUITES = {"verification": "benchmarks.cases.verification", "frameworks": "benchm
 
 
 def main() -> None:
-    """Make the suite, describe it, obey."""
+    """Make the suite, describe it, and carry out orders."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("corpus", type=Path)
@@ -40,30 +40,30 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.core is not None:
         os.sched_setaffinity(0, {arguments.core})
-    # Standard output belongs to the protocol; whatever a library prints goes to standard error.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Standard output belongs to the protocol; the output of libraries goes to standard error.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # That a budget is spent is what some cases are about.
+    # Some cases use up a budget on purpose.
     logging.getLogger("aveverify").setLevel(logging.ERROR)
-    # What the lane loads has to be seen before a peer loads the same.
+    # Before a peer loads the same accelerators.
     about = describe_python()
     suite: Suite = import_module(SUITES[arguments.suite]).make_suite(
         Corpus.read(arguments.corpus), tuple(filter(None, arguments.peers.split(",")))
     )
     if arguments.groups:
         suite.cases = [case for case in suite.cases if case.group in arguments.groups.split(",")]
-    say(answers, describe(suite, about))
-    # What is made by now lives as long as the process: no collection has to look at it again.
+    write_message(replies, describe(suite, about))
+    # All objects so far live as long as the process: no collection has to visit them again.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=make_loop) as runner:
         for line in sys.stdin:
             order = json.loads(line)
-            say(answers, obey(suite.cases, order, runner) if order else gc.collect())
+            write_message(replies, run_order(suite.cases, order, runner) if order else gc.collect())
 
 
 def describe(suite: Suite, about: dict[str, str]) -> dict[str, Any]:
-    """What the other end has to know about this process."""
+    """What the parent has to know about this process."""
     cases = [
         {"group": it.group, "setting": it.setting, "contestant": it.contestant, "baselines": dict(it.baselines)}
         for it in suite.cases
@@ -77,7 +77,7 @@ def describe(suite: Suite, about: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def obey(cases: list[Case], order: list[int], runner: asyncio.Runner) -> int:
+def run_order(cases: list[Case], order: list[int], runner: asyncio.Runner) -> int:
     """Time one case."""
     case, repetitions = cases[order[0]], order[1]
     return time_case(case, repetitions, runner)
@@ -122,17 +122,17 @@ async def time_awaits(case: Case, warm_up: list[Any], arguments: list[Any]) -> i
 def make_loop() -> asyncio.AbstractEventLoop:
     """The loop that servers use: uvloop where it is installed."""
     try:
-        import uvloop  # noqa: PLC0415 - only where it is
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
 
 
-def say(answers: TextIO, message: object) -> None:
+def write_message(replies: TextIO, message: object) -> None:
     """Write one line."""
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
 
 
 if __name__ == "__main__":

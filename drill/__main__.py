@@ -1,7 +1,7 @@
-"""Run the fault drill, print its table, and fail where a promise was broken.
+"""Run the fault drill, print its table, and fail if a promise was broken.
 
-Two servers with five workers verify tokens of an HTTPS issuer that rotates, fails and hangs, while workers are
-recycled. Everything listens on 127.0.0.1 and ends by itself.
+Two servers with five workers verify tokens of an HTTPS issuer that rotates its keys, fails and hangs, while workers are
+recycled. All processes listen on 127.0.0.1 alone and end by themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from threading import Event, Thread
 from drill.certificates import make_certificates
 from drill.issuer import Issuer, Key
 from drill.load import Load
-from drill.plan import FULL_SECONDS, ROTATIONS, Plan, Stretch, make_plan
+from drill.plan import FULL_SECONDS, ROTATIONS, Interval, Plan, make_plan
 from drill.report import Run, describe, make_report, write_markdown, write_text
 from drill.servers import Server, serve_asgi, serve_wsgi
 from drill.worker import SETTINGS
@@ -31,25 +31,25 @@ from drill.worker import SETTINGS
 _MIN_SECONDS = 8.0
 _MAX_SECONDS = 600.0
 _SAMPLE_SECONDS = 0.1
-# Ten looks that did not happen: nobody on this machine can be expected to have got on.
+# Ten samples that were missed: the machine stood still.
 _STALL_SECONDS = 1.0
-# How often workers are recycled in the storm: all of gunicorn's, one more, one less.
+# The signals of the storm, in turn: gunicorn replaces all workers, adds one, removes one.
 _STORM = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 _STORM_STEPS = 12
 
 
 def script(plan: Plan, issuer: Issuer, loads: list[Load]) -> Iterator[tuple[float, Callable[[], object]]]:
-    """List what happens, and how many seconds after the beginning."""
+    """List the actions of a run, each with its time in seconds from the start."""
     uvicorn, gunicorn = (load.server for load in loads)
     for turn in range(1, ROTATIONS):
         yield turn * plan.rotation_seconds, partial(issuer.rotate, turn)
-    for stretch, fault in plan.outages:
-        yield stretch.begins, partial(issuer.fail, fault)
-        yield stretch.ends, issuer.recover
+    for interval, fault in plan.outages:
+        yield interval.begins, partial(issuer.fail, fault)
+        yield interval.ends, issuer.recover
     step_seconds = (plan.storm.ends - plan.storm.begins) / _STORM_STEPS
     for step, number in zip(range(_STORM_STEPS), cycle(_STORM), strict=False):
         yield plan.storm.begins + step * step_seconds, partial(gunicorn.send, number)
-    # Cold workers, before the second outage and in it.
+    # Workers without keys, before the second outage and in it.
     for part in (0.0, 0.75):
         begins = plan.storm.begins + part * (plan.storm.ends - plan.storm.begins)
         yield begins, partial(uvicorn.send, signal.SIGHUP)
@@ -59,18 +59,18 @@ def script(plan: Plan, issuer: Issuer, loads: list[Load]) -> Iterator[tuple[floa
 
 
 def run(plan: Plan, issuer: Issuer, servers: list[Server]) -> Run:
-    """Let the load begin, let happen what is planned, and let everything end."""
+    """Start the load, carry out the plan, and stop the load."""
     is_over = Event()
-    stalls: list[Stretch] = []
+    stalls: list[Interval] = []
 
     def watch() -> None:
-        looked_at = time.monotonic()
+        sampled_at = time.monotonic()
         while not is_over.wait(_SAMPLE_SECONDS):
             for server in servers:
                 server.sample()
-            last, looked_at = looked_at, time.monotonic()
-            if looked_at - last > _STALL_SECONDS:
-                stalls.append(Stretch(last, looked_at))
+            last, sampled_at = sampled_at, time.monotonic()
+            if sampled_at - last > _STALL_SECONDS:
+                stalls.append(Interval(last, sampled_at))
 
     watching = Thread(target=watch, daemon=True)
     watching.start()
@@ -90,14 +90,19 @@ def run(plan: Plan, issuer: Issuer, servers: list[Server]) -> Run:
 
 
 def main() -> int:
-    """Read the command line, run, report.
+    """Parse the command line, run the drill, and print the report.
 
     Returns:
-        0 where every promise was kept.
+        0 if every promise was kept, else 1.
     """
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="how long there is load, 60 by default")
-    parser.add_argument("--markdown", action="store_true", help="write the table as the documentation has it")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=FULL_SECONDS,
+        help="Set the length of the load, 8 to 600 seconds. The default is 60.",
+    )
+    parser.add_argument("--markdown", action="store_true", help="Print the table in Markdown.")
     arguments = parser.parse_args()
     if not _MIN_SECONDS <= arguments.seconds <= _MAX_SECONDS:
         parser.error(f"--seconds: {_MIN_SECONDS:.0f} to {_MAX_SECONDS:.0f}")
@@ -114,12 +119,12 @@ def main() -> int:
             stack.enter_context(serve_asgi(environ, folder / "uvicorn.log")),
             stack.enter_context(serve_wsgi(environ, folder / "gunicorn.log")),
         ]
-        happened = run(plan, issuer, servers)
-    report = make_report(plan, issuer, servers, happened)
+        result = run(plan, issuer, servers)
+    report = make_report(plan, issuer, servers, result)
     write = write_markdown if arguments.markdown else write_text
     print(f"{describe(plan)}\n\n{write(report)}")
     if arguments.markdown:
-        print(f"\n{report.surroundings}")
+        print(f"\n{report.environment}")
     for promise in report.broken:
         print(f"BROKEN: {promise}", file=sys.stderr)
     return 1 if report.broken else 0

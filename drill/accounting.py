@@ -1,7 +1,7 @@
-"""Judges each answer by what the issuer has written down, and counts fetches against what the policy allows.
+"""Classifies each answer by the record of the issuer, and counts fetches against the bound of the policy.
 
-Pure: it is handed samples, the issuer's record and the policy. No verdict depends on how fast this machine is; what a
-slow one does to requests has verdicts of its own.
+Pure: its arguments are samples, the record of the issuer and the policy. No outcome depends on the speed of this
+machine; what a slow machine does to requests has outcomes of its own.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from enum import Enum
 from typing import Final
 
 from aveverify import CachePolicy
-from drill.issuer import Answer
+from drill.issuer import IssuerResponse
 from drill.load import Sample
-from drill.plan import Stretch
+from drill.plan import Interval
 
 _BAD: Final = ("forged", "expired", "random kid")
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _UNAVAILABLE: Final = 503
-# A fetch asks for the discovery document and for the key set.
+# A fetch requests the discovery document and the JWK Set.
 _DOCUMENTS: Final = 2
 
 
-class Verdict(Enum):
-    """What one answer means."""
+class Outcome(Enum):
+    """What one answer of a server means."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused, as it should be"
@@ -34,7 +34,7 @@ class Verdict(Enum):
     SLOW = "503 while the whole machine stood still"
     GONE = "no answer: the connection ended with a recycled worker"
     LATE = "no answer within 20 s, while the whole machine stood still"
-    REFUSED_WRONGLY = "valid, its key at hand, and refused"
+    REFUSED_WRONGLY = "valid, its key known to the worker, and refused"
     UNAVAILABLE_WRONGLY = "503 without a failed fetch"
     HUNG = "no answer within 20 s"
     ACCEPTED_WRONGLY = "forged, expired or of no key, and accepted"
@@ -43,88 +43,90 @@ class Verdict(Enum):
 
 
 BROKEN: Final = (
-    Verdict.REFUSED_WRONGLY,
-    Verdict.UNAVAILABLE_WRONGLY,
-    Verdict.HUNG,
-    Verdict.ACCEPTED_WRONGLY,
-    Verdict.OUTLIVED,
-    Verdict.OTHER,
+    Outcome.REFUSED_WRONGLY,
+    Outcome.UNAVAILABLE_WRONGLY,
+    Outcome.HUNG,
+    Outcome.ACCEPTED_WRONGLY,
+    Outcome.OUTLIVED,
+    Outcome.OTHER,
 )
 
 
 @dataclass(slots=True)
-class Ledger:
-    """What is known of a run.
+class RunRecord:
+    """What is known of one run.
 
     Attributes:
-        policy: What the workers lived by.
-        answers: The issuer's record.
-        withdrawn_at: When each key id was gone.
-        stalls: When this machine was so slow that the drill itself did not get on.
+        policy: The cache policy of the workers.
+        responses: What the issuer sent.
+        withdrawn_at: When each key id was withdrawn, by the monotonic clock.
+        stalls: When this machine was so slow that the drill itself made no progress.
     """
 
     policy: CachePolicy
-    answers: Sequence[Answer]
+    responses: Sequence[IssuerResponse]
     withdrawn_at: Mapping[str, float]
-    stalls: Sequence[Stretch] = ()
-    _of: dict[int, list[Answer]] = field(default_factory=dict)
+    stalls: Sequence[Interval] = ()
+    _of: dict[int, list[IssuerResponse]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Sort the record by worker."""
-        for answer in self.answers:
-            self._of.setdefault(answer.worker, []).append(answer)
+        """Sort the responses by worker."""
+        for response in self.responses:
+            self._of.setdefault(response.worker, []).append(response)
 
-    def judge(self, sample: Sample) -> Verdict:  # noqa: PLR0911 - one return for each kind of answer
-        """Judge one answer."""
+    def classify(self, sample: Sample) -> Outcome:
+        """Tell what one answer means."""
         if sample.status == 0:
-            return self._judge_silence(sample)
-        if sample.card is None or sample.status not in (_OK, _UNAUTHORIZED, _UNAVAILABLE):
-            return Verdict.OTHER
+            return self._classify_no_answer(sample)
+        if sample.info is None or sample.status not in (_OK, _UNAUTHORIZED, _UNAVAILABLE):
+            return Outcome.OTHER
         if sample.status == _OK:
-            return self._judge_200(sample)
-        if sample.kind in _BAD:
-            return Verdict.REFUSED
-        # Whoever fetched after a key was withdrawn has not got it any more.
+            return self._classify_200(sample)
+        return Outcome.REFUSED if sample.kind in _BAD else self._classify_refusal(sample)
+
+    def _classify_refusal(self, sample: Sample) -> Outcome:
+        """Tell whether the policy explains the refusal of a valid token."""
+        # A worker that fetched after the withdrawal does not have the key any more.
         is_withdrawn = self.withdrawn_at.get(sample.kid, float("inf")) <= sample.back_at
         if not is_withdrawn and self.holds(sample):
-            return Verdict.REFUSED_WRONGLY
+            return Outcome.REFUSED_WRONGLY
         if sample.status == _UNAUTHORIZED:
-            return self._judge_401(sample, is_withdrawn=is_withdrawn)
-        return self._judge_503(sample)
+            return self._classify_401(sample, is_withdrawn=is_withdrawn)
+        return self._classify_503(sample)
 
-    def _judge_silence(self, sample: Sample) -> Verdict:
+    def _classify_no_answer(self, sample: Sample) -> Outcome:
         if not sample.is_late:
-            return Verdict.GONE
-        return Verdict.LATE if self._stood_still(sample) else Verdict.HUNG
+            return Outcome.GONE
+        return Outcome.LATE if self._stood_still(sample) else Outcome.HUNG
 
-    def _judge_200(self, sample: Sample) -> Verdict:
+    def _classify_200(self, sample: Sample) -> Outcome:
         if sample.kind in _BAD:
-            return Verdict.ACCEPTED_WRONGLY
-        return Verdict.OUTLIVED if self._outlives(sample) else Verdict.ACCEPTED
+            return Outcome.ACCEPTED_WRONGLY
+        return Outcome.OUTLIVED if self._outlives(sample) else Outcome.ACCEPTED
 
-    def _judge_503(self, sample: Sample) -> Verdict:
+    def _classify_503(self, sample: Sample) -> Outcome:
         if self._fetch_has_failed(sample):
-            return Verdict.UNAVAILABLE
-        return Verdict.SLOW if self._stood_still(sample) else Verdict.UNAVAILABLE_WRONGLY
+            return Outcome.UNAVAILABLE
+        return Outcome.SLOW if self._stood_still(sample) else Outcome.UNAVAILABLE_WRONGLY
 
-    def _judge_401(self, sample: Sample, *, is_withdrawn: bool) -> Verdict:
+    def _classify_401(self, sample: Sample, *, is_withdrawn: bool) -> Outcome:
         if is_withdrawn:
-            return Verdict.REFUSED
-        return Verdict.BUDGET_SPENT if self._budget_is_spent(sample) else Verdict.REFUSED_WRONGLY
+            return Outcome.REFUSED
+        return Outcome.BUDGET_SPENT if self._budget_is_spent(sample) else Outcome.REFUSED_WRONGLY
 
     def holds(self, sample: Sample) -> bool:
-        """Tell whether a worker had the key before it was asked, and could use it until it answered."""
+        """Tell whether a worker had the key before the request, and could use it until its answer."""
         cap_seconds = self.policy.fresh_seconds + self.policy.stale_if_error_seconds
-        card = sample.card
-        if card is None:
+        info = sample.info
+        if info is None:
             return False
-        if sample.kid in card.kids and sample.back_at - card.at < cap_seconds:
+        if sample.kid in info.kids and sample.back_at - info.at < cap_seconds:
             return True
         return any(
-            sample.kid in answer.kids
-            and answer.done_at <= sample.sent_at
-            and sample.back_at - answer.began_at < cap_seconds
-            for answer in self._of.get(card.worker, ())
+            sample.kid in response.kids
+            and response.done_at <= sample.sent_at
+            and sample.back_at - response.began_at < cap_seconds
+            for response in self._of.get(info.worker, ())
         )
 
     def _outlives(self, sample: Sample) -> bool:
@@ -133,35 +135,35 @@ class Ledger:
             return False
         since = withdrawn_at - self.policy.fresh_seconds
         outage = self._stood_still(sample) or any(
-            answer.status != _OK and answer.done_at >= since and answer.began_at <= sample.back_at
-            for answer in self._answers_for(sample)
+            response.status != _OK and response.done_at >= since and response.began_at <= sample.back_at
+            for response in self._responses_to(sample)
         )
         return sample.sent_at - withdrawn_at >= self.policy.worst_case_trust_seconds(outage=outage)
 
     def _budget_is_spent(self, sample: Sample) -> bool:
         window_seconds = self.policy.unknown_key_window_seconds
         forced = [
-            answer
-            for answer in self._answers_for(sample)
-            # One of each fetch: the discovery document brings no keys.
-            if answer.forced
-            and (answer.kids or answer.status != _OK)
-            and sample.sent_at - window_seconds <= answer.began_at <= sample.back_at
+            response
+            for response in self._responses_to(sample)
+            # One of each fetch: the discovery document contains no keys.
+            if response.forced
+            and (response.kids or response.status != _OK)
+            and sample.sent_at - window_seconds <= response.began_at <= sample.back_at
         ]
         return len(forced) >= self.policy.unknown_key_refetches
 
     @property
     def _pause_seconds(self) -> float:
-        """How long a worker may leave the issuer alone after a flight has begun that fails."""
+        """The longest time from the start of a refresh that fails to the next one."""
         policy = self.policy
         return policy.flight_deadline_seconds + policy.max_backoff_seconds * (1 + policy.refresh_jitter)
 
     def _fetch_has_failed(self, sample: Sample) -> bool:
         return any(
-            answer.status != _OK
-            and answer.began_at <= sample.back_at
-            and sample.sent_at <= answer.done_at + self._pause_seconds
-            for answer in self._answers_for(sample)
+            response.status != _OK
+            and response.began_at <= sample.back_at
+            and sample.sent_at <= response.done_at + self._pause_seconds
+            for response in self._responses_to(sample)
         )
 
     def _stood_still(self, sample: Sample) -> bool:
@@ -170,24 +172,24 @@ class Ledger:
             for stall in self.stalls
         )
 
-    def _answers_for(self, sample: Sample) -> Iterable[Answer]:
-        """List what a worker was answered, and its parent, whose schedule it inherited."""
-        if sample.card is not None:
-            yield from self._of.get(sample.card.worker, ())
-            yield from self._of.get(sample.card.parent, ())
+    def _responses_to(self, sample: Sample) -> Iterable[IssuerResponse]:
+        """List the responses to a worker, and to its parent, whose schedule it inherited."""
+        if sample.info is not None:
+            yield from self._of.get(sample.info.worker, ())
+            yield from self._of.get(sample.info.parent, ())
 
 
-def bound_fetches(policy: CachePolicy, lifetime_seconds: float, outages: Sequence[Stretch]) -> int:
-    """Compute how many requests one process may make in any part of its life.
+def bound_fetches(policy: CachePolicy, lifetime_seconds: float, outages: Sequence[Interval]) -> int:
+    """Compute how many requests one process may send to the issuer in a part of its life.
 
     Args:
         policy: Its policy.
-        lifetime_seconds: How long that part is.
+        lifetime_seconds: The length of that part.
         outages: The outages in it.
 
     Returns:
-        One for each document and each time that keys come of age or a budget allows; and for each outage two for each
-        document and each attempt that fits into it, and one for each document after it.
+        One request for each document whenever keys reach their refresh time or a budget allows; for each outage two for
+        each document and each attempt that fits into it, and one for each document after it.
     """
     refresh_seconds = policy.fresh_seconds * policy.refresh_ahead * (1 - policy.refresh_jitter)
     fetches = 1 + int(lifetime_seconds / refresh_seconds)
@@ -201,7 +203,7 @@ def bound_fetches(policy: CachePolicy, lifetime_seconds: float, outages: Sequenc
 
 
 def bound_attempts(policy: CachePolicy, seconds: float) -> int:
-    """Compute how many attempts may fail within an outage: after each there is a pause twice as long as the last."""
+    """Compute how many attempts may fail within an outage: each pause is twice as long as the one before."""
     attempts, begins_at, pause = 0, 0.0, policy.min_backoff_seconds
     while begins_at <= seconds:
         attempts += 1

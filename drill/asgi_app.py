@@ -1,4 +1,4 @@
-"""What uvicorn serves: an application behind the middleware, in workers that are spawned and start cold."""
+"""The application of uvicorn, behind the middleware, in workers that are spawned and start without keys."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from aveverify import get_user_identity
 from aveverify.asgi import AveAuthMiddleware
 from drill.plan import WORKER_HEADER
-from drill.worker import Card, make_verifier
+from drill.worker import WorkerHeader, make_verifier
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _verifier = make_verifier()
-_card = Card(_verifier)
+_header = WorkerHeader(_verifier)
 
 
 async def greet(scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer with the subject."""
+    """Respond with the subject."""
     identity = get_user_identity(scope)
     body = "" if identity is None else identity.subject
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -30,12 +30,12 @@ _protected = AveAuthMiddleware(greet, _verifier, required=True)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Write on each answer, good or bad, who gave it."""
+    """Add a header with the process to each answer."""
 
-    async def send_signed(message: MutableMapping[str, Any]) -> None:
+    async def send_with_header(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            signed = [*message["headers"], (WORKER_HEADER.lower().encode(), _card.write().encode())]
-            message = {**message, "headers": signed}
+            headers = [*message["headers"], (WORKER_HEADER.lower().encode(), _header.write().encode())]
+            message = {**message, "headers": headers}
         await send(message)
 
-    await _protected(scope, receive, send_signed)
+    await _protected(scope, receive, send_with_header)

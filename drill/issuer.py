@@ -1,6 +1,6 @@
-"""An issuer over HTTPS on this machine: it rotates, fails as it is told, and writes down what it answered to whom.
+"""An issuer over HTTPS on this machine: it rotates its keys, fails on command, and records every response.
 
-Signs with PyJWT, and knows nothing of the verifier that is judged. Its record is what the accounting goes by.
+It signs with PyJWT, and knows nothing of the verifier. The accounting uses its record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from drill.plan import APPLICATION_ID, PUBLISHED_TURNS, WORKER_HEADER, Fault, Stretch
+from drill.plan import APPLICATION_ID, PUBLISHED_TURNS, WORKER_HEADER, Fault, Interval
 
 _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 _KEYS_PATH: Final = "/keys"
@@ -41,20 +41,20 @@ class Key:
         self.jwk = {"kty": "RSA", "n": material["n"], "e": material["e"], "kid": kid, "alg": "RS256", "use": "sig"}
 
     def sign(self, claims: dict[str, Any], kid: str | None = None) -> str:
-        """Issue a token, under another key id where one is given."""
+        """Issue a token, with another key id where one is given."""
         return jwt.encode(claims, self._private, "RS256", headers={"kid": self.kid if kid is None else kid})
 
 
-class Answer(NamedTuple):
-    """What one request of a worker got.
+class IssuerResponse(NamedTuple):
+    """The response to one request of a worker.
 
     Attributes:
-        worker: The process that asked.
+        worker: The process that sent the request.
         began_at: When the request had been read, by the monotonic clock of this machine.
-        done_at: When the answer was sent, or the connection given up.
+        done_at: When the response was sent, or the connection abandoned.
         status: The HTTP status; 0 where there was none.
-        forced: Whether caches were told to ask the issuer itself.
-        kids: The key ids that it brought.
+        forced: Whether the request said `Cache-Control: no-cache`.
+        kids: The key ids in the response.
     """
 
     worker: int
@@ -70,12 +70,12 @@ class Issuer:
     """The issuer.
 
     Attributes:
-        keys: Which it will sign with, one after the other.
-        turn: Which of them it signs with.
-        fault: How it fails at the moment, if it does.
-        answers: Its record.
+        keys: The keys that sign, one after the other.
+        turn: The index of the key that signs now.
+        fault: How it fails now; None while it works.
+        responses: Every response that it has sent.
         published_at: When each key id was first published.
-        withdrawn_at: When each key id was gone.
+        withdrawn_at: When each key id was withdrawn.
         outages: When it failed.
     """
 
@@ -83,27 +83,27 @@ class Issuer:
     url: str = ""
     turn: int = 0
     fault: Fault | None = None
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[IssuerResponse] = field(default_factory=list)
     published_at: dict[str, float] = field(default_factory=dict)
     withdrawn_at: dict[str, float] = field(default_factory=dict)
-    outages: list[Stretch] = field(default_factory=list)
+    outages: list[Interval] = field(default_factory=list)
     _failing_since: float = 0.0
     _recovered: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
 
     @property
     def key(self) -> Key:
-        """The key that signs."""
+        """The key that signs now."""
         return self.keys[self.turn]
 
     @property
     def published(self) -> Sequence[Key]:
-        """The keys that stand in its key set, the one that signs last."""
+        """The keys in its JWK Set; the one that signs is the last."""
         return self.keys[max(0, self.turn + 1 - PUBLISHED_TURNS) : self.turn + 1]
 
     @property
     def withdrawn(self) -> Sequence[Key]:
-        """The keys that stood in its key set, the latest last."""
+        """The keys that were in its JWK Set, the latest last."""
         return self.keys[: max(0, self.turn + 1 - PUBLISHED_TURNS)]
 
     def rotate(self, turn: int) -> None:
@@ -123,30 +123,30 @@ class Issuer:
         self.fault = fault
 
     def recover(self) -> None:
-        """End an outage; whoever still waits for an answer gets none."""
+        """End an outage; requests that still wait get no response."""
         if self.fault is not None:
-            self.outages.append(Stretch(self._failing_since, time.monotonic()))
+            self.outages.append(Interval(self._failing_since, time.monotonic()))
         self.fault = None
         self._recovered.set()
 
     def claims(self, subject: str, life_seconds: int = 3600) -> dict[str, Any]:
-        """Return what its tokens say."""
+        """Return the claims of a token."""
         now = int(time.time())
         return {"iss": self.url, "sub": subject, "aud": APPLICATION_ID, "iat": now, "exp": now + life_seconds}
 
     @contextmanager
     def serve(self, context: ssl.SSLContext) -> Iterator[None]:
-        """Answer over HTTPS on a free port of this machine, for the length of a `with` block."""
+        """Respond over HTTPS on a free port of this machine, for the length of a `with` block."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 30
 
             def do_GET(self) -> None:
-                issuer.answer(self)
+                issuer.respond(self)
 
-            def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401 - whatever the base class would print
-                """Say nothing: the record says it all."""
+            def log_message(self, *_arguments: object) -> None:
+                """Print nothing: the record has it."""
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 128
@@ -154,11 +154,11 @@ class Issuer:
 
             def get_request(self) -> tuple[ssl.SSLSocket, Any]:
                 connection, address = super().get_request()
-                # Shakes hands where it is first read, on the thread of its own request.
+                # The TLS handshake happens at the first read, on the thread of the request.
                 return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
-            def handle_error(self, *_arguments: Any) -> None:  # noqa: ANN401 - a worker that died while it asked
-                """Say nothing: workers are killed in this drill, also while they ask."""
+            def handle_error(self, *_arguments: object) -> None:
+                """Print nothing: the drill kills workers, also during their requests."""
 
         with Server(("127.0.0.1", 0), Handler) as server:
             self.url = f"https://127.0.0.1:{server.server_address[1]}"
@@ -171,8 +171,8 @@ class Issuer:
                 server.shutdown()
                 thread.join()
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer one request, or fail as this outage fails, and write it down."""
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        """Respond to one request, or fail as the present outage does, and record it."""
         began_at = time.monotonic()
         with self._lock:
             fault, kids, status, body = self.fault, frozenset[str](), _OK, b""
@@ -187,7 +187,7 @@ class Issuer:
             status = 0
             self._recovered.wait()
         request.close_connection = True
-        # A worker that was killed meanwhile reads nothing any more.
+        # A worker may have been killed meanwhile.
         with suppress(OSError):
             if status:
                 request.send_response(status)
@@ -198,4 +198,4 @@ class Issuer:
         worker = int(request.headers.get(WORKER_HEADER, "0"))
         forced = request.headers.get("Cache-Control") == "no-cache"
         with self._lock:
-            self.answers.append(Answer(worker, began_at, time.monotonic(), status, forced, kids))
+            self.responses.append(IssuerResponse(worker, began_at, time.monotonic(), status, forced, kids))

@@ -1,4 +1,4 @@
-"""The users: threads that send tokens, good and bad, to a server on this machine, and write down what came back.
+"""The users: threads that send good and bad tokens to a server on this machine, and record the answers.
 
 Bounded in number, in time and in requests; each request has a connection of its own and an end.
 """
@@ -21,21 +21,21 @@ from drill.servers import Server
 
 Kind = Literal["session", "newcomer", "withdrawn", "forged", "expired", "random kid"]
 
-# Longer than any wait that a verification may make: whoever gets no answer in this time met a machine that is too slow.
+# Longer than any wait that a verification may make.
 CLIENT_SECONDS: Final = 20.0
 _MAX_REQUESTS_OF_A_THREAD: Final = 50_000
 _PAUSE_SECONDS: Final = 0.01
-# How many users there are for each server: with sessions, newcomers, and strangers.
+# How many users each server has: with sessions, with new tokens, and attackers.
 _SESSIONS: Final = 3
-_NEWCOMERS: Final = 2
-_STRANGERS: Final = 1
+_NEW_USERS: Final = 2
+_ATTACKERS: Final = 1
 _TOKENS_OF_A_KEY: Final = 8
-# A key that was withdrawn is trusted for some turns at most; these look whether for longer.
+# A withdrawn key is trusted for some turns at most; tokens of the latest withdrawn keys show whether for longer.
 _WITHDRAWN_TRIED: Final = 4
 
 
-class Card(NamedTuple):
-    """Who answered: see `drill.worker.Card`."""
+class WorkerInfo(NamedTuple):
+    """The process that answered: see `drill.worker.WorkerHeader`."""
 
     worker: int
     parent: int
@@ -47,14 +47,14 @@ class Sample(NamedTuple):
     """One request.
 
     Attributes:
-        server: Which server it went to.
-        kind: What was sent.
-        kid: The key id under which it was signed.
-        sent_at: Before it was sent, by the monotonic clock of this machine.
-        back_at: After the answer.
+        server: The name of the server.
+        kind: The kind of token.
+        kid: The key id of the token.
+        sent_at: When the request was sent, by the monotonic clock of this machine.
+        back_at: When the answer had come.
         status: The HTTP status; 0 where there was none.
-        card: Who answered; None where nobody did.
-        is_late: Whether the client gave up waiting.
+        info: The process that answered; None where no worker did.
+        is_late: Whether the client's timeout passed.
     """
 
     server: str
@@ -63,7 +63,7 @@ class Sample(NamedTuple):
     sent_at: float
     back_at: float
     status: int
-    card: Card | None = None
+    info: WorkerInfo | None = None
     is_late: bool = False
 
 
@@ -73,10 +73,10 @@ class Load:
 
     Attributes:
         server: The server.
-        issuer: Who issues their tokens.
-        probe_seconds: How often strangers try a key that was withdrawn.
-        is_flood: Whether strangers send random key ids, too.
-        samples: What came back.
+        issuer: Issues their tokens.
+        probe_seconds: How often attackers try a token of a withdrawn key.
+        is_flood: Whether attackers also send random key ids.
+        samples: The answers.
     """
 
     server: Server
@@ -89,38 +89,38 @@ class Load:
     _sessions: dict[str, list[str]] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Let all users begin."""
-        crowd = [self._session] * _SESSIONS + [self._newcomer] * _NEWCOMERS + [self._stranger] * _STRANGERS
-        for choose in crowd:
+        """Start all users."""
+        users = [self._session] * _SESSIONS + [self._new_user] * _NEW_USERS + [self._attacker] * _ATTACKERS
+        for choose in users:
             self._threads.append(Thread(target=self._use, args=(choose(),), daemon=True))
             self._threads[-1].start()
 
     def end(self) -> None:
-        """Let all users finish what they have begun."""
+        """Stop all users after their current requests."""
         self._is_over.set()
         for thread in self._threads:
             thread.join(CLIENT_SECONDS + 1)
 
     def _use(self, tokens: Iterator[tuple[Kind, str, str]]) -> None:
         for _, (kind, kid, token) in zip(range(_MAX_REQUESTS_OF_A_THREAD), tokens, strict=False):
-            self.samples.append(ask(self.server, kind, kid, token))
+            self.samples.append(send(self.server, kind, kid, token))
             if self._is_over.wait(_PAUSE_SECONDS):
                 return
 
     def _session(self) -> Iterator[tuple[Kind, str, str]]:
-        """Tokens that are used again and again, of every key that is published."""
+        """Tokens that are sent repeatedly, of every published key."""
         while True:
-            key = random.choice(self.issuer.published)  # noqa: S311 - chooses load, guards nothing
+            key = random.choice(self.issuer.published)
             yield "session", key.kid, self._token_of(key)
 
-    def _newcomer(self) -> Iterator[tuple[Kind, str, str]]:
-        """Tokens that nobody has seen, of the key that signs."""
+    def _new_user(self) -> Iterator[tuple[Kind, str, str]]:
+        """Tokens that no worker has seen, of the key that signs."""
         while True:
             key = self.issuer.key
             yield "newcomer", key.kid, key.sign(self.issuer.claims(secrets.token_hex(8)))
 
-    def _stranger(self) -> Iterator[tuple[Kind, str, str]]:
-        """Tokens that must not be accepted, or not for much longer."""
+    def _attacker(self) -> Iterator[tuple[Kind, str, str]]:
+        """Tokens that must be refused, now or soon."""
         probe_at = 0.0
         while True:
             signing = self.issuer.key
@@ -130,46 +130,46 @@ class Load:
             changed = "A" if token[place] != "A" else "B"
             yield "forged", signing.kid, token[:place] + changed + token[place + 1 :]
             yield "expired", signing.kid, signing.sign(self.issuer.claims("late", life_seconds=-60))
-            # Each of these may cost a refetch of the budget that new keys are found with, so there are few.
+            # Each of these may use up a refetch of the budget for unknown keys, so there are few.
             if self.issuer.withdrawn and time.monotonic() >= probe_at:
                 probe_at = time.monotonic() + self.probe_seconds
-                key = random.choice(self.issuer.withdrawn[-_WITHDRAWN_TRIED:])  # noqa: S311 - as above
+                key = random.choice(self.issuer.withdrawn[-_WITHDRAWN_TRIED:])
                 yield "withdrawn", key.kid, self._token_of(key)
             if self.is_flood.is_set():
                 kid = secrets.token_hex(8)
-                yield "random kid", kid, signing.sign(self.issuer.claims("stranger"), kid=kid)
+                yield "random kid", kid, signing.sign(self.issuer.claims("attacker"), kid=kid)
 
     def _token_of(self, key: Key) -> str:
         known = self._sessions.setdefault(key.kid, [])
         if len(known) < _TOKENS_OF_A_KEY:
             known.append(key.sign(self.issuer.claims(f"user_{len(known)}")))
-        return random.choice(known)  # noqa: S311 - chooses load, guards nothing
+        return random.choice(known)
 
 
-def ask(server: Server, kind: Kind, kid: str, token: str) -> Sample:
-    """Send one request, and write down what came back."""
+def send(server: Server, kind: Kind, kid: str, token: str) -> Sample:
+    """Send one request, and record its answer."""
     sent_at = time.monotonic()
-    status, card, is_late = 0, None, False
+    status, info, is_late = 0, None, False
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=CLIENT_SECONDS)
     try:
         connection.request("GET", "/", headers={"Authorization": f"Bearer {token}", "Connection": "close"})
         response = connection.getresponse()
         response.read()
         status = response.status
-        card = read_card(response.headers.get(WORKER_HEADER))
+        info = parse_worker_info(response.headers.get(WORKER_HEADER))
     except TimeoutError:
         is_late = True
     except (OSError, http.client.HTTPException):
-        # The worker went away with the connection.
+        # The worker ended, and the connection with it.
         status = 0
     finally:
         connection.close()
-    return Sample(server.name, kind, kid, sent_at, time.monotonic(), status, card, is_late)
+    return Sample(server.name, kind, kid, sent_at, time.monotonic(), status, info, is_late)
 
 
-def read_card(value: str | None) -> Card | None:
-    """Read what a worker wrote on an answer; a server's own answers have nothing of it."""
+def parse_worker_info(value: str | None) -> WorkerInfo | None:
+    """Parse the header that a worker adds to its answers; a server's own answers do not have it."""
     if value is None:
         return None
     members = json.loads(value)
-    return Card(members["worker"], members["parent"], frozenset(members["kids"]), members["at"])
+    return WorkerInfo(members["worker"], members["parent"], frozenset(members["kids"]), members["at"])

@@ -1,6 +1,6 @@
-"""What happens when: one plan for every part of the drill, and the policy that the workers live by.
+"""The plan of a run: which fault happens when, and the cache policy of the workers.
 
-Everything is a part of the length of a run, so that a short drill meets the same faults in the same order.
+Every time is a fraction of the run, so that a short drill meets the same faults in the same order.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ Fault = Literal["answers 503", "accepts and says nothing"]
 
 FULL_SECONDS: Final = 60.0
 APPLICATION_ID: Final = "app_drill"
-# Says in requests to the issuer, and in answers to users, which process speaks.
+# Names the process in requests to the issuer, and in answers to users.
 WORKER_HEADER: Final = "X-Drill-Worker"
-# A key is published for the turn in which it signs, and for two more.
+# A key is published while it signs, and for two more turns.
 PUBLISHED_TURNS: Final = 3
 ROTATIONS: Final = 12
 
 
-class Stretch(NamedTuple):
+class Interval(NamedTuple):
     """A part of the run.
 
     Attributes:
-        begins: Seconds after its beginning.
+        begins: Seconds from the start of the run, or an instant of the monotonic clock.
         ends: The same.
     """
 
@@ -32,7 +32,7 @@ class Stretch(NamedTuple):
     ends: float
 
     def holds(self, at: float) -> bool:
-        """Whether an instant lies within."""
+        """Tell whether an instant lies within."""
         return self.begins <= at < self.ends
 
 
@@ -40,19 +40,19 @@ class Plan(NamedTuple):
     """The plan of one run.
 
     Attributes:
-        seconds: How long there is load.
+        seconds: The length of the load.
         rotation_seconds: How long one key signs.
         outages: When the issuer fails, and how.
         storm: When workers are recycled by signals, several times a second.
-        flood: When there are tokens with random key ids, too.
-        policy: What the verifiers of all workers live by.
+        flood: When attackers also send random key ids.
+        policy: The cache policy of all workers.
     """
 
     seconds: float
     rotation_seconds: float
-    outages: tuple[tuple[Stretch, Fault], ...]
-    storm: Stretch
-    flood: Stretch
+    outages: tuple[tuple[Interval, Fault], ...]
+    storm: Interval
+    flood: Interval
     policy: CachePolicy
 
 
@@ -60,7 +60,7 @@ def make_plan(seconds: float) -> Plan:
     """Plan a run.
 
     Args:
-        seconds: How long there is load; 60 for one whose results count.
+        seconds: The length of the load; 60 for a run whose results are published.
 
     Returns:
         The plan. The second outage begins within the storm, so workers are forked while fetches hang, and the flood
@@ -68,15 +68,15 @@ def make_plan(seconds: float) -> Plan:
     """
     part = seconds / FULL_SECONDS
 
-    def stretch(begins: float, ends: float) -> Stretch:
-        return Stretch(begins * part, ends * part)
+    def interval(begins: float, ends: float) -> Interval:
+        return Interval(begins * part, ends * part)
 
     return Plan(
         seconds=seconds,
         rotation_seconds=seconds / ROTATIONS,
-        outages=((stretch(12, 21), "answers 503"), (stretch(33, 43), "accepts and says nothing")),
-        storm=stretch(27, 39),
-        flood=stretch(49, 57),
+        outages=((interval(12, 21), "answers 503"), (interval(33, 43), "accepts and says nothing")),
+        storm=interval(27, 39),
+        flood=interval(49, 57),
         policy=CachePolicy(
             fresh_seconds=10 * part,
             min_fresh_seconds=1 * part,

@@ -1,4 +1,4 @@
-"""The table of one run: what was counted, what was allowed, and whether every promise was kept."""
+"""The table of one run: the counts, their bounds, and whether every promise was kept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from cryptography.hazmat.backends.openssl.backend import backend
 
-from drill.accounting import BROKEN, Ledger, Verdict, bound_fetches
-from drill.issuer import Answer, Issuer
+from drill.accounting import BROKEN, Outcome, RunRecord, bound_fetches
+from drill.issuer import Issuer
 from drill.load import Sample
-from drill.plan import Plan, Stretch
+from drill.plan import Interval, Plan
 from drill.servers import Server
 
 _PACKAGES = ("aveverify", "uvicorn", "gunicorn", "httpx", "cryptography")
@@ -24,99 +24,101 @@ _MEBIBYTE = 1024 * 1024
 
 
 class Run(NamedTuple):
-    """What happened.
+    """The result of one run.
 
     Attributes:
-        samples: What came back to the users.
-        stalls: When this machine was so slow that the drill itself did not get on.
+        samples: The answers that users got.
+        stalls: When this machine was so slow that the drill itself made no progress.
     """
 
     samples: list[Sample]
-    stalls: list[Stretch]
+    stalls: list[Interval]
 
 
 class Report(NamedTuple):
-    """What came out.
+    """The report of one run.
 
     Attributes:
-        columns: The servers.
-        rows: A name, one figure for each server, and whether it has to be 0.
-        broken: The promises that were not kept, in words.
-        surroundings: Machine, versions and date.
+        columns: The names of the servers.
+        rows: A name, one figure for each server, and whether it must be 0.
+        broken: The broken promises, in words.
+        environment: Machine, versions and date.
     """
 
     columns: list[str]
     rows: list[tuple[str, list[str], bool]]
     broken: list[str]
-    surroundings: str
+    environment: str
 
 
 def make_report(plan: Plan, issuer: Issuer, servers: Sequence[Server], run: Run) -> Report:
-    """Judge a run."""
+    """Classify the answers of a run, and count."""
     samples = run.samples
-    ledger = Ledger(plan.policy, issuer.answers, issuer.withdrawn_at, run.stalls)
-    judged: dict[str, Counter[Verdict]] = {server.name: Counter() for server in servers}
+    record = RunRecord(plan.policy, issuer.responses, issuer.withdrawn_at, run.stalls)
+    outcomes: dict[str, Counter[Outcome]] = {server.name: Counter() for server in servers}
     broken: list[str] = []
     for sample in samples:
-        verdict = ledger.judge(sample)
-        judged[sample.server][verdict] += 1
-        if verdict in BROKEN and len(broken) < 20:  # noqa: PLR2004 - enough to look into
-            broken.append(f"{sample.server}: {verdict.value}: {sample}")
-    counted = [judged[server.name] for server in servers]
+        outcome = record.classify(sample)
+        outcomes[sample.server][outcome] += 1
+        if outcome in BROKEN and len(broken) < 20:
+            broken.append(f"{sample.server}: {outcome.value}: {sample}")
+    counted = [outcomes[server.name] for server in servers]
     rows = [("requests", [str(sum(counts.values())) for counts in counted], False)]
-    rows += [(verdict.value, [str(counts[verdict]) for counts in counted], verdict in BROKEN) for verdict in Verdict]
+    rows += [(outcome.value, [str(counts[outcome]) for counts in counted], outcome in BROKEN) for outcome in Outcome]
     fetches, bounds = [], []
     for server in servers:
-        made, allowed, beyond = count_fetches(plan, issuer, ledger, server)
+        made, allowed, beyond = count_fetches(plan, issuer, record, server)
         fetches.append(str(made))
         bounds.append(str(allowed))
         broken += [f"{server.name}: process {pid} fetched more often than the policy allows" for pid in beyond]
-        broken += what_was_not_tried(server, issuer, judged[server.name])
+        broken += list_unmet_faults(server, issuer, outcomes[server.name])
     rows += [
         ("fetches at the issuer", fetches, False),
         ("fetches that the policy allows", bounds, False),
         ("worker processes", [str(len(server.workers)) for server in servers], False),
         ("peak memory of one worker", [f"{server.peak_bytes / _MEBIBYTE:.0f} MiB" for server in servers], False),
     ]
-    return Report([server.name for server in servers], rows, broken, surroundings())
+    return Report([server.name for server in servers], rows, broken, environment())
 
 
-def count_fetches(plan: Plan, issuer: Issuer, ledger: Ledger, server: Server) -> tuple[int, int, list[int]]:
-    """Count the requests of each process of a server, and what it was allowed in the time between them."""
+def count_fetches(plan: Plan, issuer: Issuer, record: RunRecord, server: Server) -> tuple[int, int, list[int]]:
+    """Count the fetches of each process of a server, and their bound for the time between the first and the last."""
     made = allowed = 0
     beyond = []
     for pid in {server.process.pid, *server.workers}:
-        answers: list[Answer] = [answer for answer in issuer.answers if answer.worker == pid]
-        if not answers:
+        responses = [response for response in issuer.responses if response.worker == pid]
+        if not responses:
             continue
-        first, last = min(answer.began_at for answer in answers), max(answer.began_at for answer in answers)
-        failing: list[Stretch] = [
-            Stretch(max(outage.begins, first), min(outage.ends, last))
-            for outage in (*issuer.outages, *ledger.stalls)
+        first = min(response.began_at for response in responses)
+        last = max(response.began_at for response in responses)
+        failing: list[Interval] = [
+            Interval(max(outage.begins, first), min(outage.ends, last))
+            for outage in (*issuer.outages, *record.stalls)
             if outage.begins <= last and first <= outage.ends
         ]
         bound = bound_fetches(plan.policy, last - first, failing)
-        made, allowed = made + len(answers), allowed + bound
-        if len(answers) > bound:
+        made, allowed = made + len(responses), allowed + bound
+        if len(responses) > bound:
             beyond.append(pid)
     return made, allowed, beyond
 
 
-def what_was_not_tried(server: Server, issuer: Issuer, counts: Counter[Verdict]) -> list[str]:
-    """Say what a run did not meet: one that met nothing proves nothing."""
+def list_unmet_faults(server: Server, issuer: Issuer, counts: Counter[Outcome]) -> list[str]:
+    """List what a run did not meet: a run that met no fault proves nothing."""
     pids = {server.process.pid, *server.workers}
-    tried = {
-        "nothing was accepted": counts[Verdict.ACCEPTED] > 0,
-        "nothing was refused": counts[Verdict.REFUSED] > 0,
-        "no worker was recycled": len(server.workers) > 3,  # noqa: PLR2004 - as many as there are at once
-        "no fetch failed": any(answer.status == 503 and answer.worker in pids for answer in issuer.answers),  # noqa: PLR2004
-        "no fetch hung": any(answer.status == 0 and answer.worker in pids for answer in issuer.answers),
-        "no rotation was seen": any(answer.forced and answer.worker in pids for answer in issuer.answers),
+    responses = [response for response in issuer.responses if response.worker in pids]
+    met = {
+        "nothing was accepted": counts[Outcome.ACCEPTED] > 0,
+        "nothing was refused": counts[Outcome.REFUSED] > 0,
+        "no worker was recycled": len(server.workers) > 3,
+        "no fetch failed": any(response.status == 503 for response in responses),
+        "no fetch hung": any(response.status == 0 for response in responses),
+        "no rotation was seen": any(response.forced for response in responses),
     }
-    return [f"{server.name}: the drill proves nothing, {what}" for what, was_met in tried.items() if not was_met]
+    return [f"{server.name}: the drill proves nothing, {what}" for what, was_met in met.items() if not was_met]
 
 
-def surroundings() -> str:
+def environment() -> str:
     """Name machine, versions and date."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -128,10 +130,10 @@ def surroundings() -> str:
 
 
 def describe(plan: Plan) -> str:
-    """Say what was done to the servers, and under which policy."""
+    """Describe the plan of the run, and the policy of the workers."""
     policy = plan.policy
     outages = "; ".join(
-        f"from {stretch.begins:.0f} to {stretch.ends:.0f} s it {fault}" for stretch, fault in plan.outages
+        f"from {interval.begins:.0f} to {interval.ends:.0f} s it {fault}" for interval, fault in plan.outages
     )
     storm, flood = plan.storm, plan.flood
     return (
@@ -153,7 +155,7 @@ def write_text(report: Report) -> str:
     for name, figures, must_be_zero in report.rows:
         label = f"! {name}" if must_be_zero else f"  {name}"
         lines.append(f"{label:{width}}" + "".join(f"{figure:>22}" for figure in figures))
-    return "\n".join([*lines, "", "  ! must be 0", f"  {report.surroundings}"])
+    return "\n".join([*lines, "", "  ! must be 0", f"  {report.environment}"])
 
 
 def write_markdown(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""The two servers of the drill, with their workers as the system sees them."""
+"""The two servers of the drill, and their workers as the system lists them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Server:
     """A server process and the processes below it.
 
     Attributes:
-        name: What the table calls it.
-        port: Where it listens.
-        process: The one that looks after the workers.
-        peak_bytes: The largest resident set of any worker, as the system has noted it.
-        workers: Every worker that was seen alive.
+        name: Its name in the table.
+        port: The port that it listens on.
+        process: The parent of the workers.
+        peak_bytes: The largest resident set of any worker, in bytes.
+        workers: The process id of every worker that was seen alive.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Server:
     workers: set[int] = field(default_factory=set)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the process that looks after the workers."""
+        """Send a signal to the parent of the workers."""
         self.process.send_signal(number)
 
     def sample(self) -> None:
-        """Look at the workers: who lives, and how large each has been."""
+        """Record the living workers and their peak memory."""
         with suppress(OSError):
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
             for child in map(int, children.split()):
                 self._sample(child)
 
     def _sample(self, pid: int) -> None:
-        # A worker that is gone meanwhile has nothing to read.
+        # A worker may have ended meanwhile.
         with suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             if b"resource_tracker" in command:

@@ -1,7 +1,7 @@
-"""What stands in each worker: a verifier that trusts the drill's authority, and a header that says who answered.
+"""The parts of each worker: a verifier that trusts the drill's certificate authority, and a header with its process.
 
-The verifier is one as any application makes it. Its fetcher adds the process to each request, so that the issuer can
-tell the workers apart.
+The verifier is an ordinary one. Its fetcher adds the process id to each request, so that the issuer can tell the
+workers apart.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from drill.plan import APPLICATION_ID, WORKER_HEADER
 SETTINGS: Final = "AVEVERIFY_DRILL"
 
 
-class Signed:
-    """Fetches as `HttpxFetcher` does, and says which process asks.
+class ProcessFetcher:
+    """Fetches as `HttpxFetcher` does, and adds the process id to each request.
 
     Args:
-        fetcher: Who fetches.
+        fetcher: Fetches the documents.
     """
 
     def __init__(self, fetcher: HttpxFetcher) -> None:
@@ -40,23 +40,23 @@ def make_verifier() -> Verifier:
     trusted = ssl.create_default_context(cafile=settings["authority"])
     return Verifier(
         Provider(issuer=settings["issuer"], application_id=APPLICATION_ID),
-        fetcher=Signed(HttpxFetcher(ssl_context=trusted)),
+        fetcher=ProcessFetcher(HttpxFetcher(ssl_context=trusted)),
         cache_policy=CachePolicy(**settings["policy"]),
     )
 
 
-class Card:
-    """Who answered: the process, its parent, and which keys it had when it was forked.
+class WorkerHeader:
+    """Describes the process that answers: its id, its parent, and the keys that it had when it was forked.
 
     Args:
-        verifier: Whose keys.
+        verifier: The verifier of the process.
     """
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
         self._inherited: list[str] = []
         self._inherited_at = 0.0
-        # After the verifier's own: what it says then is what a child begins with.
+        # Registered after the verifier's own hook, so that its status is that of the child.
         os.register_at_fork(after_in_child=self._note_inheritance)
 
     def _note_inheritance(self) -> None:
@@ -65,6 +65,6 @@ class Card:
         self._inherited_at = time.monotonic() - (status.age_seconds or 0.0)
 
     def write(self) -> str:
-        """Write it as the value of a header."""
+        """Return the value of the header."""
         members = {"worker": os.getpid(), "parent": os.getppid(), "kids": self._inherited, "at": self._inherited_at}
         return json.dumps(members)

@@ -1,9 +1,9 @@
-"""An issuer on this machine, to try the examples without an account: its tokens are real, its users are nobody.
+"""A local issuer, to run the examples without an account: real tokens for an invented user.
 
     pip install aveverify
     python examples/local_issuer.py
 
-Prints what to set for an example, and a token to call it with. Ends with Ctrl-C.
+Prints the environment of an example, and a request with a token. Ctrl-C ends it.
 """
 
 from __future__ import annotations

@@ -1,24 +1,20 @@
-"""What every test gets: the versions in the header, a network that ends at this machine, and a world to verify in."""
+"""What every test gets: versions in the header, a network that ends at this machine, an issuer, a clock, a verifier."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("local", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "marks", "measured", "memory", "skips")]
 
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 
@@ -37,8 +33,8 @@ def _check_loopback(address: Any) -> None:  # noqa: ANN401 - whatever a socket t
         raise AssertionError(message)
 
 
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
     def connect(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - as socket's own
         _check_loopback(address)
         _connect(self, address)
@@ -47,8 +43,10 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         _check_loopback(address)
         return _connect_ex(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Threads that take turns as often as they can, so that a race which is rare in life happens in a test."""
+"""Threads that switch as often as possible, so that a rare race happens in a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def hectic_threads() -> Iterator[None]:
-    """Let the interpreter change threads as often as it can."""
+    """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -19,7 +19,7 @@ def hectic_threads() -> Iterator[None]:
 
 
 class LateLock:
-    """A lock that something happens just before it is had."""
+    """A lock that calls a function just before it is acquired."""
 
     def __init__(self, happens: Callable[[], object]) -> None:
         self._happens = happens

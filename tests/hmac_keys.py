@@ -1,4 +1,4 @@
-"""Keys for HMAC that tests share: like random ones to the last bit, and the same in every run."""
+"""HMAC keys that tests share: they look random, and are the same in every run."""
 
 from __future__ import annotations
 

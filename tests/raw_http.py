@@ -1,19 +1,19 @@
-"""HTTP byte by byte: what a client library would not send, and what it would hide."""
+"""HTTP byte by byte: requests that a client library would not send, and responses that it would hide."""
 
 from __future__ import annotations
 
 import socket
 from http.client import HTTPResponse
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 class Answer(NamedTuple):
     """One answer of a server.
 
     Attributes:
-        status: The status; 0 where the server only hung up.
+        status: The status; 0 where the server closed the connection without an answer.
         headers: Names in lower case and values, in their order.
         body: The body.
     """
@@ -39,13 +39,13 @@ def bearer(token: str) -> bytes:
 
 def exchange(port: int, *requests: bytes) -> list[Answer]:
     """Send requests over one connection, each after the answer to the one before."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
         return [_exchange(connection, data) for data in requests]
 
 
-def ask(port: int, *lines: bytes, **parts: Any) -> Answer:  # noqa: ANN401 - those of `request`
+def ask(port: int, *lines: bytes, method: bytes = b"GET", target: bytes = b"/", host: bytes = b"localhost") -> Answer:
     """Send one request over a connection of its own."""
-    (answer,) = exchange(port, request(*lines, **parts))
+    (answer,) = exchange(port, request(*lines, method=method, target=target, host=host))
     return answer
 
 

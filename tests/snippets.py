@@ -1,9 +1,10 @@
-"""Keeps the code in Markdown pages equal to the files it comes from, which are tested.
+"""Keep the code in Markdown pages equal to the tested files that it comes from.
 
     python -m tests.snippets [--check]
 
 `<!-- from FILE: REGION -->` stands above a fenced block; the region lies in the file between `# region REGION` and
-`# endregion`. Without a region it is the whole file. Writes the blocks anew; with --check only says which are stale.
+`# endregion`. Without a region it is the whole file. `<!-- tree of aveverify -->` stands above the tree of the package.
+Rewrites the blocks; with --check only names the stale ones.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.package_tree import tree
+
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(
     r"^(?P<head><!-- from (?P<file>\S+?)(?:: (?P<region>\w+))? -->\n```\w*\n)(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+
+TREE = re.compile(r"^(?P<head><!-- tree of aveverify -->\n```text\n).*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> Iterator[Path]:
@@ -40,7 +45,7 @@ def source_of(file: str, region: str | None) -> str:
         raise ValueError(message)
     text = path.read_text(encoding="utf-8")
     if region is None:
-        # What marks a region for one page is no line of the program for another.
+        # The markers of a region are not part of the program.
         return re.sub(r"^ *# (?:region \w+|endregion)\n\n*", "", text, flags=re.MULTILINE)
     found = re.findall(rf"^ *# region {region}\n(.*?)^ *# endregion$", text, re.MULTILINE | re.DOTALL)
     if len(found) != 1:
@@ -50,7 +55,8 @@ def source_of(file: str, region: str | None) -> str:
 
 
 def renewed(text: str) -> str:
-    """A page with every marked block as its source says it."""
+    """The page with every marked block replaced by its source."""
+    text = TREE.sub(lambda block: block["head"] + tree() + "```", text)
     return MARKED.sub(lambda block: block["head"] + source_of(block["file"], block["region"]) + "```", text)
 
 

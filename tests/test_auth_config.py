@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Provider, Verifier, parse_auth_config
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.errors import Problem
 from tests.core.jose_factory import ISSUER, KEYS_URL, Json, raised, without
 
@@ -21,7 +22,7 @@ CUSTOM: Json = {
 SCHEMA = "AuthConfigNotMatchingSchemaError"
 
 
-def config(*entries: Any) -> Json:  # noqa: ANN401 - any JSON value
+def config(*entries: JsonValue) -> Json:
     return {"providers": list(entries)}
 
 
@@ -107,7 +108,7 @@ def test_a_text_that_is_no_json_is_refused(text: str) -> None:
     ],
     ids=ascii,
 )  # fmt: skip
-def test_a_configuration_is_an_object_with_a_list_of_providers(value: Any) -> None:  # noqa: ANN401
+def test_a_configuration_is_an_object_with_a_list_of_providers(value: JsonValue) -> None:
     """CFG-01."""
     error = wrong(value)
 
@@ -115,7 +116,7 @@ def test_a_configuration_is_an_object_with_a_list_of_providers(value: Any) -> No
 
 
 @pytest.mark.parametrize("entry", [None, 1, "https://idp.example", [], [OIDC], True], ids=ascii)
-def test_an_entry_is_an_object(entry: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_entry_is_an_object(entry: JsonValue) -> None:
     error = wrong(config(OIDC, entry))
 
     assert (error.problem, error.field) == (Problem.NOT_A_CONFIG, "providers[1]")
@@ -142,7 +143,7 @@ def test_unknown_members_are_ignored_at_both_levels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["oidc", "unknown", None, 1, True, [], {}, ["customJwt"]], ids=ascii)
-def test_these_types_are_oidc(kind: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_these_types_are_oidc(kind: JsonValue) -> None:
     """CFG-02; CFG-05: what is no text counts as absent."""
     assert parse_auth_config(config(OIDC | {"type": kind}))[0].kind == "oidc"
 
@@ -161,7 +162,7 @@ def test_another_type_is_refused(kind: str) -> None:
     ("entry", "name"), [(CUSTOM, "domain"), (OIDC, "issuer"), (OIDC | {"type": "oidc"}, "issuer")],
     ids=["domain on customJwt", "issuer on OIDC", "issuer on a typed OIDC"],
 )  # fmt: skip
-def test_a_member_of_the_other_kind_is_refused(entry: Json, name: str, value: Any) -> None:  # noqa: ANN401
+def test_a_member_of_the_other_kind_is_refused(entry: Json, name: str, value: JsonValue) -> None:
     """CFG-06: even null."""
     error = wrong(config(entry | {name: value}))
 
@@ -207,7 +208,7 @@ def test_a_required_member_is_named_when_it_is_missing(entry: Json, name: str) -
     [(OIDC, "domain"), (OIDC, "applicationID"), (CUSTOM, "issuer"), (CUSTOM, "jwks"), (CUSTOM, "applicationID")],
     ids=["domain", "applicationID", "issuer", "jwks", "customJwt applicationID"],
 )
-def test_a_member_of_another_type_is_named(entry: Json, name: str, value: Any) -> None:  # noqa: ANN401
+def test_a_member_of_another_type_is_named(entry: Json, name: str, value: JsonValue) -> None:
     """CFG-02; CFG-03: null is absent only for the applicationID of customJwt."""
     if (entry, name, value) == (CUSTOM, "applicationID", None):
         assert parse_auth_config(config(entry | {name: value}))[0].application_id is None
@@ -352,9 +353,9 @@ def test_the_preset_of_ave_has_no_place_in_a_configuration() -> None:
 
 
 class Odd(Mapping[str, Any]):
-    """A mapping of somebody else's making."""
+    """A mapping that is no dict."""
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+    def __getitem__(self, name: str) -> JsonValue:
         return OIDC[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -393,7 +394,7 @@ def test_a_verifier_is_made_of_a_configuration() -> None:
         pytest.param(CUSTOM | {"jwks": "data:,x"}, id="unusable keys"),
     ],
 )
-def test_the_schema_of_all_entries_comes_before_any_address(first: Json, later: Any) -> None:  # noqa: ANN401
+def test_the_schema_of_all_entries_comes_before_any_address(first: Json, later: JsonValue) -> None:
     """CFG-18."""
     assert wrong(config(first)).field.startswith("providers[0]")
     error = wrong(config(first, later))

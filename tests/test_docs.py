@@ -1,4 +1,4 @@
-"""The README's examples run as they are printed, against an issuer of ours."""
+"""The README's examples run as they are printed, against a fake issuer."""
 
 from __future__ import annotations
 
@@ -41,13 +41,12 @@ from aveverify import (
     starlette,
     wsgi,
 )
-from aveverify.errors._reasons import TABLE
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hmac_keys import KEY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What the README shows of each, and the page that says more.
+# The frameworks that the README shows, and the page of each.
 PAGES = {
     "FastAPI": "fastapi",
     "Starlette": "starlette",
@@ -128,7 +127,7 @@ def test_the_page_of_a_framework_begins_as_the_readme_does(name: str, page: str)
 
 @pytest.mark.parametrize("page", PAGES.values())
 def test_a_page_says_how_to_start_and_where_a_token_comes_from(page: str) -> None:
-    """That these commands do it, tests/examples/test_commands.py tells."""
+    """tests/examples/test_commands.py runs these commands."""
     text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
     first = text.split("\n## Protect a", 1)[1].split("\n## ", 1)[0]
     start = {
@@ -158,7 +157,7 @@ def module(name: str, *sources: str, issuer: FakeIssuer) -> Iterator[dict[str, A
 
 @contextmanager
 def client_of(name: str, issuer: FakeIssuer) -> Iterator[Any]:
-    """The framework's test client, for its application as it is shown."""
+    """Yield the framework's test client for the application that the README shows."""
     with module("readme_app", *shown(name), issuer=issuer) as namespace:
         app = namespace["app"]
         match name:
@@ -172,9 +171,9 @@ def client_of(name: str, issuer: FakeIssuer) -> Iterator[Any]:
 
 @contextmanager
 def client_of_project(name: str, issuer: FakeIssuer) -> Iterator[Any]:
-    """The same for Django, whose settings end with the first block, and whose `urls.py` is the second."""
+    """Yield the client for Django: its settings end with the first block, `urls.py` is the second."""
     first, second = shown(name)
-    # What every project's settings have before that.
+    # Every project's settings begin with these.
     settings: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
     run(first, issuer, settings)
     providers = settings["AVEVERIFY"]["PROVIDERS"]
@@ -187,7 +186,7 @@ def client_of_project(name: str, issuer: FakeIssuer) -> Iterator[Any]:
         ),
         pytest.MonkeyPatch.context() as patch,
     ):
-        # REST framework reads these two once, when it is imported.
+        # REST framework reads these two settings only when it is imported.
         patch.setattr(APIView, "authentication_classes", api_settings.DEFAULT_AUTHENTICATION_CLASSES)
         patch.setattr(APIView, "permission_classes", api_settings.DEFAULT_PERMISSION_CLASSES)
         with module("readme_urls", second, issuer=issuer):
@@ -209,16 +208,16 @@ def test_every_framework_answers_with_convexs_identity_or_refuses(name: str, ave
 
 
 @pytest.mark.parametrize(
-    "edge",
+    "middleware",
     [asgi.AveAuthMiddleware, wsgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthPlugin],
     ids=["asgi", "wsgi", "starlette", "litestar"],
 )
-def test_whoever_installs_a_middleware_says_whether_it_is_required(edge: Any, ave: FakeIssuer) -> None:  # noqa: ANN401 - their constructors differ
+def test_a_middleware_without_required_is_refused(middleware: Callable[..., object], ave: FakeIssuer) -> None:
     subject: tuple[object, ...] = (ave.verifier(),)
-    if edge is not litestar.AveAuthPlugin:
+    if middleware is not litestar.AveAuthPlugin:
         subject = (lambda *_arguments: None, *subject)
     with pytest.raises(TypeError, match="required"):
-        edge(*subject)
+        middleware(*subject)
     for options in (
         {"on_invalid": "defer"},
         {"scopes": ["read"]},
@@ -226,11 +225,11 @@ def test_whoever_installs_a_middleware_says_whether_it_is_required(edge: Any, av
         {"check": lambda _identity: None},
         {"token_sources": [sources.AuthorizationHeader()]},
     ):
-        edge(*subject, required=False, **options)
+        middleware(*subject, required=False, **options)
 
 
 @pytest.mark.parametrize("option", ["required", "exempt", "on_invalid"])
-def test_the_dependency_of_fastapi_has_not_every_option(option: str, ave: FakeIssuer) -> None:
+def test_the_dependency_of_fastapi_lacks_three_options(option: str, ave: FakeIssuer) -> None:
     with pytest.raises(TypeError, match=option):
         fastapi.AveAuth(ave.verifier(), **{option: None})  # type: ignore[arg-type]
 
@@ -243,8 +242,8 @@ def test_an_undecorated_view_of_flask_is_verified_where_that_is_required(
     app.config.from_mapping(settings)
     flask.AveAuth(app, ave.verifier())
     app.add_url_rule("/", view_func=lambda: "open")
-    answer = app.test_client().get("/", headers={"Authorization": f"Bearer {ave.forge('expired')}"})
-    assert answer.status_code == status
+    response = app.test_client().get("/", headers={"Authorization": f"Bearer {ave.forge('expired')}"})
+    assert response.status_code == status
 
 
 def of_middleware(verifier: Verifier) -> dict[str, Any]:
@@ -271,7 +270,7 @@ def of_backend(verifier: Verifier) -> dict[str, Any]:
 def test_a_middleware_alone_ends_a_websocket_with_its_token(
     protect: Callable[[Verifier], dict[str, Any]], ave: FakeIssuer, *, is_watched: bool
 ) -> None:
-    """Whether anybody watches over it; that this ends it, tests/http/test_websocket.py tells."""
+    """tests/http/test_websocket.py tests how it ends; here only whether it is watched."""
     app = FastAPI(**protect(ave.verifier()))
 
     @app.websocket("/")
@@ -288,9 +287,7 @@ def test_a_middleware_alone_ends_a_websocket_with_its_token(
         assert session.receive_json() == {"is_watched": is_watched}
 
 
-def test_the_store_of_a_fleet_is_made_as_shown_and_asks_nobody_yet(
-    ave: FakeIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_shown_store_is_made_without_a_connection(ave: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY", KEY.hex())
     namespace = run(example("RedisDocumentStore"), ave)
     assert isinstance(namespace["verifier"], Verifier)
@@ -303,7 +300,8 @@ def test_the_example_for_tests_is_a_test(ave: FakeIssuer) -> None:
 
 def test_every_reason_of_a_refused_token_is_explained() -> None:
     named = set(re.findall(r"`([A-Z_]{4,})`", README))
-    refusals = {reason for reason in Reason if TABLE[reason].step is not None} | {Reason.CLOCK_UNUSABLE}
+    of_a_step = {reason for reason in Reason if InvalidTokenError(reason, rule="X-01").step is not None}
+    refusals = of_a_step | {Reason.CLOCK_UNUSABLE}
     assert {reason.value for reason in refusals - {Reason.KEYS_UNAVAILABLE}} <= named
 
 

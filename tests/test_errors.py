@@ -1,4 +1,4 @@
-"""The five errors: closed lists with one sentence each, codes by the kind of provider, and texts that leak nothing."""
+"""The five errors: closed lists with one sentence each, Convex codes, and messages that hold nothing of a token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.core.jose_factory import NOW, custom_jwt_verifier, good_claims, oidc_
 
 IAH, UNA, NAP, DISC = "InvalidAuthHeader", "Unauthenticated", "NoAuthProvider", "AuthProviderDiscoveryFailed"
 
-# One row per reason: the step that finds it, and Convex's word on either kind of provider.
+# One row per reason: the step that finds it, and Convex's code for each kind of provider.
 REASONS: dict[Reason, tuple[Step | None, str | None, str | None]] = {
     Reason.TOKEN_TOO_LARGE: (Step.READ, IAH, IAH),
     Reason.MALFORMED_TOKEN: (Step.READ, IAH, IAH),
@@ -127,6 +127,12 @@ def name(error: AveVerifyError) -> str:
     return f"{type(error).__name__}-{error.reason}"
 
 
+def unpickled(error: AveVerifyError) -> AveVerifyError:
+    loaded = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+    assert isinstance(loaded, AveVerifyError)
+    return loaded
+
+
 # --- the closed lists
 
 
@@ -148,7 +154,7 @@ def test_the_lists_are_complete() -> None:
 
 
 @pytest.mark.parametrize("words", [Hint, Fault, Problem, Reason], ids=lambda words: words.__name__)
-def test_no_two_words_say_the_same(words: type[Hint | Fault | Problem | Reason]) -> None:
+def test_no_two_members_have_the_same_sentence(words: type[Hint | Fault | Problem | Reason]) -> None:
     sentences = [word.explanation if isinstance(word, Reason) else word.value for word in words]
 
     assert len(set(sentences)) == len(sentences)
@@ -184,7 +190,7 @@ def test_every_problem_names_its_rule_and_convexs_code(problem: Problem) -> None
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
-def test_each_error_has_its_place_in_http(error: type[AveVerifyError], status: int, code: str | None) -> None:
+def test_each_error_has_its_http_status_and_code(error: type[AveVerifyError], status: int, code: str | None) -> None:
     """Design §4."""
     assert issubclass(error, AveVerifyError)
     assert error.http_status == status
@@ -201,7 +207,7 @@ def test_a_misconfiguration_is_a_value_error() -> None:
 
 
 @pytest.mark.parametrize(("kind", "code"), [("oidc", DISC), ("customJwt", IAH)])
-def test_unavailable_keys_have_the_code_of_the_path(kind: ProviderKind, code: str) -> None:
+def test_unavailable_keys_have_the_convex_code_of_their_kind_of_provider(kind: ProviderKind, code: str) -> None:
     """DV-14."""
     error = KeysUnavailableError(7, kind=kind, issuer="https://idp.example")
 
@@ -210,11 +216,11 @@ def test_unavailable_keys_have_the_code_of_the_path(kind: ProviderKind, code: st
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=name)
-def test_an_error_survives_pickling_with_everything_it_says(error: AveVerifyError) -> None:
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
-        assert type(twin) is type(error)
-        assert str(twin) == str(error)
-        assert vars(twin) == vars(error)
+def test_an_error_survives_pickling_and_copying_with_all_its_facts(error: AveVerifyError) -> None:
+    for copied in (unpickled(error), copy.copy(error), copy.deepcopy(error)):
+        assert type(copied) is type(error)
+        assert str(copied) == str(error)
+        assert vars(copied) == vars(error)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=name)
@@ -225,15 +231,15 @@ def test_every_error_has_the_four_attributes(error: AveVerifyError) -> None:
     assert error.convex_code is None or isinstance(error.convex_code, str)
 
 
-def test_before_a_provider_is_chosen_the_code_does_not_depend_on_its_kind() -> None:
+def test_before_a_provider_is_selected_the_convex_code_does_not_depend_on_its_kind() -> None:
     for reason, (step, oidc_code, custom_jwt_code) in REASONS.items():
         if step in (Step.READ, Step.SELECT):
             assert oidc_code == custom_jwt_code
             assert InvalidTokenError(reason, rule="X-01").convex_code == oidc_code
 
 
-def test_a_refusal_carries_its_facts() -> None:
-    """Style, habit 8: whoever handles it needs no message."""
+def test_a_refused_token_has_its_facts_as_fields() -> None:
+    """Style, habit 8: a handler needs the fields, never the message."""
     error = InvalidTokenError(
         Reason.UNKNOWN_KEY, rule="OIDC-12", kind="oidc", claim="kid", fault=Fault.MEMBER_TYPE, hint=Hint.NOT_TEXT,
         issuer="https://idp.example", kid="k", alg="RS256",
@@ -263,15 +269,15 @@ def test_the_sentence_of_a_refused_token() -> None:
 def test_the_shortest_sentence_of_a_refused_token() -> None:
     error = InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
 
-    assert str(error) == "CLOCK_UNUSABLE (CLK-003): the clock of this machine gives no usable time"
+    assert str(error) == "CLOCK_UNUSABLE (CLK-003): this machine's clock returns no usable time"
 
 
 def test_the_sentence_of_unavailable_keys() -> None:
     error = KeysUnavailableError(7, kind="oidc", issuer="https://idp.example", cause="the deadline passed")
 
     assert str(error) == (
-        "KEYS_UNAVAILABLE (DV-14, step 4): the keys of the issuer cannot be had; issuer 'https://idp.example', retry in"
-        " 7 s, the deadline passed"
+        "KEYS_UNAVAILABLE (DV-14, step 4): the issuer's keys are unavailable, so the token was not judged; issuer"
+        " 'https://idp.example', retry in 7 s, the deadline passed"
     )
 
 
@@ -348,7 +354,7 @@ def test_the_credentials_of_an_address_are_never_shown(text: str) -> None:
     ("length", "whole"), [(4095, True), (4096, True), (4097, False)], ids=["one below", "at the limit", "one above"]
 )
 def test_a_text_is_read_up_to_a_limit(length: int, *, whole: bool) -> None:
-    """The credentials are looked for in 4,096 characters; of a longer text nobody knows the rest."""
+    """The credentials are looked for in 4,096 characters; a longer text is shown without its rest."""
     text = "https://" + "u" * (length - 12) + "@h.x"
 
     assert quote(text) == "'https://...@h.x'" if whole else quote(text).endswith("...")
@@ -383,8 +389,8 @@ def test_no_message_is_more_than_one_short_line(field: str, text: str) -> None:
         pytest.param(rs256().token(good_claims(sub=["s3cret"])), id="type of the subject"),
     ],
 )
-def test_nothing_of_a_token_hangs_on_its_refusal(token: str) -> None:
-    """ERR-002: not in the message, not in the repr, not in a pickle, and no error of a library behind it."""
+def test_an_error_holds_nothing_of_its_token(token: str) -> None:
+    """ERR-002: message, repr, attributes, pickle, cause and context are free of it."""
     with custom_jwt_verifier(rs256().jwk) as verifier, pytest.raises(InvalidTokenError) as caught:
         verifier.verify(token)
     error = caught.value
@@ -396,30 +402,30 @@ def test_nothing_of_a_token_hangs_on_its_refusal(token: str) -> None:
         assert token not in shown
 
 
-def test_a_hint_that_takes_thought_is_thought_of_when_somebody_asks() -> None:
-    asked = []
+def test_a_hint_function_is_called_once_when_the_hint_is_first_read() -> None:
+    calls = []
 
-    def think() -> Hint:
-        asked.append(1)
+    def find_hint() -> Hint:
+        calls.append(1)
         return Hint.SIMILAR_ISSUER
 
-    error = InvalidTokenError(Reason.UNKNOWN_ISSUER, rule="SEL-04", issuer="https://a.example", hint=think)
+    error = InvalidTokenError(Reason.UNKNOWN_ISSUER, rule="SEL-04", issuer="https://a.example", hint=find_hint)
 
-    assert asked == []
+    assert calls == []
     assert (error.hint, error.hint) == (Hint.SIMILAR_ISSUER, Hint.SIMILAR_ISSUER)
-    assert asked == [1]
+    assert calls == [1]
     assert Hint.SIMILAR_ISSUER.value in str(error)
-    assert pickle.loads(pickle.dumps(error)).hint is Hint.SIMILAR_ISSUER  # noqa: S301 - our own bytes
+    assert unpickled(error).hint is Hint.SIMILAR_ISSUER
 
 
-def test_a_twin_is_equal_in_every_fact_and_was_never_raised() -> None:
+def test_a_copy_without_traceback_is_equal_in_every_fact() -> None:
     error = raised_once()
-    twin = error.copy_without_traceback()
+    copied = error.copy_without_traceback()
 
     assert error.__traceback__ is not None
-    assert twin.__traceback__ is None
-    assert (str(twin), repr(twin)) == (str(error), repr(error))
-    assert twin.__reduce__() == error.__reduce__()
+    assert copied.__traceback__ is None
+    assert (str(copied), repr(copied)) == (str(error), repr(error))
+    assert copied.__reduce__() == error.__reduce__()
 
 
 def raised_once() -> InvalidTokenError:
@@ -431,7 +437,7 @@ def raised_once() -> InvalidTokenError:
     return caught.value
 
 
-def test_a_refusal_leaves_no_cycle_behind() -> None:
+def test_a_refused_token_leaves_no_reference_cycle() -> None:
     """A flood of bad tokens must not make work for the garbage collector."""
     with oidc_verifier(rs256().jwk) as verifier:
         good = rs256().token()

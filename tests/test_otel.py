@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,14 +25,11 @@ from aveverify.events import (
 )
 from aveverify.otel import KeyMetrics
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.missing import skip_missing
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
-has_sdk = importlib.util.find_spec("opentelemetry") is not None and (
-    importlib.util.find_spec("opentelemetry.sdk") is not None
-)
-needs_sdk = pytest.mark.skipif(not has_sdk, reason="NOT TESTED HERE: opentelemetry-sdk is not installed")
 
 ISSUERS = ("https://a.test", "https://b.test/")
 FRESH = CachePolicy().fresh_seconds
@@ -39,15 +37,13 @@ Points = dict[tuple[str, frozenset[tuple[str, Any]]], float]
 
 
 class Collector:
-    """A meter, and what it has measured."""
+    """A meter provider with `KeyMetrics`, and what it has measured."""
 
     def __init__(self) -> None:
-        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - may not be installed
-        from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415 - the same
-
-        self._reader: InMemoryMetricReader = InMemoryMetricReader()
-        self._provider = MeterProvider([self._reader])
-        self.metrics = KeyMetrics(self._provider.get_meter("test"))
+        sdk, export = _import_sdk()
+        self._reader: InMemoryMetricReader = export.InMemoryMetricReader()
+        self.provider: MeterProvider = sdk.MeterProvider([self._reader])
+        self.metrics = KeyMetrics(self.provider.get_meter("test"))
 
     def points(self) -> Points:
         """Every value by its name and labels."""
@@ -60,10 +56,23 @@ class Collector:
             for point in metric.data.data_points
         }
 
+    def meters(self) -> set[str]:
+        """The names of the meters that have measured something."""
+        data = self._reader.get_metrics_data()
+        resources = data.resource_metrics if data is not None else ()
+        return {scope.scope.name for resource in resources for scope in resource.scope_metrics}
+
     def value(self, name: str, **labels: str) -> float | None:
         """The value with exactly these labels, written with `_` for `.`."""
         wanted = frozenset((f"aveverify.{label.replace('_', '.')}", text) for label, text in labels.items())
         return self.points().get((f"aveverify.key.{name}", wanted))
+
+
+def _import_sdk() -> tuple[Any, Any]:
+    try:
+        return import_module("opentelemetry.sdk.metrics"), import_module("opentelemetry.sdk.metrics.export")
+    except ImportError:
+        skip_missing("opentelemetry-sdk")
 
 
 @pytest.fixture
@@ -71,7 +80,6 @@ def collector() -> Collector:
     return Collector()
 
 
-@needs_sdk
 class TestCounters:
     @pytest.mark.parametrize(
         ("event", "name", "labels", "amount"),
@@ -154,7 +162,6 @@ class TestCounters:
         assert "s3cret" not in repr(after)
 
 
-@needs_sdk
 class TestGauges:
     def observed(self, collector: Collector, issuer: FakeIssuer) -> Verifier:
         verifier = issuer.verifier(on_event=collector.metrics)
@@ -224,15 +231,19 @@ class TestGauges:
         assert collector.points() == {}
 
 
-@needs_sdk
-def test_without_a_meter_that_of_the_process_is_used() -> None:
-    KeyMetrics()(ProviderUp(issuers=ISSUERS, failures=1))
+def test_without_a_meter_the_global_provider_makes_one(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.metrics.get_meter", collector.provider.get_meter)
+
+    KeyMetrics()(FetchFailed(issuers=ISSUERS[:1], cause="the deadline passed", failures=1, retry_after_seconds=4))
+
+    assert collector.value("fetches", issuer=ISSUERS[0], outcome="failed") == 1
+    assert "aveverify" in collector.meters()
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    load: Callable[..., Any] = builtins.__import__
+    load: Callable[..., object] = builtins.__import__
 
-    def without(name: str, *arguments: Any) -> Any:  # noqa: ANN401 - as the built-in function
+    def without(name: str, *arguments: object) -> object:
         if name.partition(".")[0] == "opentelemetry":
             raise ModuleNotFoundError(name)
         return load(name, *arguments)
@@ -244,8 +255,6 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_the_package_is_not_loaded_before_it_is_used() -> None:
-    import subprocess  # noqa: PLC0415 - only this test asks a fresh interpreter
-
     source = "import sys, aveverify.otel; print(any(name.startswith('opentelemetry') for name in sys.modules))"
     found = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

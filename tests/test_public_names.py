@@ -1,4 +1,4 @@
-"""The public names and their signatures: others import them, so they are bound here one by one."""
+"""The public names and their signatures: users import and call them, so each is pinned here."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_nothing_else_is_public_by_accident() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_public_name_says_where_it_is_at_home(name: str) -> None:
+def test_every_public_name_is_defined_in_the_package(name: str) -> None:
     value = getattr(aveverify, name)
 
     assert isinstance(value, str) or value.__module__.startswith("aveverify.")
@@ -82,7 +82,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_list_of_public_names_is_sorted_and_true(module: str) -> None:
+def test_a_list_of_public_names_is_sorted_and_every_name_exists(module: str) -> None:
     found = importlib.import_module(module)
     names = getattr(found, "__all__", [])
 
@@ -121,7 +121,7 @@ EVERYTHING = [value for module in MODULES for value in documented(importlib.impo
 
 
 @pytest.mark.parametrize("value", EVERYTHING)
-def test_everything_public_has_a_docstring(value: Any) -> None:  # noqa: ANN401 - a function, a class or a property
+def test_everything_public_has_a_docstring(value: object) -> None:
     text = inspect.getdoc(value) or ""
 
     assert re.match(r"[A-Z`].*[.?:]", text), text
@@ -133,7 +133,7 @@ def test_every_public_module_has_a_docstring(module: str) -> None:
 
 
 @pytest.mark.parametrize("value", EVERYTHING)
-def test_every_argument_of_a_public_function_has_a_type(value: Any) -> None:  # noqa: ANN401 - as above
+def test_every_argument_of_a_public_function_has_a_type(value: object) -> None:
     if not inspect.isfunction(value):
         return
     parameters = [one for one in inspect.signature(value).parameters.values() if one.name not in ("self", "cls")]
@@ -202,11 +202,11 @@ def test_every_argument_of_a_public_function_has_a_type(value: Any) -> None:  # 
         pytest.param(InsufficientScopeError, "(required)", id="InsufficientScopeError"),
     ],
 )
-def test_a_signature_is_bound(function: Callable[..., object], signature: str) -> None:
+def test_a_public_signature_is_unchanged(function: Callable[..., object], signature: str) -> None:
     assert shape(function) == signature
 
 
-def test_the_signature_of_the_verifier_begins_as_the_design_says() -> None:
+def test_the_signature_of_the_verifier_begins_as_designed() -> None:
     parameters = inspect.signature(Verifier).parameters
     bound = (
         "(*providers, clock=None, fetcher=None, cache_policy=None, max_token_bytes=16384, token_cache_size=10000,"
@@ -214,13 +214,13 @@ def test_the_signature_of_the_verifier_begins_as_the_design_says() -> None:
     )
 
     assert shape(Verifier).startswith(bound)
-    # Whatever comes behind is an option that may be left out.
+    # Everything after that is an optional keyword.
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in list(parameters.values())[1:])
     assert all(one.default is not EMPTY for one in list(parameters.values())[1:])
 
 
 @pytest.mark.parametrize("middleware", [AsgiMiddleware, WsgiMiddleware], ids=["asgi", "wsgi"])
-def test_who_installs_a_middleware_decides_whether_credentials_are_required(middleware: Callable[..., object]) -> None:
+def test_required_has_no_default_in_a_middleware(middleware: Callable[..., object]) -> None:
     """Design §3: `required` has no default."""
     parameters = inspect.signature(middleware).parameters
 
@@ -234,7 +234,7 @@ def test_who_installs_a_middleware_decides_whether_credentials_are_required(midd
     [("verify", False), ("verify_async", True), ("verify_header", False), ("verify_header_async", True),
      ("warm_up", False), ("warm_up_async", True), ("close", False)],
 )  # fmt: skip
-def test_what_waits_without_blocking_says_so_by_its_name(name: str, *, asynchronous: bool) -> None:
+def test_a_method_is_asynchronous_exactly_if_its_name_says_so(name: str, *, asynchronous: bool) -> None:
     assert inspect.iscoroutinefunction(getattr(Verifier, name)) is asynchronous
 
 
@@ -259,7 +259,7 @@ def test_the_attributes_of_an_identity(name: str) -> None:
 @pytest.mark.parametrize(
     "value", [CachePolicy, FetchRequest, FetchResponse, Provider], ids=lambda value: value.__name__
 )
-def test_values_are_frozen_and_slotted(value: Any) -> None:  # noqa: ANN401 - a dataclass
+def test_values_are_frozen_and_slotted(value: type) -> None:
     assert is_dataclass(value)
     assert vars(value)["__dataclass_params__"].frozen
     assert "__slots__" in vars(value)
@@ -279,7 +279,7 @@ def test_the_errors_are_five() -> None:
 
 
 def test_no_option_switches_a_check_off() -> None:
-    """CFG-012: what is dangerous is named for it; who may send a cookie is a list, and required."""
+    """CFG-012: a dangerous option has a dangerous name; the origins that may send a cookie are a required list."""
     words = {
         parameter
         for value in EVERYTHING
@@ -290,7 +290,7 @@ def test_no_option_switches_a_check_off() -> None:
     suspicious = re.compile(r"verify|skip|disable|unsafe|insecure|ignore|allow|any_|options$|no_|check")
 
     assert {word for word in words if suspicious.search(word)} <= {
-        # One more check, of the application.
+        # An additional check of the application.
         "check",
         "insecure_http",
         "any_audience",

@@ -1,4 +1,4 @@
-"""The code that the pages show is the code that is tested: `make snippets` writes it there."""
+"""The pages show the code that is tested: `make snippets` copies it into them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.snippets import MARKED, pages, renewed, source_of
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [
-    f"<!-- from tests/examples/test_{name}_app.py: recipe -->"
+    f"<!-- from tests/examples/test_{name}_recipe.py: recipe -->"
     for name in ("starlette", "fastapi", "litestar", "flask", "django", "drf")
 ]
 
@@ -24,7 +24,7 @@ def test_no_page_is_stale() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_a_changed_block_is_written_anew() -> None:
+def test_a_changed_block_is_rewritten() -> None:
     page = (ROOT / "examples" / "same_user" / "README.md").read_text(encoding="utf-8")
     changed = page.replace("ON CONFLICT", "ON ACCIDENT")
     assert changed != page
@@ -34,7 +34,7 @@ def test_a_changed_block_is_written_anew() -> None:
 @pytest.mark.parametrize(
     ("file", "region"), [("examples/nowhere.py", None), ("examples/flask_app.py", "nowhere")], ids=["file", "region"]
 )
-def test_a_marker_without_a_source_is_a_mistake(file: str, region: str | None) -> None:
+def test_a_marker_without_a_source_is_an_error(file: str, region: str | None) -> None:
     with pytest.raises(ValueError, match="nowhere"):
         source_of(file, region)
 

@@ -1,4 +1,4 @@
-"""Step 0: tokens that were accepted before, and everything that makes a hit as strict as a fresh look."""
+"""Step 0: tokens that were accepted before, and what makes a hit as strict as a verification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from aveverify import Identity, InvalidTokenError, Provider, Reason, Verifier
 from aveverify._core.identity import make_identity
-from aveverify._core.jose.encoding import parse_json_object
+from aveverify._core.jose.strict_json import parse_json_object
 from aveverify._core.verification import Accepted
 from aveverify._jwks.remote_key_set import RemoteKeySet
 from aveverify._token_cache import MAX_CACHE_BYTES, TokenCache
@@ -52,7 +52,7 @@ def custom_verifier(clock: TestClock) -> Verifier:
     return custom_jwt_verifier(es256().jwk, algorithm="ES256", clock=clock)
 
 
-# A hit hands out the very object that was handed out before: that is how these tests tell it from a fresh look.
+# A hit hands out the very object that was handed out before: that is how these tests tell it from a verification.
 
 
 def test_an_accepted_token_is_remembered() -> None:
@@ -65,7 +65,7 @@ def test_text_and_bytes_of_one_token_are_one_token() -> None:
         assert verifier.verify(token()) is verifier.verify(token().encode())
 
 
-def test_without_a_cache_every_token_is_looked_at() -> None:
+def test_without_a_cache_every_token_is_verified() -> None:
     with oidc_verifier(eddsa().jwk, token_cache_size=0) as verifier:
         first, second = verifier.verify(token()), verifier.verify(token())
 
@@ -129,7 +129,7 @@ def test_the_full_sha256_decides_and_nothing_but_the_end_of_the_signature_is_kep
 
 
 def test_another_token_with_the_same_end_is_not_taken_for_a_known_one() -> None:
-    """TOK-002; TOK-003: before the keys are due, and while they are being renewed behind the request."""
+    """TOK-002; TOK-003: before the refresh time of the keys, and while they are refreshed in the background."""
     clock = TestClock()
     good = token()
     header, _, signature = good.split(".")
@@ -159,25 +159,25 @@ def test_two_verifiers_share_nothing() -> None:
 
 @dataclass
 class Moments:
-    """What one token is worth at several instants, on a warm and on a fresh verifier."""
+    """The results of one token at several instants, with a warm and with a fresh verifier."""
 
     make: Callable[[TestClock], Verifier]
     token: str
 
-    def verdicts(self, *instants: float) -> list[Reason | None]:
+    def results(self, *instants: float) -> list[Reason | None]:
         clock = TestClock()
         found: list[Reason | None] = []
         with self.make(clock) as warm:
             warm.verify(self.token)
             for instant in instants:
                 clock.wall = instant
-                verdict = self.verdict(warm)
+                result = self.result(warm)
                 with self.make(TestClock(wall=instant)) as fresh:
-                    assert self.verdict(fresh) is verdict
-                found.append(verdict)
+                    assert self.result(fresh) is result
+                found.append(result)
         return found
 
-    def verdict(self, verifier: Verifier) -> Reason | None:
+    def result(self, verifier: Verifier) -> Reason | None:
         try:
             verifier.verify(self.token)
         except InvalidTokenError as error:
@@ -186,31 +186,31 @@ class Moments:
 
 
 def test_an_oidc_token_expires_at_the_same_second_as_without_a_cache() -> None:
-    """TOK-006; TOK-016: judged by the wall clock at every hit."""
+    """TOK-006; TOK-016: compared with the wall clock at every hit."""
     moments = Moments(lambda clock: oidc_verifier(eddsa().jwk, clock=clock), token(exp=NOW + 100))
 
-    assert moments.verdicts(NOW + 99, NOW + 99.9, NOW + 100, NOW + 101) == [None, None, Reason.EXPIRED, Reason.EXPIRED]
+    assert moments.results(NOW + 99, NOW + 99.9, NOW + 100, NOW + 101) == [None, None, Reason.EXPIRED, Reason.EXPIRED]
 
 
 @pytest.mark.parametrize("fraction", [0.25, 0.5, 0.75], ids=str)
 def test_a_fraction_of_a_second_counts_as_without_a_cache(fraction: float) -> None:
     moments = Moments(lambda clock: oidc_verifier(eddsa().jwk, clock=clock), token(exp=NOW + 100 + fraction))
 
-    assert moments.verdicts(NOW + 100, NOW + 100.9, NOW + 101) == [None, None, Reason.EXPIRED]
+    assert moments.results(NOW + 100, NOW + 100.9, NOW + 101) == [None, None, Reason.EXPIRED]
 
 
 def test_a_custom_jwt_token_has_its_grace_in_the_cache_too() -> None:
     """TOK-006."""
     moments = Moments(custom_verifier, custom_token(good_claims(exp=NOW + 100)))
 
-    assert moments.verdicts(NOW + 104, NOW + 105, NOW + 105.9, NOW + 106) == [None, None, None, Reason.EXPIRED]
+    assert moments.results(NOW + 104, NOW + 105, NOW + 105.9, NOW + 106) == [None, None, None, Reason.EXPIRED]
 
 
 def test_a_clock_that_is_set_back_counts_as_without_a_cache() -> None:
     """TOK-007; CLK-001."""
     moments = Moments(custom_verifier, custom_token(good_claims(nbf=NOW, iat=NOW)))
 
-    assert moments.verdicts(NOW - 4, NOW - 5, NOW - 6, NOW) == [None, None, Reason.NOT_YET_VALID, None]
+    assert moments.results(NOW - 4, NOW - 5, NOW - 6, NOW) == [None, None, Reason.NOT_YET_VALID, None]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_clock_that_raises_is_no_hit() -> None:
 # --- keys
 
 
-def test_an_entry_dies_with_the_keys_that_vouched_for_it() -> None:
+def test_an_entry_is_not_reused_under_other_keys() -> None:
     """TOK-008; ROT-004: from the token cache too."""
     clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
     with oidc_verifier(clock=clock, fetcher=documents) as verifier:
@@ -270,7 +270,7 @@ def test_an_entry_dies_with_the_keys_that_vouched_for_it() -> None:
         assert refused(lambda: verifier.verify(token(exp=NOW + 10_000))).reason is Reason.UNKNOWN_KEY
 
 
-def test_an_entry_survives_a_refresh_that_brings_the_same_keys() -> None:
+def test_an_entry_is_reused_after_a_refresh_to_the_same_keys() -> None:
     """Design §5: the generation rises only when the content changes."""
     clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
     with oidc_verifier(clock=clock, fetcher=documents) as verifier:
@@ -335,8 +335,8 @@ def test_refused_tokens_push_nothing_out() -> None:
 SOURCE: RemoteKeySet = object.__new__(RemoteKeySet)
 
 
-def verdict(identity: Identity) -> Accepted[RemoteKeySet]:
-    """A verdict that a cache can keep; its source is not looked at here."""
+def accepted(identity: Identity) -> Accepted[RemoteKeySet]:
+    """A result that a cache can keep; where its keys come from is not read here."""
     return Accepted(identity, SOURCE, 0, 0, NOW)
 
 
@@ -354,7 +354,7 @@ def filled(*sizes: int, max_entries: int = 100) -> TokenCache:
     """A cache into which tokens with plain payloads of these sizes were put, each another one."""
     cache = TokenCache(max_entries, TestClock())
     for index, size in enumerate(sizes):
-        cache.put(text_of(index), verdict(identity_of(b"x" * size)))
+        cache.put(text_of(index), accepted(identity_of(b"x" * size)))
     return cache
 
 
@@ -414,7 +414,7 @@ def test_the_cache_is_bounded_in_bytes(sizes: list[int], kept: int) -> None:
 def test_tok_020_a_payload_counts_by_its_widest_character(text: str, times: int) -> None:
     payload = f"{'x' * 100}{text}".encode()
     cache = TokenCache(10, TestClock())
-    cache.put(text_of(0), verdict(identity_of(payload)))
+    cache.put(text_of(0), accepted(identity_of(payload)))
     ((_, entry),) = cache._entries.items()
 
     assert entry.cost_bytes == 1600 + times * len(payload)
@@ -460,7 +460,7 @@ def test_tok_020_an_entry_holds_no_more_than_it_counts(claims: Json, *, escaped:
             # A copy of its own, as decoding a token makes one.
             own = bytes(bytearray(payload))
             identity = make_identity(PROVIDER, own, parse_json_object(own))
-            cache.put(text_of(index), verdict(identity))
+            cache.put(text_of(index), accepted(identity))
             assert identity.subject is not identity.gender
             del identity
         gc.collect()
@@ -480,7 +480,7 @@ def test_the_cache_is_bounded_in_entries(entries: int, kept: int) -> None:
 
 
 def test_a_token_that_is_put_again_counts_once() -> None:
-    cache, one = TokenCache(10, TestClock()), verdict(identity_of(b"x" * MEBIBYTE))
+    cache, one = TokenCache(10, TestClock()), accepted(identity_of(b"x" * MEBIBYTE))
     for _ in range(100):
         cache.put(text_of(-1), one)
 
@@ -499,7 +499,7 @@ def test_con_014_a_closed_cache_forgets_all_and_remembers_nothing() -> None:
     cache.close()
     assert (len(cache), cache._bytes) == (0, 0)
 
-    cache.put(text_of(0), verdict(identity_of(b"x")))
+    cache.put(text_of(0), accepted(identity_of(b"x")))
     assert len(cache) == 0
 
 
@@ -512,7 +512,7 @@ def test_con_014_an_entry_that_comes_while_the_cache_is_closed_is_not_kept() -> 
         cache.close()
 
     cache._lock = LateLock(close)  # type: ignore[assignment]
-    cache.put(text_of(0), verdict(identity_of(b"x")))
+    cache.put(text_of(0), accepted(identity_of(b"x")))
 
     assert (len(cache), cache._bytes) == (0, 0)
 
@@ -522,7 +522,7 @@ def test_the_bound_is_32_mebibytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wall", "elapsed", "plain"),
+    ("wall", "elapsed", "certain"),
     [
         pytest.param(NOW + 1, 1001.0, True, id="a second later"),
         pytest.param(NOW - 6, 1001.0, False, id="before the token is valid"),
@@ -534,27 +534,51 @@ def test_the_bound_is_32_mebibytes() -> None:
         pytest.param(NOW + 1, "now", False, id="a monotonic clock that gives text"),
     ],
 )
-def test_the_hot_path_answers_only_what_is_plain(wall: float, elapsed: float, *, plain: bool) -> None:
-    """Whatever is not plain is left to the full look."""
+def test_the_hot_path_returns_only_what_is_certain(wall: float, elapsed: float, *, certain: bool) -> None:
+    """What is not certain is left to the verification."""
     clock = TestClock()
     text = custom_token(good_claims(nbf=NOW, iat=NOW, exp=NOW + 95)).encode()
     with custom_verifier(clock) as verifier:
         known = verifier.verify(text)
         clock.wall, clock.elapsed = wall, elapsed
 
-        assert (verifier._tokens.get_if_fresh(text) is known) is plain
+        assert (verifier._tokens.get_if_fresh(text) is known) is certain
         assert verifier._tokens.get_if_fresh(b"x") is None
 
 
-def test_the_hot_path_answers_nothing_once_the_keys_are_due() -> None:
+@pytest.mark.parametrize(
+    ("wall_seconds", "elapsed_seconds"),
+    [
+        pytest.param(600, 600, id="by both clocks"),
+        pytest.param(0, 600, id="by the monotonic clock, after the wall clock was set back"),
+        pytest.param(600, 0, id="by the wall clock, after the machine was suspended"),
+    ],
+)
+def test_the_hot_path_returns_nothing_after_the_refresh_time_of_the_keys(
+    wall_seconds: float, elapsed_seconds: float
+) -> None:
+    """The monotonic clock stands still while a machine is suspended; a key may have been withdrawn meanwhile."""
     clock = TestClock()
     text = token().encode()
     with oidc_verifier(eddsa().jwk, clock=clock) as verifier:
         verifier.verify(text)
         assert isinstance(verifier._tokens.get_if_fresh(text), Identity)
-        clock.tick(600)
+        clock.wall += wall_seconds
+        clock.elapsed += elapsed_seconds
 
         assert verifier._tokens.get_if_fresh(text) is None
+
+
+def test_a_key_that_was_withdrawn_while_the_machine_was_suspended_verifies_nothing() -> None:
+    """TOK-008; ROT-004."""
+    clock, documents = TestClock(), Documents(issuer_documents(eddsa().jwk))
+    good = token(exp=NOW + 100_000)
+    with oidc_verifier(clock=clock, fetcher=documents) as verifier:
+        verifier.verify(good)
+        documents.answers[KEYS_URL] = key_set_document(eddsa("new").jwk)
+        clock.wall += 50_000
+
+        assert refused(lambda: verifier.verify(good)).reason is Reason.UNKNOWN_KEY
 
 
 def test_a_closed_verifier_remembers_nothing() -> None:

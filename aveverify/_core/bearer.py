@@ -1,6 +1,6 @@
-"""The Authorization header becomes a token, and an error becomes the answer of RFC 6750.
+"""The Authorization header becomes a token, and an error becomes the response of RFC 6750.
 
-Knows HTTP's texts but no framework. Nothing of a token ever gets into an answer. RFC 6750; RFC 9110 §11; RFC 9728.
+Knows no framework. Nothing of a token gets into a response. RFC 6750; RFC 9110 §11; RFC 9728.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Final, NamedTuple
 
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError, Reason
 
-# RFC 6750 §2.1: what a b64token is made of, in front of its padding.
+# RFC 6750 §2.1: the characters of a b64token before its padding.
 _B64TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
-# Bearer credentials behind those of another scheme: two headers that a server joined (RFC 9110 §5.3).
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# Bearer credentials after those of another scheme: two headers that a server joined (RFC 9110 §5.3).
 _SECOND_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
 
 
 def parse_authorization(value: str | bytes | None) -> bytes | None:
-    """Take the token out of the value of an Authorization header.
+    """Read the token from the value of an Authorization header.
 
     Args:
         value: The one value of the header; None where there is none.
@@ -28,9 +28,9 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
         The token; None where there are no credentials or those of another scheme.
 
     Raises:
-        InvalidRequestError: The scheme is Bearer, or nothing, and what follows is not one token; or there are
-            further credentials, for Bearer, behind those of another scheme.
-        TypeError: It is neither text nor bytes nor None.
+        InvalidRequestError: The scheme is Bearer or missing, and what follows is not one token; or Bearer credentials
+            follow those of another scheme.
+        TypeError: The value is neither str nor bytes nor None.
 
     Source: RFC 6750 §2.1; HTTP-04 to HTTP-06; HTP-002 to HTP-006.
     """
@@ -52,23 +52,23 @@ def parse_authorization(value: str | bytes | None) -> bytes | None:
         if characters and not characters.translate(None, _B64TOKEN):
             return token
         raise InvalidRequestError
-    # HTP-007: a control character hides what the scheme is.
+    # HTP-007: a control character hides the scheme.
     if not scheme or scheme.startswith(b"bearer\t") or _CONTROL.search(data):
         raise InvalidRequestError
     if _SECOND_BEARER.search(data):
-        # HTP-001: to pass for anonymous would hide the token that somebody sent.
+        # HTP-001: an anonymous request would hide the token that the client sent.
         raise InvalidRequestError(Reason.REPEATED_AUTHORIZATION)
     return None
 
 
 class ChallengeParameters(NamedTuple):
-    """What a service says about itself in every challenge.
+    """The parameters of the challenges of one service.
 
     Attributes:
-        realm: The `realm` of RFC 9110 §11.5.
-        resource_metadata: The URL of RFC 9728.
+        realm: The `realm` of RFC 9110 §11.5; None leaves it out.
+        resource_metadata: The URL of RFC 9728; None leaves it out.
         scopes: The scopes that a route demands.
-        vary: The headers of a request that decide, for `Vary`; empty where none does.
+        vary: The request headers that decide about a request, for `Vary`; empty where none does.
     """
 
     realm: str | None = None
@@ -78,7 +78,13 @@ class ChallengeParameters(NamedTuple):
 
 
 class ErrorResponse(NamedTuple):
-    """A refusal as HTTP: the same for every token, whatever was wrong with it (ERR-004)."""
+    """A refusal as HTTP: the same for every token, whatever is wrong with it (ERR-004).
+
+    Attributes:
+        status: The status code.
+        headers: Names in lower case, and values.
+        body: A JSON object.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -89,8 +95,8 @@ def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters
     """Write a `WWW-Authenticate` challenge.
 
     Args:
-        error: What was refused; None where there were no credentials at all.
-        parameters: What the service says about itself.
+        error: Why the request is refused; None where it has no credentials.
+        parameters: The parameters of the service.
 
     Returns:
         The header's value. Without an error it carries no error code (RFC 6750 §3.1).
@@ -110,11 +116,11 @@ def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters
 
 
 def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -> ErrorResponse:
-    """Write the whole refusal.
+    """Write the whole response to a refused request.
 
     Args:
-        error: What was refused; None where credentials are required and there were none.
-        parameters: What the service says about itself.
+        error: Why the request is refused; None where it has no credentials and they are required.
+        parameters: The parameters of the service.
 
     Returns:
         Status, headers and a JSON body `{"error", "error_description"}`.

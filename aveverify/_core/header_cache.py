@@ -1,18 +1,19 @@
 """Headers under which a signature has verified: their text leads to what was read from them, and to the key.
 
-One memo for each provider. An issuer signs many tokens under few headers, so nearly every token finds its own here.
-Only steps 5 and 6 fill it; it is bounded, and what it says of a key holds for the one key set alone.
+One cache for each provider. An issuer signs many tokens under few headers, so nearly every token finds its own here.
+Only a verified signature fills it; it is bounded, and a key in it counts for the key set alone in which it was chosen.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.jose.jws import Header
+from aveverify._core.jose.public_key import PublicKey
 
-# One for each key and spelling of the header; an issuer has a handful. Whoever holds a key of the issuer could make
-# more, and only crowds out what is looked up again anyway.
+# One for each key and spelling of the header; an issuer has a handful. The holder of a signing key of the issuer could
+# make more, and would only empty the cache, which costs time.
 MAX_HEADERS: Final = 64
 
 
@@ -20,7 +21,7 @@ class KnownHeader(NamedTuple):
     """What is known of one header segment.
 
     Attributes:
-        header: Its members; this provider allows them.
+        header: Its members; the rules of this provider allow them.
         key_set: The key set in which its key was chosen.
         key: The key.
     """
@@ -37,7 +38,7 @@ class HeaderCache:
 
     def __init__(self) -> None:
         self.known: dict[bytes, KnownHeader] = {}
-        # The C function itself: this is asked for every token.
+        # The method of C itself, called for every token: a method of Python around it would cost 60 ns more.
         self.find = self.known.get
 
     def remember(self, segment: bytes, header: Header, key_set: KeySet, key: PublicKey) -> None:
@@ -46,11 +47,11 @@ class HeaderCache:
         Args:
             segment: The text of its header.
             header: The members.
-            key_set: The key set of the present.
+            key_set: The present key set.
             key: The key under which the signature verified.
         """
         known = self.known
         # All at once: what was chosen in an older key set dies with it.
-        if len(known) >= MAX_HEADERS or any(entry.key_set is not key_set for entry in list(known.values())):
+        if len(known) >= MAX_HEADERS or any(one.key_set is not key_set for one in list(known.values())):
             known.clear()
         known[segment] = KnownHeader(header, key_set, key)

@@ -1,140 +1,69 @@
-"""`Identity`: the user that a token vouches for, in Python's names and in Convex's.
+"""`Identity`: the user of a verified token, under Python's names and under Convex's.
 
-Immutable to the depth: claims are kept as bytes and parsed afresh at each access, so that an identity shared by the
-token cache cannot be changed by one request for the next. Its repr shows issuer and subject only.
+Immutable to the depth: claims are kept as bytes and parsed again at each access, so that a request cannot change the
+identity that the token cache hands to the next one. Its repr shows issuer and subject only.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from aveverify._core.jose.encoding import JsonObject, parse_json_object
-from aveverify._core.rules.user_claims import (
-    custom_jwt_custom_claims,
-    oidc_attributes,
-    oidc_custom_claims,
-    strip_language_tags,
-)
+from aveverify._core.jose.encoding import JsonObject, JsonValue
+from aveverify._core.jose.strict_json import parse_json_object
+from aveverify._core.rules.user_claims import custom_jwt_custom_claims, oidc_custom_claims, strip_language_tags
+from aveverify._core.standard_attributes import ConvexIdentity, StandardAttributes
 from aveverify.errors import quote
 
 if TYPE_CHECKING:
     from aveverify._core.provider import Provider
 
-
-class _RequiredMembers(TypedDict):
-    tokenIdentifier: str
-    issuer: str
-    subject: str
-
-
-class ConvexIdentity(_RequiredMembers, total=False):
-    """What `ctx.auth.getUserIdentity()` gives; custom claims stand beside these under their own names."""
-
-    name: str
-    nickname: str
-    email: str
-    gender: str
-    givenName: str
-    familyName: str
-    preferredUsername: str
-    profileUrl: str
-    pictureUrl: str
-    websiteUrl: str
-    emailVerified: bool
-    birthday: str
-    timezone: str
-    language: str
-    phoneNumber: str
-    phoneNumberVerified: bool
-    address: str
-    updatedAt: str
-
-
-T = TypeVar("T")
-_set: Final = object.__setattr__
-
-
-class _Attribute(Generic[T]):
-    """A standard attribute: a read-only view of the member that Convex shows, None when absent."""
-
-    __slots__ = ("_member",)
-
-    def __init__(self, member: str) -> None:
-        self._member = member
-
-    @overload
-    def __get__(self, identity: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, identity: Identity, owner: type) -> T | None: ...
-
-    def __get__(self, identity: Identity | None, owner: type) -> Self | T | None:
-        return self if identity is None else _attributes_of(identity).get(self._member)
-
-
 _IMMUTABLE: Final = "an Identity cannot be changed"
 
 
-class _Draft:
+class _Draft(StandardAttributes):
     """An identity while it is made: the one time that its fields may be set."""
 
-    __slots__ = ("_attributes", "_payload", "expires_at", "issued_at", "issuer", "provider", "subject")
+    __slots__ = ("expires_at", "issued_at", "issuer", "subject")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the fields; names would cost every token
-        self,
-        provider: Provider,
-        payload: bytes,
-        issuer: str,
-        subject: str,
-        expires_at: float,
-        issued_at: float | None,
-    ) -> None:
+    def __init__(self, provider: Provider, payload: bytes, claims: JsonObject) -> None:
+        issuer = claims["iss"]
         self.provider = provider
-        self.issuer = issuer
-        self.subject = subject
-        self.expires_at = expires_at
-        self.issued_at = issued_at
-        # As bytes, so that nobody can change it.
+        # One text for all identities of a provider.
+        self.issuer: str = provider.issuer if issuer == provider.issuer else issuer
+        self.subject: str = claims["sub"]
+        self.expires_at: float = claims["exp"]
+        self.issued_at: float | None = claims.get("iat")
         self._payload = payload
-        # Convex's names -> values, of the attributes that are present, once somebody has asked; never handed out.
-        self._attributes: JsonObject | None = None
+        self._attributes = None
 
 
 class Identity(_Draft):
-    """A verified user. `aveverify` makes these; there is no other way to get one.
+    """A verified user. Only a `Verifier` makes one; in tests, `aveverify.testing.FakeIssuer` signs tokens for it.
+
+    It never changes, can be shared between threads, compared, hashed, copied and pickled. A custom claim is read as
+    `identity["plan"]` or `identity.get("plan")`; `"plan" in identity` tells whether the token has it.
 
     Attributes:
         issuer: The token's `iss`, as written.
-        subject: The token's `sub`: the primary key of a user of this issuer.
+        subject: The token's `sub`. Unique within the issuer only: `(issuer, subject)` is the key of a user.
         provider: The provider that accepted the token.
         expires_at: The token's `exp`, in seconds since the epoch.
-        issued_at: The token's `iat`, in seconds since the epoch, or None where a customJwt token has none.
+        issued_at: The token's `iat`, in seconds since the epoch; None where a customJwt token has none.
         name, nickname, …: The eighteen standard attributes of Convex, in snake_case; None when absent.
+
+    Raises:
+        TypeError: It is called: an identity comes from a verifier.
+
+    Example:
+        >>> identity = verifier.verify(token)  # doctest: +SKIP
+        >>> (identity.issuer, identity.subject)  # doctest: +SKIP
+        ('https://aveid.net', 'u_123')
 
     Source: ID-01 to ID-10.
     """
 
     __slots__ = ()
-
-    name = _Attribute[str]("name")
-    nickname = _Attribute[str]("nickname")
-    email = _Attribute[str]("email")
-    gender = _Attribute[str]("gender")
-    given_name = _Attribute[str]("givenName")
-    family_name = _Attribute[str]("familyName")
-    preferred_username = _Attribute[str]("preferredUsername")
-    profile_url = _Attribute[str]("profileUrl")
-    picture_url = _Attribute[str]("pictureUrl")
-    website_url = _Attribute[str]("websiteUrl")
-    email_verified = _Attribute[bool]("emailVerified")
-    birthday = _Attribute[str]("birthday")
-    timezone = _Attribute[str]("timezone")
-    language = _Attribute[str]("language")
-    phone_number = _Attribute[str]("phoneNumber")
-    phone_number_verified = _Attribute[bool]("phoneNumberVerified")
-    address = _Attribute[str]("address")
-    updated_at = _Attribute[str]("updatedAt")
 
     def __init__(self) -> None:
         """Refuse: an identity comes from a verifier."""
@@ -143,28 +72,47 @@ class Identity(_Draft):
 
     @property
     def token_identifier(self) -> str:
-        """The text by which Convex knows this user: issuer, `|`, subject (ID-02). Compare both parts, not the text."""
+        """The text by which Convex identifies this user: issuer, `|`, subject (ID-02).
+
+        To compare users, compare `issuer` and `subject`: two different pairs may give one text.
+        """
         return f"{self.issuer}|{self.subject}"
 
     @property
     def claims(self) -> dict[str, Any]:
-        """All verified claims, parsed afresh: the caller's own copy."""
+        """All verified claims, parsed again at each access: the caller may change what it gets."""
         return parse_json_object(self._payload)
 
     def _custom(self) -> JsonObject:
         claims = parse_json_object(self._payload)
         return oidc_custom_claims(claims) if self.provider.kind == "oidc" else custom_jwt_custom_claims(claims)
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a claim is any JSON value
+    def __getitem__(self, name: str) -> JsonValue:
         """Return a custom claim.
+
+        Args:
+            name: Its name; in customJwt, the dotted path of a claim within objects (`org.id`).
+
+        Returns:
+            Its JSON value.
 
         Raises:
             KeyError: There is no custom claim of this name.
+
+        Source: CLM-13; CLM-14; CJ-23 to CJ-27.
         """
         return self._custom()[name]
 
-    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - a claim is any JSON value
-        """Return a custom claim, or the default where there is none."""
+    def get(self, name: str, default: JsonValue = None) -> JsonValue:
+        """Return a custom claim, or a default.
+
+        Args:
+            name: As for `identity[name]`.
+            default: What to return where there is no custom claim of this name.
+
+        Returns:
+            The JSON value of the claim, or the default.
+        """
         return self._custom().get(name, default)
 
     def __contains__(self, name: object) -> bool:
@@ -175,7 +123,10 @@ class Identity(_Draft):
     __iter__ = None
 
     def to_convex(self) -> ConvexIdentity:
-        """Return exactly what `ctx.auth.getUserIdentity()` gives: attributes and custom claims in one flat object.
+        """Return exactly what `ctx.auth.getUserIdentity()` returns in a Convex backend.
+
+        Returns:
+            Attributes and custom claims in one flat dictionary, which the caller may change.
 
         Source: ID-01; ID-03; ID-04; DV-07.
         """
@@ -183,7 +134,7 @@ class Identity(_Draft):
             "tokenIdentifier": self.token_identifier,
             "issuer": self.issuer,
             "subject": self.subject,
-            **_attributes_of(self),
+            **self._read_attributes(),
             **self._custom(),
         }
         return cast("ConvexIdentity", members)
@@ -195,7 +146,7 @@ class Identity(_Draft):
 
     @property
     def display_name(self) -> str:
-        """A text to show to people: name, preferred username or subject (Starlette's user protocol)."""
+        """A text to show to a person: name, preferred username or subject (Starlette's user protocol)."""
         return self.name or self.preferred_username or self.subject
 
     @property
@@ -251,33 +202,15 @@ def make_identity(provider: Provider, payload: bytes, claims: JsonObject) -> Ide
 
     Source: ID-01 to ID-05; CLM-01; CJ-27; CJ-28.
     """
-    issuer = claims["iss"]
-    # One text for all identities of a provider.
-    draft = _Draft(
-        provider,
-        payload,
-        provider.issuer if issuer == provider.issuer else issuer,
-        claims["sub"],
-        claims["exp"],
-        claims.get("iat"),
-    )
+    draft: Any = _Draft(provider, payload, claims)
+    # From now on it cannot be changed. An `__init__` that sets fields one by one past `__setattr__` takes 280 ns more.
     draft.__class__ = Identity
-    return cast("Identity", draft)
-
-
-def _attributes_of(identity: Identity) -> JsonObject:
-    attributes = identity._attributes  # noqa: SLF001 - its own module
-    if attributes is None:
-        # CJ-27: a customJwt token sets no attributes.
-        attributes = {}
-        if identity.provider.kind == "oidc":
-            attributes = oidc_attributes(strip_language_tags(parse_json_object(identity._payload)))  # noqa: SLF001 - its own module
-        # Two threads may both come here: they set equal values.
-        _set(identity, "_attributes", attributes)
-    return attributes
+    identity: Identity = draft
+    return identity
 
 
 def _rebuild(provider: Provider, payload: bytes) -> Identity:
+    # Pickles of every version name this function.
     claims = parse_json_object(payload)
     return make_identity(provider, payload, strip_language_tags(claims) if provider.kind == "oidc" else claims)
 

@@ -1,4 +1,4 @@
-"""Keys of our own, for HMAC: long enough, and nothing that a stranger would try. CFG-015.
+"""Secret keys for HMAC, which the service configures: long enough, and not guessable. CFG-015.
 
 A key is refused if it is shorter than 32 bytes, or if one of these holds for it, or for what it decodes to as hex or
 base64:
@@ -8,7 +8,7 @@ base64:
 3. It repeats or counts: for some distance below 16, at least half of its bytes differ by the same amount from the byte
    so far before.
 4. It is a text of words: with blanks between them; or without a digit, and spelt like words (`MyKey-forRedis`); or at
-   least half of it is words that placeholders are made of (`s3cret`, `change-me`).
+   least half of it is words of which placeholders are made (`s3cret`, `change-me`).
 
 Blanks and line breaks around a text do not count. Fewer than one random key of 32 bytes in 10^12 is refused, as bytes,
 in hex, or as `openssl rand -base64 48` makes it, and fewer than one in 10^9 where 32 bytes are written in base64.
@@ -59,7 +59,7 @@ _WORDS: Final = re.compile("|".join(sorted(_PLACEHOLDERS.split(), key=len, rever
 
 
 def check_secret_key(key: object, field: str) -> None:
-    """Refuse a key that is no secret.
+    """Refuse a key that is too short or can be guessed.
 
     Args:
         key: Must be bytes.
@@ -80,10 +80,10 @@ def check_secret_key(key: object, field: str) -> None:
         raise ConfigurationError(Problem.WEAK_KEY, field, weakness)
 
 
-# Who reads identity headers hands over the key with each of them.
+# Kept, because a reader of identity headers passes the key with each of them.
 @lru_cache(maxsize=16)
 def _find_weakness(key: bytes) -> str | None:
-    """Say how a key could be guessed; None if there is no way known."""
+    """Return how a key could be guessed; None where no way is known."""
     key = _trim(key)
     if key in _PUBLISHED:
         return "it is an example that was published"
@@ -92,11 +92,11 @@ def _find_weakness(key: bytes) -> str | None:
     decoded = _decode_hex(key)
     if decoded is not None:
         # Its 16 different characters and few letters say nothing.
-        return _judge(decoded)
-    return _judge(key) or _judge(_decode_base64(key) or key)
+        return _find_weakness_in(decoded)
+    return _find_weakness_in(key) or _find_weakness_in(_decode_base64(key) or key)
 
 
-def _judge(key: bytes) -> str | None:
+def _find_weakness_in(key: bytes) -> str | None:
     if len(frozenset(key)) < _MIN_DIFFERENT:
         return f"it has fewer than {_MIN_DIFFERENT} different bytes"
     if _has_pattern(key):

@@ -1,215 +1,26 @@
-"""The whole verification on one page: six steps, each raises or returns a narrower type.
+"""The whole verification on one page: six steps, each of which raises or returns a narrower type.
 
-    text -> UnverifiedClaims -> provider -> UnverifiedToken -> key -> VerifiedToken -> Identity
+    token -> UnverifiedClaims -> provider -> UnverifiedToken -> key -> VerifiedToken -> Identity
 
-`judge` never waits: where keys are missing it says so with a `Wait`, and whoever called it may wait and call again.
-The order of the steps is Convex's and decides the code when several things are wrong (PRE-07, OIDC-26).
+It never waits: where keys are missing, it returns `KeysNeeded`; the caller may wait for them and call again. The order
+of the steps is Convex's, and decides the error code when several things are wrong (PRE-07, OIDC-26).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, Protocol
 
-from aveverify._core.header_cache import HeaderCache
 from aveverify._core.identity import Identity, make_identity
 from aveverify._core.jose.encoding import JsonObject
-from aveverify._core.jose.jwk import KeySet, PublicKey
-from aveverify._core.jose.jws import Header, UnverifiedToken
-from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
-from aveverify._core.jose.signature import verify_signature
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
-from aveverify._core.key_cache.metadata import is_same_issuer
+from aveverify._core.jose.jws import verify_signature
+from aveverify._core.jose.jwt_claims import read_claims
+from aveverify._core.key_cache.state import RefreshReason, Snapshot
 from aveverify._core.provider import Provider
-from aveverify._core.rules import custom_jwt, oidc
+from aveverify._core.provider_context import ProviderContext, RemoteKeysT
 from aveverify._core.rules.ave import check_id_token
 from aveverify._core.rules.provider_index import ProviderIndex
-from aveverify.errors import (
-    Hint,
-    InvalidTokenError,
-    KeysUnavailableError,
-    ProviderKind,
-    Reason,
-)
-
-
-class CheckBeforeKeys(Protocol):
-    """A check that needs the token and one word of the configuration."""
-
-    def __call__(self, token: UnverifiedToken, demand: str | None, /, *, is_known_header: bool) -> None:
-        """Refuse what no key could mend."""
-
-
-class Policy(NamedTuple):
-    """What the two paths do differently: one row each."""
-
-    parse_token: Callable[[UnverifiedClaims, Header | None], UnverifiedToken]
-    check_before_keys: CheckBeforeKeys
-    check_document: Callable[[UnverifiedClaims, Provider, str | None], None]
-    select_key: Callable[[KeySet, UnverifiedToken], PublicKey]
-    check_claims: Callable[[JsonObject, float, float], None]
-    decide_validity: Callable[[JsonObject, float], tuple[int, int]]
-
-
-SourceT = TypeVar("SourceT")
-
-
-class Entry(NamedTuple, Generic[SourceT]):
-    """One provider, made ready for its tokens.
-
-    Attributes:
-        provider: The configuration.
-        source: Where its keys come from.
-        policy: The row of its kind.
-        demand: What `check_before_keys` asks for: the audience of OIDC, the algorithm of customJwt.
-        leeway_seconds: Clock skew to forgive.
-        ave_client_id: The client whose id_tokens alone are accepted; None without that preset.
-        headers: The headers of tokens that it accepted.
-    """
-
-    provider: Provider
-    source: SourceT
-    policy: Policy
-    demand: str | None
-    leeway_seconds: float
-    ave_client_id: str | None
-    headers: HeaderCache
-
-
-def make_entry(provider: Provider, source: SourceT) -> Entry[SourceT]:
-    """Make a provider ready for its tokens.
-
-    Args:
-        provider: The configuration.
-        source: Where its keys come from.
-
-    Returns:
-        The entry, which has seen no token yet.
-    """
-    return Entry(
-        provider,
-        source,
-        RULES_BY_KIND[provider.kind],
-        provider.application_id if provider.kind == "oidc" else provider.algorithm,
-        provider.effective_leeway_seconds,
-        provider.application_id if provider.preset == "ave" else None,
-        HeaderCache(),
-    )
-
-
-class Wait(NamedTuple, Generic[SourceT]):
-    """No verdict yet: the keys of a source have to be fetched first.
-
-    Attributes:
-        provider: The provider that the token chose.
-        source: Whose keys.
-        need: Why.
-        refusal: What the verdict is if fetching cannot help.
-    """
-
-    provider: Provider
-    source: SourceT
-    need: RefreshReason
-    refusal: InvalidTokenError | None
-
-
-class Accepted(NamedTuple, Generic[SourceT]):
-    """An accepted token, and for how long the same bytes may be accepted again without a look at them.
-
-    Attributes:
-        identity: The user.
-        source: Whose keys vouched for it.
-        generation: Which content of that source.
-        valid_from: First second, by the wall clock, at which every check would surely pass again.
-        valid_until: First second at which some check might not.
-    """
-
-    identity: Identity
-    source: SourceT
-    generation: int
-    valid_from: int
-    valid_until: int
-
-
-class Sources(Protocol[SourceT]):
-    """What the engine lays out for one verification."""
-
-    @property
-    def table(self) -> ProviderIndex:
-        """Which provider a token belongs to."""
-
-    @property
-    def entries(self) -> Sequence[Entry[SourceT]]:
-        """The providers in written order."""
-
-    @property
-    def now(self) -> float:
-        """The instant of this look, in seconds since the epoch, after `usable_keys`; finite and not negative."""
-
-    def usable_keys(self, source: SourceT) -> Snapshot | None:
-        """Return the keys that may be used at this instant; None where they have to be fetched first."""
-
-
-def judge(token: bytes, sources: Sources[SourceT]) -> Accepted[SourceT] | Wait[SourceT]:
-    """Verify one token as far as that is possible without waiting.
-
-    Args:
-        token: The token, within the size limit.
-        sources: Providers, their keys, and what time it is.
-
-    Returns:
-        The verdict, or what has to be waited for.
-
-    Raises:
-        InvalidTokenError: The token is refused.
-        KeysUnavailableError: The issuer's discovery document speaks for somebody else.
-
-    Source: the rules of the steps; DV-14; DV-15.
-    """
-    # 1 read: nothing is believed yet.
-    unverified = read_claims(token)
-    # 2 select the provider; there is no second try (SEL-03).
-    entry = sources.entries[sources.table.select(unverified)]
-    provider, source, policy, demand, leeway_seconds, ave_client_id, headers = entry
-    _, header_end, _, _, _, issuer, _ = unverified
-    # 3 parse everything, strictly. What no key could mend is refused before anybody asks the network.
-    header_segment = token[:header_end]
-    known = headers.find(header_segment)
-    parsed = policy.parse_token(unverified, None if known is None else known.header)
-    policy.check_before_keys(parsed, demand, is_known_header=known is not None)
-    # 4 find the key.
-    snapshot = sources.usable_keys(source)
-    if snapshot is None:
-        return Wait(provider, source, RefreshReason.KEYS, None)
-    if issuer != snapshot.document_issuer:
-        policy.check_document(unverified, provider, snapshot.document_issuer)
-    try:
-        if known is not None and known.key_set is snapshot.key_set:
-            key = known.key
-        else:
-            key, known = policy.select_key(snapshot.key_set, parsed), None
-        # 5 verify the signature.
-        verified = verify_signature(parsed, key, provider.kind)
-    except InvalidTokenError as error:
-        # Without the frames that it came through: they would refer to it, and it to them.
-        refusal = error.with_traceback(None)
-    else:
-        if known is None:
-            headers.remember(header_segment, parsed.header, snapshot.key_set, key)
-        claims, _, payload = verified
-        # 6 check and map.
-        policy.check_claims(claims, sources.now, leeway_seconds)
-        if ave_client_id is not None:
-            check_id_token(claims, ave_client_id)
-        identity = make_identity(provider, payload, claims)
-        valid_from, valid_until = policy.decide_validity(claims, leeway_seconds)
-        return _new(Accepted, (identity, source, snapshot.generation, valid_from, valid_until))
-    need = _REFRESH_REASONS.get(refusal.reason)
-    # A token that would be refused anyway never spends a forced refetch.
-    if need is None or not _claims_pass(entry, parsed.claims, sources.now):
-        raise refusal.copy_without_traceback()
-    return Wait(provider, source, need, refusal)
-
+from aveverify.errors import InvalidTokenError, Reason
 
 # DV-15: newer keys could turn these refusals into an acceptance.
 _REFRESH_REASONS: Final = {
@@ -218,52 +29,130 @@ _REFRESH_REASONS: Final = {
 }
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
-_WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 
-def _claims_pass(entry: Entry[SourceT], claims: JsonObject, now: float) -> bool:
+class Accepted(NamedTuple, Generic[RemoteKeysT]):
+    """An accepted token, and when the token cache may accept the same bytes again without verifying them.
+
+    Attributes:
+        identity: The user.
+        remote_keys: Where the key came from that verified it.
+        generation: Which content of `remote_keys` that was; under another one the result must not be reused.
+        valid_from: Earliest second since the epoch, by the wall clock, at which the result may be reused.
+        valid_until: First second at which it must not be reused any more.
+    """
+
+    identity: Identity
+    remote_keys: RemoteKeysT
+    generation: int
+    valid_from: int
+    valid_until: int
+
+
+class KeysNeeded(NamedTuple, Generic[RemoteKeysT]):
+    """No result yet: keys have to be fetched first.
+
+    Attributes:
+        provider: The provider that the token chose.
+        remote_keys: Where its keys come from.
+        refresh_reason: Why they have to be fetched.
+        refusal: The refusal of the token if fetching does not help; None where there are no usable keys at all.
+    """
+
+    provider: Provider
+    remote_keys: RemoteKeysT
+    refresh_reason: RefreshReason
+    refusal: InvalidTokenError | None
+
+
+class KeyProvider(Protocol[RemoteKeysT]):
+    """The providers, their keys and the time, as one verification sees them."""
+
+    @property
+    def provider_index(self) -> ProviderIndex:
+        """Which provider a token belongs to."""
+
+    @property
+    def contexts(self) -> Sequence[ProviderContext[RemoteKeysT]]:
+        """The providers in written order."""
+
+    @property
+    def now(self) -> float:
+        """The instant of this call in seconds since the epoch, finite and not negative; read after `usable_keys`."""
+
+    def usable_keys(self, remote_keys: RemoteKeysT) -> Snapshot | None:
+        """Return the keys that may be used at this instant; None where they have to be fetched first."""
+
+
+def verify_without_waiting(
+    token: bytes, keys: KeyProvider[RemoteKeysT]
+) -> Accepted[RemoteKeysT] | KeysNeeded[RemoteKeysT]:
+    """Verify one token as far as that is possible without waiting.
+
+    Args:
+        token: The token, within the size limit.
+        keys: The providers, their keys and the time.
+
+    Returns:
+        The accepted token, or which keys have to be fetched first.
+
+    Raises:
+        InvalidTokenError: The token is refused.
+        KeysUnavailableError: The discovery document belongs to another issuer.
+
+    Source: the rules of the steps; DV-14; DV-15.
+    """
+    # 1 read the claims: none is trusted yet.
+    unverified = read_claims(token)
+    # 2 select the provider; there is no second try (SEL-03).
+    context = keys.contexts[keys.provider_index.select(unverified)]
+    provider, rules = context.provider, context.rules
+    # 3 parse the whole token strictly, and refuse it before any fetch if no key could make it acceptable.
+    header_segment = token[: unverified.header_end]
+    known = context.headers.find(header_segment)
+    parsed = rules.parse_token(unverified, None if known is None else known.header)
+    if known is None:
+        rules.check_header(parsed.header, provider.algorithm)
+    if unverified.audiences != context.only_audience:
+        rules.check_audiences(unverified, provider.application_id)
+    # 4 find the key, and 5 verify the signature.
+    snapshot = keys.usable_keys(context.remote_keys)
+    if snapshot is None:
+        return KeysNeeded(provider, context.remote_keys, RefreshReason.KEYS, None)
+    if unverified.issuer != snapshot.document_issuer:
+        rules.check_document_issuer(unverified.issuer, provider, snapshot.document_issuer)
+    if known is not None and known.key_set is not snapshot.key_set:
+        # Its key was chosen in an older key set.
+        known = None
     try:
-        entry.policy.check_claims(claims, now, entry.leeway_seconds)
-        if entry.ave_client_id is not None:
-            check_id_token(claims, entry.ave_client_id)
+        key = rules.select_key(snapshot.key_set, parsed) if known is None else known.key
+        verified = verify_signature(parsed, key, provider.kind)
+    except InvalidTokenError as refusal:
+        refresh_reason = _REFRESH_REASONS.get(refusal.reason)
+        # DV-15: a token that would be refused all the same never spends a forced refresh.
+        if refresh_reason is None or not _would_pass_step_6(context, parsed.claims, keys.now):
+            raise
+        # Without its traceback, whose frames hold the token.
+        return KeysNeeded(provider, context.remote_keys, refresh_reason, refusal.with_traceback(None))
+    if known is None:
+        context.headers.remember(header_segment, parsed.header, snapshot.key_set, key)
+    # 6 check the claims, and map them.
+    claims = verified.claims
+    _check_claims(context, claims, keys.now)
+    identity = make_identity(provider, verified.payload, claims)
+    valid_from, valid_until = rules.compute_validity(claims, context.leeway_seconds)
+    return _new(Accepted, (identity, context.remote_keys, snapshot.generation, valid_from, valid_until))
+
+
+def _check_claims(context: ProviderContext[RemoteKeysT], claims: JsonObject, now: float) -> None:
+    context.rules.check_claims(claims, now, context.leeway_seconds)
+    if context.ave_client_id is not None:
+        check_id_token(claims, context.ave_client_id)
+
+
+def _would_pass_step_6(context: ProviderContext[RemoteKeysT], claims: JsonObject, now: float) -> bool:
+    try:
+        _check_claims(context, claims, now)
     except InvalidTokenError:
         return False
     return True
-
-
-def _check_oidc_document(unverified: UnverifiedClaims, provider: Provider, document_issuer: str | None) -> None:
-    # DISC-05. With a jwks_uri override there is no document: iss must equal the configured text.
-    expected = provider.issuer if document_issuer is None else document_issuer
-    if unverified.issuer == expected:
-        return
-    if not is_same_issuer(expected, provider.issuer):
-        raise KeysUnavailableError(
-            _WRONG_DOCUMENT_RETRY_SECONDS,
-            kind="oidc",
-            issuer=provider.issuer,
-            cause="the discovery document belongs to another issuer",
-        )
-    raise InvalidTokenError(
-        Reason.ISSUER_MISMATCH, rule="DISC-05", kind="oidc", issuer=unverified.issuer, hint=Hint.TRAILING_SLASH
-    )
-
-
-RULES_BY_KIND: Final[dict[ProviderKind, Policy]] = {
-    "oidc": Policy(
-        parse_token=oidc.parse_token,
-        check_before_keys=oidc.check_before_keys,
-        check_document=_check_oidc_document,
-        select_key=oidc.select_key,
-        check_claims=oidc.check_claims,
-        decide_validity=oidc.decide_validity,
-    ),
-    "customJwt": Policy(
-        parse_token=custom_jwt.parse_token,
-        check_before_keys=custom_jwt.check_before_keys,
-        # CJ-14: SEL has settled the issuer.
-        check_document=lambda _unverified, _provider, _document_issuer: None,
-        select_key=custom_jwt.select_key,
-        check_claims=custom_jwt.check_claims,
-        decide_validity=custom_jwt.decide_validity,
-    ),
-}

@@ -101,14 +101,6 @@ class RequestAuth:
         """Whether the request carries credentials, good or bad."""
         return self._outcome is not None
 
-    def find_token(self) -> bytes | None:
-        """Return the token; None where there is none or the path is exempt.
-
-        Raises:
-            InvalidRequestError: It is malformed, or there are several.
-        """
-        return None if self.is_exempt else self._request.read_token(self.policy.sources)
-
     @property
     def is_ambient(self) -> bool:
         """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""

@@ -1,67 +1,27 @@
-"""What a flight brings, and what it fails of. Nothing is decided here."""
+"""One document of an issuer: the request for it, the document, and the result of the request. Decides nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from aveverify._core.key_cache.decisions import LoadedKeys
-    from aveverify._core.key_cache.http_response import Headers
+from aveverify._core.key_cache.http_headers import Headers
+from aveverify._core.key_cache.state import Instant, Refresh, RefreshError
 
-
-class RefreshError(Exception):
-    """A flight failed.
-
-    Args:
-        cause: Why, in our own words.
-        status: The HTTP status, where there was one.
-        retry_after_seconds: How long the issuer asks to be left alone.
-        worth_a_retry: Whether asking again at once may help.
-
-    Attributes:
-        last_good: Keys that may be used up to the cap although the flight failed.
-    """
-
-    last_good: LoadedKeys | None = None
-
-    def __init__(
-        self, cause: str, *, status: int = 0, retry_after_seconds: float = 0.0, retryable: bool = False
-    ) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.status = status
-        self.retry_after_seconds = retry_after_seconds
-        self.retryable = retryable
-
-
-class Instant(NamedTuple):
-    """A moment by both clocks.
-
-    Attributes:
-        now: Wall clock, in seconds since the epoch.
-        at: Monotonic clock, in seconds.
-    """
-
-    now: float
-    at: float
-
-    def seconds_since(self, earlier: Instant) -> float:
-        """Return the larger of the two elapsed times, never below zero: a suspended machine ages too (ROT-019)."""
-        return max(self.now - earlier.now, self.at - earlier.at, 0.0)
+T = TypeVar("T")
 
 
 class Document(NamedTuple):
-    """A good document.
+    """A document that its issuer sent with status 200.
 
     Attributes:
         headers: The headers that are read.
         body: The bytes.
-        received: When the fetch began that brought the body in full.
-        confirmed: When the fetch began that last found it current; later than `received` where that was a 304.
+        received: When the fetch started that transferred the body.
+        confirmed: When the fetch started that last found it current; later than `received` after a 304.
         is_shared: Whether another worker fetched it.
-        flight_number: Which flight brought it here.
-        is_stale: Whether it is past its freshness.
-        failure: Why there is no fresher one, where the issuer was asked in vain.
+        refresh_number: The refresh that fetched it, or read it from the store.
     """
 
     headers: Headers
@@ -69,25 +29,64 @@ class Document(NamedTuple):
     received: Instant
     confirmed: Instant
     is_shared: bool
-    flight_number: int
-    is_stale: bool = False
-    failure: RefreshError | None = None
+    refresh_number: int
 
     @property
     def confirmed_seconds(self) -> float:
-        """How long 304s have kept this body current."""
+        """How long 304 answers have kept this body current."""
         return self.confirmed.seconds_since(self.received)
 
-    def has_come_after(self, other: Document | None, *, in_full: bool) -> bool:
-        """Tell whether this is the newer one: a later body, or a later 304 for the same one.
+    def is_newer_than(self, other: Document | None, *, in_full: bool) -> bool:
+        """Tell whether this is the newer document: a later body, or a later 304 for the same one.
 
         Args:
-            other: Another document of the same address; None where there is none.
-            in_full: Whether only a later body counts: a 304 of another worker answers no forced refetch (NET-027).
+            other: Another document of the same URL, or None.
+            in_full: Whether only a later body counts: a 304 to another worker answers no forced refresh (NET-027).
 
         Returns:
-            Whether it is.
+            Whether it is newer.
         """
-        if other is None or self.received.now > other.received.now:
+        if other is None or self.received.wall > other.received.wall:
             return True
-        return not in_full and self.received.now == other.received.now and self.confirmed.now > other.confirmed.now
+        return not in_full and self.received.wall == other.received.wall and self.confirmed.wall > other.confirmed.wall
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRequest(Generic[T]):
+    """Which document a refresh needs, and by which rules.
+
+    Attributes:
+        url: From the configuration or a discovery document; never from a token.
+        refresh: The refresh, whose deadline holds for all of its documents together.
+        parse: Turns headers and body into a value, or raises `DocumentFault`.
+        is_forced: Whether the issuer itself must send the body: the request is unconditional, and caches between are
+            told to bypass what they stored (NET-027).
+        fresh_seconds: How old a document of the store may be to be used without a request to the issuer. If the
+            issuer fails, it may be older by `stale_if_error_seconds`.
+        reserve: The part of the remaining time, 0 to 1, that a silent issuer leaves for what follows this request.
+        has_fallback: Whether anything follows, even without a document in the store.
+    """
+
+    url: str
+    refresh: Refresh
+    parse: Callable[[Headers, bytes], T]
+    is_forced: bool
+    fresh_seconds: Callable[[Document], float]
+    reserve: float
+    has_fallback: bool = False
+
+
+class Fetched(NamedTuple, Generic[T]):
+    """A good document.
+
+    Attributes:
+        value: What `DocumentRequest.parse` made of it.
+        document: The document.
+        is_stale: Whether a document of the store is past its freshness lifetime.
+        error: Why there is no fresher one, if the issuer failed.
+    """
+
+    value: T
+    document: Document
+    is_stale: bool = False
+    error: RefreshError | None = None

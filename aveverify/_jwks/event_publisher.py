@@ -1,6 +1,6 @@
-"""From changes of state to events, and from events to log records and whoever listens.
+"""From changes of the key cache to events, and from events to log records and `on_event`.
 
-No record needs a limit of its own: each event happens at most once for each attempt, window or outage.
+No record is rate-limited: each event happens at most once for each refresh, window or outage.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.key_cache.decisions import CacheState, Snapshot
 from aveverify._core.key_cache.key_set_diff import compare_key_sets
+from aveverify._core.key_cache.state import CacheState, Snapshot
 from aveverify.errors import quote
 from aveverify.events import (
     BudgetExhausted,
@@ -28,22 +28,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aveverify")
 
-# What an operator has to know of; everything else is for those who look.
+# What an operator has to act on or to know; all other events are informational.
 _WARNINGS: Final = (FetchFailed, KeyReplaced, ProviderDown, ServedStale, BudgetExhausted)
+_MAX_SHOWN_KIDS: Final = 5
 
 
 class EventPublisher:
-    """Logs events and hands them on.
+    """Logs events, and passes them to `on_event`.
 
     Args:
-        on_event: Whom to tell.
+        on_event: Called with each key-cache event.
     """
 
     def __init__(self, on_event: OnEvent | None) -> None:
         self._on_event = on_event
 
-    def tell(self, event: Event) -> None:
-        """Log an event under the logger `aveverify`, and hand it on; whatever the listener raises is logged too."""
+    def publish(self, event: Event) -> None:
+        """Log an event under the logger `aveverify`, and call `on_event`; an exception of that is logged too."""
         level = logging.WARNING if isinstance(event, _WARNINGS) else logging.INFO
         log.log(level, "%s: %s", ", ".join(map(quote, event.issuers)), describe(event))
         if self._on_event is not None:
@@ -53,27 +54,28 @@ class EventPublisher:
                 log.exception("on_event raised")
 
 
-def describe(event: Event) -> str:  # noqa: PLR0911 - one sentence for each event
-    """Say in one sentence what happened; key ids are the only words that are not ours."""
+def describe(event: Event) -> str:
+    """Say in one sentence what happened; the key ids are the only words that an issuer chose."""
     match event:
         case KeysFetched(changed=changed):
-            return f"keys fetched, {'changed' if changed else 'unchanged'}"
+            sentence = f"keys fetched, {'changed' if changed else 'unchanged'}"
         case KeysRotated(added=added, removed=removed):
-            return f"keys rotated, new {_list(added)}, gone {_list(removed)}"
+            sentence = f"keys rotated, new {_list(added)}, removed {_list(removed)}"
         case KeyReplaced(kids=kids):
-            return f"another key stands under a known kid: {_list(kids)}"
-        case FetchFailed(cause=cause, failures=failures, retry_after_seconds=rest):
-            return f"keys not fetched: {cause} (failure {failures}, next attempt in {rest:.0f} s)"
+            sentence = f"another key is published under a known kid: {_list(kids)}"
+        case FetchFailed(cause=cause, failures=failures, retry_after_seconds=seconds):
+            sentence = f"keys not fetched: {cause} (failure {failures}, next attempt in {seconds:.0f} s)"
         case ProviderDown(has_keys=has_keys):
-            return f"issuer unreachable, {'good keys are at hand' if has_keys else 'no keys are at hand'}"
+            sentence = f"issuer unreachable, {'good keys are cached' if has_keys else 'no keys are cached'}"
         case ProviderUp(failures=failures):
-            return f"issuer back after {failures} failures"
-        case ServedStale(age_seconds=age, usable_seconds=rest):
-            return f"stale keys of {age:.0f} s are used, for {rest:.0f} s more at most"
-        case BudgetExhausted(budget=budget, retry_after_seconds=rest):
-            return f"tokens are refused without a refetch, the budget {budget} is spent for {rest:.0f} s"
+            sentence = f"issuer back after {failures} failures"
+        case ServedStale(age_seconds=age, usable_seconds=seconds):
+            sentence = f"stale keys of {age:.0f} s are used, for {seconds:.0f} s more at most"
+        case BudgetExhausted(budget=budget, retry_after_seconds=seconds):
+            sentence = f"tokens are refused without a refetch, the budget {budget} is spent for {seconds:.0f} s"
         case _:
-            return type(event).__name__
+            sentence = type(event).__name__
+    return sentence
 
 
 def _list(kids: tuple[str, ...]) -> str:
@@ -81,16 +83,13 @@ def _list(kids: tuple[str, ...]) -> str:
     return shown if len(kids) <= _MAX_SHOWN_KIDS else f"{shown}, ..."
 
 
-_MAX_SHOWN_KIDS: Final = 5
-
-
-def tell_of_success(issuers: tuple[str, ...], before: CacheState, after: CacheState) -> list[Event]:
-    """List what happened when a flight brought keys.
+def list_events_of_success(issuers: tuple[str, ...], before: CacheState, after: CacheState) -> list[Event]:
+    """List the events of a refresh that loaded keys.
 
     Args:
-        issuers: Whose keys.
+        issuers: The issuers that share the keys.
         before: The state before.
-        after: The state now; the same object where the flight had been given up, and nothing happened.
+        after: The state now; the same object if the refresh had been given up, and nothing happened.
 
     Returns:
         The events, in the order of their importance to a reader of the log.
@@ -103,29 +102,19 @@ def tell_of_success(issuers: tuple[str, ...], before: CacheState, after: CacheSt
     if before.failures:
         events.append(ProviderUp(issuers=issuers, failures=before.failures))
     events.append(KeysFetched(issuers=issuers, kids=new.key_set.kids, changed=changed, fresh_seconds=new.fresh_seconds))
-    return events + _tell_of_rotation(issuers, old, new)
+    return events + _list_events_of_rotation(issuers, old, new)
 
 
-def _tell_of_rotation(issuers: tuple[str, ...], old: Snapshot | None, new: Snapshot | None) -> list[Event]:
-    if old is None or new is None or old.generation == new.generation:
-        return []
-    changes = compare_key_sets(old.key_set, new.key_set)
-    events: list[Event] = [
-        KeysRotated(issuers=issuers, added=changes.added, removed=changes.removed, shares_no_key=changes.shares_no_key)
-    ]
-    if changes.replaced:
-        events.append(KeyReplaced(issuers=issuers, kids=changes.replaced))
-    return events
-
-
-def tell_of_failure(issuers: tuple[str, ...], before: CacheState, after: CacheState, at: float) -> list[Event]:
-    """List what happened when a flight failed.
+def list_events_of_failure(
+    issuers: tuple[str, ...], before: CacheState, after: CacheState, monotonic: float
+) -> list[Event]:
+    """List the events of a refresh that failed.
 
     Args:
-        issuers: Whose keys.
+        issuers: The issuers that share the keys.
         before: The state before.
-        after: The state now; the same object where the flight had been given up, and nothing happened.
-        at: Monotonic clock.
+        after: The state now; the same object if the refresh had been given up, and nothing happened.
+        monotonic: Monotonic clock.
 
     Returns:
         The events.
@@ -137,10 +126,22 @@ def tell_of_failure(issuers: tuple[str, ...], before: CacheState, after: CacheSt
             issuers=issuers,
             cause=after.last_cause or "",
             failures=after.failures,
-            retry_after_seconds=max(after.cool_until - at, 0.0),
+            retry_after_seconds=after.cool_down_seconds(monotonic),
         )
     ]
     if after.failures == 1:
         events.append(ProviderDown(issuers=issuers, has_keys=after.snapshot is not None))
-    # An outage of the discovery document alone hides no rotation at the last address.
-    return events + _tell_of_rotation(issuers, before.snapshot, after.snapshot)
+    # While only the discovery document is unavailable, keys may still rotate at the last address.
+    return events + _list_events_of_rotation(issuers, before.snapshot, after.snapshot)
+
+
+def _list_events_of_rotation(issuers: tuple[str, ...], old: Snapshot | None, new: Snapshot | None) -> list[Event]:
+    if old is None or new is None or old.generation == new.generation:
+        return []
+    changes = compare_key_sets(old.key_set, new.key_set)
+    events: list[Event] = [
+        KeysRotated(issuers=issuers, added=changes.added, removed=changes.removed, shares_no_key=changes.shares_no_key)
+    ]
+    if changes.replaced:
+        events.append(KeyReplaced(issuers=issuers, kids=changes.replaced))
+    return events

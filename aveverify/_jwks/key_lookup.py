@@ -1,134 +1,124 @@
-"""What one verification sees of the engine: the clocks, the keys as they are, and how long it may still wait."""
+"""What one verification sees of the key sets: the clocks, the keys as they are, and how long it may still wait."""
 
 from __future__ import annotations
 
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.key_cache.decisions import Action, Decision, RefreshReason, Snapshot, decide
-from aveverify._jwks.completion import LANDED, Completion
+from aveverify._core.key_cache.decisions import Action, Question
+from aveverify._core.key_cache.state import Instant, Snapshot
+from aveverify._jwks.completion import DONE, Completion
 from aveverify.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
+    from aveverify._core.provider_context import ProviderContext
     from aveverify._core.rules.provider_index import ProviderIndex
-    from aveverify._core.verification import Entry, Wait
+    from aveverify._core.verification import KeysNeeded
     from aveverify._jwks.registry import KeySetRegistry
     from aveverify._jwks.remote_key_set import RemoteKeySet
 
-# One verification waits for at most this many flights: an old one, and what its own questions caused.
+# One verification waits for at most this many refreshes: an older one, and those that its own token caused.
 _MAX_WAITS: Final = 3
-# No clock that can be used is negative.
+# No usable clock is negative.
 _UNREAD: Final = -1.0
 
 
 class KeyLookup:
-    """The `Sources` of one verification.
+    """The clocks and keys of one verification.
 
     Args:
-        engine: The engine.
+        registry: The key sets of the verifier.
+
+    Attributes:
+        provider_index: Selects the provider of a token.
+        contexts: The providers, in configured order.
+        now: The instant of this verification, in seconds since the epoch; read when it first needs the time.
+        monotonic: The same instant by the monotonic clock.
+        wait_budget_seconds: How long this verification may still wait, all its waits together.
     """
 
     __slots__ = (
-        "_asked_after", "_engine", "_patient", "_seen", "_waits", "at", "entries", "now", "table",
-        "wait_budget_seconds",
+        "_may_wait", "_refreshes_seen", "_registry", "_snapshot_seen", "_waits", "contexts", "monotonic", "now",
+        "provider_index", "wait_budget_seconds",
     )  # fmt: skip
 
-    def __init__(self, engine: KeySetRegistry) -> None:
-        self._engine = engine
-        # How many flights of the source had begun when this verification first looked at it.
-        self._asked_after: int | None = None
-        # What it saw there when it last looked.
-        self._seen: Snapshot | None = None
+    def __init__(self, registry: KeySetRegistry) -> None:
+        self._registry = registry
+        # How many refreshes of the key set had started when this verification first looked at it.
+        self._refreshes_seen: int | None = None
+        # The usable keys that it found there last.
+        self._snapshot_seen: Snapshot | None = None
         self._waits = 0
-        self._patient = True
-        # Which provider a token belongs to, and the providers in written order.
-        self.table: ProviderIndex = engine.table
-        self.entries: tuple[Entry[RemoteKeySet], ...] = engine.entries
-        # The clocks are read once for each look at the token (CLK-006), when it comes to the keys: what is refused
-        # before needs no time. Not read yet.
-        self.now = self.at = _UNREAD
-        self.wait_budget_seconds = engine.policy.waiter_seconds
+        self._may_wait = True
+        self.provider_index: ProviderIndex = registry.provider_index
+        self.contexts: tuple[ProviderContext[RemoteKeySet], ...] = registry.contexts
+        # CLK-006: the clocks are read once for each attempt, when it comes to the keys. A token that is refused before
+        # that needs no time.
+        self.now = self.monotonic = _UNREAD
+        self.wait_budget_seconds = registry.policy.waiter_seconds
 
     def read_clocks(self) -> None:
-        """Begin a look at the token: the instant of this verification is now, unless it has one.
+        """Set the instant of this attempt, unless it has one.
 
         Raises:
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
         if self.now < 0:
-            self.now, self.at = self._engine.read_clocks()
+            self.now, self.monotonic = self._registry.read_clocks()
 
-    def usable_keys(self, source: RemoteKeySet) -> Snapshot | None:
-        """Return the keys that may be used at this instant; None where they have to be fetched first.
+    def usable_keys(self, remote_keys: RemoteKeySet) -> Snapshot | None:
+        """Return the keys that may be used at this instant; None if they must be loaded first.
 
         Raises:
             InvalidTokenError: `CLOCK_UNUSABLE`.
+            ConfigurationError: `CLOSED`.
         """
-        # As `read_clocks`, less a call for every new token.
+        # As `read_clocks`, one call less for every new token.
         if self.now < 0:
-            self.now, self.at = self._engine.read_clocks()
-        state = source.state
-        snapshot = self._seen = state.snapshot
-        if self._asked_after is None:
-            self._asked_after = state.flights
-        # Known key and fresh snapshot: no lock, no thread, no await.
-        if snapshot is not None and snapshot.is_before_refresh_time(self.now, self.at):
-            return snapshot
-        action = decide(
-            state,
-            self._engine.policy,
-            RefreshReason.KEYS,
-            refreshes_seen=self._asked_after,
-            now=self.now,
-            at=self.at,
-            patient=self._patient,
-        ).action
-        if snapshot is None or action not in (Action.USE, Action.USE_AND_REFRESH):
-            return None
-        if snapshot.age_seconds(self.now, self.at) >= snapshot.fresh_seconds:
-            source.note_stale(snapshot, self.now, self.at)
-        if action is Action.USE_AND_REFRESH:
-            self._settle(source, RefreshReason.KEYS)
+            self.now, self.monotonic = self._registry.read_clocks()
+        if self._refreshes_seen is None:
+            self._refreshes_seen = remote_keys.state.refreshes_started
+        snapshot = self._snapshot_seen = remote_keys.lookup(self.now, self.monotonic, may_wait=self._may_wait)
         return snapshot
 
-    def settle(self, wait: Wait[RemoteKeySet]) -> Completion:
-        """Find out what to wait for.
+    def request_refresh(self, needed: KeysNeeded[RemoteKeySet]) -> Completion:
+        """Find out what to wait for; start a refresh if one is due.
 
         Args:
-            wait: What `judge` is missing.
+            needed: Which keys the verification needs.
 
         Returns:
-            The flight to wait for; one that has landed where the state has changed meanwhile and another look is due.
+            The completion of the refresh to wait for; done already if the verification shall look again at once.
 
         Raises:
-            InvalidTokenError: Waiting cannot help, and the token is refused.
-            KeysUnavailableError: Waiting cannot help, and the token is not to blame.
+            InvalidTokenError: No refresh can help, and the token is refused.
+            KeysUnavailableError: No refresh can help, and the keys are unavailable.
+            ConfigurationError: `CLOSED`.
         """
         self._waits += 1
         if self._waits > _MAX_WAITS:
-            self._patient = False
-        decision, landing = self._settle(wait.source, wait.need)
-        if decision.action is Action.REFUSE and wait.refusal is not None:
-            raise wait.refusal.copy_without_traceback()
+            self._may_wait = False
+        provider, remote_keys, reason, refusal = needed
+        question = Question(reason, self._may_wait, self._refreshes_seen or 0, self._snapshot_seen)
+        decision, completion = remote_keys.decide_and_refresh(question, Instant(self.now, self.monotonic))
+        if decision.action is Action.REFUSE and refusal is not None:
+            raise refusal.copy_without_traceback()
         if decision.action is Action.UNAVAILABLE:
             raise KeysUnavailableError(
                 max(1, ceil(decision.retry_after_seconds)),
-                kind=wait.provider.kind,
-                issuer=wait.provider.issuer,
-                cause=wait.source.state.last_cause,
+                kind=provider.kind,
+                issuer=provider.issuer,
+                cause=remote_keys.state.last_cause,
             )
-        return landing if decision.action is Action.WAIT else LANDED
+        return completion if decision.action is Action.WAIT else DONE
 
-    def resume(self, *, landed: bool) -> None:
-        """Come back from waiting: read the clocks anew, and count what was spent.
+    def after_wait(self, *, is_done: bool) -> None:
+        """Reread the clocks after a wait, and deduct it from the wait budget.
 
         Args:
-            landed: Whether the flight ended while this verification waited for it.
+            is_done: Whether the refresh ended during the wait.
         """
-        now, at = self._engine.read_clocks()
-        self.wait_budget_seconds = max(self.wait_budget_seconds - (at - self.at), 0.0)
-        self._patient = self._patient and landed
-        self.now, self.at = now, at
-
-    def _settle(self, source: RemoteKeySet, need: RefreshReason) -> tuple[Decision, Completion]:
-        return source.settle(need, self._asked_after or 0, self._seen, now=self.now, at=self.at, patient=self._patient)
+        now, monotonic = self._registry.read_clocks()
+        self.wait_budget_seconds = max(self.wait_budget_seconds - (monotonic - self.monotonic), 0.0)
+        self._may_wait = self._may_wait and is_done
+        self.now, self.monotonic = now, monotonic

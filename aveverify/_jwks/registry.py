@@ -1,6 +1,6 @@
-"""The engine: the key sources of one verifier, and the clocks, the fetcher and the store that they share.
+"""The key sets of one verifier, and the clocks, the fetcher and the document store that they share.
 
-One `RemoteKeySet` per place where keys come from; providers that agree in it share it.
+Providers with the same `KeySetLocation` share one `RemoteKeySet`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from aveverify._core.verification import make_entry
+from aveverify._core.key_cache.state import Instant
+from aveverify._core.provider_context import make_context
 from aveverify._fork import renew_after_fork
 from aveverify._jwks.document_client import DocumentClient
 from aveverify._jwks.event_publisher import EventPublisher
@@ -28,25 +29,30 @@ if TYPE_CHECKING:
     from aveverify.fetcher import Fetcher
 
 _FOREVER: Final = float("inf")
-# How long closing a verifier waits until fetched documents are shared; a store that hangs must not hang the end of a
-# process.
+# How long closing a verifier waits for fetched documents to be published; a store that hangs must not delay the end of
+# a process for longer.
 _FINISH_SECONDS: Final = 0.5
 
 
 class KeySetRegistry:
-    """The key sources of one verifier, with their clock, fetcher and policy.
+    """The key sets of one verifier.
 
     Args:
-        providers: The providers in written order.
-        table: Which provider a token belongs to.
-        clock: Where time comes from.
-        fetcher: Where documents come from.
+        providers: The providers, in configured order.
+        table: Selects the provider of a token.
+        clock: The wall clock and the monotonic clock.
+        fetcher: Fetches documents of issuers.
         policy: Durations, budgets and limits.
-        on_event: Whom to tell.
-        document_store: Where workers share documents.
+        on_event: Called with each key-cache event.
+        document_store: Shares documents between workers; None without one.
+
+    Attributes:
+        key_sets: Each key set once.
+        providers: The providers, in configured order, each with its key set.
+        entries: The same, prepared for verification.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an engine
+    def __init__(  # noqa: PLR0913 - the parts, each passed on from an option of `Verifier`
         self,
         providers: Sequence[Provider],
         table: ProviderIndex,
@@ -57,29 +63,29 @@ class KeySetRegistry:
         on_event: OnEvent | None,
         document_store: DocumentStore | None,
     ) -> None:
-        self.table = table
+        self.provider_index = table
         self.policy = policy
         self._clock = clock
         self._fetcher = fetcher
         self._close_fetcher: Callable[[], object] | None = getattr(fetcher, "close", None)
         self._document_store = document_store
-        self._herald = EventPublisher(on_event)
+        self._publisher = EventPublisher(on_event)
         issuers: dict[KeySetLocation, dict[str, None]] = {}
         for provider in providers:
-            issuers.setdefault(_address_of(provider), {})[provider.issuer] = None
-        sources = {address: self._make_source(address, tuple(shared)) for address, shared in issuers.items()}
-        self.sources = tuple(sources.values())
-        self.providers = tuple((provider, sources[_address_of(provider)]) for provider in providers)
-        self.entries = tuple(make_entry(provider, source) for provider, source in self.providers)
+            issuers.setdefault(_location_of(provider), {})[provider.issuer] = None
+        key_sets = {location: self._make_key_set(location, tuple(shared)) for location, shared in issuers.items()}
+        self.key_sets = tuple(key_sets.values())
+        self.providers = tuple((provider, key_sets[_location_of(provider)]) for provider in providers)
+        self.contexts = tuple(make_context(provider, key_set) for provider, key_set in self.providers)
 
-    def _make_source(self, address: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
+    def _make_key_set(self, location: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
         store = self._document_store
-        shelf = None if store is None else SharedDocumentCache(store, self.policy, self.read_clocks)
-        courier = DocumentClient(self._fetcher, shelf, self.policy, self.read_clocks)
-        harvester = KeySetLoader(address, issuers, courier)
-        source = RemoteKeySet(harvester, self.policy, self._herald.tell)
-        renew_after_fork(source)
-        return source
+        shared_cache = None if store is None else SharedDocumentCache(store, self.policy, self.read_instant)
+        client = DocumentClient(self._fetcher, shared_cache, self.policy, self.read_instant)
+        loader = KeySetLoader(location, issuers, client, self.policy, self.read_instant)
+        key_set = RemoteKeySet(loader, self.policy, self.read_instant, self._publisher.publish)
+        renew_after_fork(key_set)
+        return key_set
 
     def read_clocks(self) -> tuple[float, float]:
         """Read the wall clock and the monotonic clock.
@@ -88,28 +94,36 @@ class KeySetRegistry:
             Seconds since the epoch; seconds from an arbitrary beginning.
 
         Raises:
-            InvalidTokenError: `CLOCK_UNUSABLE`, where one of them is negative, not a number or raises (CLK-003).
+            InvalidTokenError: `CLOCK_UNUSABLE`, if one of them is negative, not a finite number or raises (CLK-003).
         """
         try:
-            now, at = self._clock.now(), self._clock.monotonic()
-            usable = 0 <= now < _FOREVER and 0 <= at < _FOREVER
-        except Exception:  # noqa: BLE001 - a clock that raises, whatever it raises, must lead to a refusal
-            usable = False
-        if not usable:
+            now, elapsed = self._clock.now(), self._clock.monotonic()
+            is_usable = 0 <= now < _FOREVER and 0 <= elapsed < _FOREVER
+        except Exception:  # noqa: BLE001 - a custom clock may raise anything; without the time every token is refused
+            is_usable = False
+        if not is_usable:
             raise InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
-        return now, at
+        return now, elapsed
+
+    def read_instant(self) -> Instant:
+        """Read both clocks as one value; `read_clocks` saves every new token the object.
+
+        Raises:
+            InvalidTokenError: `CLOCK_UNUSABLE`.
+        """
+        return Instant(*self.read_clocks())
 
     def close(self) -> None:
-        """Give up what is under way, and release the connections of the fetcher, where it has any. Idempotent."""
-        for source in self.sources:
-            source.close()
+        """Give up what is running, and close the connections of the fetcher, if it has any. Idempotent."""
+        for key_set in self.key_sets:
+            key_set.close()
         ends_at = monotonic() + _FINISH_SECONDS
-        for source in self.sources:
-            source.finish(max(ends_at - monotonic(), 0.0))
+        for key_set in self.key_sets:
+            key_set.finish(max(ends_at - monotonic(), 0.0))
         close, self._close_fetcher = self._close_fetcher, None
         if close is not None:
             close()
 
 
-def _address_of(provider: Provider) -> KeySetLocation:
+def _location_of(provider: Provider) -> KeySetLocation:
     return KeySetLocation(provider.kind, provider.metadata_url, provider.key_set_url, provider.insecure_http)

@@ -1,278 +1,270 @@
-"""Where keys come from: what is known of one place now, and the one flight that may renew it.
+"""One JWK Set: the keys as they are now, and the one refresh that may replace them.
 
-The state is immutable and replaced as a whole, so readers take it without a lock. A fetch is a flight: one at a time,
-on a thread of its own, for everybody who waits, from whichever thread or event loop.
+The state is immutable and replaced as a whole, so readers need no lock. One refresh runs at a time, on a thread of its
+own; threads and coroutines of all event loops wait for the same one.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import SystemRandom
 from threading import Lock, Thread, current_thread
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from aveverify._core.jose.jwk import parse_key_set
-from aveverify._core.key_cache.decisions import (
+from aveverify._core.key_cache.decisions import Action, Decision, Question, decide_action
+from aveverify._core.key_cache.state import (
     EMPTY,
-    Action,
     CacheState,
-    Decision,
-    Flight,
-    LoadedKeys,
+    FailedLoad,
+    Instant,
+    LoadResult,
+    Refresh,
+    RefreshError,
     RefreshReason,
     Snapshot,
-    began,
-    decide,
-    failed,
-    succeeded,
 )
-from aveverify._core.key_cache.urls import decode_data_url, is_data_url
-from aveverify._jwks.completion import LANDED, Completion
-from aveverify._jwks.document import RefreshError
-from aveverify._jwks.event_publisher import tell_of_failure, tell_of_success
+from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
+from aveverify._jwks.completion import DONE, Completion
+from aveverify._jwks.event_publisher import list_events_of_failure, list_events_of_success
+from aveverify._jwks.exhausted_budgets import ExhaustedBudgets
+from aveverify._jwks.inline_key_set import read_inline_key_set
 from aveverify.errors import ConfigurationError, InvalidTokenError, Problem
-from aveverify.events import BudgetExhausted, ServedStale
+from aveverify.events import ServedStale
 
 if TYPE_CHECKING:
     from aveverify._jwks.loader import KeySetLoader
     from aveverify.cache_policy import CachePolicy
     from aveverify.events import Event
 
-_FOREVER: Final = float("inf")
-# Threads of flights: the one under way, and those that were given up and have not come back.
-_MAX_ALOFT: Final = 3
+# NET-007: threads that hang in a name look-up or a custom fetcher must not pile up. One refresh is running; the others
+# were given up at their deadline and have not returned.
+_MAX_RUNNING_REFRESHES: Final = 3
 _REFUSED: Final = Decision(Action.REFUSE)
+# Jitter spreads the load of many workers; it guards nothing.
+_random: Final = SystemRandom()
 
 
 class RemoteKeySet:
-    """The keys of one place, as they are now, and the one flight that may renew them.
+    """The keys of one JWK Set, and the one refresh that may replace them.
 
     Args:
-        harvester: Who fetches them.
+        loader: Loads the keys.
         policy: Durations and budgets.
-        tell: Whom to tell what happens.
+        read_instant: Reads both clocks.
+        publish: Called with each event.
+
+    Attributes:
+        state: The state of the key cache. Replaced as a whole under the lock, read without it.
+        budgets: The budgets of forced refreshes that are spent.
     """
 
-    def __init__(self, harvester: KeySetLoader, policy: CachePolicy, tell: Callable[[Event], None]) -> None:
-        self.state: CacheState = EMPTY
-        # How many tokens were refused because a budget was spent.
-        self.refusals = {RefreshReason.UNKNOWN_KEY: 0, RefreshReason.BAD_SIGNATURE: 0}
-        self._harvester = harvester
+    def __init__(
+        self,
+        loader: KeySetLoader,
+        policy: CachePolicy,
+        read_instant: Callable[[], Instant],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self.state: CacheState = read_inline_key_set(loader.location.key_set_url) or EMPTY
+        self.issuers = loader.issuers
+        self.budgets = ExhaustedBudgets(loader.issuers)
+        self._loader = loader
         self._policy = policy
-        self._tell = tell
+        self._read_instant = read_instant
+        self._publish = publish
         self._lock = Lock()
-        # Of the flight under way, or of the last one.
-        self._landing = Completion()
-        # Flights whose thread has not come back, given up or not, and the thread of the last one.
+        # Of the running refresh, or of the last one.
+        self._completion = Completion()
+        # Refreshes whose thread has not returned, given up or not, and the thread of the last one.
         self._running_refreshes = 0
         self._thread: Thread | None = None
         self._is_closed = False
-        # Until when an operator knows that a budget is spent, and whether one knows that the keys are stale.
-        self._told_until = dict.fromkeys(self.refusals, 0.0)
-        # In which state a budget was last found spent.
-        self._spent_in: dict[RefreshReason, CacheState] = {}
-        self._told_stale = False
-        key_set_url = harvester.address.key_set_url
-        if key_set_url is not None and is_data_url(key_set_url):
-            self.state = CacheState(snapshot=_read_data_url(key_set_url))
+        # Whether the stale keys of this outage were reported.
+        self._reported_stale = False
 
-    @property
-    def issuers(self) -> tuple[str, ...]:
-        """The configured issuers that share these keys."""
-        return self._harvester.issuers
+    def lookup(self, now: float, monotonic: float, *, may_wait: bool) -> Snapshot | None:
+        """Return the keys if they are usable at this instant; None if they must be loaded first.
 
-    def renew_after_fork(self) -> None:
-        """Keep the keys, and forget the flight and its thread, which exist only in the parent."""
-        self._lock = Lock()
-        self._landing = Completion()
-        self._running_refreshes = 0
-        self._thread = None
-        self._harvester.courier.renew_after_fork()
-        self.state = replace(self.state, flight=None)
-
-    def finish(self, timeout_seconds: float) -> None:
-        """Wait a little for the last flight, so that what it fetched is shared before the process ends.
+        The one function that decides whether keys are usable. `TokenCache.get_if_fresh` repeats its first comparison.
 
         Args:
-            timeout_seconds: How long at most.
+            now: Wall clock, in seconds since the epoch.
+            monotonic: Monotonic clock, in seconds.
+            may_wait: Whether the verification may wait for a refresh; if not, it uses stale keys sooner.
+
+        Returns:
+            The keys. If they are past their refresh time, a refresh in the background is running or was not due.
+
+        Raises:
+            ConfigurationError: `CLOSED`.
+
+        Source: ROT-001; ROT-006; ROT-014; SEC-15.
+        """
+        state = self.state
+        snapshot = state.snapshot
+        # Fresh keys, as nearly always: no lock, no thread, no object, no call.
+        if snapshot is not None and monotonic < snapshot.refresh_at_monotonic and now < snapshot.refresh_at_wall:
+            return snapshot
+        instant, question = Instant(now, monotonic), Question(RefreshReason.KEYS, may_wait=may_wait)
+        action = decide_action(state, self._policy, question, instant).action
+        if snapshot is None or action not in (Action.USE, Action.USE_AND_REFRESH):
+            return None
+        if not snapshot.is_fresh(instant):
+            self._report_stale(snapshot, instant)
+        if action is Action.USE_AND_REFRESH:
+            self.decide_and_refresh(question, instant)
+        return snapshot
+
+    def decide_and_refresh(self, question: Question, instant: Instant) -> tuple[Decision, Completion]:
+        """Decide under the lock; start any refresh after releasing it.
+
+        Args:
+            question: What the verification asks.
+            instant: The instant of the verification.
+
+        Returns:
+            The decision, and what to wait for if it says WAIT: done already if other keys arrived meanwhile.
+
+        Raises:
+            ConfigurationError: `CLOSED`.
+        """
+        refresh: Refresh | None = None
+        events: list[Event] = []
+        reason, monotonic = question.reason, instant.monotonic
+        with self._lock:
+            if self._is_closed:
+                raise ConfigurationError(Problem.CLOSED, "the verifier")
+            if question.may_wait:
+                if question.snapshot_seen is not None and self.state.snapshot is not question.snapshot_seen:
+                    # Other keys arrived since: the missing key may be among them, and looking again costs nothing.
+                    return Decision(Action.WAIT), DONE
+                if self.budgets.refuse_again(reason, self.state, monotonic):
+                    return _REFUSED, DONE
+            events += self._give_up_overdue(monotonic)
+            decision = decide_action(self.state, self._policy, question, instant)
+            if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.refresh is None:
+                self.state = with_refresh_started(self.state, self._policy, reason, instant, _random.uniform(-1, 1))
+                refresh = self.state.refresh
+                self._completion = Completion()
+                self._running_refreshes += 1
+            elif decision.action is Action.REFUSE and decision.retry_after_seconds:
+                events += self.budgets.refuse(reason, self.state, monotonic, decision.retry_after_seconds)
+            completion = self._completion
+        self._publish_all(events)
+        if refresh is not None:
+            self._start(refresh, completion)
+        return decision, completion
+
+    def renew_after_fork(self) -> None:
+        """Keep the keys, and forget the refresh and its thread, which exist only in the parent process."""
+        self._lock = Lock()
+        self._completion = Completion()
+        self._running_refreshes = 0
+        self._thread = None
+        self._loader.renew_after_fork()
+        self.state = replace(self.state, refresh=None)
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Wait a little for the last refresh, so that what it fetched is published before the process ends.
+
+        Args:
+            timeout_seconds: How long to wait at most.
         """
         thread = self._thread
-        # A listener of its events may close the verifier on that very thread.
+        # `on_event` may close the verifier on that very thread.
         if thread is not None and thread is not current_thread():
             thread.join(timeout_seconds)
 
     def close(self) -> None:
-        """Forget the keys, wake everything that waits for them, and fetch no more. Idempotent.
+        """Forget the keys, wake every waiter, and fetch no more. Idempotent.
 
         Source: CON-014.
         """
         with self._lock:
             self._is_closed = True
-            if self.state.flight is not None:
-                # It will share nothing, so there is nothing to finish.
+            if self.state.refresh is not None:
+                # It will publish nothing, so `finish` does not wait for it.
                 self._thread = None
-            # Without keys nothing can be accepted, and a flight that is not this state's own changes nothing.
+            # Without keys no token is accepted, and a refresh of another state changes nothing.
             self.state = EMPTY
-            landing = self._landing
-        self._harvester.courier.close()
-        landing.land()
+            completion = self._completion
+        self._loader.close()
+        completion.set_done()
 
-    def settle(  # noqa: PLR0913 - the question and the two instants
-        self, need: RefreshReason, refreshes_seen: int, seen: Snapshot | None, *, now: float, at: float, patient: bool
-    ) -> tuple[Decision, Completion]:
-        """Decide under the lock, and begin a flight outside it where one is due.
-
-        Args:
-            need: What the verification found out.
-            refreshes_seen: How many flights had begun when it began.
-            seen: The keys in which it found that out.
-            now: Wall clock.
-            at: Monotonic clock.
-            patient: Whether the verification may still wait.
-
-        Returns:
-            The decision, and the flight to wait for where it says WAIT.
-
-        Raises:
-            ConfigurationError: `CLOSED`.
-        """
-        begun: Flight | None = None
-        with self._lock:
-            if self._is_closed:
-                raise ConfigurationError(Problem.CLOSED, "the verifier")
-            if patient and self.state.snapshot is not seen:
-                # A flight has landed since: what was missing may be there, and another look costs nothing.
-                return Decision(Action.WAIT), LANDED
-            if patient and at < self._told_until.get(need, 0.0) and self._spent_in.get(need) is self.state:
-                # Nothing has changed since: a flood of bad tokens must cost little.
-                self.refusals[need] += 1
-                return _REFUSED, LANDED
-            events = self._expire(at)
-            decision = decide(
-                self.state, self._policy, need, refreshes_seen=refreshes_seen, now=now, at=at, patient=patient
-            )
-            if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
-                self.state = began(self.state, self._policy, need, now=now, at=at)
-                begun = self.state.flight
-                self._landing = Completion()
-                self._running_refreshes += 1
-            elif decision.action is Action.REFUSE and decision.retry_after_seconds:
-                events += self._count_refusal(need, decision.retry_after_seconds, at)
-                if self.state.flight is None:
-                    self._spent_in[need] = self.state
-            landing = self._landing
-        for event in events:
-            self._tell(event)
-        if begun is not None:
-            self._start(begun, landing)
-        return decision, landing
-
-    def note_stale(self, snapshot: Snapshot, now: float, at: float) -> None:
-        """Tell, once for each outage, that keys past their freshness are used."""
-        if self._told_stale:
+    def _report_stale(self, snapshot: Snapshot, instant: Instant) -> None:
+        """Report, once for each outage, that keys past their freshness are used."""
+        if self._reported_stale:
             return
         with self._lock:
-            was_told, self._told_stale = self._told_stale, True
-        if not was_told:
-            age_seconds = snapshot.age_seconds(now, at)
-            cap_seconds = snapshot.fresh_seconds + self._policy.stale_if_error_seconds
-            self._tell(
-                ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=cap_seconds - age_seconds)
-            )
+            was_reported, self._reported_stale = self._reported_stale, True
+        if not was_reported:
+            age_seconds = snapshot.age_seconds(instant)
+            usable_seconds = snapshot.usable_seconds - age_seconds
+            self._publish(ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=usable_seconds))
 
-    def _count_refusal(self, need: RefreshReason, rest_seconds: float, at: float) -> list[Event]:
-        self.refusals[need] += 1
-        if at < self._told_until[need]:
-            return []
-        self._told_until[need] = at + rest_seconds
-        budget: Literal["unknown_key", "bad_signature"]
-        budget = "unknown_key" if need is RefreshReason.UNKNOWN_KEY else "bad_signature"
-        return [BudgetExhausted(issuers=self.issuers, budget=budget, retry_after_seconds=rest_seconds)]
-
-    def _expire(self, at: float) -> list[Event]:
-        """Give up a flight that is past its deadline, whatever its thread is still doing: its answer comes too late."""
-        flight = self.state.flight
-        if flight is None or at - flight.began_at < self._policy.flight_deadline_seconds:
-            return []
-        events = self._note(flight, RefreshError("the deadline passed"), at)
-        self._landing.land()
+    def _give_up_overdue(self, monotonic: float) -> Sequence[Event]:
+        """End a refresh that is past its deadline: whatever its thread still does, its answer comes too late."""
+        refresh = self.state.refresh
+        if refresh is None or refresh.remaining_seconds(self._policy, monotonic) > 0:
+            return ()
+        events = self._end(refresh, FailedLoad(RefreshError("the deadline passed")), monotonic)
+        self._completion.set_done()
         return events
 
-    def _start(self, flight: Flight, landing: Completion) -> None:
-        if self._running_refreshes > _MAX_ALOFT:
-            # NET-007: threads that hang in a name look-up or a custom fetcher must not pile up.
-            self._land(flight, landing, RefreshError("earlier fetches have not come back"))
+    def _start(self, refresh: Refresh, completion: Completion) -> None:
+        if self._running_refreshes > _MAX_RUNNING_REFRESHES:
+            self._finish_refresh(refresh, completion, _failed("earlier fetches have not come back"))
             return
-        thread = Thread(target=self._fly, args=(flight, landing), name="aveverify-keys", daemon=True)
+        thread = Thread(target=self._run, args=(refresh, completion), name="aveverify-keys", daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            # No more threads to be had: a failure like any other, so that nobody waits for nothing.
-            self._land(flight, landing, RefreshError("no thread could be started"))
+            # A failure like any other, so that no caller waits in vain.
+            self._finish_refresh(refresh, completion, _failed("no thread could be started"))
             return
-        # Once it runs: only then can it be waited for.
+        # Only a thread that was started can be joined.
         self._thread = thread
 
-    def _fly(self, flight: Flight, landing: Completion) -> None:
-        result: LoadedKeys | RefreshError
+    def _run(self, refresh: Refresh, completion: Completion) -> None:
+        result: LoadResult
         try:
-            result = self._harvester.fetch_keys(flight)
-        except RefreshError as fault:
-            result = fault
+            result = self._loader.load(refresh)
         except Exception as error:  # noqa: BLE001 - a custom fetcher may raise anything; it counts as a failed fetch
-            result = RefreshError(f"the fetcher raised {type(error).__name__}")
-        if self._land(flight, landing, result):
-            # No request waits any more: a slow store delays none.
-            self._harvester.courier.share()
+            result = _failed(f"the fetcher raised {type(error).__name__}")
+        if self._finish_refresh(refresh, completion, result):
+            # No request waits any more, so a slow store delays none.
+            self._loader.publish()
 
-    def _land(self, flight: Flight, landing: Completion, result: LoadedKeys | RefreshError) -> bool:
-        """Note how a flight ended, and wake all that wait for it; False if the verifier was closed before."""
+    def _finish_refresh(self, refresh: Refresh, completion: Completion, result: LoadResult) -> bool:
+        """Note how a refresh ended, and wake its waiters; False if the verifier was closed before."""
         try:
-            _, at = self._harvester.courier.read_clocks()
+            monotonic = self._read_instant().monotonic
         except InvalidTokenError:
-            # A clock that fails must not leave waiters behind; they meet it themselves.
-            at = flight.began_at
+            # A clock that fails must not leave waiters behind; each of them meets the failure itself.
+            monotonic = refresh.started.monotonic
         with self._lock:
             self._running_refreshes -= 1
-            events = self._note(flight, result, at)
-            counts = not self._is_closed
-        # The state is published before anybody is woken.
-        landing.land()
-        for event in events:
-            self._tell(event)
-        return counts
+            events = self._end(refresh, result, monotonic)
+            is_open = not self._is_closed
+        # The state is replaced before any waiter wakes.
+        completion.set_done()
+        self._publish_all(events)
+        return is_open
 
-    def _note(self, flight: Flight, result: LoadedKeys | RefreshError, at: float) -> list[Event]:
+    def _end(self, refresh: Refresh, result: LoadResult, monotonic: float) -> list[Event]:
         before = self.state
-        jitter = random.uniform(-1, 1)  # noqa: S311 - spreads load, guards nothing
-        if isinstance(result, RefreshError):
-            self.state = failed(
-                before,
-                self._policy,
-                flight,
-                cause=result.cause,
-                retry_after_seconds=result.retry_after_seconds,
-                at=at,
-                jitter=jitter,
-                last_good=result.last_good,
-            )
-            return tell_of_failure(self.issuers, before, self.state, at)
-        self.state = succeeded(before, self._policy, flight, result, jitter=jitter)
-        self._told_stale = self._told_stale and self.state is before
-        return tell_of_success(self.issuers, before, self.state)
+        if isinstance(result, FailedLoad):
+            self.state = with_refresh_failed(before, self._policy, refresh, result, monotonic)
+            return list_events_of_failure(self.issuers, before, self.state, monotonic)
+        self.state = with_refresh_succeeded(before, self._policy, refresh, result)
+        self._reported_stale = self._reported_stale and self.state is before
+        return list_events_of_success(self.issuers, before, self.state)
+
+    def _publish_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._publish(event)
 
 
-def _read_data_url(url: str) -> Snapshot:
-    # No age and no refetch: newer than any question, because asking again would answer the same (JWKS-01).
-    return Snapshot(
-        key_set=parse_key_set(decode_data_url(url) or b"", "customJwt"),
-        document_issuer=None,
-        content=b"",
-        flight_number=1,
-        began_at=0.0,
-        began_now=0.0,
-        refresh_seconds=_FOREVER,
-        fresh_seconds=_FOREVER,
-        generation=0,
-    )
+def _failed(cause: str) -> FailedLoad:
+    return FailedLoad(RefreshError(cause))

@@ -1,6 +1,6 @@
-"""The document store as one key source uses it: looked at before the issuer is asked, filled when nobody waits.
+"""The workers' document store, as one key set uses it: read before the issuer is asked, filled after the refresh.
 
-A store may raise anything, answer late or never: it costs a direct fetch, a line in the log, and for each key source at
+A store may raise anything, answer late or never: it costs a direct fetch, one line in the log, and for each key set at
 most one thread that reads and one that writes (NET-026).
 """
 
@@ -16,13 +16,12 @@ from time import sleep
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from aveverify._core.jose.document_error import DocumentFault
-from aveverify._core.key_cache import http_response
-from aveverify._jwks.document import Document, Instant
+from aveverify._core.key_cache.http_headers import fold_headers, keep_headers
+from aveverify._core.key_cache.state import Instant, Refresh
+from aveverify._jwks.document import Document, DocumentRequest, Fetched
 from aveverify.document_store import StoredDocument
 
 if TYPE_CHECKING:
-    from aveverify._core.key_cache.decisions import Flight
-    from aveverify._core.key_cache.http_response import Headers
     from aveverify.cache_policy import CachePolicy
     from aveverify.document_store import DocumentStore
 
@@ -30,199 +29,171 @@ log = logging.getLogger("aveverify")
 
 T = TypeVar("T")
 
-# How long one worker fetches for all, and the others look whether it has; a fetch takes a tenth of that.
+# How long one worker fetches for all of them while the others poll the store; a fetch takes a tenth of that.
 _LEASE_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 0.05
-# A second and a half; the rest of the flight's time is for asking the issuer.
-_MAX_LOOKS: Final = 30
-# Of the flight's remaining time: what a store may take. It is asked nothing more after half of the flight's time.
-_PATIENCE: Final = 0.6
-# Clocks of workers differ; what comes from further in the future was not written by one of ours.
+_POLL_SECONDS: Final = 0.05
+# A second and a half; the rest of the time of a refresh is for requests to the issuer.
+_MAX_POLLS: Final = 30
+# The part of the remaining time that the store may take. After half of the deadline it gets no further call.
+_STORE_SHARE: Final = 0.6
+# The clocks of workers differ. A document from further in the future was not written by one of our workers.
 _MAX_CLOCK_SKEW_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
 class SharedDocumentCache:
-    """Looks for documents in the store, and puts them there.
+    """Reads documents from the store, and writes them.
 
     Attributes:
-        store: Where workers share http_response.
+        store: The store that the workers share.
         policy: Limits and lifetimes.
-        read_clocks: The wall clock and the monotonic clock.
+        read_instant: Reads both clocks.
     """
 
     store: DocumentStore
     policy: CachePolicy
-    read_clocks: Callable[[], tuple[float, float]]
+    read_instant: Callable[[], Instant]
     _is_down: bool = False
     _is_closed: bool = False
-    # Held by the one thread that looks, and by the one that puts.
-    _looking: Lock = field(default_factory=Lock)
-    _putting: Lock = field(default_factory=Lock)
+    # Held by the one thread that reads, and by the one that writes.
+    _reading: Lock = field(default_factory=Lock)
+    _writing: Lock = field(default_factory=Lock)
 
     def renew_after_fork(self) -> None:
-        """Forget the threads of the parent that look and put."""
-        self._looking = Lock()
-        self._putting = Lock()
+        """Forget the threads of the parent process that read and write."""
+        self._reading = Lock()
+        self._writing = Lock()
 
     def close(self) -> None:
-        """Look no more: the verifier is closed."""
+        """Stop reading: the verifier is closed."""
         self._is_closed = True
 
-    def look(  # noqa: PLR0913 - what to look for, and what is known of it
-        self,
-        url: str,
-        flight: Flight,
-        read: Callable[[Headers, bytes], T],
-        *,
-        lifetime_seconds: Callable[[Document], float],
-        kept: Document | None,
-        forced: bool,
-    ) -> tuple[T, Document] | None:
-        """Look for a newer document; wait a little for it where another worker is fetching it.
+    def get(self, request: DocumentRequest[T], kept: Document | None) -> Fetched[T] | None:
+        """Read a newer document; if another worker is fetching it, poll for it a little.
 
-        Runs on a thread of its own, for which the flight waits a part of its remaining time. A store that does not come
-        back keeps that thread, and is passed over until it does.
+        The store is read on a thread of its own, for a part of the remaining time. A store that does not return keeps
+        that thread, and is skipped until it does.
 
         Args:
-            url: The address.
-            flight: For which it is needed.
-            read: Turns headers and body into a value, or raises `DocumentFault`.
-            lifetime_seconds: How old a document may be, to be fresh.
-            kept: The document at hand, where there is one.
-            forced: Whether only a body that was fetched after that of `kept` will do.
+            request: Which document. For a forced refresh, only a body that was fetched after that of `kept` counts.
+            kept: The last document of this worker.
 
         Returns:
-            The value and the document, fresh, or stale and within the cap; None where there is none, or none in time.
+            The document, fresh, or stale and within the cap; None if there is none, or none in time.
         """
-
-        def load(known: Document | None) -> Document | None:
-            return self._load(url, flight, lifetime_seconds, known, in_full=forced)
-
-        looking = self._looking
-        if not looking.acquire(blocking=False):
+        reading = self._reading
+        if not reading.acquire(blocking=False):
             return None
-        landed: Future[tuple[T, Document] | None] = Future()
+        outcome: Future[Fetched[T] | None] = Future()
 
         def run() -> None:
-            found: tuple[T, Document] | None = None
+            found: Fetched[T] | None = None
             try:
-                found = self._look(url, flight, read, load, kept)
-            except BaseException as error:  # noqa: BLE001 - a store may hand out anything; it is not needed
+                found = self._poll(request, kept)
+            except BaseException as error:  # noqa: BLE001 - a store may return or raise anything, SystemExit included
                 self._note_failure(error)
-            looking.release()
-            landed.set_result(found)
+            reading.release()
+            outcome.set_result(found)
 
         try:
             Thread(target=run, name="aveverify-look", daemon=True).start()
         except RuntimeError:
-            # No thread can be started: the flight asks the issuer without one.
-            looking.release()
+            # No thread can be started: the refresh asks the issuer without the store.
+            reading.release()
             return None
         try:
-            return landed.result(max(_PATIENCE * self._rest_seconds(flight), 0.0))
+            return outcome.result(max(_STORE_SHARE * self._remaining_seconds(request.refresh), 0.0))
         except TimeoutError:
-            log.warning("the document store does not answer; it is passed over until it does")
+            log.warning("the document store does not answer; it is skipped until it does")
             return None
 
-    def _look(
-        self,
-        url: str,
-        flight: Flight,
-        read: Callable[[Headers, bytes], T],
-        load: Callable[[Document | None], Document | None],
-        kept: Document | None,
-    ) -> tuple[T, Document] | None:
-        found: tuple[T, Document] | None = None
-        for _ in range(_MAX_LOOKS):
-            if self._is_closed:
-                break
-            stored = load(kept if found is None else found[1])
-            if stored is not None:
-                try:
-                    found = read(stored.headers, stored.body), stored
-                except DocumentFault:
-                    return found
-                if not stored.is_stale:
-                    return found
-            # The lease is asked for at each look: that of an earlier fetch may end while all wait for nobody.
-            if self._is_down or self._is_late(flight) or self._lease(url):
-                break
-            sleep(_LOOK_SECONDS)
-        return found
-
-    def put_all(self, fetched: Iterable[tuple[str, Document]]) -> bool:
-        """Put documents into the store, one after the other.
+    def put_all(self, documents: Iterable[tuple[str, Document]]) -> bool:
+        """Write documents to the store, one after the other.
 
         Args:
-            fetched: Addresses and http_response.
+            documents: URLs and documents.
 
         Returns:
-            False where an earlier call has not come back: a store that hangs holds one thread, not one of each flight.
+            False if an earlier call has not returned: a store that hangs keeps one thread, not one of each refresh.
         """
-        putting = self._putting
-        if self._looking.locked() or not putting.acquire(blocking=False):
+        writing = self._writing
+        if self._reading.locked() or not writing.acquire(blocking=False):
             return False
         try:
             self._is_down = False
             keep_seconds = self.policy.max_fresh_seconds + self.policy.stale_if_error_seconds
-            for url, document in fetched:
+            for url, document in documents:
                 if not self._is_down:
-                    self._consult(partial(self.store.put, _to_store(url, document), keep_seconds), None)
-            # A failed put says nothing of the next flight.
+                    self._call_store(partial(self.store.put, _to_stored(url, document), keep_seconds), None)
+            # A write that failed does not make the next refresh skip the store.
             self._is_down = False
         finally:
-            putting.release()
+            writing.release()
         return True
 
-    def _load(
-        self,
-        url: str,
-        flight: Flight,
-        lifetime_seconds: Callable[[Document], float],
-        known: Document | None,
-        *,
-        in_full: bool,
-    ) -> Document | None:
+    def _poll(self, request: DocumentRequest[T], kept: Document | None) -> Fetched[T] | None:
+        found: Fetched[T] | None = None
+        for _ in range(_MAX_POLLS):
+            if self._is_closed:
+                break
+            document = self._read(request, kept if found is None else found.document)
+            if document is not None:
+                try:
+                    value = request.parse(document.headers, document.body)
+                except DocumentFault:
+                    return found
+                found = Fetched(value, document, is_stale=self._fresh_for_seconds(request, document) <= 0)
+                if not found.is_stale:
+                    return found
+            # The lease is requested at each poll: that of a fetch that failed may end while every worker polls.
+            if self._is_down or self._is_late(request.refresh) or self._lease(request.url):
+                break
+            sleep(_POLL_SECONDS)
+        return found
+
+    def _read(self, request: DocumentRequest[T], known: Document | None) -> Document | None:
+        """Read a document that is newer than the known one and within the cap."""
         if self._is_down:
             return None
-        stored = self._consult(partial(self.store.get, url), None)
+        stored = self._call_store(partial(self.store.get, request.url), None)
         if stored is None or len(stored.body) > self.policy.max_document_bytes:
             return None
+        started = request.refresh.started
         document = Document(
-            http_response.keep_headers(http_response.fold_headers(stored.headers)),
+            keep_headers(fold_headers(stored.headers)),
             stored.body,
-            received=_instant_of(stored.fetched_at, flight),
-            confirmed=_instant_of(stored.current_at, flight),
+            received=_place(stored.fetched_at, started),
+            confirmed=_place(stored.current_at, started),
             is_shared=True,
-            flight_number=flight.number,
+            refresh_number=request.refresh.number,
         )
-        age_seconds = flight.began_now - stored.current_at
-        # Whatever is not a number is in no range.
-        if not (document.has_come_after(known, in_full=in_full) and age_seconds >= -_MAX_CLOCK_SKEW_SECONDS):
+        # Each comparison fails closed: NaN is in no range.
+        is_newer = document.is_newer_than(known, in_full=request.is_forced)
+        is_of_the_past = started.wall - stored.current_at >= -_MAX_CLOCK_SKEW_SECONDS
+        if not (is_newer and is_of_the_past):
             return None
-        rest_seconds = lifetime_seconds(document) - age_seconds
-        if not rest_seconds > -self.policy.stale_if_error_seconds:
-            return None
-        return document._replace(is_stale=rest_seconds <= 0)
+        is_within_cap = self._fresh_for_seconds(request, document) > -self.policy.stale_if_error_seconds
+        return document if is_within_cap else None
 
-    def _rest_seconds(self, flight: Flight) -> float:
-        _, at = self.read_clocks()
-        return flight.began_at + self.policy.flight_deadline_seconds - at
+    def _fresh_for_seconds(self, request: DocumentRequest[T], document: Document) -> float:
+        return request.fresh_seconds(document) - (request.refresh.started.wall - document.confirmed.wall)
 
-    def _is_late(self, flight: Flight) -> bool:
-        """A store that answers late must leave time to ask the issuer."""
-        return self._rest_seconds(flight) < self.policy.flight_deadline_seconds / 2
+    def _remaining_seconds(self, refresh: Refresh) -> float:
+        return refresh.remaining_seconds(self.policy, self.read_instant().monotonic)
+
+    def _is_late(self, refresh: Refresh) -> bool:
+        """Tell whether half of the deadline is over: a slow store must leave time for a request to the issuer."""
+        return self._remaining_seconds(refresh) < self.policy.flight_deadline_seconds / 2
 
     def _lease(self, url: str) -> bool:
-        """Become the worker that fetches for all; also where the store cannot say who is."""
-        return self._consult(partial(self.store.lease, url, _LEASE_SECONDS), otherwise=True)
+        """Become the worker that fetches for all; also if the store cannot answer."""
+        return self._call_store(partial(self.store.lease, url, _LEASE_SECONDS), otherwise=True)
 
-    def _consult(self, call: Callable[[], T], otherwise: T) -> T:
-        """Ask the store, which may raise anything and is not needed; after a failure not again on this flight."""
+    def _call_store(self, call: Callable[[], T], otherwise: T) -> T:
+        """Call the store. On any exception, log it and skip the store for this refresh."""
         try:
             return call()
-        except BaseException as error:  # noqa: BLE001 - a store may raise anything; it is not needed
+        except BaseException as error:  # noqa: BLE001 - a store may raise anything, SystemExit included
             self._note_failure(error)
             return otherwise
 
@@ -231,16 +202,16 @@ class SharedDocumentCache:
         self._is_down = True
 
 
-def _instant_of(now: float, flight: Flight) -> Instant:
-    """Place an instant of another worker, known by the wall clock alone, on the clocks of this one."""
-    return Instant(now, flight.began_at - (flight.began_now - now))
+def _place(wall: float, started: Instant) -> Instant:
+    """Place an instant of another worker, of which only the wall clock is known, on both clocks of this one."""
+    return Instant(wall, started.monotonic - (started.wall - wall))
 
 
-def _to_store(url: str, document: Document) -> StoredDocument:
+def _to_stored(url: str, document: Document) -> StoredDocument:
     return StoredDocument(
         url=url,
-        fetched_at=document.received.now,
-        confirmed_at=document.confirmed.now,
+        fetched_at=document.received.wall,
+        confirmed_at=document.confirmed.wall,
         headers=document.headers,
         body=document.body,
     )

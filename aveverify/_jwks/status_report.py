@@ -1,4 +1,4 @@
-"""The state of a key source, told as `aveverify.status` tells it."""
+"""The state of a key set, as the plain data of `aveverify.status`."""
 
 from __future__ import annotations
 
@@ -6,65 +6,59 @@ from hashlib import sha256
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from aveverify._core.key_cache.decisions import RefreshReason, Snapshot
+from aveverify._core.key_cache.state import CacheState, Instant, RefreshReason, Snapshot
 from aveverify.status import ProviderStatus, State
 
 if TYPE_CHECKING:
     from aveverify._core.provider import Provider
     from aveverify._jwks.remote_key_set import RemoteKeySet
-    from aveverify.cache_policy import CachePolicy
 
 
-def describe_source(
-    provider: Provider, source: RemoteKeySet, policy: CachePolicy, now: float, at: float
-) -> ProviderStatus:
+def describe_key_set(provider: Provider, key_set: RemoteKeySet, instant: Instant) -> ProviderStatus:
     """Describe the keys of one provider.
 
     Args:
         provider: The provider.
-        source: Where its keys come from.
-        policy: The limits of the cache.
-        now: Wall clock, in seconds since the epoch.
-        at: Monotonic clock, in seconds.
+        key_set: Its key set.
+        instant: The present.
 
     Returns:
         Plain data.
     """
-    state = source.state
+    state = key_set.state
     snapshot = state.snapshot
-    age_seconds = fresh_until = usable_until = last_success_at = None
-    # A key set in the configuration has no age.
+    fetched_at = age_seconds = fresh_until = usable_until = None
+    # A key set of the configuration has no age.
     if snapshot is not None and isfinite(snapshot.fresh_seconds):
-        age_seconds = snapshot.age_seconds(now, at)
-        fresh_until = now - age_seconds + snapshot.fresh_seconds
-        usable_until = fresh_until + policy.stale_if_error_seconds
-        last_success_at = now - age_seconds
+        age_seconds = snapshot.age_seconds(instant)
+        fetched_at = instant.wall - age_seconds
+        fresh_until = fetched_at + snapshot.fresh_seconds
+        usable_until = fetched_at + snapshot.usable_seconds
     return ProviderStatus(
         issuer=provider.issuer,
         kind=provider.kind,
-        state=_state_of(snapshot, policy, now, at, attempts=state.flights),
+        state=_state_of(state, instant),
         kids=snapshot.key_set.kids if snapshot is not None else (),
         thumbprint=_thumbprint_of(snapshot) if snapshot is not None else None,
         age_seconds=age_seconds,
         fresh_until=fresh_until,
         usable_until=usable_until,
-        last_success_at=last_success_at,
+        last_success_at=fetched_at,
         last_error=state.last_cause,
         failures=state.failures,
-        retry_after_seconds=max(state.cool_until - at, 0.0),
-        is_fetching=state.flight is not None,
-        unknown_key_refusals=source.refusals[RefreshReason.UNKNOWN_KEY],
-        bad_signature_refusals=source.refusals[RefreshReason.BAD_SIGNATURE],
+        retry_after_seconds=state.cool_down_seconds(instant.monotonic),
+        is_fetching=state.refresh is not None,
+        unknown_key_refusals=key_set.budgets.refusals[RefreshReason.UNKNOWN_KEY],
+        bad_signature_refusals=key_set.budgets.refusals[RefreshReason.BAD_SIGNATURE],
     )
 
 
-def _state_of(snapshot: Snapshot | None, policy: CachePolicy, now: float, at: float, *, attempts: int) -> State:
-    if snapshot is None:
-        return "unavailable" if attempts else "unused"
-    age_seconds = snapshot.age_seconds(now, at)
-    if age_seconds < snapshot.fresh_seconds:
+def _state_of(state: CacheState, instant: Instant) -> State:
+    if state.snapshot is None:
+        return "unavailable" if state.refreshes_started else "unused"
+    if state.snapshot.is_fresh(instant):
         return "fresh"
-    return "stale" if age_seconds < snapshot.fresh_seconds + policy.stale_if_error_seconds else "unavailable"
+    return "stale" if state.snapshot.is_usable(instant) else "unavailable"
 
 
 def _thumbprint_of(snapshot: Snapshot) -> str:

@@ -27,16 +27,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: The arguments; those of the process by default.
+        argv: The arguments without the name of the command; those of the process by default.
 
     Returns:
         The exit code.
 
     Raises:
-        SystemExit: The arguments cannot be read (code 2), or help was asked for (code 0).
+        SystemExit: The arguments are wrong (code 2), or help was requested (code 0).
     """
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets an escape instead of a traceback.
+        # Print an escape for a character that the terminal cannot show, instead of raising.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = _make_parser().parse_args(argv)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has gone (`| head`). What is left of it goes nowhere, without a traceback at exit.
+        # The reader of the output has closed it (`| head`). Discard the rest, so that the exit prints no traceback.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return ExitCode.UNREAD

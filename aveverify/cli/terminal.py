@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, colours for people who want them, aligned rows, and no token in any message."""
+"""What all commands share: exit codes, colours on a terminal, aligned rows, and no token in any message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 _NAME_WIDTH: Final = len("explanation")
-# Every JOSE header begins with `{"`, which base64url writes so.
+# Every JOSE header begins with `{"`, which base64url encodes as `eyJ`.
 _TOKEN: Final = re.compile(r"eyJ[\w.=-]+")
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell."""
+    """The exit code of a command."""
 
     GOOD = 0
     BAD = 1
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class UsageError(Exception):
-    """The command cannot do what it was asked to; the text says what to change."""
+    """The command cannot run with these arguments; the text says what to change."""
 
 
 class Colour(StrEnum):
@@ -57,5 +57,5 @@ def print_rows(rows: Iterable[tuple[str, object]]) -> None:
 
 
 def hide_tokens(text: str) -> str:
-    """Blank out what looks like a token: somebody may have put one where something else was expected."""
+    """Replace what looks like a token: a user may give one where the command expects something else."""
     return _TOKEN.sub("<token>", text)

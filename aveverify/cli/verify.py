@@ -1,4 +1,4 @@
-"""`aveverify verify`: one token, one verdict, for people and with `--json` for programs. The token is never printed."""
+"""`aveverify verify`: verify one token and print the result, as text or as JSON. Never prints the token."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from typing import BinaryIO, Final
 
 from aveverify import Identity, InvalidTokenError, KeysUnavailableError
 from aveverify.cli.terminal import Colour, ExitCode, UsageError, paint, print_rows
-from aveverify.cli.verifier_options import add_trust_options, make_verifier
+from aveverify.cli.verifier_options import add_verifier_options, make_verifier
 from aveverify.errors import Step
 
-_DESCRIPTION: Final = "Verify one token and show the identity that getUserIdentity() gives, or why it is refused."
+_DESCRIPTION: Final = "Verify one token. Show the identity that getUserIdentity() returns, or why the token is refused."
 _EPILOG: Final = """\
-A token on the command line ends in the shell's history and in the list of processes. Prefer standard input:
+A token on the command line ends up in the shell's history and in the list of processes. Prefer standard input:
 
   pbpaste | aveverify verify --issuer https://aveid.net --application-id app_123
 
-Without --issuer and --auth-config, the environment says whom to trust: AVEVERIFY_AUTH_CONFIG, or AVEVERIFY_ISSUER and
-AVEVERIFY_APPLICATION_ID.
+Without --issuer and --auth-config, the environment configures the verifier: AVEVERIFY_AUTH_CONFIG, or AVEVERIFY_ISSUER
+and AVEVERIFY_APPLICATION_ID.
 
-exit codes: 0 accepted, 1 refused, 2 usage or configuration, 3 the issuer's keys cannot be had
+exit codes: 0 accepted, 1 refused, 2 usage or configuration, 3 the issuer's keys are unavailable
 """
-# Beyond any token; a longer input is not read to its end.
+# More than any token has. An endless input must not fill the memory.
 _MAX_INPUT_BYTES: Final = 1024 * 1024
+_STANDARD_INPUT: Final = "-"
 _SILENT: Final = logging.NullHandler()
 
 
@@ -35,18 +36,22 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the command to the parser."""
     parser = commands.add_parser(
         "verify",
-        help="verify one token",
+        help="Verify one token.",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "token", nargs="?", default="-", metavar="TOKEN", help="the token; - or nothing: standard input"
+    token = parser.add_mutually_exclusive_group()
+    token.add_argument(
+        "token",
+        nargs="?",
+        default=_STANDARD_INPUT,
+        metavar="TOKEN",
+        help="Verify this token. Without it, or with -, read the token from standard input.",
     )
-    source.add_argument("--file", type=Path, metavar="PATH", help="read the token from a file")
-    add_trust_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    token.add_argument("--file", type=Path, metavar="PATH", help="Read the token from a file.")
+    add_verifier_options(parser)
+    parser.add_argument("--json", action="store_true", help="Print one JSON object.")
     parser.set_defaults(run=run)
 
 
@@ -61,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         UsageError: The token's file cannot be read, or options contradict each other.
-        ConfigurationError: Whom to trust is not said, or said wrongly.
+        ConfigurationError: No provider is configured, or a setting is wrong.
     """
-    # The verdict says what the log would say.
+    # The output says what the log would say.
     logging.getLogger("aveverify").addHandler(_SILENT)
     with make_verifier(arguments) as verifier:
         token = _read_token(arguments)
@@ -80,21 +85,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read_token(arguments: argparse.Namespace) -> str | bytes:
-    if arguments.file is None and arguments.token != "-":  # noqa: S105 - the word for standard input
+    if arguments.file is None and arguments.token != _STANDARD_INPUT:
         return str(arguments.token)
     try:
-        with _open_source(arguments.file) as source:
-            return source.read(_MAX_INPUT_BYTES).strip()
+        with _open_input(arguments.file) as stream:
+            return stream.read(_MAX_INPUT_BYTES).strip()
     except OSError as error:
         cause = error.strerror
     raise UsageError(f"the token cannot be read: {cause}")
 
 
-def _open_source(file: Path | None) -> AbstractContextManager[BinaryIO]:
+def _open_input(file: Path | None) -> AbstractContextManager[BinaryIO]:
     if file is not None:
         return file.open("rb")
     if sys.stdin is None:
-        raise UsageError("there is no standard input; give the token with --file")
+        raise UsageError("standard input is closed; give the token with --file")
     if sys.stdin.isatty():
         print("Paste the token, then end the input (Ctrl-D on a line of its own).", file=sys.stderr)
     return nullcontext(sys.stdin.buffer)

@@ -1,24 +1,26 @@
-"""The five errors, the closed lists of reasons and problems, and every message of the package.
+"""The five errors, and the closed lists of reasons, hints, faults and configuration problems.
 
 AveVerifyError
-├── InvalidRequestError      400  the Authorization header is malformed or doubled
+├── InvalidRequestError      400  the request's credentials are malformed or repeated
 ├── InvalidTokenError        401  the token is refused
-├── InsufficientScopeError   403  the token is good, the scope is missing
+├── InsufficientScopeError   403  the token is good but lacks a scope
 ├── KeysUnavailableError     503  the issuer's keys are unavailable; the token was not judged
 └── ConfigurationError        -   raised when an object is built; also a ValueError
 """
 
+from aveverify.errors._base import AveVerifyError, _rebuild
 from aveverify.errors._errors import (
-    AveVerifyError,
     ConfigurationError,
     InsufficientScopeError,
     InvalidRequestError,
-    InvalidTokenError,
     KeysUnavailableError,
-    _rebuild,
-    quote,
 )
-from aveverify.errors._reasons import Fault, Hint, Problem, ProviderKind, Reason, Step
+from aveverify.errors._hints import Fault, Hint
+from aveverify.errors._invalid_token import InvalidTokenError
+from aveverify.errors._messages import quote
+from aveverify.errors._problems import Problem
+from aveverify.errors._reasons import ProviderKind, Reason, Step
+from aveverify.errors._unknown_options import _rebuild_unknown_option
 
 __all__ = [
     "AveVerifyError",
@@ -36,20 +38,22 @@ __all__ = [
     "quote",
 ]
 
-# Pickles and tracebacks name the public module.
+# A pickle names the module of what it holds. A private module may move, this one may not.
 for _public in (
     AveVerifyError,
     ConfigurationError,
+    Fault,
+    Hint,
     InsufficientScopeError,
     InvalidRequestError,
     InvalidTokenError,
     KeysUnavailableError,
-    _rebuild,
-    Fault,
-    Hint,
     Problem,
     Reason,
     Step,
+    quote,
+    _rebuild,
+    _rebuild_unknown_option,
 ):
     _public.__module__ = __name__
 del _public

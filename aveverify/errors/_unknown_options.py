@@ -1,6 +1,6 @@
-"""Names that are no names: what an option or a setting is refused with, and the name that was probably meant.
+"""Refuses misspelt options, settings and environment variables, and names the most similar known one.
 
-Python's own `TypeError` for a misspelt option names no other one, and hides it behind the option that is now missing.
+Python's own `TypeError` suggests no name, and for a misspelt required option it reports only that one is missing.
 """
 
 from __future__ import annotations
@@ -9,34 +9,43 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from aveverify.errors._errors import ConfigurationError, quote
-from aveverify.errors._reasons import Problem
+from aveverify.errors._errors import ConfigurationError
+from aveverify.errors._messages import quote
+from aveverify.errors._problems import Problem
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# From here on difflib takes two names for one: `scope` for `scopes`, not `realm` for `required`.
-_CLOSE: Final = 0.6
-# Two long names that differ in a letter or two: `AVEVERIFY_SCOPES` and `AVEVERIFY_SCOPE`.
-_ALMOST_EQUAL: Final = 0.9
+# Ratio of difflib, 0 to 1. `scope` is similar to `scopes`; `realm` is not similar to `required`.
+_MIN_SIMILARITY: Final = 0.6
+# Long names that differ in one or two letters, as `AVEVERIFY_SCOPES` and `AVEVERIFY_SCOPE` do.
+_MIN_SIMILARITY_OF_MISSPELLING: Final = 0.9
 
 
 class UnknownOptionError(ConfigurationError, TypeError):
-    """A keyword argument that no parameter has: for Python a `TypeError`, which it stays."""
+    """An unknown keyword argument. Also a `TypeError`, which is what Python raises for one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle must not name this private module, from which the class may move.
+        return _rebuild_unknown_option, (self._arguments,)
 
 
-def nearest(name: str, names: Iterable[str], *, cutoff: float = _CLOSE) -> str | None:
-    """Return the known name that is most like another one.
+def _rebuild_unknown_option(arguments: dict[str, Any]) -> UnknownOptionError:
+    return UnknownOptionError(**arguments)
+
+
+def nearest(name: str, names: Iterable[str], *, cutoff: float = _MIN_SIMILARITY) -> str | None:
+    """Return the known name that is most similar to the given one.
 
     Args:
-        name: What was written.
+        name: The name that was written.
         names: The known names.
-        cutoff: How alike two names must be, 0 to 1.
+        cutoff: The least similarity that counts, 0 to 1.
 
     Returns:
-        The nearest name, whatever its case; None where no name is near.
+        The most similar name, without regard to case, `-` and `_`; None if none is similar enough.
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - needed for a mistake only
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake; its import costs 5 ms
 
     known = {_fold(one): one for one in names}
     found = get_close_matches(_fold(name), known, n=1, cutoff=cutoff)
@@ -50,51 +59,51 @@ def unknown_option(
     *,
     kind: type[ConfigurationError] = ConfigurationError,
 ) -> ConfigurationError:
-    """Make the error for a name that is unknown.
+    """Make the error for an unknown name.
 
     Args:
-        name: What was written.
+        name: The name that was written.
         names: The known names.
-        label: How an option is called where it stands.
+        label: Makes of a name what the message shows, for instance `AVEVERIFY['required']`.
         kind: The class of the error.
 
     Returns:
-        The error; it names the nearest name, or all of them where none is near.
+        The error. It suggests the most similar name, or lists all known ones if none is similar.
     """
     names = tuple(names)
     if not isinstance(name, str):
         return kind(Problem.UNKNOWN_OPTION, label(quote(str(name))), "the name must be text")
     meant = nearest(name, names)
-    mend = f"did you mean {label(meant)}?" if meant is not None else f"known are {', '.join(names)}"
-    return kind(Problem.UNKNOWN_OPTION, label(name), mend)
+    remedy = f"did you mean {label(meant)}?" if meant is not None else f"known are {', '.join(names)}"
+    return kind(Problem.UNKNOWN_OPTION, label(name), remedy)
 
 
 def refuse_misspelt(names: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse a name that is nearly a known one, among names of which most belong to others.
+    """Refuse a name that is almost a known one. For a place that also holds the names of other programs.
 
     Args:
-        names: The names of an environment, or of an application's config.
-        known: The names that mean something here.
+        names: The names found in the environment or in an application's config.
+        known: The names that this package reads.
 
     Raises:
-        ConfigurationError: It names the known one. It would be ignored otherwise, and what it demands with it.
+        ConfigurationError: A name is misspelt. Ignored, it would leave a demand such as `required` without effect.
 
     Source: HTP-043.
     """
     for name in names:
-        if name not in known and nearest(name, known, cutoff=_ALMOST_EQUAL) is not None:
+        if name not in known and nearest(name, known, cutoff=_MIN_SIMILARITY_OF_MISSPELLING) is not None:
             raise unknown_option(name, known)
 
 
 def refuse_unknown(options: type | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a decorator that refuses unknown keyword arguments before Python does.
+    """Return a decorator that refuses unknown keyword arguments before Python does.
 
     Args:
-        options: The typed dictionary of `**options`, if the function has any.
+        options: The typed dictionary of `**options`, if the function takes them.
 
     Returns:
-        The decorator. The function raises `UnknownOptionError` for an unknown name, also where another argument is
-        missing, as `required` is where `require` was written.
+        The decorator. For an unknown name the decorated function raises `UnknownOptionError`, even if another argument
+        is missing, as `required` is if `require` was written.
 
     Source: HTP-043.
     """

@@ -22,6 +22,11 @@ class OptionalAveAuth(BearerScheme):
 
     A refused token is answered as by `AveAuth`; it never makes a request anonymous. `AveAuth.optional` is the only
     instance for an `AveAuth`.
+
+    Args:
+        model: What OpenAPI says of the scheme.
+        scheme_name: The name of the scheme in OpenAPI.
+        authenticator: Finds the identity of a request.
     """
 
     def __init__(self, model: SecurityModel, scheme_name: str, authenticator: Authenticator) -> None:

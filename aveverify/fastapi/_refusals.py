@@ -27,6 +27,10 @@ class RefusedError(HTTPException):
     `AveAuth.install` the body is `{"error": …, "error_description": …}`. An exception handler of the application for
     this class replaces that response.
 
+    Args:
+        answer: The whole response.
+        description: One sentence for the body that FastAPI makes.
+
     Attributes:
         answer: The whole response: `status`, `headers` and `body`.
 

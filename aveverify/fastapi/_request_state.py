@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aveverify._core.identity import Identity
 from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
@@ -13,8 +13,6 @@ from aveverify._http.websocket import LiveConnection
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from aveverify.fastapi._authenticator import Authenticator
-
 # Where the scope holds the `RequestState`.
 _STATE_KEY: Final = "aveverify.fastapi"
 
@@ -22,6 +20,14 @@ _STATE_KEY: Final = "aveverify.fastapi"
 # What a dependency has found: the identity; of a WebSocket, what looks up the identity of the moment; None without
 # credentials.
 Result = Identity | LiveIdentity | None
+
+
+class HasPolicy(Protocol):
+    """What finds a result, by the rules of one `AveAuth`."""
+
+    @property
+    def policy(self) -> AuthPolicy:
+        """The rules."""
 
 
 class RequestState:
@@ -41,7 +47,7 @@ class RequestState:
     def __init__(self, middleware_policy: object, middleware_outcome: object) -> None:
         self.middleware_policy = middleware_policy
         self.middleware_outcome = middleware_outcome
-        self.results: dict[Authenticator, Result] = {}
+        self.results: dict[HasPolicy, Result] = {}
 
     def find_middleware_outcome(self, live: LiveConnection | None) -> object:
         """Return what the middleware in front has found; of a WebSocket, by the latest token that it has seen."""

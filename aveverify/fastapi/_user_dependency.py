@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 class UserDependency(Generic[UserT]):
     """A dependency on the application's own user; `AveAuth.user` and `OptionalAveAuth.user` make it.
 
+    Args:
+        authenticator: Finds the identity of a request.
+        identity_dependency: The dependency on the identity.
+        load_user: Returns the application's user of an identity.
+
+    Raises:
+        ConfigurationError: `load_user` is missing, or no function of an identity.
+
     Source: HTP-044.
     """
 

@@ -28,6 +28,10 @@ class RefusedError(HTTPException):
     Litestar answers it with the status and the headers of RFC 6750 and a body of its own. With `exception_handlers`,
     which `AveAuthPlugin` installs, the body is `{"error": …, "error_description": …}`.
 
+    Args:
+        answer: The whole response.
+        description: One sentence for the body that Litestar makes.
+
     Attributes:
         answer: The whole response: `status`, `headers` and `body`.
 

@@ -11,7 +11,7 @@ Nothing here replaces a part of the verifier: discovery, key cache and signature
 """
 
 from aveverify.testing._clock import FakeClock
-from aveverify.testing._issuer import FakeIssuer
-from aveverify.testing._refusals import Scene
+from aveverify.testing._fake_issuer import FakeIssuer
+from aveverify.testing._scene import Scene
 
 __all__ = ["FakeClock", "FakeIssuer", "Scene"]

@@ -1,4 +1,4 @@
-"""`FakeClock`: both clocks of a machine, standing still until the test moves them."""
+"""`FakeClock`: the wall clock and the monotonic clock of a machine; only the test moves them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Final
 
 DEFAULT_NOW: Final = 1_700_000_000.0
-# Any beginning will do, as long as it is not the wall clock's: whoever mixes the two up shall notice.
+# Far from the wall clock, so that a test fails where code mixes the two up.
 _BOOTED_SECONDS: Final = 1_000.0
 
 
@@ -14,7 +14,7 @@ class FakeClock:
     """A `Clock` that the test moves. Safe to share between threads.
 
     Args:
-        now: What the wall clock shows, in seconds since the epoch.
+        now: The reading of the wall clock, in seconds since the epoch.
     """
 
     def __init__(self, now: float = DEFAULT_NOW) -> None:
@@ -23,21 +23,21 @@ class FakeClock:
         self._lock = Lock()
 
     def now(self) -> float:
-        """Return the wall clock, in seconds since the epoch."""
+        """Return the reading of the wall clock, in seconds since the epoch."""
         return self._now
 
     def monotonic(self) -> float:
-        """Return the seconds since an arbitrary beginning."""
+        """Return the reading of the monotonic clock, in seconds since an arbitrary start."""
         return self._monotonic
 
     def tick(self, *, seconds: float) -> None:
         """Let time pass on both clocks.
 
         Args:
-            seconds: How much, not negative.
+            seconds: How many seconds pass, zero or more.
 
         Raises:
-            ValueError: Time does not run backwards; `set_now` puts a wall clock back.
+            ValueError: The seconds are negative; `set_now` sets a wall clock back.
         """
         if seconds < 0:
             message = "time does not run backwards; use set_now() to put the wall clock back"
@@ -50,7 +50,7 @@ class FakeClock:
         """Set the wall clock alone, as a time server or an operator does.
 
         Args:
-            now: What it shows from now on, in seconds since the epoch.
+            now: The new reading, in seconds since the epoch; the monotonic clock stays.
         """
         with self._lock:
             self._now = now

@@ -1,7 +1,7 @@
 """`SigningKey`: one private key of an issuer, its JWK, and the compact tokens that it signs.
 
-Signs whatever it is given, also what no issuer should: PyJWT's algorithms do it, because `jwt.encode` refuses to make
-several of the tokens that a verifier has to refuse. RFC 7515 §3.1; RFC 7517.
+It also signs what no issuer should. PyJWT's algorithms sign, because `jwt.encode` refuses to make several of the
+tokens that a verifier has to refuse. RFC 7515 §3.1; RFC 7517.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _GENERATE: Final[dict[str, Callable[[], PrivateKey]]] = {
 
 
 class SigningKey:
-    """A private key that nobody else has, made when it is first used.
+    """A private key, generated at its first use.
 
     Args:
         algorithm: `RS256`, `ES256` or `EdDSA` (Ed25519).
-        kid: Its key id; by default one that no other key has.
+        kid: Its key id; a random one by default.
 
     Raises:
-        ValueError: The algorithm is another one.
+        ValueError: The algorithm is none of these.
     """
 
     def __init__(self, algorithm: KeyAlgorithm, kid: str | None = None) -> None:
@@ -50,7 +50,7 @@ class SigningKey:
 
     @property
     def private_key(self) -> PrivateKey:
-        """The key itself."""
+        """The private key itself."""
         with self._lock:
             if self._private_key is None:
                 self._private_key = _GENERATE[self.algorithm]()
@@ -58,7 +58,7 @@ class SigningKey:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The public JWK, as an issuer publishes it."""
+        """The public key as a JWK, as an issuer publishes it."""
         members = self._signer.to_jwk(self.private_key.public_key(), as_dict=True)
         # RFC 7517 §4.3: `use` and `key_ops` should not stand together.
         material = {name: value for name, value in members.items() if name != "key_ops"}
@@ -66,18 +66,18 @@ class SigningKey:
 
     @property
     def public_pem(self) -> bytes:
-        """The public key in PEM, as some services publish it."""
+        """The public key in PEM."""
         return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, signing_input: bytes) -> bytes:
-        """Return the signature of some bytes, in the form of a JWS."""
+        """Return the signature of a JWS Signing Input, in the form that JWS uses."""
         return self._signer.sign(signing_input, self.private_key)
 
     def sign_token(self, header: Mapping[str, Any], payload: bytes) -> str:
         """Return a compact token.
 
         Args:
-            header: The members of the JOSE header, whatever they say.
+            header: The members of the JOSE header, valid or not.
             payload: The bytes of the payload, JSON or not.
 
         Returns:
@@ -102,5 +102,5 @@ def encode_json(members: Mapping[str, Any]) -> str:
 
 
 def dump_json(members: Mapping[str, Any]) -> bytes:
-    """Return a JSON object without blanks."""
+    """Return a JSON object without white space."""
     return json.dumps(dict(members), separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The suites: each makes its cases from a corpus, and proves every case's verdict before anything is timed."""
+"""The suites: each makes its cases from a corpus, and proves the outcome of every case before it is timed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmarks.contestants import Absent
 
 @dataclass(slots=True)
 class Suite:
-    """What one process has to offer.
+    """The cases of one process.
 
     Attributes:
         cases: What can be timed.
         absent: Rows without a figure.
-        strictness: For each contestant, which wrong token it refuses.
-        notes: What has to be known about a contestant.
+        strictness: For each contestant, the wrong tokens that it refuses.
+        notes: Remarks on a contestant.
     """
 
     cases: list[Case] = field(default_factory=list)

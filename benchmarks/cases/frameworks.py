@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.case import Case, UnexpectedVerdictError, make_key
+from benchmarks.case import Case, UnexpectedOutcomeError, make_key
 from benchmarks.cases import Suite
 from benchmarks.corpus import Corpus
 from benchmarks.frameworks import (
@@ -24,7 +24,7 @@ from benchmarks.frameworks import (
     wsgi_call,
 )
 
-# By the group of the report: who makes the applications, and whether they are ASGI.
+# By the group of the report: the function that makes the applications, and whether they are ASGI.
 FRAMEWORKS: dict[str, tuple[Callable[[Kit], Iterable[Variant]], bool]] = {
     "Starlette": (starlette_apps.variants, True),
     "FastAPI": (fastapi_apps.variants, True),
@@ -35,13 +35,13 @@ FRAMEWORKS: dict[str, tuple[Callable[[Kit], Iterable[Variant]], bool]] = {
 
 
 def all_variants(group: str, kit: Kit) -> Iterator[Variant]:
-    """Every application of a framework, those with its own edge at the end."""
+    """Every application of a framework, those with our integration at the end."""
     yield from FRAMEWORKS[group][0](kit)
     yield from idiomatic.variants(group, kit)
 
 
 def make_suite(corpus: Corpus, _peers: tuple[str, ...]) -> Suite:
-    """Make every application, and see that it accepts and refuses.
+    """Make every application, and check that it accepts and refuses.
 
     Args:
         corpus: Keys and tokens; the issuer answers.
@@ -52,7 +52,7 @@ def make_suite(corpus: Corpus, _peers: tuple[str, ...]) -> Suite:
     for token in corpus.tokens[MAIN]:
         kit.warm.verify(token)
     suite = Suite()
-    suite.absent += idiomatic.absent_edges()
+    suite.absent += idiomatic.absent_integrations()
     for group, (_, is_async) in FRAMEWORKS.items():
         bare = ""
         for variant in all_variants(group, kit):
@@ -65,8 +65,8 @@ def make_suite(corpus: Corpus, _peers: tuple[str, ...]) -> Suite:
 
 
 def check(name: str, variant: Variant, call: Callable[[str], Any], headers: tuple[str, str], *, is_async: bool) -> None:
-    """See that a good token gets 200, and a wrong one what the application is meant to say."""
+    """Check that a good token gets 200, and a wrong one the expected status."""
     expected = (200, 401 if variant.refuses else 200)
     got = tuple(asyncio.run(call(header)) if is_async else call(header) for header in headers)
     if got != expected:
-        raise UnexpectedVerdictError(name, str(expected), str(got))
+        raise UnexpectedOutcomeError(name, str(expected), str(got))

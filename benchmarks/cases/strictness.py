@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.contestants import Contestant, Verify
 from benchmarks.corpus import Corpus
 
-# Without these a verification is none; a contestant that misses one is set up wrong, and nothing of it is timed.
+# A verification needs these checks; a contestant that lacks one is configured wrongly, and is not timed.
 ESSENTIAL = ("flipped signature", "expired", "wrong iss", "wrong aud")
 
 
@@ -14,17 +14,17 @@ def refuses(verify: Verify, token: str) -> bool:
     """Whether a token is refused, by whatever the library raises."""
     try:
         verify(token)
-    except Exception:  # noqa: BLE001 - each library has errors of its own, and some have several trees of them
+    except Exception:
         return True
     return False
 
 
 def try_flaws(contestant: Contestant, verify: Verify, corpus: Corpus, name: str) -> dict[str, bool]:
-    """Which wrong token a contestant refuses.
+    """Find the wrong tokens that a contestant refuses.
 
     Args:
-        contestant: Whose verification it is.
-        verify: What is timed afterwards.
+        contestant: The contestant.
+        verify: The function that is timed afterwards.
         corpus: The tokens.
         name: The key under which they are signed.
 
@@ -32,13 +32,13 @@ def try_flaws(contestant: Contestant, verify: Verify, corpus: Corpus, name: str)
         For each kind of wrong token whether it was refused.
 
     Raises:
-        UnexpectedVerdictError: A good token is refused, or an essential check is not made.
+        UnexpectedOutcomeError: A good token is refused, or an essential check is not made.
     """
     good = corpus.tokens[name][0]
     if refuses(verify, good):
-        raise UnexpectedVerdictError(f"{contestant.name}, {name}, a good token", "acceptance", "refusal")
-    verdicts = {flaw: refuses(verify, token) for flaw, token in corpus.flaws[name].items()}
+        raise UnexpectedOutcomeError(f"{contestant.name}, {name}, a good token", "acceptance", "refusal")
+    refused = {flaw: refuses(verify, token) for flaw, token in corpus.flaws[name].items()}
     for flaw in ESSENTIAL:
-        if not verdicts[flaw]:
-            raise UnexpectedVerdictError(f"{contestant.name}, {name}, {flaw}", "refusal", "acceptance")
-    return verdicts
+        if not refused[flaw]:
+            raise UnexpectedOutcomeError(f"{contestant.name}, {name}, {flaw}", "refusal", "acceptance")
+    return refused

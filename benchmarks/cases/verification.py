@@ -1,4 +1,4 @@
-"""The suite `verification`: one token, from the text to the user, by us and by everybody else."""
+"""The suite `verification`: one token, from the text to the user, by us and by the other libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aveverify import InvalidTokenError, Provider, Reason, Verifier
-from benchmarks.case import Case, UnexpectedVerdictError, make_key
+from benchmarks.case import Case, UnexpectedOutcomeError, make_key
 from benchmarks.cases import Suite
 from benchmarks.cases.strictness import try_flaws
 from benchmarks.contestants import Absent, Contestant, load_peers
@@ -57,9 +57,9 @@ def make_suite(corpus: Corpus, peers: tuple[str, ...]) -> Suite:
 
 
 def add_other_backend(suite: Suite, corpus: Corpus) -> None:
-    """The bare check with another backend than `cryptography`'s; or a row that says why not."""
+    """The bare check with another backend than `cryptography`'s; or a row with the reason why not."""
     try:
-        from benchmarks.contestants.aws_lc import make_aws_lc  # noqa: PLC0415 - has no wheel for every machine
+        from benchmarks.contestants.aws_lc import make_aws_lc
     except ImportError as error:
         suite.absent.append(Absent(f"limit | {MAIN} | AWS-LC", f"not measured: {error.name} is not installed here"))
         return
@@ -68,17 +68,17 @@ def add_other_backend(suite: Suite, corpus: Corpus) -> None:
 
 
 def add_cold(suite: Suite, corpus: Corpus, name: str, contestant: Contestant) -> None:
-    """Full verifications under a loaded key, of tokens that nobody remembers; or a row that says why not."""
+    """Full verifications under a loaded key, of tokens that are not remembered; or a row with the reason why not."""
     if contestant.note:
         suite.notes[contestant.name] = contestant.note
     if name not in contestant.algorithms:
         suite.absent.append(Absent(f"cold | {name} | {contestant.name}", "not supported"))
         return
     verify = contestant.make(corpus, name)
-    verdicts = try_flaws(contestant, verify, corpus, name)
-    known = suite.strictness.setdefault(contestant.name, verdicts)
+    refused = try_flaws(contestant, verify, corpus, name)
+    known = suite.strictness.setdefault(contestant.name, refused)
     # The signature's spelling differs between algorithms; a check counts where it is made for all of them.
-    suite.strictness[contestant.name] = {flaw: known[flaw] and verdicts[flaw] for flaw in known}
+    suite.strictness[contestant.name] = {flaw: known[flaw] and refused[flaw] for flaw in known}
     suite.cases.append(
         Case("cold", name, contestant.name, verify, corpus.tokens[name], baselines_of(name, "cold", name))
     )
@@ -103,7 +103,7 @@ def ours(group: str, setting: str, verifier: Verifier, corpus: Corpus) -> Case:
 
 
 def entries(corpus: Corpus) -> list[Case]:
-    """The other entrances of the public API."""
+    """The other functions of the public API."""
     verifier = make_verifier(oidc(corpus))
     tokens = corpus.tokens[MAIN]
     expect_acceptance("entrances", verifier, tokens[0])
@@ -125,7 +125,7 @@ def warm(corpus: Corpus) -> list[Case]:
         for token in tokens:
             verifier.verify(token)
         if verifier.status().cached_tokens != len(set(tokens)):
-            raise UnexpectedVerdictError(f"warm, {name}", "every token remembered", "fewer")
+            raise UnexpectedOutcomeError(f"warm, {name}", "every token remembered", "fewer")
         cases.append(Case("warm", name, OURS.name, verifier.verify, tokens, baselines_of(name)))
         if name == MAIN:
             headers = [f"Bearer {token}" for token in tokens]
@@ -150,7 +150,7 @@ def refusals(corpus: Corpus) -> list[Case]:
                 if error.reason is reason:
                     return
                 raise
-            raise UnexpectedVerdictError(reason, "refusal", "acceptance")
+            raise UnexpectedOutcomeError(reason, "refusal", "acceptance")
 
         verify(tokens[0])
         cases.append(Case("refused", kind, OURS.name, verify, tokens, baselines_of(MAIN)))
@@ -166,9 +166,9 @@ def peer_refusals(corpus: Corpus, contestant: Contestant) -> list[Case]:
         def verify(token: str) -> None:
             try:
                 peer(token)
-            except Exception:  # noqa: BLE001 - each library has errors of its own
+            except Exception:
                 return
-            raise UnexpectedVerdictError(contestant.name, "refusal", "acceptance")
+            raise UnexpectedOutcomeError(contestant.name, "refusal", "acceptance")
 
         tokens: list[Any] = corpus.refused[kind]
         verify(tokens[0])
@@ -177,6 +177,6 @@ def peer_refusals(corpus: Corpus, contestant: Contestant) -> list[Case]:
 
 
 def expect_acceptance(case: str, verifier: Verifier, token: str) -> None:
-    """See that a verifier accepts a token, and which user comes out."""
+    """Check that a verifier accepts a token and returns its user."""
     if not verifier.verify(token).subject.startswith("user_"):
-        raise UnexpectedVerdictError(case, "the user of the token", "another")
+        raise UnexpectedOutcomeError(case, "the user of the token", "another")

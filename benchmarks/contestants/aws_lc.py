@@ -1,6 +1,6 @@
-"""Another limit: the bare check of one RS256 signature with AWS-LC, which `awscrt` brings to Python.
+"""Another limit: the bare check of one RS256 signature with AWS-LC, which `awscrt` provides for Python.
 
-It says what a second backend for signatures could win. It takes digests, so the digest is part of what is timed.
+It shows what a second backend for signatures could gain. It takes digests, so the digest is part of what is timed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from awscrt.crypto import RSA, RSASignatureAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.contestants.raw import decode
 from benchmarks.corpus import Corpus, split
 
@@ -26,6 +26,6 @@ def make_aws_lc(corpus: Corpus, name: str) -> tuple[Callable[[Any], object], lis
 
     def check(pair: tuple[bytes, bytes]) -> None:
         if not key.verify(scheme, sha256(pair[1]).digest(), pair[0]):
-            raise UnexpectedVerdictError(f"{name}, AWS-LC", "acceptance", "refusal")
+            raise UnexpectedOutcomeError(f"{name}, AWS-LC", "acceptance", "refusal")
 
     return check, pairs

@@ -1,4 +1,4 @@
-"""jwcrypto: one `JWT` object for each token, as its interface asks for."""
+"""jwcrypto: one `JWT` object for each token, as its interface requires."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.corpus import Corpus
 
 
 def make(corpus: Corpus, name: str) -> Verify:
-    """Key made once; claims to check, of which `exp` must be there whatever it says."""
+    """Key made once; claims to check, of which `exp` must be present."""
     published = corpus.keys[name]
     key = jwk.JWK(**published.jwk)
     algorithms = [published.algorithm]

@@ -36,7 +36,7 @@ def provider_of(corpus: Corpus, name: str) -> Provider:
     return custom_jwt(corpus, name) if corpus.keys[name].algorithm == "ES256" else oidc(corpus)
 
 
-def make_verifier(*providers: Provider, token_cache_size: int = 0, **options: Any) -> Verifier:  # noqa: ANN401 - those of `Verifier`
+def make_verifier(*providers: Provider, token_cache_size: int = 0, **options: Any) -> Verifier:
     """A verifier whose keys are loaded; without token cache, so that every token is new to it."""
     verifier = Verifier(*providers, cache_policy=POLICY, token_cache_size=token_cache_size, **options)
     verifier.warm_up()
@@ -44,7 +44,7 @@ def make_verifier(*providers: Provider, token_cache_size: int = 0, **options: An
 
 
 def make_cold(corpus: Corpus, name: str) -> Verify:
-    """What verifies tokens that nobody remembers."""
+    """Verify tokens that are not remembered."""
     return make_verifier(provider_of(corpus, name)).verify
 
 

@@ -1,4 +1,4 @@
-"""PyJWT: with the key at hand, and with its own client that keeps the key set."""
+"""PyJWT: with a loaded key, and with its own client that keeps the key set."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Kit:
     Attributes:
         warm: A verifier that remembers tokens.
         cold: One that remembers none.
-        pyjwt: PyJWT, with the key at hand and the same checks.
+        pyjwt: PyJWT, with a loaded key and the same checks.
     """
 
     warm: Verifier
@@ -42,7 +42,7 @@ class Variant:
 
     Attributes:
         setting: `bare`, `no-op`, `warm` or `cold`.
-        who: What stands in front of the route.
+        who: The middleware or dependency in front of the route.
         application: ASGI or WSGI.
         refuses: Whether a wrong token gets 401.
     """
@@ -75,8 +75,8 @@ class NoOpASGI:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        """Pass everything on."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Call the application unchanged."""
         await self._app(scope, receive, send)
 
 
@@ -86,8 +86,8 @@ class NoOpWSGI:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:  # noqa: ANN401 - WSGI
-        """Pass everything on."""
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Call the application unchanged."""
         return self._app(environ, start_response)
 
 
@@ -111,7 +111,7 @@ def asgi_call(application: Application) -> AsyncCall:
         async def receive() -> dict[str, Any]:
             nonlocal was_asked
             if was_asked:
-                # A client that stays connected and says nothing more.
+                # A client that stays connected and sends nothing more.
                 await asyncio.Event().wait()
             was_asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -140,7 +140,7 @@ def wsgi_call(application: Application) -> SyncCall:
     def call(authorization: str) -> int:
         answered = ""
 
-        def start_response(status: str, _headers: Any, _exc_info: Any = None) -> None:  # noqa: ANN401 - WSGI
+        def start_response(status: str, _headers: Any, _exc_info: Any = None) -> None:
             nonlocal answered
             answered = status
 

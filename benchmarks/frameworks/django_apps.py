@@ -36,22 +36,22 @@ async def async_view(_request: HttpRequest) -> HttpResponse:
 
 
 def pyjwt_middleware(verify: Verify) -> Callable[[Any], Any]:
-    """PyJWT in a middleware of Django's kind, sync or async as the handler asks for."""
+    """PyJWT in a middleware of Django's kind, sync or async as the handler requires."""
 
     def refused(request: HttpRequest) -> HttpResponse | None:
         try:
             request.META["benchmark.claims"] = verify(bearer(request.headers.get("Authorization")))
-        except Exception:  # noqa: BLE001 - any refusal
+        except Exception:
             return HttpResponse("unauthorized", status=401)
         return None
 
     @sync_and_async_middleware
-    def make(get_response: Any) -> Any:  # noqa: ANN401 - Django's own
-        from asgiref.sync import iscoroutinefunction  # noqa: PLC0415 - Django's own
+    def make(get_response: Any) -> Any:
+        from asgiref.sync import iscoroutinefunction
 
         if iscoroutinefunction(get_response):
 
-            async def in_loop(request: HttpRequest) -> Any:  # noqa: ANN401
+            async def in_loop(request: HttpRequest) -> Any:
                 return refused(request) or await get_response(request)
 
             return in_loop
@@ -83,7 +83,7 @@ class AsyncPath:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on with another path."""
         await self._app({**scope, "path": "/async" + PATH}, receive, send)
 

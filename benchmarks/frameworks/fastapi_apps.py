@@ -17,8 +17,8 @@ from benchmarks.frameworks import BODY, PATH, Application, Kit, NoOpASGI, Varian
 scheme = HTTPBearer()
 
 
-def app(middleware: Any = None, **options: Any) -> Application:  # noqa: ANN401 - whatever a middleware takes
-    """The application with a view that asks for nothing."""
+def app(middleware: Any = None, **options: Any) -> Application:
+    """The application with a view without parameters."""
     application = FastAPI(openapi_url=None)
 
     @application.get(PATH, response_class=PlainTextResponse)
@@ -30,8 +30,8 @@ def app(middleware: Any = None, **options: Any) -> Application:  # noqa: ANN401 
     return application
 
 
-def with_user(annotation: Any) -> Application:  # noqa: ANN401 - whatever FastAPI reads in a signature
-    """The application with a view that asks for a user."""
+def with_user(annotation: Any) -> Application:
+    """The application with a view with the user as parameter."""
     application = FastAPI(openapi_url=None)
 
     async def view(**_user: object) -> str:
@@ -44,7 +44,7 @@ def with_user(annotation: Any) -> Application:  # noqa: ANN401 - whatever FastAP
 
 
 def with_dependency(dependency: Callable[..., Any]) -> Application:
-    """The application with a view that asks for what a dependency gives."""
+    """The application with a view with a dependency as parameter."""
     return with_user(Annotated[object, Depends(dependency)])
 
 
@@ -52,7 +52,7 @@ def our_dependency(kit: Kit, setting: str) -> Callable[..., Any]:
     """Our verifier as a dependency."""
     verifier = kit.warm if setting == "warm" else kit.cold
 
-    async def user(request: Request) -> Any:  # noqa: ANN401 - an Identity
+    async def user(request: Request) -> Any:
         try:
             return await verifier.verify_header_async(request.headers.get("authorization"))
         except AveVerifyError as error:
@@ -66,7 +66,7 @@ def pyjwt_dependency(verify: Verify) -> Callable[..., Any]:
 
     async def user(
         credentials: Annotated[HTTPAuthorizationCredentials, Depends(scheme)],
-    ) -> Any:  # noqa: ANN401 - claims
+    ) -> Any:
         try:
             return verify(credentials.credentials)
         except Exception as error:

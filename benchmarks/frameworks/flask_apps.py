@@ -27,7 +27,7 @@ def app(before: Callable[[], None] | None = None) -> Flask:
     return application
 
 
-def behind(middleware: Any, **options: Any) -> Application:  # noqa: ANN401 - whatever a middleware takes
+def behind(middleware: Any, **options: Any) -> Application:
     """The application behind a WSGI middleware."""
     application: Any = app()
     application.wsgi_app = middleware(application.wsgi_app, **options)
@@ -52,7 +52,7 @@ def pyjwt_hook(check: Verify) -> Callable[[], None]:
     def verify() -> None:
         try:
             g.user = check(bearer(request.headers.get("Authorization")))
-        except Exception:  # noqa: BLE001 - any refusal
+        except Exception:
             abort(401)
 
     return verify

@@ -1,6 +1,6 @@
-"""Our own edges that speak each framework's idiom, where this version of the package has them.
+"""Our own integration of each framework, where this version of the package has it.
 
-They are imported by name, so that the measurement also runs beside a version without them; a visible row says so then.
+They are imported by name, so that the measurement also runs with a version without them, and adds a row that says so.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from benchmarks.contestants import Absent
 from benchmarks.frameworks import Application, Kit, Variant, django_apps, fastapi_apps, flask_apps, starlette_apps
 
 
-def starlette(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - a module that may not be there
+def starlette(integration: Any, verifier: Verifier) -> Application:
     """`AveAuthMiddleware`, with `request.user`."""
-    return starlette_apps.app(Middleware(edge.AveAuthMiddleware, verifier=verifier, required=True))
+    return starlette_apps.app(Middleware(integration.AveAuthMiddleware, verifier=verifier, required=True))
 
 
-def fastapi(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def fastapi(integration: Any, verifier: Verifier) -> Application:
     """`Security(ave)`."""
-    return fastapi_apps.with_user(Annotated[object, Security(edge.AveAuth(verifier))])
+    return fastapi_apps.with_user(Annotated[object, Security(integration.AveAuth(verifier))])
 
 
-def flask(edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
-    """The extension, which demands a token of every request."""
+def flask(integration: Any, verifier: Verifier) -> Application:
+    """The extension, which requires a token of every request."""
     application = flask_apps.app()
-    edge.AveAuth(application, verifier, required=True)
+    integration.AveAuth(application, verifier, required=True)
     return application
 
 
@@ -44,19 +44,19 @@ def django_handler(make: Callable[[], Application], verifier: Verifier) -> Appli
     return django_apps.handler(make, "aveverify.django.AveAuthMiddleware")
 
 
-def django_wsgi(_edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def django_wsgi(_integration: Any, verifier: Verifier) -> Application:
     """The middleware in the WSGI handler."""
     return django_handler(WSGIHandler, verifier)
 
 
-def django_asgi(_edge: Any, verifier: Verifier) -> Application:  # noqa: ANN401 - as above
+def django_asgi(_integration: Any, verifier: Verifier) -> Application:
     """The middleware in the ASGI handler."""
     return django_apps.AsyncPath(django_handler(ASGIHandler, verifier))
 
 
-# By the group of the report: the edge's module, how an application is made with it, and whether each application may
+# By the group of the report: the module, how an application is made with it, and whether each application may
 # have a verifier of its own.
-EDGES: dict[str, tuple[str, Callable[[Any, Verifier], Application], bool]] = {
+INTEGRATIONS: dict[str, tuple[str, Callable[[Any, Verifier], Application], bool]] = {
     "Starlette": ("aveverify.starlette", starlette, True),
     "FastAPI": ("aveverify.fastapi", fastapi, True),
     "Flask": ("aveverify.flask", flask, True),
@@ -65,18 +65,18 @@ EDGES: dict[str, tuple[str, Callable[[Any, Verifier], Application], bool]] = {
 }
 
 
-def absent_edges() -> list[Absent]:
-    """A row for each edge that this version of the package does not have."""
-    names = dict.fromkeys(module for module, _, _ in EDGES.values())
+def absent_integrations() -> list[Absent]:
+    """A row for each integration that this version of the package does not have."""
+    names = dict.fromkeys(module for module, _, _ in INTEGRATIONS.values())
     return [Absent(name, "not there yet") for name in names if importlib.util.find_spec(name) is None]
 
 
 def variants(group: str, kit: Kit) -> Iterator[Variant]:
-    """Every application with the edge of one framework; none where the edge is not there."""
-    name, make, is_free = EDGES[group]
+    """Every application with the integration of one framework; none where the package lacks it."""
+    name, make, is_free = INTEGRATIONS[group]
     if importlib.util.find_spec(name) is None:
         return
-    edge = import_module(name)
-    yield Variant("warm", name, make(edge, kit.warm))
+    integration = import_module(name)
+    yield Variant("warm", name, make(integration, kit.warm))
     if is_free:
-        yield Variant("cold", name, make(edge, kit.cold))
+        yield Variant("cold", name, make(integration, kit.cold))

@@ -1,8 +1,9 @@
 """The least that a request of a known user can cost with the same promises: one function, without any layer.
 
 Find the header, look the token up, hash it whole, read both clocks, give the identity to the request and to its
-context, and take it from there again. No door: it knows neither keys nor configuration. What our middleware takes more
-than this is the price of its layers; what this takes more than the bare application is that of the promises.
+context, and take it from there again. This is no middleware: it knows neither keys nor configuration. The time that our
+middleware needs beyond this is the price of its layers; the time that this needs beyond the bare application is the
+price of the promises.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from benchmarks.frameworks import Application
 
 _served: ContextVar[Any] = ContextVar("served")
 _TAIL = 24
-# The digest of a token, who it is, and until when by either clock.
+_NAME_BYTES = len(b"authorization")
+# The digest of a token, its identity, and its end by either clock.
 _Entry = tuple[bytes, Identity, float, float]
 
 
 class Memory:
-    """Who was verified before.
+    """The tokens that were verified before.
 
     Args:
-        verifier: Verifies whoever is not known.
+        verifier: Verifies a token that is not remembered.
     """
 
     def __init__(self, verifier: Verifier) -> None:
@@ -50,11 +52,11 @@ class LeastASGI:
         self._memory = Memory(verifier)
         self._entries = self._memory.entries
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         found = b""
         for name, value in scope["headers"]:
-            if len(name) == 13 and name.lower() == b"authorization":  # noqa: PLR2004 - the length of that name
+            if len(name) == _NAME_BYTES and name.lower() == b"authorization":
                 found = value
         token = found[7:]
         known = self._entries.get(token[-_TAIL:])
@@ -90,7 +92,7 @@ class LeastWSGI:
         self._memory = Memory(verifier)
         self._entries = self._memory.entries
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:  # noqa: ANN401 - WSGI
+    def __call__(self, environ: Any, start_response: Any) -> Any:
         """Serve one request."""
         token = environ["HTTP_AUTHORIZATION"][7:].encode()
         known = self._entries.get(token[-_TAIL:])
@@ -118,11 +120,11 @@ class LeastWSGI:
 class _Chunks:
     """The application's iterable, in the context of its request."""
 
-    def __init__(self, given: Any, served: list[Any]) -> None:  # noqa: ANN401 - WSGI
+    def __init__(self, given: Any, served: list[Any]) -> None:
         self._given = given
         self._served = served
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - WSGI
+    def __iter__(self) -> Any:
         reset = _served.set(self._served)
         try:
             chunks = list(self._given)

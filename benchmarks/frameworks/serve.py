@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def stop_at_end_of_input(server: uvicorn.Server) -> None:
-    """Wait for whoever started this process to close the pipe, or to be gone."""
+    """Wait until the parent closes the pipe, or has ended."""
     sys.stdin.read()
     server.should_exit = True
 

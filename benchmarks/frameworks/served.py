@@ -1,7 +1,8 @@
-"""Requests each second behind uvicorn, under the load of wrk: a report, never a gate.
+"""Requests per second behind uvicorn, under the load of wrk: a report, without a limit that must be kept.
 
-Server and load generator have one core each, so a second machine would give other figures; what to read is the share of
-the bare application. A served request meets the kernel, the loop and the other core: rounds differ by a tenth or more.
+Server and load generator have one core each, so a second machine would give other figures; the figure to read is the
+share of the bare application. A served request depends on the kernel, the loop and the other core: rounds differ by a
+tenth or more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.contestants import Absent
 from benchmarks.corpus import serve_corpus
 from benchmarks.frameworks import MAIN, PATH
@@ -64,7 +65,7 @@ def measure(run: Run, extent: Extent) -> None:
         stack.callback(os.sched_setaffinity, 0, cores)
         for turn in range(rounds):
             show_progress(turn, rounds)
-            for place in Random(turn).sample(range(len(SERVED)), len(SERVED)):  # noqa: S311 - an order, not a secret
+            for place in Random(turn).sample(range(len(SERVED)), len(SERVED)):
                 readings[place].append(load(wrk, ports[place], header))
         show_progress(rounds, rounds)
     run.curves[TITLE] = {"columns": ["framework", "setting", "who", "req/s", "µs per request", "share of bare"],
@@ -98,7 +99,7 @@ def load(wrk: str, port: int, header: str) -> float:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
     if found is None or "Non-2xx" in said:
-        raise UnexpectedVerdictError(f"port {port}", "200 for every request", said)
+        raise UnexpectedOutcomeError(f"port {port}", "200 for every request", said)
     return float(found[1])
 
 

@@ -29,7 +29,7 @@ async def view(_request: Request) -> Response:
 
 
 def refuse(*_arguments: object) -> Response:
-    """What the alternatives answer to a wrong token."""
+    """The response of the alternatives to a wrong token."""
     return PlainTextResponse("unauthorized", 401)
 
 
@@ -68,8 +68,8 @@ class PyJWTBackend(AuthenticationBackend):
 class BaseNoOp(BaseHTTPMiddleware):
     """Starlette's convenient middleware, doing nothing."""
 
-    async def dispatch(self, request: Request, call_next: Any) -> Response:  # noqa: ANN401 - the base class's
-        """Pass everything on."""
+    async def dispatch(self, request: Request, call_next: Any) -> Response:
+        """Call the application unchanged."""
         answer: Response = await call_next(request)
         return answer
 
@@ -81,11 +81,11 @@ class BasePyJWT(BaseHTTPMiddleware):
         super().__init__(app)
         self._verify = verify
 
-    async def dispatch(self, request: Request, call_next: Any) -> Response:  # noqa: ANN401 - the base class's
+    async def dispatch(self, request: Request, call_next: Any) -> Response:
         """Verify the header's token."""
         try:
             request.state.claims = self._verify(bearer(request.headers.get("authorization")))
-        except Exception:  # noqa: BLE001 - any refusal
+        except Exception:
             return refuse()
         answer: Response = await call_next(request)
         return answer

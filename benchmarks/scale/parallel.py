@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.contestants.ours import make_verifier, oidc
 from benchmarks.contestants.raw import make_raw
 from benchmarks.corpus import Corpus, serve_corpus
+from benchmarks.curve import Curve
 from benchmarks.run import Extent
-from benchmarks.scale import Curve
 
 MAIN = "RS256-2048"
 KINDS = ("cold", "warm", "raw")
@@ -67,7 +67,7 @@ def count(work: Callable[[], object], seconds: float) -> float:
     return passes / elapsed
 
 
-def in_process(corpus: Corpus, kind: str, seconds: float, start: Barrier, rates: Any) -> None:  # noqa: ANN401 - a queue
+def in_process(corpus: Corpus, kind: str, seconds: float, start: Barrier, rates: Any) -> None:
     """The life of one process of the measurement."""
     work = make_work(corpus, kind)
     start.wait()

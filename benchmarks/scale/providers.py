@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from aveverify import InvalidTokenError, Provider, Verifier
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.contestants.ours import POLICY, make_verifier
 from benchmarks.corpus import AUDIENCE, FOREIGN_ISSUER, claims
+from benchmarks.curve import Curve
 from benchmarks.run import Extent
-from benchmarks.scale import Curve
 from benchmarks.scale.issuers import serve_keys
 from benchmarks.scale.timing import time_jobs
 from benchmarks.signing import Signer
@@ -41,7 +41,7 @@ def refusal(verifier: Verifier) -> Callable[[str], object]:
             verifier.verify(token)
         except InvalidTokenError:
             return
-        raise UnexpectedVerdictError("a token of another issuer", "refusal", "acceptance")
+        raise UnexpectedOutcomeError("a token of another issuer", "refusal", "acceptance")
 
     return verify
 

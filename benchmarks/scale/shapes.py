@@ -1,4 +1,4 @@
-"""Tokens of any size: ordinary ones, and those that somebody made to cost as much as they can."""
+"""Tokens of any size: ordinary ones, and those that an attacker makes as expensive as possible."""
 
 from __future__ import annotations
 

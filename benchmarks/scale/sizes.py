@@ -8,8 +8,8 @@ from itertools import pairwise
 from aveverify import AveVerifyError, Provider, Verifier
 from benchmarks.contestants.ours import make_verifier
 from benchmarks.corpus import AUDIENCE, claims
+from benchmarks.curve import Curve
 from benchmarks.run import Extent
-from benchmarks.scale import Curve
 from benchmarks.scale.issuers import serve_keys
 from benchmarks.scale.shapes import OVERHEAD_BYTES, all_shapes, signed_shape
 from benchmarks.scale.timing import time_jobs
@@ -35,8 +35,8 @@ def curves(extent: Extent) -> list[Curve]:
         return [valid(signer, issuer, verifier, pace), hostile(signer, issuer, verifier, pace)]
 
 
-def verdict(verifier: Verifier, token: str) -> str:
-    """What becomes of a token."""
+def outcome_of(verifier: Verifier, token: str) -> str:
+    """The reason of a refusal, or `accepted`."""
     try:
         verifier.verify(token)
     except AveVerifyError as error:
@@ -45,7 +45,7 @@ def verdict(verifier: Verifier, token: str) -> str:
 
 
 def job(verifier: Verifier, token: str) -> Callable[[], object]:
-    """One verification, whatever comes out."""
+    """One verification, accepted or refused."""
 
     def verify() -> None:
         try:
@@ -72,8 +72,8 @@ def valid(signer: Signer, issuer: str, verifier: Verifier, pace: tuple[int, int]
                 tokens.append(signed_shape(signer, issuer, shape, size - MARGIN_BYTES))
                 names.append(shape)
     for name, token in zip(names, tokens, strict=True):
-        if verdict(verifier, token) != "accepted":
-            message = f"{name}, {len(token)} bytes: {verdict(verifier, token)}"
+        if outcome_of(verifier, token) != "accepted":
+            message = f"{name}, {len(token)} bytes: {outcome_of(verifier, token)}"
             raise RuntimeError(message)
     medians = time_jobs([job(verifier, token) for token in tokens], *pace)
     rows: list[list[object]] = [
@@ -97,7 +97,7 @@ def hostile(signer: Signer, issuer: str, verifier: Verifier, pace: tuple[int, in
         steps = [late / early for early, late in pairwise(own) if early > SHORTEST_US]
         steepest = max(steps, default=0.0)
         remark = "STEEPER THAN ITS SIZE" if steepest > STEEP else ""
-        rows.append([shape, verdict(verifier, largest), *own, own[-1] * 1000 / len(largest), steepest, remark])
+        rows.append([shape, outcome_of(verifier, largest), *own, own[-1] * 1000 / len(largest), steepest, remark])
     sizes = [f"µs at {size // KIB} KiB" for size in HOSTILE_SIZES]
     title = "Shapes made to be expensive, by size (doubling the size may double the time)"
     return Curve(title, ["shape", "verdict", *sizes, "ns per byte", "steepest step", "remark"], rows)

@@ -47,7 +47,7 @@ def time_jobs(jobs: Sequence[Job], rounds: int, slice_ns: int) -> list[float]:
         repetitions = [max(1, slice_ns // time_once(job, 2)) for job in jobs]
         for turn in range(rounds):
             show_progress(turn, rounds)
-            for place in Random(turn).sample(range(len(jobs)), len(jobs)):  # noqa: S311 - an order, not a secret
+            for place in Random(turn).sample(range(len(jobs)), len(jobs)):
                 readings[place].append(time_once(jobs[place], repetitions[place]) / 1000)
         show_progress(rounds, rounds)
     return [statistics.median(own) for own in readings]

@@ -17,8 +17,8 @@ from time import perf_counter_ns
 from aveverify import Identity, Provider
 from benchmarks.contestants.ours import make_verifier
 from benchmarks.corpus import AUDIENCE, claims
+from benchmarks.curve import Curve
 from benchmarks.run import FULL, Extent
-from benchmarks.scale import Curve
 from benchmarks.scale.issuers import serve_keys
 from benchmarks.scale.timing import pinned, time_jobs
 from benchmarks.signing import Signer
@@ -68,7 +68,7 @@ def reuse(signer: Signer, provider: Provider, extent: Extent) -> Curve:
     rows: list[list[object]] = []
     for shape, draw in DRAWS.items():
         for users in USERS:
-            chance = Random(users)  # noqa: S311 - a draw of users, no secret
+            chance = Random(users)
             verifier = make_verifier(provider, token_cache_size=CACHE_SIZE)
             tokens: dict[int, str] = {}
             # Kept, so that no other identity can be in the same place.

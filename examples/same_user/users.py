@@ -1,10 +1,10 @@
-"""The same user in Convex and in Python: one row for each user, made or brought up to date at every sign-in.
+"""The same user in Convex and in Python: one row per user, inserted or updated at every sign-in.
 
     pip install aveverify
     AVEVERIFY_ISSUER=https://aveid.net AVEVERIFY_APPLICATION_ID=app_123 python examples/same_user/users.py TOKEN
 
-The key of a user is the pair of issuer and subject. `token_identifier`, the two joined by a bar, is what Convex shows
-and what both sides exchange; but two different pairs can give the same text, so the pair is what is unique here.
+The key of a user is the pair of issuer and subject. Convex shows `token_identifier`, the two joined by a bar, and both
+sides exchange it. Two different pairs can give the same text, so the unique key here is the pair.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CREATE INDEX IF NOT EXISTS users_by_token_identifier ON users (token_identifier)
 """
 
 # region upsert
-# One statement, so that two sign-ins at the same instant make one row. Names, addresses and pictures change at the
-# issuer; a claim that is gone there is gone here. An older token, still valid, brings nothing older back.
+# One statement, so that two sign-ins at the same instant make one row. The issuer may change names, addresses and
+# pictures, or remove them. The condition stops an older token, still valid, from restoring an older profile.
 UPSERT = """
 INSERT INTO users (issuer, subject, token_identifier, name, email, picture_url, signed_in_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -47,7 +47,7 @@ WHERE excluded.signed_in_at >= signed_in_at
 """
 # endregion
 
-COLUMNS = "id, token_identifier, name, email, picture_url"
+SELECT = "SELECT id, token_identifier, name, email, picture_url FROM users WHERE issuer = ? AND subject = ?"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class User:
 
 
 def connect(path: str | Path) -> sqlite3.Connection:
-    """Open the database, and make the table if there is none."""
+    """Open the database, and create the table if it does not exist."""
     database = sqlite3.connect(path, timeout=10)
     database.execute("PRAGMA journal_mode = WAL")
     database.executescript(SCHEMA)
@@ -70,27 +70,24 @@ def connect(path: str | Path) -> sqlite3.Connection:
 
 
 def sign_in(database: sqlite3.Connection, identity: Identity, now: float) -> User:
-    """Make the row of a user, or bring it up to date.
+    """Insert or update the row of a user.
 
     Args:
         database: From `connect`; one for each thread.
-        identity: From the verifier. Nothing but a verified identity gets in here.
-        now: When the token was issued or seen, in seconds since the epoch.
+        identity: A verified identity, from `Verifier.verify`.
+        now: When the token was issued, in seconds since the epoch.
 
     Returns:
-        The user.
+        The row.
     """
     values = (identity.issuer, identity.subject, identity.token_identifier, identity.name, identity.email)
     with database:
         database.execute(UPSERT, (*values, identity.picture_url, now))
-        found = database.execute(
-            f"SELECT {COLUMNS} FROM users WHERE issuer = ? AND subject = ?",  # noqa: S608 - a constant of our own
-            (identity.issuer, identity.subject),
-        ).fetchone()
+        found = database.execute(SELECT, (identity.issuer, identity.subject)).fetchone()
     return User(*found)
 
 
 if __name__ == "__main__":
     with Verifier.from_env() as verifier, closing(connect("users.sqlite")) as users:
-        who = verifier.verify(sys.argv[1])
-        sys.stdout.write(f"{sign_in(users, who, who.issued_at or 0)}\n")
+        identity = verifier.verify(sys.argv[1])
+        sys.stdout.write(f"{sign_in(users, identity, identity.issued_at or 0)}\n")

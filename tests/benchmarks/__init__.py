@@ -1,1 +1,1 @@
-"""The benchmarks: what they time is what they say, and their arithmetic is right."""
+"""The benchmarks time what their names say, and their arithmetic is right."""

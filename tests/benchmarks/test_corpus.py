@@ -1,4 +1,4 @@
-"""The tokens of the benchmarks are what they are called, by the judgement of the verifier itself."""
+"""The tokens of the benchmarks are what their names say: the verifier accepts and refuses them accordingly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from aveverify import InvalidTokenError, Reason, Verifier
-from benchmarks.case import UnexpectedVerdictError
+from benchmarks.case import UnexpectedOutcomeError
 from benchmarks.cases.strictness import ESSENTIAL, try_flaws
 from benchmarks.cases.verification import REASONS
 from benchmarks.contestants import Contestant, load_peers
@@ -98,7 +98,7 @@ def test_we_refuse_every_flaw(corpus: Corpus, name: str) -> None:
 
 def test_a_contestant_that_skips_an_essential_check_is_not_timed(corpus: Corpus) -> None:
     lax = Contestant("lax", lambda _corpus, _name: jwt.get_unverified_header)
-    with pytest.raises(UnexpectedVerdictError, match=ESSENTIAL[0]):
+    with pytest.raises(UnexpectedOutcomeError, match=ESSENTIAL[0]):
         try_flaws(lax, lax.make(corpus, "RS256-2048"), corpus, "RS256-2048")
 
 
@@ -106,7 +106,7 @@ def test_a_contestant_that_refuses_everything_is_not_timed(corpus: Corpus) -> No
     def refuse(_token: str) -> object:
         raise ValueError
 
-    with pytest.raises(UnexpectedVerdictError, match="good token"):
+    with pytest.raises(UnexpectedOutcomeError, match="good token"):
         try_flaws(Contestant("broken", lambda _corpus, _name: refuse), refuse, corpus, "RS256-2048")
 
 

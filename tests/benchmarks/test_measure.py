@@ -1,4 +1,4 @@
-"""Rounds and ratios, by a timer that says what it is told to say."""
+"""Rounds and ratios, with a fake timer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.measure import sum_up, time_rounds
 
 @dataclass
 class ScriptedTimer:
-    """Says that a call of case n takes (n + 1) microseconds, and keeps what it was asked."""
+    """Reports (n + 1) microseconds for a call of case n, and records the requests."""
 
     keys: list[str]
     asked: list[tuple[int, int]] = field(default_factory=list)

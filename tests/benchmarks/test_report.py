@@ -1,4 +1,4 @@
-"""Tables and goals: what a reader sees is what was measured."""
+"""Tables and goals show what was measured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_goal_that_is_missed_says_so(run: Run) -> None:
     assert "UNDER 1.6 aveverify" in text
 
 
-def test_a_run_of_a_few_rounds_judges_nothing(run: Run) -> None:
+def test_a_run_of_a_few_rounds_misses_no_goal(run: Run) -> None:
     run.rounds = 2
     assert "1.45 raw" not in as_text(run)
 

@@ -1,4 +1,4 @@
-"""Hostile shapes: each is as long as it says, and what it says it is."""
+"""Hostile shapes: each has the length and the kind that its name says."""
 
 from __future__ import annotations
 

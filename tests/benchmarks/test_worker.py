@@ -1,4 +1,4 @@
-"""A lane's process, over its pipe: what it offers, what it refuses to time, and that it ends by itself."""
+"""The process of a lane, over its pipe: its cases, what it refuses to time, and its end."""
 
 from __future__ import annotations
 

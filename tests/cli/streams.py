@@ -7,28 +7,39 @@ from threading import Event
 
 
 class Terminal(io.StringIO):
-    """Standard output on a screen."""
+    """Standard output to a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Keyboard(io.BytesIO):
-    """Standard input from somebody who types."""
+    """Standard input from a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-class ImpatientKeyboard(io.BytesIO):
-    """Standard input from somebody who types Ctrl-C."""
+class InterruptedKeyboard(io.BytesIO):
+    """Standard input from a terminal at which the user types Ctrl-C."""
 
     def read(self, _size: int | None = -1, /) -> bytes:
         raise KeyboardInterrupt
 
 
+class EndlessInput(io.BytesIO):
+    """Standard input without an end, such as `/dev/zero`: reading all of it would fill the memory."""
+
+    MOST_BYTES = 2 * 1024 * 1024
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert 0 <= size <= self.MOST_BYTES
+        return b"x" * size
+
+
 class WatchedOutput(io.StringIO):
-    """Standard output that tells when a text has been printed."""
+    """Standard output that sets an event when a text has been printed."""
 
     def __init__(self, awaited: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`aveverify demo`: the tour really runs, and notices what is not as it should be."""
+"""`aveverify demo`: the tour runs over real HTTP, and finds every answer that differs from the expected one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
 
 from aveverify.cli import main
-from aveverify.cli.demo.tour import SCENES
+from aveverify.cli.demo.exchanges import EXCHANGES
 from tests.cli.streams import WatchedOutput
 
 Output = pytest.CaptureFixture[str]
@@ -31,8 +30,8 @@ def test_every_answer_is_as_expected(capsys: Output) -> None:
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "\x1b" not in printed.out
-    for scene in SCENES:
-        assert scene.title in printed.out
+    for exchange in EXCHANGES:
+        assert exchange.title in printed.out
     for line in (
         "  answer       200 OK",
         "  challenge    Bearer",
@@ -51,7 +50,7 @@ def test_it_prints_no_token_and_leaves_nothing_behind(capsys: Output) -> None:
 
 
 def test_the_tour_shows_every_kind_of_answer() -> None:
-    assert {scene.status for scene in SCENES} == {200, 401, 503}
+    assert {exchange.status for exchange in EXCHANGES} == {200, 401, 503}
 
 
 def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.Response:
@@ -62,7 +61,7 @@ def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.
 
 
 @pytest.mark.parametrize(
-    ("spoil", "named"),
+    ("change", "named"),
     [
         pytest.param(
             lambda answer: httpx.Response(418, headers=answer.headers, content=answer.content),
@@ -86,15 +85,15 @@ def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.
         ),
     ],
 )
-def test_an_answer_that_is_spoilt_on_its_way_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: Output, spoil: Callable[[httpx.Response], httpx.Response], named: str
+def test_a_changed_answer_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, change: Callable[[httpx.Response], httpx.Response], named: str
 ) -> None:
     get = httpx.Client.get
 
-    def spoilt(client: httpx.Client, url: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - as httpx's own
-        return spoil(get(client, url, **options))
+    def get_changed(client: httpx.Client, url: str, headers: dict[str, str]) -> httpx.Response:
+        return change(get(client, url, headers=headers))
 
-    monkeypatch.setattr(httpx.Client, "get", spoilt)
+    monkeypatch.setattr(httpx.Client, "get", get_changed)
     assert main(["demo"]) == 1
     assert named in capsys.readouterr().out.rpartition("not as expected:\n")[2]
 
@@ -108,14 +107,23 @@ def test_without_its_extra_it_says_what_to_install(
     assert capsys.readouterr() == ("", f'aveverify: the demo needs {package}: pip install "aveverify[demo]"\n')
 
 
+@pytest.fixture
+def _sigint_interrupts() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the shell runs the tests in the background and ignores SIGINT."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_sigint_interrupts")
 def test_it_keeps_serving_until_ctrl_c() -> None:
-    """The printed curl lines are performed, then somebody types Ctrl-C."""
+    """The printed curl lines work; then the user types Ctrl-C."""
     output = WatchedOutput("Ctrl-C stops both.")
 
     def try_the_lines() -> dict[str, int]:
         try:
             assert output.printed.wait(30)
-            return dict(map(perform, (line for line in output.getvalue().splitlines() if "curl" in line)))
+            return dict(map(run_curl, (line for line in output.getvalue().splitlines() if "curl" in line)))
         finally:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -128,8 +136,8 @@ def test_it_keeps_serving_until_ctrl_c() -> None:
     assert our_threads() == []
 
 
-def perform(line: str) -> tuple[str, int]:
-    """Do what a curl line says; return its name and the status."""
+def run_curl(line: str) -> tuple[str, int]:
+    """Send the request of a curl line; return its name and the status."""
     name, _, command = line.partition("curl ")
     *options, url = shlex.split(command)
     headers = dict(text.split(": ", 1) for text in options if ": " in text)

@@ -14,7 +14,7 @@ import pytest
 import aveverify
 from aveverify.cli import main
 from aveverify.cli.terminal import Colour, hide_tokens, paint
-from tests.cli.streams import ImpatientKeyboard, Terminal
+from tests.cli.streams import InterruptedKeyboard, Terminal
 
 HERE = ["--issuer", "https://issuer.test", "--application-id", "app"]
 
@@ -80,12 +80,12 @@ def test_texts_without_tokens_stay_as_they_are() -> None:
 
 
 def test_ctrl_c_is_130_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(ImpatientKeyboard()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(InterruptedKeyboard()))
     assert main(["verify", *HERE]) == 130
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_reader_that_has_gone_is_141_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_output_is_141_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w", encoding="ascii") as output:
@@ -102,7 +102,7 @@ def test_a_terminal_without_a_character_gets_an_escape(monkeypatch: pytest.Monke
     assert rb"origin:\u2026" in data.getvalue()
 
 
-def test_only_a_terminal_gets_colours_and_only_if_its_owner_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_without_no_color_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert paint("text", Colour.RED) == "text"
     with contextlib.redirect_stdout(Terminal()):

@@ -1,4 +1,4 @@
-"""`aveverify verify`: one token in, one verdict out, over the real network of this machine."""
+"""`aveverify verify`: one token in, one result out, over real HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from aveverify import SystemClock
 from aveverify.cli import main
 from aveverify.testing import FakeIssuer
-from tests.cli.streams import Keyboard
+from tests.cli.streams import EndlessInput, Keyboard
 
 Output = pytest.CaptureFixture[str]
 Type = Callable[[bytes], None]
@@ -22,14 +22,14 @@ Type = Callable[[bytes], None]
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[FakeIssuer]:
-    """An issuer behind a port, in the time of this machine, which is the command's."""
+    """An issuer on a port of this machine, with the machine's clock, which is the command's."""
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=SystemClock())
     with issuer.serve():
         yield issuer
 
 
 @pytest.fixture
-def trust(issuer: FakeIssuer) -> list[str]:
+def provider_options(issuer: FakeIssuer) -> list[str]:
     return ["--issuer", issuer.issuer, "--application-id", "app_test"]
 
 
@@ -41,7 +41,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Type:
-    """Connect standard input to some bytes."""
+    """Give the command these bytes as standard input."""
     return lambda data: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
@@ -54,50 +54,57 @@ def result(output: Output) -> dict[str, Any]:
 
 
 class TestSources:
-    def test_the_argument(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
-        assert main(["verify", *trust, "--json", issuer.token(sub="ada")]) == 0
+    def test_the_argument(self, issuer: FakeIssuer, provider_options: list[str], capsys: Output) -> None:
+        assert main(["verify", *provider_options, "--json", issuer.token(sub="ada")]) == 0
         assert result(capsys)["identity"]["subject"] == "ada"
 
     @pytest.mark.parametrize("mark", [["-"], []], ids=["-", "nothing"])
     def test_standard_input_without_the_white_space_around_it(
-        self, issuer: FakeIssuer, trust: list[str], capsys: Output, feed: Type, mark: list[str]
+        self, issuer: FakeIssuer, provider_options: list[str], capsys: Output, feed: Type, mark: list[str]
     ) -> None:
         feed(f" \n{issuer.token()}\r\n\n".encode())
-        assert main(["verify", *trust, "--json", *mark]) == 0
+        assert main(["verify", *provider_options, "--json", *mark]) == 0
         assert result(capsys)["verdict"] == "accepted"
 
     def test_a_file_without_the_white_space_around_it(
-        self, issuer: FakeIssuer, trust: list[str], capsys: Output, tmp_path: Path
+        self, issuer: FakeIssuer, provider_options: list[str], capsys: Output, tmp_path: Path
     ) -> None:
         file = tmp_path / "token.txt"
         file.write_text(f"{issuer.token()}\n")
-        assert main(["verify", *trust, "--json", "--file", str(file)]) == 0
+        assert main(["verify", *provider_options, "--json", "--file", str(file)]) == 0
         assert result(capsys)["verdict"] == "accepted"
 
-    def test_a_file_that_cannot_be_read_is_2(self, trust: list[str], capsys: Output, tmp_path: Path) -> None:
-        assert main(["verify", *trust, "--file", str(tmp_path / "no-such-file")]) == 2
+    def test_a_file_that_cannot_be_read_is_2(self, provider_options: list[str], capsys: Output, tmp_path: Path) -> None:
+        assert main(["verify", *provider_options, "--file", str(tmp_path / "no-such-file")]) == 2
         assert "cannot be read" in capsys.readouterr().err
 
     def test_a_closed_standard_input_is_2(
-        self, trust: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
+        self, provider_options: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sys, "stdin", None)
-        assert main(["verify", *trust]) == 2
+        assert main(["verify", *provider_options]) == 2
         assert "--file" in capsys.readouterr().err
 
-    def test_somebody_at_a_terminal_is_told_what_to_do(
-        self, trust: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
+    def test_at_a_terminal_the_command_asks_for_the_token(
+        self, provider_options: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Keyboard(b"x")))
-        assert main(["verify", *trust, "--json"]) == 1
+        assert main(["verify", *provider_options, "--json"]) == 1
         printed = capsys.readouterr()
         assert "Paste" in printed.err
         assert json.loads(printed.out)["reason"] == "MALFORMED_TOKEN"
 
-    @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 2_000_000], ids=["empty", "binary", "endless"])
-    def test_whatever_comes_in_is_judged(self, trust: list[str], capsys: Output, feed: Type, data: bytes) -> None:
+    @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 2_000_000], ids=["empty", "binary", "long"])
+    def test_any_input_is_verified(self, provider_options: list[str], capsys: Output, feed: Type, data: bytes) -> None:
         feed(data)
-        assert main(["verify", *trust, "--json"]) == 1
+        assert main(["verify", *provider_options, "--json"]) == 1
+        assert result(capsys)["verdict"] == "refused"
+
+    def test_an_endless_input_is_read_to_a_limit(
+        self, provider_options: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(EndlessInput()))
+        assert main(["verify", *provider_options, "--json"]) == 1
         assert result(capsys)["verdict"] == "refused"
 
     def test_the_help_warns_of_the_shells_history(self, capsys: Output) -> None:
@@ -109,9 +116,9 @@ class TestSources:
 
 class TestVerdicts:
     def test_an_accepted_token_gives_convexs_identity(
-        self, issuer: FakeIssuer, trust: list[str], capsys: Output
+        self, issuer: FakeIssuer, provider_options: list[str], capsys: Output
     ) -> None:
-        assert main(["verify", *trust, "--json", issuer.token(plan="pro", name="Zoë")]) == 0
+        assert main(["verify", *provider_options, "--json", issuer.token(plan="pro", name="Zoë")]) == 0
         identity = {
             "tokenIdentifier": f"{issuer.issuer}|user_ada",
             "issuer": issuer.issuer,
@@ -124,16 +131,18 @@ class TestVerdicts:
         }
         assert result(capsys) == {"verdict": "accepted", "identity": identity}
 
-    def test_an_accepted_token_for_people(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
+    def test_an_accepted_token_for_people(
+        self, issuer: FakeIssuer, provider_options: list[str], capsys: Output
+    ) -> None:
         token = issuer.token()
-        assert main(["verify", *trust, token]) == 0
+        assert main(["verify", *provider_options, token]) == 0
         headline, _, identity = capsys.readouterr().out.partition("\n")
         assert headline == "accepted: getUserIdentity() gives"
         assert json.loads(identity)["subject"] == "user_ada"
         assert token not in identity
 
-    def test_a_refused_token_says_why(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
-        assert main(["verify", *trust, "--json", issuer.forge("access_token")]) == 1
+    def test_a_refused_token_says_why(self, issuer: FakeIssuer, provider_options: list[str], capsys: Output) -> None:
+        assert main(["verify", *provider_options, "--json", issuer.forge("access_token")]) == 1
         assert result(capsys) == {
             "verdict": "refused",
             "reason": "AUDIENCE_MISMATCH",
@@ -144,9 +153,9 @@ class TestVerdicts:
             "convex_code": "NoAuthProvider",
         }
 
-    def test_a_refused_token_for_people(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
+    def test_a_refused_token_for_people(self, issuer: FakeIssuer, provider_options: list[str], capsys: Output) -> None:
         token = issuer.forge("expired")
-        assert main(["verify", *trust, token]) == 1
+        assert main(["verify", *provider_options, token]) == 1
         printed = capsys.readouterr().out
         assert printed.splitlines()[:5] == [
             "refused: EXPIRED",
@@ -159,22 +168,22 @@ class TestVerdicts:
 
     @pytest.mark.parametrize("flaw", FakeIssuer.FLAWS)
     def test_no_flaw_leads_to_a_traceback_or_shows_the_token(
-        self, issuer: FakeIssuer, trust: list[str], capsys: Output, feed: Type, flaw: str
+        self, issuer: FakeIssuer, provider_options: list[str], capsys: Output, feed: Type, flaw: str
     ) -> None:
         token = issuer.forge(flaw)
         feed(token.encode())
-        assert main(["verify", *trust]) == 1
+        assert main(["verify", *provider_options]) == 1
         printed = capsys.readouterr()
         assert printed.err == ""
         assert printed.out.startswith(f"refused: {FakeIssuer.FLAWS[flaw]}\n")
         assert token not in printed.out
 
-    def test_keys_that_cannot_be_had_are_3(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
+    def test_unavailable_keys_are_3(self, issuer: FakeIssuer, provider_options: list[str], capsys: Output) -> None:
         issuer.go_down()
         try:
-            assert main(["verify", *trust, "--json", issuer.token()]) == 3
+            assert main(["verify", *provider_options, "--json", issuer.token()]) == 3
             members = result(capsys)
-            assert main(["verify", *trust, issuer.token()]) == 3
+            assert main(["verify", *provider_options, issuer.token()]) == 3
         finally:
             issuer.come_up()
         assert (members["verdict"], members["reason"], members["step"]) == ("unavailable", "KEYS_UNAVAILABLE", 4)
@@ -200,10 +209,10 @@ class TestConfiguration:
         assert main(["verify", "--json", issuer.token()]) == 0
         assert result(capsys)["verdict"] == "accepted"
 
-    def test_leeway_forgives_a_clock(self, issuer: FakeIssuer, trust: list[str], capsys: Output) -> None:
+    def test_leeway_allows_clock_skew(self, issuer: FakeIssuer, provider_options: list[str], capsys: Output) -> None:
         token = issuer.token(exp=int(issuer.clock.now()) - 100)
-        assert main(["verify", *trust, token]) == 1
-        assert main(["verify", *trust, "--leeway-seconds", "300", token]) == 0
+        assert main(["verify", *provider_options, token]) == 1
+        assert main(["verify", *provider_options, "--leeway-seconds", "300", token]) == 0
         assert "accepted" in capsys.readouterr().out
 
     def test_plain_http_has_to_be_spelled_out(self, capsys: Output) -> None:
@@ -215,12 +224,14 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("arguments", "named"),
         [
-            pytest.param([], "AVEVERIFY_ISSUER", id="nobody to trust"),
+            pytest.param([], "AVEVERIFY_ISSUER", id="no provider"),
             pytest.param(["--issuer", "https://a.example"], "--application-id", id="an issuer alone"),
             pytest.param(["--application-id", "app"], "--issuer", id="an application id alone"),
             pytest.param(["--auth-config", "{}", "--issuer", "https://a.example"], "--auth-config", id="both"),
-            pytest.param(["--auth-config", "{}", "--leeway-seconds", "5"], "--leeway-seconds", id="leeway of nobody"),
-            pytest.param(["--insecure-http"], "--insecure-http", id="http of nobody"),
+            pytest.param(
+                ["--auth-config", "{}", "--leeway-seconds", "5"], "--leeway-seconds", id="leeway without an issuer"
+            ),
+            pytest.param(["--insecure-http"], "--insecure-http", id="http without an issuer"),
             pytest.param(["--auth-config", "{}"], "providers", id="no providers"),
             pytest.param(["--auth-config", "no/such/file"], "cannot be read", id="no file"),
             pytest.param(["--issuer", "nonsense", "--application-id", "app"], "issuer", id="no URL"),
@@ -231,7 +242,7 @@ class TestConfiguration:
             ),
         ],
     )
-    def test_whom_to_trust_must_be_said_rightly(self, capsys: Output, arguments: list[str], named: str) -> None:
+    def test_wrong_options_of_the_verifier_are_2(self, capsys: Output, arguments: list[str], named: str) -> None:
         assert main(["verify", *arguments, "a.b.c"]) == 2
         printed = capsys.readouterr()
         assert printed.err.startswith("aveverify: ")

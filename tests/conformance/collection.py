@@ -1,4 +1,4 @@
-"""Reads the vectors that are committed beside this file, compressed, and makes typed cases of them."""
+"""Reads the vectors that are committed beside this file, compressed, and makes typed cases of them, once in a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ SUFFIX = ".gz"
 
 @dataclass(frozen=True, slots=True)
 class TokenVector:
-    """One token, the world around it, and the answer."""
+    """One token, its configuration, endpoints and instant, and the expected answer."""
 
     name: str
     now: float
@@ -29,7 +30,7 @@ class TokenVector:
 
 @dataclass(frozen=True, slots=True)
 class ConfigVector:
-    """One configuration, and how it is read."""
+    """One configuration, and the expected answer."""
 
     name: str
     config: Any
@@ -43,7 +44,7 @@ def header_of(token: str | bytes) -> str:
 
 
 class Primers:
-    """For each vector, tokens that are accepted in the same world under the same header."""
+    """For each vector, tokens that are accepted by the same verifier under the same header."""
 
     def __init__(self, vectors: list[TokenVector]) -> None:
         self.vectors = vectors
@@ -68,6 +69,7 @@ def committed() -> list[Path]:
     return [*files, HERE / "rfc.json.gz"]
 
 
+@cache
 def lines(folder: str) -> list[dict[str, Any]]:
     """Every case of a folder as its JSON line says it."""
     return [
@@ -78,6 +80,7 @@ def lines(folder: str) -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def token_vectors(folder: str) -> list[TokenVector]:
     """The cases of a folder that have a token."""
     return [
@@ -87,6 +90,7 @@ def token_vectors(folder: str) -> list[TokenVector]:
     ]
 
 
+@cache
 def config_vectors(folder: str) -> list[ConfigVector]:
     """The cases of a folder that have a configuration and no token."""
     return [ConfigVector(line["id"], line["config"], line["expect"]) for line in lines(folder) if "config" in line]

@@ -1,4 +1,4 @@
-"""Takes the committed vectors anew from their source folder: `make vectors` with AVEVERIFY_VECTORS set."""
+"""Copies the vectors from their source folder: `make vectors` with AVEVERIFY_VECTORS set."""
 
 from __future__ import annotations
 

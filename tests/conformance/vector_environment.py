@@ -1,6 +1,6 @@
-"""The world around one vector: a clock that stands still, endpoints that answer from a map, a verifier between them.
+"""The environment of one vector: a clock that stands still, endpoints that answer from a map, and verifiers.
 
-Uses only the public API, as any judge outside the project would.
+Uses only the public API, as a test suite outside of the project would.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aveverify import (
     Verifier,
     parse_auth_config,
 )
+from aveverify._core.jose.encoding import JsonValue
 from tests.conformance.collection import TokenVector
 
 # Shorter pieces occur in ordinary words, so that finding one in a message would prove nothing.
@@ -43,7 +44,7 @@ class StandingClock:
 
 
 class Endpoints:
-    """Answers from a map of addresses; whatever is not listed refuses the connection.
+    """Answers from a map of URLs; what is not listed refuses the connection.
 
     Notes every request for an address that follows neither from the configuration nor from a discovery document
     fetched there: such an address can only come from the token, or from a redirect.
@@ -89,15 +90,15 @@ def key_addresses(body: bytes) -> set[str]:
     return {address} if isinstance(address, str) else set()
 
 
-class World:
-    """A vector brought to life: its endpoints, and fresh verifiers that see nothing else."""
+class VectorEnvironment:
+    """The endpoints of one vector, and fresh verifiers that reach nothing else."""
 
     def __init__(self, vector: TokenVector) -> None:
         self._vector = vector
         self.endpoints = Endpoints(vector.http, configured_addresses(vector.providers))
 
     def verifier(self, **options: Any) -> Verifier:  # noqa: ANN401 - those of the constructor
-        """A verifier with the vector's providers, options at their defaults unless given, that has seen nothing yet."""
+        """A verifier with the vector's providers that has verified nothing yet; with default options unless given."""
         return Verifier(
             *parse_auth_config({"providers": self._vector.providers}),
             clock=StandingClock(self._vector.now),
@@ -128,9 +129,9 @@ def accepted(identity: Identity) -> dict[str, Any]:
 
 
 def refused(error: InvalidTokenError | KeysUnavailableError, token: str | bytes) -> dict[str, Any]:
-    """The answer that an error is, once it has been seen to give nothing of the token away."""
-    assert error.__context__ is None, "an error of a library hangs on ours; its message may quote the token"
-    assert error.__cause__ is None, "an error of a library hangs on ours; its message may quote the token"
+    """The answer that an error is; the error may quote nothing of the token."""
+    assert error.__context__ is None, "the context of our error is that of a library; its message may quote the token"
+    assert error.__cause__ is None, "the context of our error is that of a library; its message may quote the token"
     text = token.decode("latin-1") if isinstance(token, bytes) else token
     for piece in (text, text.rpartition(".")[2]):
         if len(piece) >= TELLING_CHARACTERS:
@@ -140,7 +141,7 @@ def refused(error: InvalidTokenError | KeysUnavailableError, token: str | bytes)
     return {"verdict": verdict, "code": error.convex_code}
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def exact(value: JsonValue) -> JsonValue:
     """A JSON value with the type of each scalar beside it: `1`, `1.0` and `True` are equal in Python, but not here."""
     match value:
         case dict():

@@ -24,9 +24,12 @@ from aveverify import (
     Provider,
     Verifier,
 )
-from aveverify._core.jose.jwk import Dialect, KeySet, parse_key_set
+from aveverify._core.jose.encoding import JsonValue
+from aveverify._core.jose.jwk import Dialect, parse_public_key
+from aveverify._core.jose.jwk_set import KeySet, parse_key_set
 from aveverify._core.jose.jws import Header, UnverifiedToken
 from aveverify._core.jose.jwt_claims import UnverifiedClaims, read_claims
+from aveverify._core.jose.public_key import PublicKey
 
 NOW = 1_700_000_000
 ISSUER = "https://idp.example"
@@ -53,12 +56,12 @@ def number(value: int) -> str:
     return encode(value.to_bytes((value.bit_length() + 7) // 8))
 
 
-def json_bytes(value: Any) -> bytes:  # noqa: ANN401 - any JSON value, or the text itself
+def json_bytes(value: JsonValue) -> bytes:
     """JSON text; bytes are taken as they are."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
-def good_claims(**changes: Any) -> Json:  # noqa: ANN401 - claims are any JSON value
+def good_claims(**changes: JsonValue) -> Json:
     """Claims that both kinds of provider accept at `NOW`, with changes."""
     claims: Json = {"iss": ISSUER, "aud": APPLICATION_ID, "sub": "u1", "iat": NOW - 1000, "exp": NOW + 3600}
     return claims | changes
@@ -69,12 +72,12 @@ def without(claims: Json, *names: str) -> Json:
     return {name: value for name, value in claims.items() if name not in names}
 
 
-def compact(header: Any, payload: Any, signature: bytes = b"signature") -> bytes:  # noqa: ANN401 - any JSON value
-    """A compact token that nobody has signed."""
+def compact(header: JsonValue, payload: JsonValue, signature: bytes = b"signature") -> bytes:
+    """A compact token without a valid signature."""
     return f"{encode(json_bytes(header))}.{encode(json_bytes(payload))}.{encode(signature)}".encode()
 
 
-def read(payload: Any = None, header: Any = None, signature: bytes = b"signature") -> UnverifiedClaims:  # noqa: ANN401
+def read(payload: JsonValue = None, header: JsonValue = None, signature: bytes = b"signature") -> UnverifiedClaims:
     """A token after step 1."""
     return read_claims(
         compact(
@@ -83,8 +86,10 @@ def read(payload: Any = None, header: Any = None, signature: bytes = b"signature
     )
 
 
-def parsed(*, alg: str = "RS256", kid: str | None = None, claims: Json | None = None, **header: Any) -> UnverifiedToken:  # noqa: ANN401
-    """A token after step 3, its header as told."""
+def parsed(
+    *, alg: str = "RS256", kid: str | None = None, claims: Json | None = None, **header: JsonValue
+) -> UnverifiedToken:
+    """A token after step 3, with these header members."""
     unverified = read(claims)
     members = Header(alg, kid, header.get("typ"), header.get("cty"), header.get("crit", False))
     return UnverifiedToken(
@@ -93,7 +98,7 @@ def parsed(*, alg: str = "RS256", kid: str | None = None, claims: Json | None = 
 
 
 def raised(kind: type[ErrorT], call: Callable[[], object]) -> ErrorT:
-    """The error of a call; nothing hangs on it that could quote a token."""
+    """The error of a call; it has no context and no cause, which could quote a token."""
     with pytest.raises(kind) as caught:
         call()
     assert caught.value.__context__ is None
@@ -148,7 +153,7 @@ class Signer:
             case _:
                 return self.private_key.sign(signing_input)
 
-    def token(self, payload: Any = None, **header: Any) -> str:  # noqa: ANN401 - any JSON value
+    def token(self, payload: JsonValue = None, **header: JsonValue) -> str:
         """A signed token."""
         members = {"alg": self.alg, "kid": self.kid} | header
         signing_input, _, _ = compact(members, good_claims() if payload is None else payload).rpartition(b".")
@@ -178,19 +183,36 @@ def modulus(bits: int) -> int:
     return (1 << bits) - 159
 
 
-def rsa_jwk(bits: int = 2048, exponent: int = 65537, **more: Any) -> Json:  # noqa: ANN401 - any JSON value
-    """An RSA key that nobody holds."""
+def rsa_jwk(bits: int = 2048, exponent: int = 65537, **more: JsonValue) -> Json:
+    """An RSA key without a private half."""
     return {"kty": "RSA", "n": number(modulus(bits)), "e": number(exponent)} | more
 
 
-def key_set_document(*jwks: Any) -> bytes:  # noqa: ANN401 - any JSON value
+def public_key(jwk: Json, dialect: Dialect = "customJwt") -> PublicKey:
+    """The key of a JWK that makes one."""
+    key = parse_public_key(jwk, dialect)
+    assert key is not None
+    return key
+
+
+def key_set_document(*jwks: JsonValue) -> bytes:
     """The document of a key set."""
     return json.dumps({"keys": jwks}).encode()
 
 
-def key_set(*jwks: Any, dialect: Dialect = "oidc") -> KeySet:  # noqa: ANN401 - any JSON value
+def key_set(*jwks: JsonValue, dialect: Dialect = "oidc") -> KeySet:
     """A key set as step 4 sees it."""
     return parse_key_set(key_set_document(*jwks), dialect)
+
+
+def spare_key() -> Json:
+    """A usable key, which keeps a set with any other key from being a fault."""
+    return eddsa("spare").jwk | {"alg": None}
+
+
+def document_beside_a_good_key(jwk_text: str) -> bytes:
+    """The document of a key set whose second key has exactly this text."""
+    return f'{{"keys":[{json.dumps(spare_key())},{jwk_text}]}}'.encode()
 
 
 def data_url(document: bytes) -> str:
@@ -239,7 +261,7 @@ class Documents:
         return FetchResponse(status=200, headers=headers, body=self.answers[request.url])
 
 
-def issuer_documents(*jwks: Any) -> dict[str, bytes]:  # noqa: ANN401 - any JSON value
+def issuer_documents(*jwks: JsonValue) -> dict[str, bytes]:
     """What the issuer publishes."""
     return {
         METADATA_URL: json.dumps({"issuer": ISSUER, "jwks_uri": KEYS_URL}).encode(),
@@ -247,41 +269,37 @@ def issuer_documents(*jwks: Any) -> dict[str, bytes]:  # noqa: ANN401 - any JSON
     }
 
 
-def oidc_verifier(*jwks: Any, provider: Provider | None = None, **options: Any) -> Verifier:  # noqa: ANN401
+def oidc_verifier(*jwks: JsonValue, provider: Provider | None = None, **options: JsonValue) -> Verifier:
     """A verifier of one OIDC provider whose issuer publishes these keys."""
     chosen = Provider(issuer=ISSUER, application_id=APPLICATION_ID) if provider is None else provider
     defaults: Json = {"clock": TestClock(), "fetcher": Documents(issuer_documents(*jwks))}
     return Verifier(chosen, **(defaults | options))
 
 
-def custom_jwt_provider(*jwks: Any, algorithm: Any = "RS256", **options: Any) -> Provider:  # noqa: ANN401
+def custom_jwt_provider(*jwks: JsonValue, algorithm: JsonValue = "RS256", **options: JsonValue) -> Provider:
     """A customJwt provider that holds these keys itself."""
-    return Provider.custom_jwt(
-        issuer=ISSUER,
-        jwks=data_url(key_set_document(*jwks)),
-        algorithm=algorithm,
-        **({"application_id": APPLICATION_ID} | options),
-    )
+    defaults: Json = {"issuer": ISSUER, "application_id": APPLICATION_ID, "jwks": data_url(key_set_document(*jwks))}
+    return Provider.custom_jwt(algorithm=algorithm, **(defaults | options))
 
 
-def custom_jwt_verifier(*jwks: Any, algorithm: Any = "RS256", **options: Any) -> Verifier:  # noqa: ANN401
+def custom_jwt_verifier(*jwks: JsonValue, algorithm: JsonValue = "RS256", **options: JsonValue) -> Verifier:
     """A verifier of one customJwt provider that holds these keys itself."""
     defaults: Json = {"clock": TestClock()}
     return Verifier(custom_jwt_provider(*jwks, algorithm=algorithm), **(defaults | options))
 
 
-def oidc_identity(**changes: Any) -> Identity:  # noqa: ANN401 - claims are any JSON value
+def oidc_identity(**changes: JsonValue) -> Identity:
     """The identity of a verified OIDC token."""
     return oidc_identity_of(good_claims(**changes))
 
 
-def oidc_identity_of(payload: Any) -> Identity:  # noqa: ANN401 - any JSON value, or its text
+def oidc_identity_of(payload: JsonValue) -> Identity:
     """The identity of a verified OIDC token with this payload."""
     with oidc_verifier(eddsa().jwk) as verifier:
         return verifier.verify(eddsa().token(payload))
 
 
-def custom_jwt_identity(**changes: Any) -> Identity:  # noqa: ANN401 - claims are any JSON value
+def custom_jwt_identity(**changes: JsonValue) -> Identity:
     """The identity of a verified customJwt token."""
     with custom_jwt_verifier(es256().jwk, algorithm="ES256") as verifier:
         return verifier.verify(es256().token(good_claims(**changes)))

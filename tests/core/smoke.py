@@ -1,4 +1,4 @@
-"""A few verdicts, printed: run by itself, under switches of the interpreter that must not change them."""
+"""Prints the results of a few tokens: run by itself, under interpreter options that must not change them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aveverify import InvalidTokenError, Verifier
 from tests.core.jose_factory import NOW, custom_jwt_verifier, good_claims, rs256
 
 
-def verdict(verifier: Verifier, token: str) -> str:
+def result_of(verifier: Verifier, token: str) -> str:
     """One word for one token."""
     try:
         verifier.verify(token)
@@ -28,7 +28,7 @@ def main() -> None:
         rs256().token(kid="another"),
         "no token",
     )
-    sys.stdout.write(" ".join(verdict(verifier, token) for token in tokens))
+    sys.stdout.write(" ".join(result_of(verifier, token) for token in tokens))
 
 
 if __name__ == "__main__":

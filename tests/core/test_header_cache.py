@@ -8,8 +8,9 @@ import pytest
 
 from aveverify import KeysUnavailableError, Verifier
 from aveverify._core.header_cache import MAX_HEADERS, HeaderCache
-from aveverify._core.jose.jwk import KeySet, PublicKey
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.jose.jws import Header
+from aveverify._core.jose.public_key import PublicKey
 from aveverify.errors import Reason
 from tests.core.jose_factory import (
     KEYS_URL,
@@ -40,8 +41,8 @@ def key_of(keys: KeySet) -> PublicKey:
     return key
 
 
-def memo_of(verifier: Verifier) -> HeaderCache:
-    return verifier._engine.entries[0].headers
+def cache_of(verifier: Verifier) -> HeaderCache:
+    return verifier._registry.contexts[0].headers
 
 
 def segment(token: str) -> bytes:
@@ -52,7 +53,7 @@ def test_a_verified_token_makes_its_header_known() -> None:
     with oidc_verifier(rs256().jwk) as verifier:
         verifier.verify(rs256().token())
 
-        known = memo_of(verifier).find(segment(rs256().token()))
+        known = cache_of(verifier).find(segment(rs256().token()))
         assert known is not None
         assert known.header.alg == "RS256"
         assert known.key.algorithm.name == "RS256"
@@ -74,10 +75,10 @@ def test_a_refused_token_makes_nothing_known(change: dict[str, Any], reason: Rea
     with oidc_verifier(rs256().jwk) as verifier:
         assert refused(lambda: verifier.verify(token)).reason is reason
 
-        assert memo_of(verifier).known == {}
+        assert cache_of(verifier).known == {}
 
 
-def test_a_known_header_vouches_for_nothing_else() -> None:
+def test_a_known_header_proves_nothing_about_the_rest_of_a_token() -> None:
     """Payload, audiences, signature and segments of the next token are looked at as always."""
     good = rs256().token()
     header, payload, signature = good.split(".")
@@ -109,8 +110,8 @@ def test_a_known_header_has_three_segments_on_custom_jwt_too() -> None:
         assert verifier.verify(good).subject == "u1"
 
 
-def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
-    """The memo is asked for the header, the present key set for the key."""
+def test_a_key_that_the_issuer_withdrew_verifies_nothing() -> None:
+    """The header is known, but its key counts only for the key set in which it was chosen."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
     with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:
@@ -121,33 +122,33 @@ def test_a_key_that_the_issuer_took_back_is_not_remembered() -> None:
 
         assert refused(lambda: verifier.verify(token)).reason is Reason.BAD_SIGNATURE
         verifier.verify(rs256("other").token(kid=rs256().kid))
-        assert {known.key.thumbprint for known in memo_of(verifier).known.values()} == {
+        assert {known.key.thumbprint for known in cache_of(verifier).known.values()} == {
             key_of(key_set(rs256("other").jwk)).thumbprint
         }
 
 
 def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> None:
-    memo, newer = HeaderCache(), key_set(eddsa().jwk)
-    memo.remember(b"a", HEADER, KEYS, key_of(KEYS))
-    memo.remember(b"b", HEADER, KEYS, key_of(KEYS))
-    assert set(memo.known) == {b"a", b"b"}
+    cache, newer = HeaderCache(), key_set(eddsa().jwk)
+    cache.remember(b"a", HEADER, KEYS, key_of(KEYS))
+    cache.remember(b"b", HEADER, KEYS, key_of(KEYS))
+    assert set(cache.known) == {b"a", b"b"}
 
-    memo.remember(b"c", HEADER, newer, key_of(newer))
+    cache.remember(b"c", HEADER, newer, key_of(newer))
 
-    assert set(memo.known) == {b"c"}
+    assert set(cache.known) == {b"c"}
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_HEADERS - 1, 63), (MAX_HEADERS, 64), (MAX_HEADERS + 1, 1)], ids=str)
 def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
-    memo = HeaderCache()
+    cache = HeaderCache()
     for index in range(count):
-        memo.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
+        cache.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
 
-    assert len(memo.known) == kept
+    assert len(cache.known) == kept
 
 
-def test_the_issuer_of_the_discovery_document_is_compared_for_known_headers_too() -> None:
-    """DISC-05: a document that begins to speak for somebody else stops every token."""
+def test_a_known_header_does_not_outlive_the_keys() -> None:
+    """DV-14: without usable keys no token is accepted, whatever is known of its header."""
     documents = issuer_documents(rs256().jwk)
     clock = TestClock()
     with oidc_verifier(clock=clock, fetcher=Documents(documents), token_cache_size=0) as verifier:

@@ -89,6 +89,8 @@ def test_a_subject_may_be_spelled_with_an_empty_tag() -> None:
     assert identity.to_convex() == {
         "tokenIdentifier": f"{ISSUER}|u2", "issuer": ISSUER, "subject": "u2", "name": "n",
     }  # fmt: skip
+    restored = pickle.loads(pickle.dumps(identity))  # noqa: S301 - our own
+    assert (restored.subject, restored.name) == ("u2", "n")
 
 
 @BOTH
@@ -176,7 +178,7 @@ def test_a_custom_jwt_identity_in_convexs_words() -> None:
 
 @pytest.mark.parametrize("name", ["tokenIdentifier", "issuer", "subject"])
 @BOTH
-def test_a_claim_never_says_who_somebody_is(make: Make, name: str) -> None:
+def test_a_claim_never_replaces_the_identity(make: Make, name: str) -> None:
     """DV-07."""
     identity = make(**{name: "admin"})
 
@@ -276,7 +278,7 @@ def test_an_identity_that_is_shared_by_the_token_cache_is_the_same_for_everybody
     assert second["roles"] == ["user"]
 
 
-def test_nobody_but_a_verifier_makes_one() -> None:
+def test_only_a_verifier_makes_one() -> None:
     with pytest.raises(TypeError):
         Identity()
     make: Any = Identity

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Provider, parse_auth_config
-from aveverify._core.provider import MAX_LEEWAY_SECONDS
+from aveverify._core.jose.encoding import JsonValue
+from aveverify._core.provider_checks import MAX_LEEWAY_SECONDS
 from aveverify.errors import Problem, Reason
 from tests.core.jose_factory import (
     APPLICATION_ID,
@@ -195,7 +196,7 @@ def test_a_repr_does_not_hold_a_data_url() -> None:
     ],
     ids=["issuer", "application_id", "customJwt issuer", "jwks", "client_id", "ave issuer"],
 )  # fmt: skip
-def test_a_field_of_another_type_names_itself(make: Make, field: str, value: Any) -> None:  # noqa: ANN401
+def test_a_field_of_another_type_names_itself(make: Make, field: str, value: JsonValue) -> None:
     """CFG-02; CFG-03."""
     error = wrong(lambda: make(**{field: value}))
 
@@ -204,7 +205,7 @@ def test_a_field_of_another_type_names_itself(make: Make, field: str, value: Any
 
 
 @pytest.mark.parametrize("value", [1, True, b"app", ["app"]], ids=str)
-def test_the_application_id_of_custom_jwt_is_text(value: Any) -> None:  # noqa: ANN401
+def test_the_application_id_of_custom_jwt_is_text(value: JsonValue) -> None:
     assert wrong(lambda: custom_jwt(application_id=value)).field == "application_id"
 
 
@@ -214,7 +215,7 @@ def test_the_application_id_of_custom_jwt_is_text(value: Any) -> None:  # noqa: 
     [(oidc, "insecure_http"), (custom_jwt, "insecure_http"), (ave, "insecure_http"), (custom_jwt, "any_audience")],
     ids=["oidc", "customJwt", "ave", "any_audience"],
 )
-def test_a_flag_is_a_boolean(make: Make, field: str, value: Any) -> None:  # noqa: ANN401
+def test_a_flag_is_a_boolean(make: Make, field: str, value: JsonValue) -> None:
     """A text `"false"` would be true."""
     error = wrong(lambda: make(**{field: value}))
 
@@ -519,7 +520,7 @@ def test_a_misconfiguration_does_not_repeat_a_whole_key_set() -> None:
     ids=ascii,
 )  # fmt: skip
 @pytest.mark.parametrize("make", [oidc, ave], ids=["oidc", "ave"])
-def test_an_override_is_an_address(make: Make, field: str, url: Any, problem: Problem) -> None:  # noqa: ANN401
+def test_an_override_is_an_address(make: Make, field: str, url: JsonValue, problem: Problem) -> None:
     error = wrong(lambda: make(**{field: url}))
 
     assert (error.problem, error.field) == (problem, field)
@@ -559,7 +560,7 @@ def test_the_leeway_is_a_number_of_seconds_up_to_five_minutes(make: Make, leeway
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 @EVERY
-def test_any_other_leeway_is_refused(make: Make, leeway_seconds: Any) -> None:  # noqa: ANN401
+def test_any_other_leeway_is_refused(make: Make, leeway_seconds: JsonValue) -> None:
     """CFG-009; CFG-010."""
     error = wrong(lambda: make(leeway_seconds=leeway_seconds))
 
@@ -601,5 +602,5 @@ def test_a_provider_can_be_written_as_convex_writes_it(provider: Provider, entry
 @EVERY
 def test_a_message_names_the_field_and_the_mend(make: Make) -> None:
     assert str(wrong(lambda: make(issuer="http://idp.example"))) == (
-        "issuer is plain http to another machine; use https, or say insecure_http=True for a test network [DV-10]"
+        "issuer is plain http to another machine; use https, or set insecure_http=True for a test network [DV-10]"
     )

@@ -1,1 +1,1 @@
-"""The examples, through the test client of their framework, and as processes of their own."""
+"""The examples, through the test client of their framework and as separate processes."""

@@ -1,4 +1,4 @@
-"""Django's settings, before a file is imported that needs them; and a Python that has the wheel, not the sources."""
+"""Django's settings, imported before every file that needs them, and a Python environment with the built wheel."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.examples.installed import Installed
 from tests.http import django_settings
+from tests.missing import skip_missing
 
 __all__ = ["django_settings"]
 
@@ -23,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """A Python that has the built wheel and what it needs, but nothing else of this project."""
+    """Make a Python environment with the built wheel and its dependencies, and nothing else of this project."""
     if find_spec("hatchling") is None:
-        pytest.skip("hatchling is not installed here, so no wheel can be built without the network")
+        skip_missing("hatchling", "no wheel can be built without the network")
     folder = tmp_path_factory.mktemp("installed")
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -33,11 +34,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     home = folder / "environment"
     venv.create(home)
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
-    # To install a wheel that is pure Python without what it depends on is to unpack it.
+    # A pure Python wheel is installed, without its dependencies, by unpacking it.
     with ZipFile(wheel) as packed:
         packed.extractall(packages)
-    # What it depends on is found here. A folder that is named like this has no say by .pth files of its own: the one
-    # that leads to the sources is not read.
+    # The dependencies are found in this environment's folders. Python reads no .pth files in a folder that a .pth file
+    # names, so the one that leads to the sources has no effect.
     (packages / "needed.pth").write_text("".join(f"{sysconfig.get_path(kind)}\n" for kind in ("purelib", "platlib")))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV_"))}
     return Installed(Path(sysconfig.get_path("scripts", "venv", {"base": str(home)})) / "python", environ)

@@ -1,4 +1,4 @@
-"""A Python that has the built wheel and what it needs, and nothing else of this project."""
+"""A Python environment with the built wheel and its dependencies, and nothing else of this project."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Installed:
-    """Starts processes of that Python.
+    """Starts processes in that environment.
 
     Attributes:
-        python: The interpreter of an environment of its own.
-        environ: The variables of the environment, without those that add to what Python finds.
+        python: The interpreter of the environment.
+        environ: Environment variables, without those that add to the path of imports.
     """
 
     python: Path
     environ: Mapping[str, str]
 
     def start(self, *arguments: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
-        """Start Python; what it says comes out of one pipe.
+        """Start Python, with both output streams in one pipe.
 
         Args:
-            arguments: Those of Python.
-            folder: Where it runs.
-            variables: Further variables of the environment.
+            arguments: The arguments of Python.
+            folder: The working directory.
+            variables: Additional environment variables.
 
         Returns:
-            The process; whoever asked ends it.
+            The process, which the caller must end.
         """
         return subprocess.Popen(
             [str(self.python), *arguments],
@@ -41,19 +41,19 @@ class Installed:
         )
 
     def run(self, *arguments: str, folder: Path, **variables: str) -> tuple[int, str]:
-        """Run Python to its end.
+        """Run Python and wait until it ends.
 
         Args:
-            arguments: Those of Python.
-            folder: Where it runs.
-            variables: Further variables of the environment.
+            arguments: The arguments of Python.
+            folder: The working directory.
+            variables: Additional environment variables.
 
         Returns:
-            The exit code, and everything that it said.
+            The exit code and the output.
         """
         with self.start(*arguments, folder=folder, **variables) as process:
             try:
-                said, _ = process.communicate(timeout=50)
+                output, _ = process.communicate(timeout=50)
             finally:
                 process.kill()
-        return process.returncode, said
+        return process.returncode, output

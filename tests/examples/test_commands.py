@@ -1,4 +1,4 @@
-"""What the examples and pages tell to run: with the built wheel, in an empty folder, beside a real issuer of ours."""
+"""The commands that examples and pages show run: with the built wheel, in an empty folder, with a local issuer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ import pytest
 
 from aveverify import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.examples.example_requests import ADA
 from tests.examples.installed import Installed
-from tests.examples.visits import ADA
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -34,14 +34,14 @@ SERVERS = {
     "drf": EXAMPLES / "drf_app" / "manage.py",
 }
 ALL = {**SERVERS, "same_user": EXAMPLES / "same_user" / "users.py", "local_issuer": EXAMPLES / "local_issuer.py"}
-# What has to be copied of each: the file, or all files of a project of Django.
+# The files of each: one, or all files of a Django project.
 FILES = {name: sorted(path.parent.glob("*.py")) if name == "drf" else [path] for name, path in ALL.items()}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 AVE = 'Provider.ave("app_123")'
-# How often a server that starts is asked whether it answers; each time it may take so long.
+# How often to try to connect to a server that starts, and how long to wait after each attempt.
 ATTEMPTS, PAUSE_SECONDS = 600, 0.05
 
-# For the conftest.py of the recipes: all cases are run in the files that the page takes them from.
+# For the conftest.py of the recipes: the files from which the page copies them run all cases.
 ONE_CASE_OF_EACH = """
 def pytest_collection_modifyitems(items):
     items[:] = {item.function: item for item in items}.values()
@@ -51,7 +51,7 @@ each_server = pytest.mark.parametrize("name", SERVERS)
 
 
 def commands_of(path: Path) -> tuple[str, str]:
-    """The two commands in the comment at the top of an example."""
+    """Return the two commands in the docstring of an example."""
     install, run = re.findall(r"^    (\S.*)$", path.read_text(encoding="utf-8").split('"""')[1], re.MULTILINE)
     return install, run
 
@@ -70,16 +70,16 @@ def test_the_first_command_installs_what_the_example_imports(name: str) -> None:
     install, _ = commands_of(ALL[name])
     extra = re.search(r"\[(\w+)\]", install)
     requirements = [*EXTRAS[extra[1]], *install.split()[3:]] if extra else []
-    brought = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
+    installed_names = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
     files = FILES[name]
     own = {file.stem for file in files} | {"aveverify"}
     needed = {module for file in files for module in imported(file)} - sys.stdlib_module_names - own
     distributions = packages_distributions()
-    assert [module for module in needed if brought.isdisjoint(map(str.lower, distributions[module]))] == []
+    assert [module for module in needed if installed_names.isdisjoint(map(str.lower, distributions[module]))] == []
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The top-level names of what a file imports."""
+    """Yield the top-level names of the modules that a file imports."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         match node:
             case ast.Import():
@@ -88,21 +88,21 @@ def imported(file: Path) -> Iterator[str]:
                 yield module.partition(".")[0]
 
 
-def test_where_the_commands_run_nothing_of_this_project_is_found_but_the_wheel(
+def test_the_environment_of_the_commands_has_the_wheel_and_nothing_else_of_this_project(
     installed: Installed, tmp_path: Path
 ) -> None:
     look = (
         "from importlib.util import find_spec\n"
         "print(find_spec('aveverify').origin, [find_spec(name) for name in ('examples', 'tests', 'tools')])"
     )
-    code, said = installed.run("-c", look, folder=tmp_path)
-    where, rest = said.split(maxsplit=1)
+    code, output = installed.run("-c", look, folder=tmp_path)
+    where, rest = output.split(maxsplit=1)
     assert (code, Path(where).is_relative_to(installed.python.parents[1])) == (0, True)
     assert rest.strip() == "[None, None, None]"
 
 
 def copied(name: str, folder: Path) -> None:
-    """Copy the files of one example, and nothing else, to where its second command looks for them."""
+    """Copy the files of one example, and nothing else, to the paths of its second command."""
     for file in FILES[name]:
         target = folder / file.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(installed: Installed, folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
-    """Start a server in a process of its own, `PORT` being where; yields its URL."""
+    """Start a server in its own process, on a port that replaces `PORT`; yield its URL."""
     port = free_port()
     words = [word.replace("PORT", str(port)) for word in arguments]
     with installed.start(*words, folder=folder, PORT=str(port), **variables) as process:
@@ -138,21 +138,21 @@ def wait_for(process: subprocess.Popen[str], port: int) -> None:
             except subprocess.TimeoutExpired:
                 continue
             assert process.stdout is not None
-            pytest.fail(f"it ended: {process.stdout.read()}")
+            pytest.fail(f"the server ended: {process.stdout.read()}")
         else:
             return
-    pytest.fail("it never answered")
+    pytest.fail("the server never accepted a connection")
 
 
 def words_of(name: str) -> list[str]:
-    """What the second command of an example says to Python; Django's takes the port as a word, and must not fork."""
+    """Return the arguments of an example's second command; Django's needs the port, and must not fork."""
     _, run = commands_of(ALL[name])
     words = [word for word in run.split() if "=" not in word][1:]
     return [*words, "127.0.0.1:PORT", "--noreload"] if "runserver" in words else words
 
 
 @each_server
-def test_the_second_command_starts_a_server_that_knows_its_users(
+def test_the_second_command_starts_a_server_that_verifies_tokens(
     name: str, installed: Installed, tmp_path: Path
 ) -> None:
     copied(name, tmp_path)
@@ -169,10 +169,10 @@ def test_the_second_command_starts_a_server_that_knows_its_users(
         httpx.Client(base_url=site, trust_env=False) as client,
     ):
         me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
-        nobody = client.get("/me")
+        anonymous = client.get("/me")
         expired = client.get("/me", headers={"Authorization": f"Bearer {issuer.forge('expired')}"})
     assert (me.status_code, ADA.items() <= me.json().items()) == (200, True)
-    assert (nobody.status_code, expired.status_code) == (401, 401)
+    assert (anonymous.status_code, expired.status_code) == (401, 401)
     assert expired.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
@@ -194,20 +194,20 @@ def test_the_same_user_is_signed_in(installed: Installed, tmp_path: Path) -> Non
     copied("same_user", tmp_path)
     issuer = FakeIssuer(clock=SystemClock())
     with issuer.serve() as url:
-        code, said = installed.run(
+        code, output = installed.run(
             *(word.replace("TOKEN", issuer.token()) for word in words_of("same_user")),
             folder=tmp_path,
             AVEVERIFY_ISSUER=url,
             AVEVERIFY_APPLICATION_ID=issuer.application_id,
         )
-    assert (code, f"token_identifier='{url}|user_ada'" in said) == (0, True), said
+    assert (code, f"token_identifier='{url}|user_ada'" in output) == (0, True), output
     with closing(sqlite3.connect(tmp_path / "users.sqlite")) as database:
         assert database.execute("SELECT count(*) FROM users").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("page", ["starlette", "flask"])
 def test_an_application_starts_by_the_command_of_its_page(page: str, installed: Installed, tmp_path: Path) -> None:
-    """Those on FastAPI and Litestar have the command of the one on Starlette."""
+    """The pages of FastAPI and Litestar have the same command as Starlette's."""
     text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
     code, commands = re.findall(r"```(?:python|sh)\n(.*?)```", text, re.DOTALL)[1:3]
     (command,) = re.findall(r"^((?:uvicorn|flask) .*?) +# with the code above in main.py$", commands, re.MULTILINE)
@@ -217,25 +217,25 @@ def test_an_application_starts_by_the_command_of_its_page(page: str, installed: 
         serve = serving(installed, tmp_path, "-m", *command.split(), "--port", "PORT")
         with serve as site, httpx.Client(base_url=site, trust_env=False) as client:
             me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
-            nobody = client.get("/me")
+            anonymous = client.get("/me")
     assert (me.status_code, me.json().get("subject")) == (200, "user_ada")
-    assert (nobody.status_code, nobody.json()["error"]) == (401, "unauthorized")
+    assert (anonymous.status_code, anonymous.json()["error"]) == (401, "unauthorized")
 
 
 def behind(issuer: FakeIssuer, url: str, code: str) -> str:
-    """The code of a page behind an issuer of ours: Ave is the one thing that no test can have."""
+    """Return the code of a page with a local issuer in place of Ave, which no test can reach."""
     assert code.count(AVE) == 1
     return code.replace(AVE, f'Provider(issuer="{url}", application_id="{issuer.application_id}")')
 
 
 @pytest.mark.parametrize("page", ["django", "drf"])
 def test_a_new_project_of_django_is_protected_as_its_page_says(page: str, installed: Installed, tmp_path: Path) -> None:
-    """Behind everything that `startproject` puts into the settings; other frameworks have nothing of the kind."""
+    """The shown settings work after everything that `startproject` writes."""
     text = (ROOT / "docs" / "frameworks" / f"{page}.md").read_text(encoding="utf-8")
     ends, urls = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
     assert "python manage.py runserver" in text
-    code, said = installed.run("-m", "django", "startproject", "shop", ".", folder=tmp_path)
-    assert code == 0, said
+    code, output = installed.run("-m", "django", "startproject", "shop", ".", folder=tmp_path)
+    assert code == 0, output
     issuer = FakeIssuer(clock=SystemClock())
     with issuer.serve() as url:
         with (tmp_path / "shop" / "settings.py").open("a", encoding="utf-8") as settings:
@@ -244,13 +244,13 @@ def test_a_new_project_of_django_is_protected_as_its_page_says(page: str, instal
         serve = serving(installed, tmp_path, "manage.py", "runserver", "127.0.0.1:PORT", "--noreload")
         with serve as site, httpx.Client(base_url=site, trust_env=False) as client:
             me = client.get("/me", headers={"Authorization": f"Bearer {issuer.token()}"})
-            nobody = client.get("/me")
+            anonymous = client.get("/me")
     assert (me.status_code, me.json().get("subject")) == (200, "user_ada")
-    assert (nobody.status_code, nobody.json()["error"]) == (401, "unauthorized")
+    assert (anonymous.status_code, anonymous.json()["error"]) == (401, "unauthorized")
 
 
 def test_the_recipes_pass_as_they_are_printed(installed: Installed, tmp_path: Path) -> None:
-    """Each block of `docs/testing.md` is a file of its own, beside a conftest.py that says what the page says."""
+    """Each block of `docs/testing.md` becomes a file, next to a conftest.py with what the page demands of it."""
     text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     (configured,) = re.findall(r"`django\.conf\.(settings\.configure\(.*\))`", text)
     conftest = f"from django.conf import settings\n\n{configured}\n{ONE_CASE_OF_EACH}"
@@ -258,6 +258,6 @@ def test_the_recipes_pass_as_they_are_printed(installed: Installed, tmp_path: Pa
     recipes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     for number, recipe in enumerate(recipes):
         (tmp_path / f"test_{number}.py").write_text(recipe, encoding="utf-8")
-    code, said = installed.run("-m", "pytest", "-q", folder=tmp_path)
+    code, output = installed.run("-m", "pytest", "-q", folder=tmp_path)
     tests = sum(recipe.count("def test_") for recipe in recipes)
-    assert (code, f"\n{tests} passed" in said) == (0, True), said
+    assert (code, f"\n{tests} passed" in output) == (0, True), output

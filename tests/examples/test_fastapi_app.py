@@ -1,35 +1,16 @@
-"""The FastAPI example through Starlette's test client; `docs/testing.md` shows the recipe."""
+"""The FastAPI example through the framework's test client."""
 
-# region recipe
 from typing import Annotated
 
-from fastapi import FastAPI, Security
+import pytest
+from fastapi import FastAPI, Request, Security
 from fastapi.testclient import TestClient
 
-from aveverify import Identity, Verifier
+from aveverify import ConfigurationError, Identity, Verifier, current_identity, get_user_identity
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeIssuer
-
-
-def test_a_user_sees_the_page(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
-    app, ave = FastAPI(), AveAuth(ave_verifier)
-
-    @app.get("/me")
-    async def me(identity: Annotated[Identity, Security(ave)]) -> str:
-        return identity.subject
-
-    answer = TestClient(app).get("/me", headers={"Authorization": f"Bearer {ave_issuer.token(sub='ada')}"})
-    assert (answer.status_code, answer.json()) == (200, "ada")
-
-
-# endregion
-
-import pytest  # noqa: E402 - behind the recipe
-from fastapi import Request  # noqa: E402 - the same
-
-from aveverify import ConfigurationError, current_identity, get_user_identity  # noqa: E402 - the same
-from examples.fastapi_app import make_app  # noqa: E402 - the same
-from tests.examples.visits import Visit, each_visit  # noqa: E402 - the same
+from examples.fastapi_app import make_app
+from tests.examples.example_requests import ExampleRequest, each_request
 
 
 @pytest.fixture
@@ -37,10 +18,10 @@ def client(ave_verifier: Verifier) -> TestClient:
     return TestClient(make_app(ave_verifier))
 
 
-@each_visit
-def test_the_pages_answer(client: TestClient, ave_issuer: FakeIssuer, visit: Visit) -> None:
-    answer = client.get(visit.path, headers=visit.headers(ave_issuer))
-    visit.check(answer.status_code, answer.json() if answer.status_code == 200 else None)
+@each_request
+def test_the_pages_answer(client: TestClient, ave_issuer: FakeIssuer, example: ExampleRequest) -> None:
+    response = client.get(example.path, headers=example.headers(ave_issuer))
+    example.check(response.status_code, response.json() if response.status_code == 200 else None)
 
 
 def test_the_pages_are_documented(client: TestClient) -> None:
@@ -49,7 +30,7 @@ def test_the_pages_are_documented(client: TestClient) -> None:
     assert operation["security"]
 
 
-def test_an_overridden_dependency_leaves_the_other_ways_to_ask_without_an_answer(
+def test_an_overridden_dependency_leaves_the_other_ways_to_get_the_identity_unset(
     ave_verifier: Verifier, ave_issuer: FakeIssuer
 ) -> None:
     """As `docs/testing.md` and the page on FastAPI say."""
@@ -63,12 +44,12 @@ def test_an_overridden_dependency_leaves_the_other_ways_to_ask_without_an_answer
     @app.get("/request", dependencies=[Security(ave)])
     async def of_request(request: Request) -> str:
         identity = get_user_identity(request)
-        return identity.subject if identity else "stranger"
+        return identity.subject if identity else "anonymous"
 
     @app.get("/context", dependencies=[Security(ave)])
     async def of_context() -> str:
         identity = current_identity.get()
-        return identity.subject if identity else "stranger"
+        return identity.subject if identity else "anonymous"
 
     client, token = TestClient(app), ave_issuer.token(sub="ada")
     for path in ("/dependency", "/request", "/context"):

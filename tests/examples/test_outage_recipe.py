@@ -9,7 +9,7 @@ from aveverify import KeysUnavailableError, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
 
-def test_an_outage_logs_nobody_out(ave_verifier: Verifier, ave_issuer: FakeIssuer, ave_clock: FakeClock) -> None:
+def test_an_outage_signs_no_user_out(ave_verifier: Verifier, ave_issuer: FakeIssuer, ave_clock: FakeClock) -> None:
     ave_verifier.warm_up()
     ave_issuer.go_down()
     ave_clock.tick(seconds=30 * 60)

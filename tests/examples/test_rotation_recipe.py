@@ -7,7 +7,7 @@ from aveverify import Verifier
 from aveverify.testing import FakeIssuer
 
 
-def test_a_rotation_is_seen_by_its_first_token(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
+def test_the_first_token_of_a_rotation_is_accepted(ave_verifier: Verifier, ave_issuer: FakeIssuer) -> None:
     before = ave_issuer.token()
     assert ave_verifier.verify(before).subject == "user_ada"
     ave_issuer.rotate()

@@ -1,4 +1,4 @@
-"""The upsert that keeps one row for each user, whoever signs in when, and how often at once."""
+"""The upsert of the example keeps one row per user, in any order of sign-ins and with many at once."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_a_user_who_comes_back_has_the_same_row(
     database: Connection, ave_verifier: Verifier, ave_issuer: FakeIssuer
 ) -> None:
     first = sign_in(database, ave_verifier.verify(ave_issuer.token(sub="ada")), 1)
-    again = sign_in(database, ave_verifier.verify(ave_issuer.token(sub="ada", plan="pro")), 2)
-    assert (first.id, first.token_identifier) == (again.id, "https://issuer.test|ada")
+    second = sign_in(database, ave_verifier.verify(ave_issuer.token(sub="ada", plan="pro")), 2)
+    assert (first.id, first.token_identifier) == (second.id, "https://issuer.test|ada")
     assert count(database) == 1
 
 
@@ -43,7 +43,7 @@ def test_the_profile_follows_the_issuer(database: Connection, ave_verifier: Veri
     assert (user.name, user.email) == ("Ada King", None)
 
 
-def test_an_older_token_brings_no_older_profile_back(
+def test_an_older_token_restores_no_older_profile(
     database: Connection, ave_verifier: Verifier, ave_issuer: FakeIssuer
 ) -> None:
     sign_in(database, ave_verifier.verify(ave_issuer.token(name="Ada King")), 2)

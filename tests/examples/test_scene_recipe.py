@@ -1,4 +1,4 @@
-"""The recipe of `docs/testing.md` that asks one application for every reason."""
+"""The recipe of `docs/testing.md` that provokes every reason in one application."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ async def me(request: Request) -> JSONResponse:
 
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
-def test_my_app_gives_every_refusal_its_status(ave_issuer: FakeIssuer, reason: Reason) -> None:
+def test_my_app_answers_every_refusal_with_its_status(ave_issuer: FakeIssuer, reason: Reason) -> None:
     with ave_issuer.scene(reason) as scene:
         app = AveAuthMiddleware(
             Starlette(routes=[Route("/me", me)]), verifier=scene.verifier, required=True, **scene.options
         )
-        answer = TestClient(app, raise_server_exceptions=False).get("/me", headers=list(scene.headers))
+        response = TestClient(app, raise_server_exceptions=False).get("/me", headers=list(scene.headers))
     # OTHER_USER happens on an open WebSocket: this request is the good one that opens it.
-    assert answer.status_code == (200 if reason is Reason.OTHER_USER else scene.status)
+    assert response.status_code == (200 if reason is Reason.OTHER_USER else scene.status)
 
 
 # endregion

@@ -74,17 +74,18 @@ INTEGRATIONS: dict[str, Integration] = {
     "fastapi-dependency": send_to_dependency,
     "fastapi-behind-middleware": send_to_behind_middleware,
 }
+NOT_DEFERRED: tuple[tuple[str, dict[str, object]], ...] = (
+    ("*", {"on_invalid": "defer"}),
+    ("test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity", {}),
+    ("test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks", {}),
+    ("test_a_deferred_refusal_that_escapes_becomes_the_answer", {}),
+    ("test_a_view_may_answer_a_deferred_refusal_by_itself", {}),
+    ("test_a_view_learns_of_missing_keys_when_it_asks", {}),
+    ("test_a_request_whose_view_does_not_ask_goes_on", {}),
+    ("test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred", {}),
+    ("test_what_is_no_token_is_never_deferred", {}),
+)
 LEFT_OUT = [
     LeftOut("fastapi-dependency", test, parameters, "a dependency asks for the identity itself, so it defers nothing")
-    for test, parameters in (
-        ("*", {"on_invalid": "defer"}),
-        ("test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity", {}),
-        ("test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks", {}),
-        ("test_a_deferred_refusal_that_escapes_becomes_the_answer", {}),
-        ("test_a_view_may_answer_a_deferred_refusal_by_itself", {}),
-        ("test_a_view_learns_of_missing_keys_when_it_asks", {}),
-        ("test_a_request_whose_view_does_not_ask_goes_on", {}),
-        ("test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred", {}),
-        ("test_what_is_no_token_is_never_deferred", {}),
-    )
+    for test, parameters in NOT_DEFERRED
 ]

@@ -1,1 +1,1 @@
-"""The engine against real local servers: what is fetched, waited for, kept and given up."""
+"""The key sets of a verifier, against real local servers: what is fetched, waited for, kept and given up."""

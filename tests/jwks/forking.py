@@ -6,7 +6,7 @@ import gc
 import os
 from threading import Event, Thread
 
-from aveverify import Provider, Verifier, _verify, verifier
+from aveverify import Provider, Verifier, _verifier_checks, _verify
 from aveverify._fork import renew_after_fork
 from tests.hectic import hectic_threads
 
@@ -40,7 +40,7 @@ def child() -> str:
         Verifier(provider(f"child{step}"))
         _verify.kept.of(provider(f"kept{step}"))
     gc.collect()
-    return f"{len(verifier._made)} {len(_verify.kept)}"
+    return f"{len(_verifier_checks._made)} {len(_verify.kept)}"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ Answer = Callable[[socket.socket, Event], None]
 
 
 class ScriptedServer:
-    """Listens on a free port of this machine; keeps what was asked, and how often somebody connected."""
+    """Listens on a free port of this machine; records requests and counts connections."""
 
     def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []

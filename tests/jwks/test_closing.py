@@ -28,26 +28,26 @@ from aveverify.events import Event as KeyEvent
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
 from tests.hectic import hectic_threads
-from tests.jwks.blocking_fetcher import Gate
-from tests.jwks.refresh_threads import flights, join_flights
+from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
+from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 from tests.jwks.test_fork import FORKS_WITH_THREADS, in_child
 
-# Longer than the limit of a test: whoever waits for the network instead of the end hangs visibly.
+# Longer than the limit of a test: a call that waits for the network instead of the close hangs visibly.
 PATIENT = CachePolicy(waiter_seconds=300, flight_deadline_seconds=300)
 _SOON_SECONDS = 30
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
-    join_flights()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
+    join_refreshes()
 
 
 @pytest.fixture
-def gated(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> Verifier:
-    return Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=PATIENT)
+def waiting_verifier(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> Verifier:
+    return Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=PATIENT)
 
 
 def is_closed(call: Callable[[], object]) -> bool:
@@ -71,47 +71,47 @@ def in_a_loop(pool: ThreadPoolExecutor, verifier: Verifier, token: str) -> Futur
 
 @pytest.mark.parametrize("start", [in_a_thread, in_a_loop])
 def test_con_014_calls_that_wait_for_keys_learn_it_at_once_and_nothing_more_is_fetched(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer, start: Start
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, start: Start
 ) -> None:
     token = issuer.token()
-    gate.shut()
+    blocking.block()
     with ThreadPoolExecutor(8) as pool:
-        waiting = [start(pool, gated, token) for _ in range(8)]
-        assert gate.arrived.wait(_SOON_SECONDS)
-        (flight,) = flights()
+        waiting = [start(pool, waiting_verifier, token) for _ in range(8)]
+        assert blocking.arrived.wait(_SOON_SECONDS)
+        (flight,) = refresh_threads()
 
-        gated.close()
+        waiting_verifier.close()
 
         assert all(is_closed(lambda one=one: one.result(_SOON_SECONDS)) for one in waiting)  # type: ignore[misc]
     # The document that was under way arrives, and changes nothing.
-    gate.open()
+    blocking.unblock()
     flight.join(_SOON_SECONDS)
     assert not flight.is_alive()
-    assert [request.url for request in gate.requests] == [issuer.provider.metadata_url]
-    assert is_closed(lambda: gated.verify(token))
-    assert flights() == []
+    assert [request.url for request in blocking.requests] == [issuer.provider.metadata_url]
+    assert is_closed(lambda: waiting_verifier.verify(token))
+    assert refresh_threads() == []
 
 
-def test_con_014_a_refresh_that_lands_after_the_end_tells_nobody_and_brings_no_key_back(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+def test_con_014_a_refresh_that_ends_after_the_close_reports_nothing_and_restores_no_key(
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
     events: list[KeyEvent] = []
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, on_event=events.append)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, on_event=events.append)
     known = issuer.token()
     verifier.verify(known)
-    join_flights()
+    join_refreshes()
     events.clear()
     clock.tick(seconds=560)
-    gate.shut()
+    blocking.block()
     verifier.verify(issuer.token(sub="grace"))
-    assert gate.arrived.wait(_SOON_SECONDS)
+    assert blocking.arrived.wait(_SOON_SECONDS)
 
     verifier.close()
-    gate.open()
-    join_flights()
+    blocking.unblock()
+    join_refreshes()
 
     assert events == []
-    assert [source.state.snapshot for source in verifier._engine.sources] == [None]
+    assert [source.state.snapshot for source in verifier._registry.key_sets] == [None]
     assert is_closed(lambda: verifier.verify(known))
 
 
@@ -120,7 +120,7 @@ def test_con_014_a_token_that_was_accepted_before_is_refused_on_the_hot_path_too
 ) -> None:
     verifier = issuer.verifier()
     known = issuer.token()
-    # As the edges hold it.
+    # As the integrations keep it.
     get_if_fresh = verifier.cached_identity
     identity = verify_any(verifier, known)
     assert get_if_fresh(known.encode()) is identity
@@ -152,7 +152,7 @@ def test_con_014_a_verdict_that_comes_too_late_is_not_remembered(issuer: FakeIss
     clock = Ending()
     verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock)
     verifier.warm_up()
-    join_flights()
+    join_refreshes()
     clock.ends = verifier.close
     token = issuer.token()
 
@@ -164,12 +164,12 @@ def test_con_014_a_verdict_that_is_reached_while_the_verifier_closes_is_not_give
     """Another thread closes it after the last look at the keys."""
     verifier = Verifier(issuer.provider, fetcher=issuer, clock=issuer.clock)
     verifier.warm_up()
-    join_flights()
+    join_refreshes()
 
     class Ending:
         """A token cache that sees the end come between the verdict and its caller."""
 
-        def get_if_still_valid(self, _token: bytes, _desk: object) -> None:
+        def get_if_still_valid(self, _token: bytes, _lookup: object) -> None:
             return None
 
         def put(self, _token: bytes, _verdict: object) -> None:
@@ -225,18 +225,18 @@ def test_con_014_every_call_says_so_however_often_it_is_closed(
 
 @pytest.mark.parametrize("warm_up", [Verifier.warm_up, lambda verifier: asyncio.run(verifier.warm_up_async())])
 def test_con_014_a_warm_up_under_way_ends_with_the_verifier(
-    gated: Verifier, gate: Gate, warm_up: Callable[[Verifier], None]
+    waiting_verifier: Verifier, blocking: BlockingFetcher, warm_up: Callable[[Verifier], None]
 ) -> None:
-    gate.shut()
+    blocking.block()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(warm_up, gated)
-        assert gate.arrived.wait(_SOON_SECONDS)
-        gated.close()
+        waiting = pool.submit(warm_up, waiting_verifier)
+        assert blocking.arrived.wait(_SOON_SECONDS)
+        waiting_verifier.close()
         assert is_closed(lambda: waiting.result(_SOON_SECONDS))
 
 
 def test_con_014_a_fetcher_is_closed_once_however_many_threads_close(issuer: FakeIssuer) -> None:
-    class Counting(Gate):
+    class Counting(BlockingFetcher):
         closed = 0
 
         def close(self) -> None:
@@ -257,7 +257,7 @@ def test_con_014_a_fetcher_is_closed_once_however_many_threads_close(issuer: Fak
     assert fetcher.closed == 1
 
 
-def test_con_014_a_listener_and_a_fetcher_may_close_on_the_thread_of_the_flight(issuer: FakeIssuer) -> None:
+def test_con_014_on_event_and_a_fetcher_may_close_on_the_thread_of_the_refresh(issuer: FakeIssuer) -> None:
     def tell(_event: KeyEvent) -> None:
         closing.append(verifier)
         verifier.close()
@@ -270,7 +270,7 @@ def test_con_014_a_listener_and_a_fetcher_may_close_on_the_thread_of_the_flight(
         verifier.verify(issuer.token())
     except ConfigurationError as error:
         closing.append(error.problem)
-    join_flights()
+    join_refreshes()
     assert [one for one in closing if one is not Problem.CLOSED] == [verifier, verifier]
     assert is_closed(lambda: verifier.verify(issuer.token()))
 
@@ -312,25 +312,27 @@ def test_con_014_no_call_that_begins_after_the_end_is_served(issuer: FakeIssuer)
         assert len(verifier._tokens) == 0
 
 
-def test_con_014_a_flight_that_was_decided_but_not_begun_fetches_nothing(issuer: FakeIssuer, gate: Gate) -> None:
+def test_con_014_a_refresh_that_was_decided_but_not_started_fetches_nothing(
+    issuer: FakeIssuer, blocking: BlockingFetcher
+) -> None:
     """The verifier is closed between the decision to fetch and the start of the thread that would."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=issuer.clock)
-    (source,) = verifier._engine.sources
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=issuer.clock)
+    (source,) = verifier._registry.key_sets
     start = source._start
 
-    def close_and_start(*flight: Any) -> None:  # noqa: ANN401 - passed on
+    def close_and_start(*refresh: Any) -> None:  # noqa: ANN401 - passed on
         verifier.close()
-        start(*flight)
+        start(*refresh)
 
     source._start = close_and_start  # type: ignore[method-assign, assignment]
 
     assert is_closed(lambda: verifier.verify(issuer.token()))
-    join_flights()
-    assert gate.requests == []
+    join_refreshes()
+    assert blocking.requests == []
 
 
 class Store:
-    """A store that is always being asked: somebody else has the lease."""
+    """A store in which another worker has every lease, so that each read is repeated."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -350,19 +352,46 @@ class Store:
         return False
 
 
-def test_con_014_the_store_is_left_alone_too(issuer: FakeIssuer, gate: Gate) -> None:
+def test_con_014_the_store_is_left_alone_too(issuer: FakeIssuer, blocking: BlockingFetcher) -> None:
     store = Store()
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=issuer.clock, document_store=store)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=issuer.clock, document_store=store)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(verifier.verify, issuer.token())
         assert store.asked.wait(_SOON_SECONDS)
         verifier.close()
         assert is_closed(lambda: waiting.result(_SOON_SECONDS))
         store.go_on.set()
-        join_flights()
+        join_refreshes()
 
     assert store.calls == ["get", "lease"]
-    assert gate.requests == []
+    assert blocking.requests == []
+
+
+def test_con_014_what_arrives_after_the_close_is_not_published(issuer: FakeIssuer) -> None:
+    puts: list[object] = []
+
+    class Recording:
+        def get(self, _url: str) -> None:
+            return None
+
+        def put(self, document: object, _keep_seconds: float) -> None:
+            puts.append(document)
+
+        def lease(self, *_arguments: object) -> bool:
+            return True
+
+    late = LateKeys(issuer)
+    verifier = Verifier(issuer.provider, fetcher=late, clock=issuer.clock, document_store=Recording())
+    late.hold_next()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(verifier.verify, issuer.token())
+        assert late.arrived.wait(_SOON_SECONDS)
+        verifier.close()
+        assert is_closed(lambda: waiting.result(_SOON_SECONDS))
+    late.released.set()
+    join_refreshes()
+
+    assert puts == []
 
 
 @FORKS_WITH_THREADS

@@ -27,7 +27,7 @@ from aveverify._jwks import shared_cache
 from aveverify.document_store import StoredDocument
 from aveverify.events import Event, FetchFailed, ProviderDown, ServedStale
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 
 FRESH = CachePolicy().fresh_seconds
 STALE = CachePolicy().stale_if_error_seconds
@@ -68,13 +68,6 @@ class MemoryStore:
         if part in self.broken:
             message = "the store is broken"
             raise ConnectionError(message)
-
-
-@pytest.fixture(autouse=True)
-def _flights_end_with_their_test() -> Iterator[None]:
-    """What a flight logs when nobody waits for it any more is not for the next test to read."""
-    yield
-    join_flights()
 
 
 @pytest.fixture
@@ -126,7 +119,7 @@ def test_shared_keys_keep_the_age_that_they_had(issuer: FakeIssuer, store: Memor
 def test_an_unknown_key_is_looked_for_in_the_store_and_then_at_the_issuer(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Shared keys are older than the question, so they refuse nobody."""
+    """Shared keys are older than the question, so they refuse no token."""
     late = worker(issuer, store)
     late.warm_up()
     clock.tick(seconds=10)
@@ -186,23 +179,23 @@ def test_a_broken_store_costs_a_direct_fetch_and_a_line_in_the_log(
     assert [record.getMessage() for record in caplog.records] == ["the document store failed: ConnectionError"]
 
 
-def test_a_broken_store_is_tried_again_at_the_next_flight(
+def test_a_broken_store_is_tried_again_at_the_next_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     store.broken = {"get"}
     verifier = worker(issuer, store)
     verifier.warm_up()
     store.broken = set()
-    verifier._engine.sources[0].finish(30)
+    verifier._registry.key_sets[0].finish(30)
     clock.tick(seconds=FRESH)
     verifier.warm_up()
     assert store.looks == 2
 
 
-def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
+def test_a_worker_without_the_lease_waits_for_the_worker_that_has_it(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_POLL_SECONDS", 0.0)
     store.gives_lease = False
     other = MemoryStore()
     worker(issuer, other).warm_up()
@@ -220,15 +213,15 @@ def test_whoever_has_no_lease_waits_for_the_worker_that_has_it(
     assert requests(issuer) == before
 
 
-def test_whoever_waits_in_vain_fetches_in_the_end(
+def test_a_worker_that_waits_in_vain_fetches_in_the_end(
     issuer: FakeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a flood of unknown keys, where every worker of a fleet wants to ask: a wait of a second and a half."""
-    monkeypatch.setattr(shared_cache, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_cache, "_POLL_SECONDS", 0.0)
     store.gives_lease = False
     assert worker(issuer, store).verify(issuer.token()).subject
     assert requests(issuer) == (1, 1)
-    assert store.looks == 2 * shared_cache._MAX_LOOKS
+    assert store.looks == 2 * shared_cache._MAX_POLLS
 
 
 # --- an outage --------------------------------------------------------------------------------------------------------
@@ -259,32 +252,32 @@ def test_a_cold_worker_takes_shared_keys_up_to_the_cap_while_the_issuer_is_down(
 
 @pytest.mark.usefixtures("first")
 def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: MemoryStore, clock: FakeClock) -> None:
-    """The flight has failed: the issuer is asked again after a pause, and not for each token."""
+    """The refresh has failed: the issuer is asked again after a pause, and not for each token."""
     clock.tick(seconds=FRESH)
     issuer.go_down()
     events: list[Event] = []
     late = issuer.verifier(document_store=store, on_event=events.append)
     for _ in range(3):
         assert late.verify(issuer.token()).subject
-    # Each of the two documents twice in one flight, and no second flight.
+    # Each of the two documents twice in one refresh, and no second refresh.
     assert requests(issuer) == (3, 3)
-    late._engine.sources[0].finish(30)
-    # The keys are used as soon as they are there, and what is told by whom first, no one can say.
+    late._registry.key_sets[0].finish(30)
+    # Two threads publish these events, in either order.
     assert {type(event) for event in events} == {FetchFailed, ProviderDown, ServedStale}
     assert len(events) == 3
     assert [event.has_keys for event in events if isinstance(event, ProviderDown)] == [True]
     clock.tick(seconds=2)
     issuer.come_up()
     late.verify(issuer.token())
-    late._engine.sources[0].finish(30)
+    late._registry.key_sets[0].finish(30)
     assert late.status().providers[0].state == "fresh"
 
 
 @pytest.mark.usefixtures("first")
-def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
+def test_stale_shared_keys_are_used_before_the_deadline_of_a_refresh(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """A black hole takes all the time that it is given; what comes after the deadline comes too late."""
+    """An issuer that never answers uses all the time of a request; what comes after the deadline comes too late."""
 
     class BlackHole:
         def fetch(self, request: FetchRequest) -> FetchResponse:
@@ -293,7 +286,11 @@ def test_stale_shared_keys_are_put_to_use_before_the_deadline_of_a_flight(
             raise FetchError(message)
 
     clock.tick(seconds=FRESH)
+    started = clock.monotonic()
     assert issuer.verifier(document_store=store, fetcher=BlackHole()).verify(issuer.token()).subject
+    # Half of the time is not for the discovery document, and a tenth of the rest is not for the JWK Set.
+    deadline_seconds = CachePolicy().flight_deadline_seconds
+    assert clock.monotonic() - started == pytest.approx((0.5 + 0.5 * 0.9) * deadline_seconds)
 
 
 @pytest.mark.usefixtures("first")
@@ -323,6 +320,47 @@ def test_a_key_set_that_is_gone_leaves_the_shared_keys(
     issuer.answer_discovery_with(FetchResponse(status=500))
     assert worker(issuer, store).verify(issuer.token()).subject
     assert requests(issuer) == (2, 2)
+
+
+@pytest.mark.usefixtures("first")
+def test_dsc_015_stale_shared_keys_are_used_if_the_discovery_document_cannot_be_renewed(
+    issuer: FakeIssuer, store: MemoryStore
+) -> None:
+    """The discovery document of the store is fresh, and the JWK Set that it names has moved."""
+    make_older(store, issuer.jwks_uri)
+    issuer.answer_keys_with(FetchResponse(status=404))
+    issuer.answer_discovery_with(FetchResponse(status=500))
+    late = worker(issuer, store)
+    assert late.verify(issuer.token()).subject
+    assert requests(issuer) == (2, 2)
+    assert late.status().providers[0].failures == 1
+
+
+@pytest.mark.usefixtures("first")
+def test_dsc_015_after_a_move_the_issuer_is_asked_even_if_another_worker_has_stored_its_discovery_document(
+    issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
+) -> None:
+    make_older(store, issuer.jwks_uri)
+    issuer.answer_keys_with(FetchResponse(status=404))
+    (metadata_url,) = set(store.documents) - {issuer.jwks_uri}
+    clock.tick(seconds=10)
+    looks_before = store.looks
+
+    def store_anew(look: int) -> None:
+        # The discovery document, the JWK Set, and the discovery document again.
+        if look == looks_before + 3:
+            store.documents[metadata_url] = replace(store.documents[metadata_url], fetched_at=clock.now())
+
+    store.on_look = store_anew
+    assert worker(issuer, store).verify(issuer.token()).subject
+    assert issuer.discovery_requests == 2
+
+
+def make_older(store: MemoryStore, url: str) -> None:
+    """Let a document of the store be past its freshness."""
+    document = store.documents[url]
+    older = document.fetched_at - FRESH
+    store.documents[url] = replace(document, fetched_at=older, confirmed_at=older)
 
 
 @pytest.mark.usefixtures("first")
@@ -356,7 +394,7 @@ class HangingStore(MemoryStore):
 def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     sharing = source._thread
@@ -368,7 +406,7 @@ def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock:
         assert issuer.jwks_requests == flight
     assert store.puts == 1
     assert verifier.status().providers[0].failures == 0
-    # Once it is back, what was fetched meanwhile is shared with the next flight.
+    # Once it is back, what was fetched meanwhile is shared with the next refresh.
     store.released.set()
     sharing.join(30)
     clock.tick(seconds=FRESH)
@@ -392,7 +430,7 @@ class StuckStore(MemoryStore):
             self.released.wait()
 
 
-# A tenth of the usual time: that is how long a flight waits for a store that does not come back.
+# A tenth of the usual time, so that a store that never returns delays a refresh only a little.
 HASTY = CachePolicy(flight_deadline_seconds=0.5)
 
 
@@ -406,7 +444,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 ) -> None:
     store = StuckStore(part)
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     with caplog.at_level(logging.WARNING, "aveverify"):
         for flight in range(1, 11):
             assert verifier.verify(issuer.token()).subject
@@ -416,7 +454,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
             clock.tick(seconds=FRESH)
     assert verifier.status().providers[0].failures == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "the document store does not answer; it is passed over until it does"
+        "the document store does not answer; it is skipped until it does"
     ]
     assert store.documents == {}
     # Once it is back, it is looked at and filled again.
@@ -469,7 +507,7 @@ def test_net_026_the_answer_of_a_store_that_comes_back_too_late_replaces_nothing
 def test_net_026_con_005_a_child_looks_although_a_thread_of_its_parent_hangs(issuer: FakeIssuer) -> None:
     store = StuckStore("get")
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     source.finish(30)
     (hung,) = lookers()
@@ -533,7 +571,7 @@ def test_whatever_a_store_hands_out_costs_a_direct_fetch(issuer: FakeIssuer, fou
     assert (requests(issuer), verifier.status().providers[0].failures) == ((1, 1), 0)
 
 
-# --- a flight that is late --------------------------------------------------------------------------------------------
+# --- a refresh that is late -------------------------------------------------------------------------------------------
 
 
 class Versions:
@@ -570,16 +608,16 @@ def versions(issuer: FakeIssuer) -> Iterator[Versions]:
     versions.released.set()
 
 
-def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_stored(
+def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stored(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
 ) -> None:
     verifier = issuer.verifier(fetcher=versions, document_store=store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     source.finish(30)
     versions.held = 2
     clock.tick(seconds=0.9 * FRESH)
-    # Refreshed behind the request: the flight hangs, and is given up at its deadline.
+    # A refresh in the background hangs, and is given up at its deadline.
     verifier.verify(issuer.token())
     assert versions.arrived.wait(30)
     late = source._thread
@@ -601,12 +639,12 @@ def test_rot_011_a_late_flight_replaces_no_newer_document_neither_kept_nor_store
     assert versions.asked == [None, '"v1"', '"v1"', '"v3"']
 
 
-def test_the_reserve_of_a_flight_is_there_for_the_stale_keys_of_the_store(
+def test_a_silent_key_endpoint_leaves_time_for_the_stale_keys_of_the_store(
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock
 ) -> None:
     """The key endpoint alone takes all the time that it is given; a tenth of what is left is not given to it."""
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
 
     class SlowKeys:
         seconds: ClassVar[list[float]] = []
@@ -644,13 +682,13 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
             return FetchResponse(status=200, headers=dict(answer.headers) | more, body=answer.body)
 
     verifier = issuer.verifier(fetcher=Growing(), document_store=store)
-    courier = verifier._engine.sources[0]._harvester.courier
+    client = verifier._registry.key_sets[0]._loader.client
     for _ in range(5):
         verifier.verify(issuer.token())
-        verifier._engine.sources[0].finish(30)
+        verifier._registry.key_sets[0].finish(30)
         clock.tick(seconds=FRESH)
     assert next(numbers) == 10
-    held = [document.headers for document in courier._kept.values()]
+    held = [document.headers for document in client._kept.values()]
     held += [dict(document.headers) for document in store.documents.values()]
     assert len(held) == 4
     for headers in held:
@@ -660,12 +698,12 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
 
 def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssuer, store: MemoryStore) -> None:
     worker(issuer, store).warm_up()
-    join_flights()
+    join_refreshes()
     for url, document in store.documents.items():
         store.documents[url] = replace(document, headers={**document.headers, "x-more": "x" * 100_000})
     late = worker(issuer, store)
     late.warm_up()
-    kept = late._engine.sources[0]._harvester.courier._kept
+    kept = late._registry.key_sets[0]._loader.client._kept
     assert requests(issuer) == (1, 1)
     assert [set(document.headers) for document in kept.values()] == [{"content-type"}] * 2
 
@@ -673,7 +711,7 @@ def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssue
 def test_con_005_a_child_shares_although_a_thread_of_its_parent_did(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._engine.sources[0]
+    source = verifier._registry.key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     hanging = source._thread

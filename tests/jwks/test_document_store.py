@@ -34,7 +34,8 @@ from aveverify.errors import Problem
 from aveverify.redis import RedisClient, RedisDocumentStore
 from tests.hmac_keys import KEY, OTHER_KEY
 from tests.jwks.test_fetcher import certificate_for_loopback
-from tests.servers.fleet.servers import RedisServer, dripping_server, free_port, run_redis, silent_server
+from tests.processes import free_port
+from tests.servers.fleet.servers import RedisServer, dripping_server, run_redis, silent_server
 
 URL = "https://issuer.test/.well-known/jwks.json"
 DOCUMENT = StoredDocument(
@@ -83,7 +84,7 @@ def test_a_sealed_document_is_one_line_of_ascii(hmac_key: bytes | None) -> None:
     assert sealed.decode("ascii").isprintable()
 
 
-def test_whoever_changes_one_bit_is_refused() -> None:
+def test_one_changed_bit_is_refused() -> None:
     sealed = seal(DOCUMENT, KEY)
     for position in range(len(sealed)):
         for bit in range(8):
@@ -92,7 +93,7 @@ def test_whoever_changes_one_bit_is_refused() -> None:
             assert unseal(bytes(changed), URL, KEY) is None
 
 
-def test_whoever_cuts_or_lengthens_is_refused() -> None:
+def test_a_shorter_or_longer_text_is_refused() -> None:
     sealed = seal(DOCUMENT, KEY)
     assert all(unseal(sealed[:length], URL, KEY) is None for length in range(len(sealed)))
     assert unseal(sealed + b" ", URL, KEY) is None
@@ -144,7 +145,9 @@ def test_a_document_of_another_address_does_not_count(hmac_key: bytes | None) ->
         pytest.param({"headers": {"etag": "\ud800"}}, id="half a surrogate pair"),
     ],
 )
-def test_another_form_does_not_count_whoever_sealed_it(changes: dict[str, object], hmac_key: bytes | None) -> None:
+def test_another_form_does_not_count_even_with_the_right_seal(
+    changes: dict[str, object], hmac_key: bytes | None
+) -> None:
     assert unseal(write(members_of(DOCUMENT), hmac_key), URL, hmac_key) == DOCUMENT
     assert unseal(write(members_of(DOCUMENT) | changes, hmac_key), URL, hmac_key) is None
 
@@ -280,7 +283,7 @@ def test_the_server_is_asked_for_one_byte_more_than_is_read_and_never_for_all(
     assert client.reads == [(0, MAX_SEALED_BYTES)]
 
 
-def test_a_document_that_nobody_would_read_is_not_written(store: RedisDocumentStore, client: FakeClient) -> None:
+def test_a_document_that_is_too_long_to_be_read_is_not_written(store: RedisDocumentStore, client: FakeClient) -> None:
     store.put(replace(DOCUMENT, body=bytes(MAX_SEALED_BYTES)), 60)
     assert client.values == {}
 

@@ -1,4 +1,4 @@
-"""What those who watch are told, what bounds the threads of an engine, and what a forked child gets anew."""
+"""The events and the status of the key cache, the bound of its threads, and what a forked child replaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aveverify.events import (
     ServedStale,
 )
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.blocking_fetcher import BlockingFetcher
 
 WHO = ("https://issuer.test",)
 DEADLINE = CachePolicy().flight_deadline_seconds
@@ -34,18 +34,18 @@ DEADLINE = CachePolicy().flight_deadline_seconds
         (KeysFetched(issuers=WHO, kids=("a",), changed=False, fresh_seconds=600), "keys fetched, unchanged"),
         (
             KeysRotated(issuers=WHO, added=("b",), removed=(), shares_no_key=False),
-            "keys rotated, new 'b', gone none",
+            "keys rotated, new 'b', removed none",
         ),
         (
             KeyReplaced(issuers=WHO, kids=tuple("abcdef")),
-            "another key stands under a known kid: 'a', 'b', 'c', 'd', 'e', ...",
+            "another key is published under a known kid: 'a', 'b', 'c', 'd', 'e', ...",
         ),
         (
             FetchFailed(issuers=WHO, cause="no connection", failures=2, retry_after_seconds=2.0),
             "keys not fetched: no connection (failure 2, next attempt in 2 s)",
         ),
-        (ProviderDown(issuers=WHO, has_keys=True), "issuer unreachable, good keys are at hand"),
-        (ProviderDown(issuers=WHO, has_keys=False), "issuer unreachable, no keys are at hand"),
+        (ProviderDown(issuers=WHO, has_keys=True), "issuer unreachable, good keys are cached"),
+        (ProviderDown(issuers=WHO, has_keys=False), "issuer unreachable, no keys are cached"),
         (ProviderUp(issuers=WHO, failures=3), "issuer back after 3 failures"),
         (
             ServedStale(issuers=WHO, age_seconds=700, usable_seconds=3500),
@@ -75,19 +75,22 @@ def test_the_status_is_ready_when_every_provider_has_keys_and_is_plain_json(
     assert json.loads(json.dumps(after.as_dict()))["providers"][0]["issuer"] == issuer.issuer
 
 
-def test_net_007_flights_that_never_come_back_do_not_pile_up(issuer: FakeIssuer, clock: FakeClock) -> None:
-    gate = Gate(issuer)
+def test_net_007_refreshes_that_never_return_do_not_pile_up(issuer: FakeIssuer, clock: FakeClock) -> None:
+    blocking = BlockingFetcher(issuer)
     verifier = Verifier(
-        issuer.provider, fetcher=gate, clock=clock, cache_policy=CachePolicy(waiter_seconds=0.01, max_backoff_seconds=1)
+        issuer.provider,
+        fetcher=blocking,
+        clock=clock,
+        cache_policy=CachePolicy(waiter_seconds=0.01, max_backoff_seconds=1),
     )
-    gate.shut()
+    blocking.block()
     for _ in range(10):
         with pytest.raises(KeysUnavailableError):
             verifier.verify(issuer.token())
         clock.tick(seconds=DEADLINE + 2)
-    assert len(gate.requests) <= 3
+    assert len(blocking.requests) <= 3
     assert verifier.status().providers[0].last_error == "earlier fetches have not come back"
-    gate.open()
+    blocking.unblock()
     verifier.close()
 
 
@@ -111,23 +114,23 @@ def test_con_005_whatever_lives_is_renewed_in_a_child(monkeypatch: pytest.Monkey
     assert alive.times == 1
 
 
-def test_con_005_a_child_keeps_the_keys_and_forgets_the_flight(issuer: FakeIssuer, clock: FakeClock) -> None:
-    gate = Gate(issuer)
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+def test_con_005_a_child_keeps_the_keys_and_forgets_the_refresh(issuer: FakeIssuer, clock: FakeClock) -> None:
+    blocking = BlockingFetcher(issuer)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
     verifier.verify(token)
-    gate.shut()
+    blocking.block()
     clock.tick(seconds=CachePolicy().fresh_seconds * 0.95)
     verifier.verify(issuer.token())
-    assert gate.arrived.wait(30)
-    source = verifier._engine.sources[0]
+    assert blocking.arrived.wait(30)
+    source = verifier._registry.key_sets[0]
     locks = source._lock, verifier._tokens._lock
     source.renew_after_fork()
     verifier._tokens.renew_after_fork()
     assert not verifier.status().providers[0].is_fetching
     assert source._lock is not locks[0]
     assert verifier._tokens._lock is not locks[1]
-    gate.open()
+    blocking.unblock()
     assert verifier.verify(token).subject
 
 

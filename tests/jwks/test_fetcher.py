@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aveverify import FetchError, FetchRequest, FetchResponse, HttpxFetcher
-from aveverify.fetcher import _Watch
+from aveverify.fetcher import _Watchdog
 from tests.jwks.server import Answer, drip, raw, serve, whole
 
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "aveverify/test"}
@@ -247,14 +247,14 @@ def test_a_connection_that_comes_up_after_the_deadline_is_shut_down_too() -> Non
             return self.ours
 
     stream = Stream()
-    watch = _Watch()
-    watch.trace("connection.connect_tcp.started", {})
-    watch.abort()
-    watch.trace("connection.connect_tcp.complete", {"return_value": stream})
+    watchdog = _Watchdog()
+    watchdog.trace("connection.connect_tcp.started", {})
+    watchdog.abort()
+    watchdog.trace("connection.connect_tcp.complete", {"return_value": stream})
     assert stream.theirs.recv(1) == b""
     stream.ours.close()
     stream.theirs.close()
-    watch.abort()
+    watchdog.abort()
 
 
 def test_a_body_that_ends_with_its_connection_is_not_whole_when_the_deadline_ended_it(fetcher: HttpxFetcher) -> None:

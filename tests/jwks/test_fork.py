@@ -6,6 +6,7 @@ ended by an alarm of its own, so a deadlock is a failed test.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -21,11 +22,20 @@ from typing import Any, Protocol
 import pytest
 
 import aveverify
-from aveverify import HttpxFetcher, Identity, InvalidTokenError, Provider, Verifier, _fork, _verify
+from aveverify import (
+    HttpxFetcher,
+    Identity,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Provider,
+    Verifier,
+    _fork,
+    _verify,
+)
 from aveverify._fork import renew_after_fork
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.blocking_fetcher import BlockingFetcher
 from tests.jwks.server import ScriptedServer, serve, whole
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
@@ -96,10 +106,10 @@ def held_elsewhere(*locks: Lockable) -> Iterator[None]:
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
 
 
 def requests_of(server: ScriptedServer) -> list[str]:
@@ -109,50 +119,75 @@ def requests_of(server: ScriptedServer) -> list[str]:
 
 @FORKS_WITH_THREADS
 def test_con_005_a_child_that_is_forked_during_a_first_fetch_fetches_by_itself(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
-    """The flight's thread exists only in the parent; nobody in the child waits for it."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    """The thread of the refresh exists only in the parent; no call in the child waits for it."""
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
-    gate.shut()
+    blocking.block()
     waiting = Thread(target=verifier.verify, args=(token,))
     waiting.start()
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
 
     def work() -> str:
         assert not verifier.status().providers[0].is_fetching
-        # The child's own copy of the gate.
-        gate.open()
+        # The child's own copy of the blocking.
+        blocking.unblock()
         return str(verifier.verify(token).subject)
 
     assert in_child(work) == "user_ada"
     assert verifier.status().providers[0].is_fetching
-    gate.open()
+    blocking.unblock()
     waiting.join()
     assert verifier.verify(token).subject == "user_ada"
 
 
 @FORKS_WITH_THREADS
 def test_con_005_a_child_that_is_forked_during_a_refresh_knows_the_keys_and_refreshes_by_itself(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
     clock.tick(seconds=580)
-    gate.shut()
+    blocking.block()
     verifier.verify(issuer.token())
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
     token = issuer.token(sub="child")
 
     def work() -> str:
-        before = len(gate.requests)
-        # Known keys are used at once, and a refresh of the child's own begins behind: it stands before the gate.
-        gate.arrived.clear()
+        before = len(blocking.requests)
+        # Known keys are used at once, and a refresh of the child's own begins behind: it stands before the blocking.
+        blocking.arrived.clear()
         subject = verifier.verify(token).subject
-        assert gate.arrived.wait(10)
-        return f"{subject} {len(gate.requests) - before}"
+        assert blocking.arrived.wait(10)
+        return f"{subject} {len(blocking.requests) - before}"
 
     assert in_child(work) == "child 1"
+
+
+@FORKS_WITH_THREADS
+def test_con_005_a_child_does_not_count_the_hung_refreshes_of_its_parent(
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
+) -> None:
+    """NET-007: their threads exist only in the parent, which starts no further one."""
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
+    token = issuer.token(exp=int(clock.now()) + 10_000)
+    blocking.block()
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(verifier.verify_async(token), 0.01))
+        assert blocking.arrived.wait(30)
+        blocking.arrived.clear()
+        clock.tick(seconds=5)
+        with pytest.raises(KeysUnavailableError, match="deadline"):
+            verifier.verify(token)
+        clock.tick(seconds=40)
+
+    def work() -> str:
+        blocking.unblock()
+        return str(verifier.verify(token).subject)
+
+    assert in_child(work) == "user_ada"
 
 
 @FORKS_WITH_THREADS
@@ -230,7 +265,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
         verifier = Verifier(issuer.provider, fetcher=fetcher)
         if warm:
             verifier.warm_up()
-        _, source = verifier._engine.providers[0]
+        _, source = verifier._registry.providers[0]
         token, unknown = issuer.token(), issuer.token(header={"kid": "unknown"})
 
         def work() -> str:
@@ -241,7 +276,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
                 return f"{subject} {refusal.reason.value}"
             return "accepted"
 
-        locks = (source._lock, source._landing._lock, verifier._tokens._lock, fetcher._lock)
+        locks = (source._lock, source._completion._lock, verifier._tokens._lock, fetcher._lock)
         with held_elsewhere(*locks):
             assert in_child(work) == "user_ada UNKNOWN_KEY"
         # Nothing of the parent's has changed.
@@ -260,7 +295,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
 
         verify()
         (kept,) = _verify.kept._entries.values()
-        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._engine.sources[0]._lock):
+        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.key_sets[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)
         _verify.kept.clear()
@@ -292,13 +327,13 @@ def test_only_a_weak_reference_is_kept_for_the_next_fork() -> None:
     assert kept.renewed == 0
 
 
-def test_the_landing_of_a_parents_flight_is_not_the_childs(issuer: FakeIssuer) -> None:
+def test_the_completion_of_a_parents_refresh_is_not_the_childs(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    _, source = verifier._engine.providers[0]
-    landing: Completion = source._landing
-    assert in_child(lambda: str(source._landing is landing)) == "False"
-    assert source._landing is landing
+    _, source = verifier._registry.providers[0]
+    completion: Completion = source._completion
+    assert in_child(lambda: str(source._completion is completion)) == "False"
+    assert source._completion is completion
 
 
 # --- spawn: nothing is inherited, so only plain values may travel
@@ -393,7 +428,7 @@ def test_con_005_once_there_is_a_client_a_fetch_imports_nothing() -> None:
 
 
 def test_con_005_a_fork_waits_for_imports_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_fork, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(_fork, "_MAX_WAIT_SECONDS", 0.01)
     imports = _fork._Imports()
     importing, may_end = Event(), Event()
 

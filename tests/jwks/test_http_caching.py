@@ -23,7 +23,7 @@ from aveverify.events import Event, KeysFetched, KeysRotated
 from aveverify.status import ProviderStatus
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 
 DISCOVERY = "/.well-known/openid-configuration"
 POLICY = CachePolicy()
@@ -92,7 +92,7 @@ def fresh_seconds(verifier: Verifier, clock: FakeClock) -> float:
 
 
 def not_modified(headers: Headers = ()) -> Callable[[FetchRequest], FetchResponse | None]:
-    """Answer 304 to whoever asks whether the set has changed."""
+    """Answer 304 to every conditional request."""
 
     def answer(request: FetchRequest) -> FetchResponse | None:
         return FetchResponse(status=304, headers=headers) if "If-None-Match" in request.headers else None
@@ -132,13 +132,13 @@ class TestValidators:
         origin.headers, origin.instead = {"ETag": ETAG}, not_modified()
         token = issuer.token()
         known = verify_any(verifier, token)
-        join_flights()
+        join_refreshes()
         clock.tick(seconds=DEFAULT)
         # The token cache lives on: not a copy of the identity, the same one.
         assert verify_any(verifier, token) is known
         status = status_of(verifier)
         assert (status.state, status.age_seconds, status.failures) == ("fresh", 0, 0)
-        join_flights()
+        join_refreshes()
         assert [event.changed for event in told if isinstance(event, KeysFetched)] == [True, False]
         assert not any(isinstance(event, KeysRotated) for event in told)
         assert len(origin.key_requests) == 2
@@ -180,7 +180,7 @@ class TestValidators:
     def test_the_age_of_an_older_answer_does_not_shorten_a_304(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
-        """RFC 9111 §4.2.3: the age is that of the answer at hand; without the header it is nought."""
+        """RFC 9111 §4.2.3: the age is that of this response; without the header it is zero."""
         origin.headers = {"ETag": ETAG, "Cache-Control": "max-age=1000", "Age": "900"}
         origin.instead = not_modified()
         asking.verify(issuer.token())
@@ -189,7 +189,7 @@ class TestValidators:
         asking.verify(issuer.token())
         assert fresh_seconds(asking, clock) == 1000
 
-    def test_rot_010_a_304_that_nobody_asked_for_is_a_failure(
+    def test_rot_010_a_304_to_an_unconditional_request_is_a_failure(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer, verify_any: VerifyAny
     ) -> None:
         origin.instead = lambda _request: FetchResponse(status=304, headers={"ETag": ETAG})
@@ -439,7 +439,7 @@ class TestRetryAfter:
         shortest = POLICY.min_backoff_seconds * (1 - POLICY.refresh_jitter)
         assert status_of(asking).retry_after_seconds >= shortest
 
-    def test_net_010_who_asks_to_be_left_alone_is_not_asked_again_at_once(
+    def test_net_010_an_issuer_that_asks_for_a_pause_gets_no_retry_at_once(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer
     ) -> None:
         origin.instead = lambda _request: FetchResponse(status=503, headers={"Retry-After": "120"})
@@ -447,7 +447,7 @@ class TestRetryAfter:
             asking.verify(issuer.token())
         assert len(origin.key_requests) == 1
 
-    def test_net_010_with_keys_at_hand_nobody_notices_the_pause(
+    def test_net_010_with_cached_keys_every_token_is_accepted_during_the_pause(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
     ) -> None:
         verify_any(asking, issuer.token())
@@ -501,12 +501,12 @@ class TestDiscovery:
         asking.verify(issuer.token())
         origin.instead = lambda _request: FetchResponse(status=status)
         clock.tick(seconds=DEFAULT)
-        # The keys at hand serve on.
+        # The cached keys remain in use.
         assert asking.verify(issuer.token()).subject
         assert self.discoveries(origin) == asked
         assert len(origin.key_requests) == asked
 
-    def test_dsc_015_a_new_discovery_document_is_not_asked_for_again_in_the_same_flight(
+    def test_dsc_015_a_new_discovery_document_is_not_fetched_again_in_the_same_refresh(
         self, asking: Verifier, origin: Origin, issuer: FakeIssuer
     ) -> None:
         origin.instead = lambda _request: FetchResponse(status=404)

@@ -35,8 +35,8 @@ from aveverify.events import (
 )
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
-from tests.jwks.blocking_fetcher import Gate
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.blocking_fetcher import BlockingFetcher
+from tests.jwks.refresh_threads import join_refreshes
 
 DISCOVERY = "/.well-known/openid-configuration"
 FRESH = CachePolicy().fresh_seconds
@@ -44,33 +44,33 @@ CAP = FRESH + CachePolicy().stale_if_error_seconds
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Gate:
-    return Gate(issuer)
+def blocking(issuer: FakeIssuer) -> BlockingFetcher:
+    return BlockingFetcher(issuer)
 
 
 @pytest.fixture
-def gated(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> Verifier:
-    return Verifier(issuer.provider, fetcher=gate, clock=clock)
+def waiting_verifier(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> Verifier:
+    return Verifier(issuer.provider, fetcher=blocking, clock=clock)
 
 
-def key_requests(gate: Gate) -> int:
-    return len(gate.requests) - gate.count(DISCOVERY)
+def key_requests(blocking: BlockingFetcher) -> int:
+    return len(blocking.requests) - blocking.count(DISCOVERY)
 
 
 class TestFetching:
     def test_two_documents_are_fetched_once_for_many_tokens(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, verify_any: VerifyAny
     ) -> None:
         for number in range(5):
-            assert verify_any(gated, issuer.token(sub=f"u{number}")).subject == f"u{number}"
-        assert (gate.count(DISCOVERY), key_requests(gate)) == (1, 1)
+            assert verify_any(waiting_verifier, issuer.token(sub=f"u{number}")).subject == f"u{number}"
+        assert (blocking.count(DISCOVERY), key_requests(blocking)) == (1, 1)
 
     def test_iss_001_an_unroutable_token_costs_no_request(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, verify_any: VerifyAny
     ) -> None:
         with pytest.raises(InvalidTokenError):
-            verify_any(gated, issuer.token(iss="https://evil.example"))
-        assert gate.requests == []
+            verify_any(waiting_verifier, issuer.token(iss="https://evil.example"))
+        assert blocking.requests == []
 
     @pytest.mark.parametrize(
         ("header", "claims"),
@@ -86,36 +86,43 @@ class TestFetching:
         ],
     )
     def test_whatever_is_refused_by_its_own_words_costs_no_request(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, header: dict[str, Any], claims: dict[str, Any]
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        header: dict[str, Any],
+        claims: dict[str, Any],
     ) -> None:
         with pytest.raises(InvalidTokenError):
-            gated.verify(issuer.token(claims, header=header))
-        assert gate.requests == []
+            waiting_verifier.verify(issuer.token(claims, header=header))
+        assert blocking.requests == []
 
     def test_without_usable_keys_the_keys_decide_first(
-        self, gated: Verifier, issuer: FakeIssuer, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, verify_any: VerifyAny
     ) -> None:
         """Unavailable, not expired: nothing is known of a token whose key cannot be had."""
         issuer.go_down()
         with pytest.raises(KeysUnavailableError):
-            verify_any(gated, issuer.forge("expired"))
+            verify_any(waiting_verifier, issuer.forge("expired"))
 
-    def test_providers_of_one_issuer_share_their_keys(self, issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
+    def test_providers_of_one_issuer_share_their_keys(
+        self, issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
+    ) -> None:
         first = issuer.provider
         second = Provider(issuer=first.issuer, application_id="app_other", leeway_seconds=10)
-        verifier = Verifier(first, second, fetcher=gate, clock=clock)
+        verifier = Verifier(first, second, fetcher=blocking, clock=clock)
         verifier.verify(issuer.token())
         assert verifier.verify(issuer.token(aud="app_other")).provider == second
-        assert len(gate.requests) == 2
+        assert len(blocking.requests) == 2
 
     def test_a_key_address_of_ones_own_needs_no_discovery_document(
-        self, issuer: FakeIssuer, gate: Gate, clock: FakeClock
+        self, issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
     ) -> None:
         metadata = json.loads(issuer.fetch(request(issuer.issuer + DISCOVERY)).body)
         provider = Provider(issuer=issuer.issuer, application_id="app_test", jwks_uri=metadata["jwks_uri"])
-        verifier = Verifier(provider, fetcher=gate, clock=clock)
+        verifier = Verifier(provider, fetcher=blocking, clock=clock)
         assert verifier.verify(issuer.token()).issuer == issuer.issuer
-        assert gate.count(DISCOVERY) == 0
+        assert blocking.count(DISCOVERY) == 0
         with pytest.raises(InvalidTokenError) as caught:
             verifier.verify(issuer.token(iss=issuer.issuer + "/"))
         assert caught.value.reason is Reason.ISSUER_MISMATCH
@@ -146,8 +153,8 @@ class TestFetching:
         document = issuer.fetch(request(json.loads(issuer.fetch(request(issuer.issuer + DISCOVERY)).body)["jwks_uri"]))
         jwks = "data:application/json;base64," + base64.b64encode(document.body).decode()
         provider = Provider.custom_jwt(issuer=issuer.issuer, jwks=jwks, algorithm="ES256", application_id="app_test")
-        gate = Gate(issuer)
-        verifier = Verifier(provider, fetcher=gate, clock=clock)
+        blocking = BlockingFetcher(issuer)
+        verifier = Verifier(provider, fetcher=blocking, clock=clock)
         assert verifier.verify(issuer.token(algorithm="ES256")).subject
         clock.tick(seconds=10 * CAP)
         assert verifier.verify(issuer.token(algorithm="ES256")).subject
@@ -155,101 +162,116 @@ class TestFetching:
         with pytest.raises(InvalidTokenError) as caught:
             verifier.verify(issuer.token(algorithm="ES256"))
         assert caught.value.reason is Reason.UNKNOWN_KEY
-        assert gate.requests == []
+        assert blocking.requests == []
 
 
 class TestRotation:
     def test_rot_002_the_first_token_of_a_new_key_is_accepted(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, verify_any: VerifyAny
     ) -> None:
-        verify_any(gated, issuer.token())
+        verify_any(waiting_verifier, issuer.token())
         issuer.rotate()
-        assert verify_any(gated, issuer.token()).subject
-        assert key_requests(gate) == 2
-        assert gate.requests[-1].headers["Cache-Control"] == "no-cache"
+        assert verify_any(waiting_verifier, issuer.token()).subject
+        assert key_requests(blocking) == 2
+        assert blocking.requests[-1].headers["Cache-Control"] == "no-cache"
 
     def test_hdr_030_random_kids_cannot_flood_the_issuer(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        clock: FakeClock,
+        verify_any: VerifyAny,
     ) -> None:
-        verify_any(gated, issuer.token())
+        verify_any(waiting_verifier, issuer.token())
         for number in range(50):
             with pytest.raises(InvalidTokenError) as caught:
-                verify_any(gated, issuer.token(header={"kid": f"random-{number}"}))
+                verify_any(waiting_verifier, issuer.token(header={"kid": f"random-{number}"}))
             assert caught.value.reason is Reason.UNKNOWN_KEY
-        assert key_requests(gate) == 3
+        assert key_requests(blocking) == 3
         clock.tick(seconds=30)
         for number in range(50):
             with pytest.raises(InvalidTokenError):
-                verify_any(gated, issuer.token(header={"kid": f"random-{number}"}))
-        assert key_requests(gate) == 5
+                verify_any(waiting_verifier, issuer.token(header={"kid": f"random-{number}"}))
+        assert key_requests(blocking) == 5
 
     def test_rot_003_two_rotations_within_the_window_are_both_seen(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
-        gated.verify(issuer.token())
+        waiting_verifier.verify(issuer.token())
         for _ in range(2):
             issuer.rotate()
             clock.tick(seconds=10)
-            assert gated.verify(issuer.token()).subject
+            assert waiting_verifier.verify(issuer.token()).subject
 
     def test_rot_016_a_kid_that_was_unknown_is_known_once_it_is_published(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
         """Nothing is remembered per kid."""
         before = FakeIssuer(clock=clock)
         with pytest.raises(InvalidTokenError):
-            gated.verify(before.token(iss=issuer.issuer))
+            waiting_verifier.verify(before.token(iss=issuer.issuer))
         issuer.rotate()
         clock.tick(seconds=1)
-        assert gated.verify(issuer.token()).subject
+        assert waiting_verifier.verify(issuer.token()).subject
 
     @pytest.mark.parametrize("claims", [{"exp": 1}], ids=["expired"])
     def test_a_token_that_would_be_refused_anyway_spends_no_refetch(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, claims: dict[str, Any]
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, claims: dict[str, Any]
     ) -> None:
-        gated.verify(issuer.token())
+        waiting_verifier.verify(issuer.token())
         with pytest.raises(InvalidTokenError) as caught:
-            gated.verify(issuer.token(claims, header={"kid": "other"}))
+            waiting_verifier.verify(issuer.token(claims, header={"kid": "other"}))
         assert caught.value.reason is Reason.UNKNOWN_KEY
-        assert key_requests(gate) == 1
+        assert key_requests(blocking) == 1
 
     def test_rot_005_a_key_that_changed_under_its_kid_is_seen_at_the_first_bad_signature(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        clock: FakeClock,
+        verify_any: VerifyAny,
     ) -> None:
         old = issuer.token()
-        verify_any(gated, old)
+        verify_any(waiting_verifier, old)
         clock.tick(seconds=1)
         issuer.rotate(same_kid=True)
-        assert verify_any(gated, issuer.token()).subject
+        assert verify_any(waiting_verifier, issuer.token()).subject
         with pytest.raises(InvalidTokenError) as caught:
-            verify_any(gated, old)
+            verify_any(waiting_verifier, old)
         assert caught.value.reason is Reason.BAD_SIGNATURE
-        assert key_requests(gate) == 2
+        assert key_requests(blocking) == 2
 
     def test_forged_tokens_cause_one_refetch_a_minute(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        clock: FakeClock,
+        verify_any: VerifyAny,
     ) -> None:
-        verify_any(gated, issuer.token())
+        verify_any(waiting_verifier, issuer.token())
         for _ in range(20):
             with pytest.raises(InvalidTokenError) as caught:
-                verify_any(gated, issuer.forge("bad_signature"))
+                verify_any(waiting_verifier, issuer.forge("bad_signature"))
             assert caught.value.reason is Reason.BAD_SIGNATURE
-        assert key_requests(gate) == 2
+        assert key_requests(blocking) == 2
         clock.tick(seconds=60)
         with pytest.raises(InvalidTokenError):
-            verify_any(gated, issuer.forge("bad_signature"))
-        assert key_requests(gate) == 3
+            verify_any(waiting_verifier, issuer.forge("bad_signature"))
+        assert key_requests(blocking) == 3
 
     def test_rot_004_a_removed_key_is_refused_after_the_next_refresh_from_the_token_cache_too(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
     ) -> None:
         old = issuer.token()
-        assert verify_any(gated, old).subject
+        assert verify_any(waiting_verifier, old).subject
         issuer.rotate(keep_old=False)
-        assert verify_any(gated, old).subject
+        assert verify_any(waiting_verifier, old).subject
         clock.tick(seconds=FRESH)
         with pytest.raises(InvalidTokenError) as caught:
-            verify_any(gated, old)
+            verify_any(waiting_verifier, old)
         assert caught.value.reason is Reason.UNKNOWN_KEY
 
     def test_dsc_015_a_key_set_that_moved_is_found_through_the_discovery_document(
@@ -267,13 +289,13 @@ class TestRotation:
 
 class TestOutage:
     def test_an_outage_during_rotation_keeps_serving_known_keys(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
     ) -> None:
         """An issuer outage must not log out users whose key we already hold."""
-        before = verify_any(gated, issuer.token())
+        before = verify_any(waiting_verifier, issuer.token())
         issuer.go_down()
         clock.tick(seconds=FRESH + 1)
-        assert verify_any(gated, issuer.token()).subject == before.subject
+        assert verify_any(waiting_verifier, issuer.token()).subject == before.subject
 
     @pytest.mark.parametrize(
         ("age_seconds", "available"),
@@ -281,56 +303,61 @@ class TestOutage:
         ids=["just before the cap", "at the cap", "after the cap"],
     )
     def test_rot_006_the_last_good_keys_serve_until_the_cap(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock, age_seconds: float, *, available: bool
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock, age_seconds: float, *, available: bool
     ) -> None:
-        gated.verify(issuer.token())
+        waiting_verifier.verify(issuer.token())
         issuer.go_down()
         clock.tick(seconds=age_seconds)
         if available:
-            assert gated.verify(issuer.token()).subject
+            assert waiting_verifier.verify(issuer.token()).subject
         else:
             with pytest.raises(KeysUnavailableError):
-                gated.verify(issuer.token())
+                waiting_verifier.verify(issuer.token())
 
     def test_rot_007_a_cold_outage_is_quick_after_the_first_attempt_and_recovers_by_itself(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        clock: FakeClock,
+        verify_any: VerifyAny,
     ) -> None:
         issuer.go_down()
         token = issuer.token()
         with pytest.raises(KeysUnavailableError) as caught:
-            verify_any(gated, token)
+            verify_any(waiting_verifier, token)
         assert caught.value.retry_after_seconds >= 1
-        asked = len(gate.requests)
+        asked = len(blocking.requests)
         with pytest.raises(KeysUnavailableError):
-            verify_any(gated, token)
-        assert len(gate.requests) == asked
+            verify_any(waiting_verifier, token)
+        assert len(blocking.requests) == asked
         issuer.come_up()
         clock.tick(seconds=2)
-        assert verify_any(gated, token).subject
+        assert verify_any(waiting_verifier, token).subject
 
     def test_net_021_a_failing_issuer_is_asked_ever_more_rarely(
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
         issuer.go_down()
         attempts = 0
         for _ in range(300):
-            before = len(gate.requests)
+            before = len(blocking.requests)
             with pytest.raises(KeysUnavailableError):
-                gated.verify(issuer.token(sub="u"))
-            attempts += len(gate.requests) > before
+                waiting_verifier.verify(issuer.token(sub="u"))
+            attempts += len(blocking.requests) > before
             clock.tick(seconds=1)
         # 1, 2, 4, 8, 16, then every 30 s with jitter.
         assert 10 <= attempts <= 18
 
     def test_a_new_key_during_an_outage_is_unavailable_not_refused(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
     ) -> None:
-        verify_any(gated, issuer.token())
+        verify_any(waiting_verifier, issuer.token())
         issuer.rotate()
         issuer.go_down()
         clock.tick(seconds=1)
         with pytest.raises(KeysUnavailableError):
-            verify_any(gated, issuer.token())
+            verify_any(waiting_verifier, issuer.token())
 
     @pytest.mark.parametrize("status", [502, 503, 504])
     def test_one_more_try_is_made_at_once_where_that_is_worth_it(
@@ -374,12 +401,12 @@ class TestOutage:
             Verifier(issuer.provider, fetcher=shaky, clock=clock).verify(issuer.token())
 
     def test_rot_008_garbage_after_a_good_set_leaves_the_good_set(
-        self, gated: Verifier, issuer: FakeIssuer, clock: FakeClock
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
-        gated.verify(issuer.token())
+        waiting_verifier.verify(issuer.token())
         issuer.answer_keys_with(FetchResponse(status=200, headers={"content-type": "application/json"}, body=b"<p>"))
         clock.tick(seconds=FRESH + 1)
-        assert gated.verify(issuer.token()).subject
+        assert waiting_verifier.verify(issuer.token()).subject
 
     @pytest.mark.parametrize(
         ("age_seconds", "is_accepted"),
@@ -405,7 +432,7 @@ class TestOutage:
                 verifier.verify(token)
         status = verifier.status().providers[0]
         assert (status.age_seconds, status.failures) == (age_seconds, 1)
-        settle(verifier)
+        finish_refreshes(verifier)
         # Nothing is hidden: neither the outage nor the rotation.
         assert [type(event) for event in told if not isinstance(event, ServedStale)] == [
             KeysFetched, FetchFailed, ProviderDown, KeysRotated
@@ -413,7 +440,7 @@ class TestOutage:
         clock.tick(seconds=60)
         moving.discovery_is_down = False
         verifier.warm_up()
-        join_flights()
+        join_refreshes()
         assert verifier.status().providers[0].age_seconds == 0
 
     def test_net_028_a_new_key_while_discovery_is_down_is_unavailable_not_refused(
@@ -451,7 +478,7 @@ class TestOutage:
         assert (issuer.discovery_requests, issuer.jwks_requests) == (2, 1)
         assert verifier.status().providers[0].retry_after_seconds == 120
 
-    def test_a_discovery_document_of_somebody_else_is_a_failed_fetch(
+    def test_a_discovery_document_of_another_issuer_is_a_failed_fetch(
         self, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
         nonsense = b'{"issuer":"https://other.example","jwks_uri":"https://other.example/jwks"}'
@@ -460,8 +487,8 @@ class TestOutage:
             Verifier(issuer.provider, fetcher=shaky, clock=clock).verify(issuer.token())
         assert "another issuer" in str(caught.value)
 
-    def test_where_no_thread_can_be_started_nobody_waits_for_nothing(
-        self, gated: Verifier, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
+    def test_if_no_thread_can_be_started_no_caller_waits_in_vain(
+        self, waiting_verifier: Verifier, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(_thread: Thread) -> None:
             message = "can't start new thread"
@@ -469,11 +496,11 @@ class TestOutage:
 
         monkeypatch.setattr(Thread, "start", refuse)
         with pytest.raises(KeysUnavailableError, match="no thread"):
-            gated.verify(issuer.token())
+            waiting_verifier.verify(issuer.token())
 
 
 class TestEvents:
-    def test_an_operator_is_told_of_fetches_and_failures(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+    def test_fetches_and_failures_are_events(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
         verifier.verify(issuer.token())
@@ -481,15 +508,15 @@ class TestEvents:
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
         verifier.verify(issuer.token())
-        settle(verifier)
+        finish_refreshes(verifier)
         kinds = [type(event) for event in told]
-        # The flight tells of its failure while whoever waited for it goes on with the stale keys.
+        # The refresh reports its failure while its waiters continue with the stale keys.
         assert [kind for kind in kinds if kind is not ServedStale] == [KeysFetched, FetchFailed, ProviderDown]
         assert kinds.count(ServedStale) == 1
         issuer.come_up()
         clock.tick(seconds=60)
         verifier.warm_up()
-        settle(verifier)
+        finish_refreshes(verifier)
         assert [type(event) for event in told[4:]] == [ProviderUp, KeysFetched]
         assert all(event.issuers == (issuer.issuer,) for event in told)
 
@@ -499,10 +526,10 @@ class TestEvents:
         verifier.verify(issuer.token())
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
-        settle(verifier)
+        finish_refreshes(verifier)
         assert [event.changed for event in told if isinstance(event, KeysFetched)] == [True, False]
 
-    def test_a_rotation_is_told_with_its_kids(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+    def test_the_event_of_a_rotation_has_its_kids(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
         verifier.verify(issuer.token())
@@ -510,22 +537,22 @@ class TestEvents:
         verifier.verify(issuer.token())
         issuer.rotate(keep_old=False)
         verifier.verify(issuer.token())
-        settle(verifier)
+        finish_refreshes(verifier)
         soft, hard = [event for event in told if isinstance(event, KeysRotated)]
         assert (len(soft.added), soft.removed, soft.shares_no_key) == (1, (), False)
         assert (len(hard.added), len(hard.removed), hard.shares_no_key) == (1, 2, True)
 
-    def test_another_key_under_a_known_kid_is_told(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+    def test_another_key_under_a_known_kid_is_an_event(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
         verifier.verify(issuer.token())
         issuer.rotate(same_kid=True)
         verifier.verify(issuer.token())
-        settle(verifier)
+        finish_refreshes(verifier)
         (replaced,) = [event for event in told if isinstance(event, KeyReplaced)]
         assert len(replaced.kids) == 1
 
-    def test_a_spent_budget_is_told_once_for_each_window(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+    def test_a_spent_budget_is_reported_once_for_each_window(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
         verifier.verify(issuer.token())
@@ -534,12 +561,12 @@ class TestEvents:
                 with pytest.raises(InvalidTokenError):
                     verifier.verify(issuer.token(header={"kid": f"random-{number}"}))
             clock.tick(seconds=30)
-        settle(verifier)
+        finish_refreshes(verifier)
         spent = [event for event in told if isinstance(event, BudgetExhausted)]
         assert [(event.budget, event.retry_after_seconds) for event in spent] == [("unknown_key", 30.0)] * 2
         assert verifier.status().providers[0].unknown_key_refusals == 36
 
-    def test_a_budget_that_is_spent_blames_no_token_once_the_issuer_is_down(
+    def test_a_spent_budget_refuses_no_token_once_the_issuer_is_down(
         self, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
         """A rotation during an outage must not log everyone out, however many were refused before."""
@@ -553,32 +580,32 @@ class TestEvents:
         issuer.go_down()
         clock.tick(seconds=FRESH - 1)
         assert verifier.verify(issuer.token()).subject
-        settle(verifier)
+        finish_refreshes(verifier)
         with pytest.raises(KeysUnavailableError):
             verifier.verify(stranger)
         assert verifier.status().providers[0].unknown_key_refusals == 3
 
     def test_a_budget_that_is_spent_refuses_while_a_refresh_is_under_way(
-        self, issuer: FakeIssuer, clock: FakeClock, gate: Gate
+        self, issuer: FakeIssuer, clock: FakeClock, blocking: BlockingFetcher
     ) -> None:
         policy = CachePolicy(bad_signature_window_seconds=2 * FRESH)
-        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=policy)
+        verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=policy)
         verifier.verify(issuer.token())
         forged = issuer.forge("bad_signature")
         for _ in range(2):
             with pytest.raises(InvalidTokenError):
                 verifier.verify(forged)
         clock.tick(seconds=FRESH - 1)
-        gate.shut()
+        blocking.block()
         assert verifier.verify(issuer.token()).subject
         for _ in range(2):
             with pytest.raises(InvalidTokenError):
                 verifier.verify(forged)
-        gate.open()
-        settle(verifier)
+        blocking.unblock()
+        finish_refreshes(verifier)
         assert verifier.status().providers[0].bad_signature_refusals == 3
 
-    def test_a_listener_that_raises_is_logged_and_harms_nobody(
+    def test_an_exception_of_on_event_is_logged_and_changes_nothing(
         self, issuer: FakeIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         def listener(_event: Event) -> None:
@@ -588,10 +615,10 @@ class TestEvents:
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=listener)
         with caplog.at_level(logging.ERROR, "aveverify"):
             assert verifier.verify(issuer.token()).subject
-            settle(verifier)
+            finish_refreshes(verifier)
         assert "on_event raised" in caplog.text
 
-    def test_a_second_outage_is_told_like_the_first(self, issuer: FakeIssuer, clock: FakeClock) -> None:
+    def test_a_second_outage_is_reported_like_the_first(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         told: list[Event] = []
         verifier = Verifier(issuer.provider, fetcher=issuer, clock=clock, on_event=told.append)
         verifier.verify(issuer.token())
@@ -600,45 +627,56 @@ class TestEvents:
             clock.tick(seconds=FRESH)
             for number in range(3):
                 verifier.verify(issuer.token(sub=f"u{number}"))
-            settle(verifier)
+            finish_refreshes(verifier)
             assert [type(event) for event in told].count(ServedStale) == outage
             issuer.come_up()
             clock.tick(seconds=60)
             verifier.warm_up()
-            settle(verifier)
+            finish_refreshes(verifier)
             assert verifier.status().providers[0].state == "fresh"
 
     @pytest.mark.parametrize(("jump_seconds", "asked"), [(FRESH * 0.7, 1), (FRESH * 0.9, 2)], ids=["not yet", "due"])
     def test_rot_019_a_remembered_token_makes_keys_refresh_that_are_due_by_the_wall_clock_alone(  # noqa: PLR0913 - parts
-        self, gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, *, jump_seconds: float, asked: int
+        self,
+        waiting_verifier: Verifier,
+        blocking: BlockingFetcher,
+        issuer: FakeIssuer,
+        clock: FakeClock,
+        *,
+        jump_seconds: float,
+        asked: int,
     ) -> None:
         """The machine was suspended: the monotonic clock stood still, and the token cache must look at both."""
         token = issuer.token()
-        known = gated.verify(token)
+        known = waiting_verifier.verify(token)
         clock.set_now(clock.now() + jump_seconds)
-        assert gated.verify(token) is known
-        join_flights()
-        assert key_requests(gate) == asked
+        assert waiting_verifier.verify(token) is known
+        join_refreshes()
+        assert key_requests(blocking) == asked
 
 
-def settle(verifier: Verifier) -> None:
-    """Wait until no flight is under way, not even one that nobody waits for."""
-    join_flights()
+def finish_refreshes(verifier: Verifier) -> None:
+    """Wait until no refresh is running, not even one without a waiter."""
+    join_refreshes()
     assert not verifier.status().providers[0].is_fetching
 
 
 class TestWarmUp:
-    def test_keys_are_fetched_before_the_first_token(self, gated: Verifier, gate: Gate, issuer: FakeIssuer) -> None:
-        gated.warm_up()
-        assert len(gate.requests) == 2
-        gated.verify(issuer.token())
-        assert len(gate.requests) == 2
+    def test_keys_are_fetched_before_the_first_token(
+        self, waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
+    ) -> None:
+        waiting_verifier.warm_up()
+        assert len(blocking.requests) == 2
+        waiting_verifier.verify(issuer.token())
+        assert len(blocking.requests) == 2
 
-    def test_rot_020_a_failing_warm_up_is_silent_or_fatal_by_choice(self, gated: Verifier, issuer: FakeIssuer) -> None:
+    def test_rot_020_a_failing_warm_up_is_silent_or_fatal_by_choice(
+        self, waiting_verifier: Verifier, issuer: FakeIssuer
+    ) -> None:
         issuer.go_down()
-        gated.warm_up()
+        waiting_verifier.warm_up()
         with pytest.raises(KeysUnavailableError):
-            gated.warm_up(fail_closed=True)
+            waiting_verifier.warm_up(fail_closed=True)
 
 
 def test_a_policy_is_checked_when_it_is_built() -> None:

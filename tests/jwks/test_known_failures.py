@@ -24,8 +24,8 @@ from aveverify import (
 from aveverify.testing import FakeClock, FakeIssuer
 from aveverify.testing._keys import dump_json
 from tests.conftest import VerifyAny
-from tests.jwks.blocking_fetcher import Gate
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.blocking_fetcher import BlockingFetcher
+from tests.jwks.refresh_threads import join_refreshes
 from tests.jwks.test_fork import FORKS_WITH_THREADS, in_child
 
 POLICY = CachePolicy()
@@ -33,10 +33,10 @@ FRESH = POLICY.fresh_seconds
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
 
 
 def refusal(verify_any: VerifyAny, verifier: Verifier, token: str) -> Reason:
@@ -46,7 +46,7 @@ def refusal(verify_any: VerifyAny, verifier: Verifier, token: str) -> Reason:
 
 
 def test_random_kid_flood(verify_any: VerifyAny, verifier: Verifier, issuer: FakeIssuer) -> None:
-    """Each unknown kid fetched the keys anew, so anybody could make a service flood its issuer."""
+    """Each unknown kid fetched the keys anew, so any caller could make a service flood its issuer."""
     verifier.warm_up()
     for number in range(200):
         token = issuer.token(header={"kid": f"random-{number}"})
@@ -65,24 +65,24 @@ def test_failing_host_asked_for_every_token(verify_any: VerifyAny, verifier: Ver
     assert issuer.discovery_requests == 2
 
 
-def test_cancelled_leader_loses_the_fetch(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
+def test_cancelled_leader_loses_the_fetch(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> None:
     """The request that had begun a fetch was cancelled, the fetch with it, and all who waited failed."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
-    gate.shut()
+    blocking.block()
 
     async def scenario() -> str:
         leader = asyncio.ensure_future(verifier.verify_async(token))
         follower = asyncio.ensure_future(verifier.verify_async(token))
-        await asyncio.to_thread(gate.arrived.wait)
+        await asyncio.to_thread(blocking.arrived.wait)
         leader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leader
-        gate.open()
+        blocking.unblock()
         return (await follower).subject
 
     assert asyncio.run(scenario()) == "user_ada"
-    assert len(gate.requests) == 2
+    assert len(blocking.requests) == 2
 
 
 @pytest.mark.parametrize("status", [200, 500], ids=["an empty set", "an error"])
@@ -98,12 +98,12 @@ def test_refresh_drops_keys_on_error(
     assert verify_any(verifier, issuer.token()).subject
 
 
-def test_lock_stalls_known_kids(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
-    """One lock was held during a fetch, and whoever needed a key that was there waited for it."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+def test_lock_stalls_known_kids(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> None:
+    """One lock was held during a fetch, and a token whose key was cached waited for it."""
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
     known, unknown = issuer.token(), issuer.token(header={"kid": "unknown"})
-    gate.shut()
+    blocking.block()
 
     def ask() -> None:
         with pytest.raises(InvalidTokenError):
@@ -111,32 +111,32 @@ def test_lock_stalls_known_kids(issuer: FakeIssuer, gate: Gate, clock: FakeClock
 
     stalled = Thread(target=ask)
     stalled.start()
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
     assert verifier.verify(known).subject
     assert asyncio.run(verifier.verify_async(known)).subject
     assert stalled.is_alive()
-    gate.open()
+    blocking.unblock()
     stalled.join()
 
 
 @FORKS_WITH_THREADS
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED HERE: this system has no os.fork")
-def test_fork_hang(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
+def test_fork_hang(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> None:
     """A child inherited a lock that was held, or a fetch under way, and waited for them for ever."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     token = issuer.token()
-    gate.shut()
+    blocking.block()
     waiting = Thread(target=verifier.verify, args=(token,))
     waiting.start()
-    assert gate.arrived.wait(30)
+    assert blocking.arrived.wait(30)
 
     def work() -> str:
-        # The child's own copy of the gate.
-        gate.open()
+        # The child's own copy of the blocking.
+        blocking.unblock()
         return str(verifier.verify(token).subject)
 
     assert in_child(work) == "user_ada"
-    gate.open()
+    blocking.unblock()
     waiting.join()
 
 
@@ -172,12 +172,12 @@ def test_old_set_overwrites_new(issuer: FakeIssuer, clock: FakeClock) -> None:
     clock.tick(seconds=POLICY.flight_deadline_seconds)
     with pytest.raises(KeysUnavailableError):
         verifier.verify(issuer.token())
-    # It goes on with the keys at hand; after the next fetch its token would be of a key that is gone.
+    # It continues with the cached keys; after the next fetch the key of its token would be unknown.
     slow.join()
     clock.tick(seconds=2)
     assert verifier.verify(issuer.token()).subject
     late.may_come.set()
-    join_flights()
+    join_refreshes()
     assert verifier.verify(issuer.token(sub="grace")).subject == "grace"
 
 

@@ -13,9 +13,10 @@ from threading import Barrier
 
 import pytest
 
-from aveverify import CachePolicy, InvalidTokenError, Verifier, _verify, verifier
+from aveverify import CachePolicy, InvalidTokenError, Verifier, _verifier_checks, _verify
+from aveverify._core.key_cache.state import Instant
 from aveverify._http.rate_limited_log import LimitedLog
-from aveverify._jwks.completion import LANDED, Completion
+from aveverify._jwks.completion import DONE, Completion
 from aveverify._lru_map import RecentlyUsed
 from aveverify.events import Event as KeyEvent
 from aveverify.events import ServedStale
@@ -23,7 +24,7 @@ from aveverify.otel import KeyMetrics
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hectic import LateLock, hectic_threads
 from tests.jwks.forking import FORKS, provider
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 from tests.jwks.test_fork import FORKS_WITH_THREADS, held_elsewhere, in_child
 from tests.processes import ROOT
 
@@ -81,11 +82,11 @@ def test_con_013_hundreds_of_providers_from_many_threads_leave_verifiers_that_ca
 
     in_threads(work)
 
-    assert len(verifier._made) == 256
+    assert len(_verifier_checks._made) == 256
     with caplog.at_level(logging.WARNING, "aveverify"):
         for step in range(300):
             Verifier(provider(f"after{step}"))
-    assert len(verifier._made) == 256
+    assert len(_verifier_checks._made) == 256
     assert caplog.records == []
 
 
@@ -101,7 +102,7 @@ def test_con_013_no_verifier_is_left_out_of_the_count(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING, "aveverify"):
         in_threads(work)
 
-    assert [verifier._made.update(one, lambda before: before or 0) for one in providers] == [2 * _THREADS] * 40
+    assert [_verifier_checks._made.update(one, lambda before: before or 0) for one in providers] == [2 * _THREADS] * 40
     said = {record.getMessage().partition("; ")[0].partition(": ")[0] for record in caplog.records}
     assert len(caplog.records) == 40
     assert said == {f"the 10th verifier for '{one.issuer}'" for one in providers}
@@ -151,7 +152,7 @@ def test_con_013_metrics_are_collected_while_verifiers_come_and_go(issuer: FakeI
     assert callbacks != []
 
 
-def test_con_013_an_outage_is_told_once_however_many_threads_meet_it(clock: FakeClock) -> None:
+def test_con_013_an_outage_is_reported_once_however_many_threads_meet_it(clock: FakeClock) -> None:
     events: list[KeyEvent] = []
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
     one = issuer.verifier(on_event=events.append, token_cache_size=0)
@@ -161,7 +162,7 @@ def test_con_013_an_outage_is_told_once_however_many_threads_meet_it(clock: Fake
     token = issuer.token()
 
     in_threads(lambda _number: [one.verify(token) for _ in range(3)])
-    join_flights()
+    join_refreshes()
 
     assert [type(event) for event in events].count(ServedStale) == 1
 
@@ -185,37 +186,37 @@ def test_con_005_a_child_refuses_and_counts_although_a_thread_of_its_parent_held
             try:
                 one.verify("x")
             except InvalidTokenError:
-                return f"{LANDED.wait(0)} {len(metrics._verifiers)}"
+                return f"{DONE.wait(0)} {len(metrics._verifiers)}"
         return "accepted"
 
-    locks = (log._lock, metrics._lock, verifier._made._lock, LANDED._lock, LANDED._event._cond)  # type: ignore[attr-defined]  # of the standard library
+    locks = (log._lock, metrics._lock, _verifier_checks._made._lock, DONE._lock, DONE._event._cond)  # type: ignore[attr-defined]  # of the standard library
     with held_elsewhere(*locks):
         assert in_child(work) == "True 1"
 
 
-def test_con_013_an_outage_that_another_thread_has_just_told_is_not_told_again(clock: FakeClock) -> None:
+def test_con_013_an_outage_that_another_thread_has_just_reported_is_not_reported_again(clock: FakeClock) -> None:
     events: list[KeyEvent] = []
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
     one = issuer.verifier(on_event=events.append)
     one.warm_up()
-    join_flights()
+    join_refreshes()
     events.clear()
-    (source,) = one._engine.sources
+    (source,) = one._registry.key_sets
     snapshot = source.state.snapshot
     assert snapshot is not None
-    source._lock = LateLock(lambda: setattr(source, "_told_stale", True))  # type: ignore[assignment]
+    source._lock = LateLock(lambda: setattr(source, "_reported_stale", True))  # type: ignore[assignment]
 
-    source.note_stale(snapshot, 0, 0)
+    source._report_stale(snapshot, Instant(0, 0))
 
     assert events == []
 
 
-def test_a_landing_in_the_moment_before_a_coroutine_waits_is_seen() -> None:
-    landing = Completion()
-    landing._lock = LateLock(landing._event.set)  # type: ignore[assignment]
+def test_a_completion_in_the_moment_before_a_coroutine_waits_is_seen() -> None:
+    completion = Completion()
+    completion._lock = LateLock(completion._event.set)  # type: ignore[assignment]
 
-    assert asyncio.run(landing.wait_async(30))
-    assert landing._wakers == []
+    assert asyncio.run(completion.wait_async(30))
+    assert completion._callbacks == []
 
 
 def test_con_005_what_holds_a_lock_gets_another_one_in_a_child() -> None:

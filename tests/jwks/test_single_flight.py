@@ -1,4 +1,4 @@
-"""Waiting for one flight, from threads and event loops at once. Barriers and counts, no stop-watch."""
+"""Waiting for one refresh, from threads and event loops at once. Barriers and counts, no stop-watch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.decisions import RefreshReason
-from aveverify._core.verification import Wait
+from aveverify._core.key_cache.state import RefreshReason
+from aveverify._core.verification import KeysNeeded
 from aveverify._jwks.completion import Completion
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
-from tests.jwks.blocking_fetcher import Gate
-from tests.jwks.refresh_threads import flights, join_flights
+from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
+from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 
 DISCOVERY = "/.well-known/openid-configuration"
 FRESH = CachePolicy().fresh_seconds
@@ -38,66 +38,68 @@ HASTY = CachePolicy(waiter_seconds=0.01)
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
 
 
 @pytest.fixture
-def gated(issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> Verifier:
-    return Verifier(issuer.provider, fetcher=gate, clock=clock)
+def waiting_verifier(issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> Verifier:
+    return Verifier(issuer.provider, fetcher=blocking, clock=clock)
 
 
 def test_rot_012_a_hundred_cold_threads_make_one_fetch_of_each_document(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
 ) -> None:
     token = issuer.token()
     barrier = Barrier(100)
-    gate.shut()
+    blocking.block()
 
     def verify() -> Identity:
         barrier.wait()
-        return gated.verify(token)
+        return waiting_verifier.verify(token)
 
     with ThreadPoolExecutor(100) as pool:
         futures = [pool.submit(verify) for _ in range(100)]
-        assert gate.arrived.wait(30)
-        gate.open()
-        assert {future.result().subject for future in futures} == {gated.verify(token).subject}
-    assert len(gate.requests) == 2
+        assert blocking.arrived.wait(30)
+        blocking.unblock()
+        assert {future.result().subject for future in futures} == {waiting_verifier.verify(token).subject}
+    assert len(blocking.requests) == 2
 
 
-def test_rot_012_threads_and_coroutines_of_two_loops_wait_for_one_flight(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer
+def test_rot_012_threads_and_coroutines_of_two_loops_wait_for_one_refresh(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
 ) -> None:
     token = issuer.token()
-    gate.shut()
+    blocking.block()
 
     async def verify_many() -> list[Identity]:
-        return await asyncio.gather(*(gated.verify_async(token) for _ in range(50)))
+        return await asyncio.gather(*(waiting_verifier.verify_async(token) for _ in range(50)))
 
     with ThreadPoolExecutor(4) as pool:
         loops = [pool.submit(asyncio.run, verify_many()) for _ in range(2)]
-        thread = pool.submit(gated.verify, token)
-        assert gate.arrived.wait(30)
-        gate.open()
+        thread = pool.submit(waiting_verifier.verify, token)
+        assert blocking.arrived.wait(30)
+        blocking.unblock()
         assert all(len(loop.result()) == 50 for loop in loops)
         assert thread.result().subject
-    assert len(gate.requests) == 2
+    assert len(blocking.requests) == 2
 
 
-def test_con_006_verify_async_never_blocks_its_loop(gated: Verifier, gate: Gate, issuer: FakeIssuer) -> None:
-    gate.shut()
+def test_con_006_verify_async_never_blocks_its_loop(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
+) -> None:
+    blocking.block()
 
     async def scenario() -> int:
-        task = asyncio.create_task(gated.verify_async(issuer.token()))
+        task = asyncio.create_task(waiting_verifier.verify_async(issuer.token()))
         turns = 0
         while turns < 1000:
             await asyncio.sleep(0)
             turns += 1
         assert not task.done()
-        gate.open()
+        blocking.unblock()
         await task
         return turns
 
@@ -105,86 +107,88 @@ def test_con_006_verify_async_never_blocks_its_loop(gated: Verifier, gate: Gate,
 
 
 def test_known_keys_are_not_delayed_by_a_stalled_refresh(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, clock: FakeClock, verify_any: VerifyAny
 ) -> None:
-    verify_any(gated, issuer.token())
-    gate.shut()
+    verify_any(waiting_verifier, issuer.token())
+    blocking.block()
     clock.tick(seconds=FRESH * 0.95)
-    assert verify_any(gated, issuer.token()).subject
-    assert gate.arrived.wait(30)
+    assert verify_any(waiting_verifier, issuer.token()).subject
+    assert blocking.arrived.wait(30)
     for _ in range(20):
-        assert verify_any(gated, issuer.token()).subject
-    assert len(gate.requests) == 3
+        assert verify_any(waiting_verifier, issuer.token()).subject
+    assert len(blocking.requests) == 3
 
 
-def test_rot_014_a_refresh_ahead_is_one_flight_behind_the_requests(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+def test_rot_014_a_refresh_ahead_runs_once_in_the_background(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    gated.verify(issuer.token())
-    gate.shut()
+    waiting_verifier.verify(issuer.token())
+    blocking.block()
     clock.tick(seconds=FRESH * 0.95)
     with ThreadPoolExecutor(16) as pool:
-        for future in [pool.submit(gated.verify, issuer.token()) for _ in range(64)]:
+        for future in [pool.submit(waiting_verifier.verify, issuer.token()) for _ in range(64)]:
             assert future.result().subject
-    assert gate.arrived.wait(30)
-    assert len(gate.requests) == 3
+    assert blocking.arrived.wait(30)
+    assert len(blocking.requests) == 3
 
 
-def test_rot_013_a_cancelled_waiter_harms_nobody(gated: Verifier, gate: Gate, issuer: FakeIssuer) -> None:
-    gate.shut()
+def test_rot_013_a_cancelled_waiter_cancels_no_other(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
+) -> None:
+    blocking.block()
 
     async def scenario() -> str:
-        first = asyncio.create_task(gated.verify_async(issuer.token()))
-        second = asyncio.create_task(gated.verify_async(issuer.token()))
+        first = asyncio.create_task(waiting_verifier.verify_async(issuer.token()))
+        second = asyncio.create_task(waiting_verifier.verify_async(issuer.token()))
         await asyncio.sleep(0)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        gate.open()
+        blocking.unblock()
         return (await second).subject
 
     assert asyncio.run(scenario())
-    assert len(gate.requests) == 2
+    assert len(blocking.requests) == 2
 
 
-def test_con_004_a_loop_that_closed_while_it_waited_harms_nobody(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer
+def test_con_004_a_loop_that_closes_while_it_waits_stops_no_other_waiter(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
 ) -> None:
-    gate.shut()
+    blocking.block()
 
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(gated.verify_async(issuer.token()), 0.01)
+            await asyncio.wait_for(waiting_verifier.verify_async(issuer.token()), 0.01)
 
     asyncio.run(give_up())
-    gate.open()
-    assert asyncio.run(gated.verify_async(issuer.token())).subject
+    blocking.unblock()
+    assert asyncio.run(waiting_verifier.verify_async(issuer.token())).subject
 
 
 def test_a_waker_whose_loop_is_closed_is_passed_over() -> None:
-    landing = Completion()
+    completion = Completion()
     loop = asyncio.new_event_loop()
-    waiting = landing.wait_async(60)
+    waiting = completion.wait_async(60)
     task = loop.create_task(waiting)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    landing.land()
+    completion.set_done()
     assert not task.done()
     waiting.close()
 
 
-def test_whoever_comes_after_the_landing_does_not_wait() -> None:
-    landing = Completion()
-    landing.land()
-    assert landing.wait(0)
-    assert asyncio.run(landing.wait_async(0))
+def test_a_waiter_that_comes_after_the_completion_does_not_wait() -> None:
+    completion = Completion()
+    completion.set_done()
+    assert completion.wait(0)
+    assert asyncio.run(completion.wait_async(0))
 
 
-def test_a_waiter_that_gives_up_in_the_moment_of_landing_has_seen_it() -> None:
-    landing = Completion()
+def test_a_waiter_without_time_returns_at_once() -> None:
+    completion = Completion()
 
     async def scenario() -> bool:
-        waiting = asyncio.create_task(landing.wait_async(0))
+        waiting = asyncio.create_task(completion.wait_async(0))
         await asyncio.sleep(0)
         return await waiting
 
@@ -192,80 +196,101 @@ def test_a_waiter_that_gives_up_in_the_moment_of_landing_has_seen_it() -> None:
 
 
 def test_without_keys_a_verification_that_waited_long_enough_is_unavailable(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock, verify_any: VerifyAny
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock, verify_any: VerifyAny
 ) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
-    gate.shut()
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
+    blocking.block()
     with pytest.raises(KeysUnavailableError):
         verify_any(verifier, issuer.token())
 
 
 def test_with_stale_keys_a_verification_that_waited_long_enough_uses_them(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock, verify_any: VerifyAny
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock, verify_any: VerifyAny
 ) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
     verify_any(verifier, issuer.token())
-    gate.shut()
+    blocking.block()
     clock.tick(seconds=FRESH + 1)
     assert verify_any(verifier, issuer.token()).subject
 
 
 def test_an_unknown_key_is_unavailable_to_a_verification_that_waited_long_enough(
-    issuer: FakeIssuer, gate: Gate, clock: FakeClock, verify_any: VerifyAny
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock, verify_any: VerifyAny
 ) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
     verify_any(verifier, issuer.token())
     issuer.rotate()
-    gate.shut()
+    blocking.block()
     with pytest.raises(KeysUnavailableError):
         verify_any(verifier, issuer.token())
 
 
-def test_a_flight_past_its_deadline_is_given_up_and_its_answer_comes_too_late(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+def test_a_refresh_past_its_deadline_is_given_up_and_its_answer_comes_too_late(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    gate.shut()
+    blocking.block()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(gated.verify, issuer.token())
-        assert gate.arrived.wait(30)
+        first = pool.submit(waiting_verifier.verify, issuer.token())
+        assert blocking.arrived.wait(30)
         clock.tick(seconds=DEADLINE)
         with pytest.raises(KeysUnavailableError, match="deadline"):
-            gated.verify(issuer.token())
-        # The waiter is woken by whoever gave the flight up.
+            waiting_verifier.verify(issuer.token())
+        # The verification that gave the refresh up woke the waiter.
         with pytest.raises(KeysUnavailableError):
             first.result()
-    gate.open()
+    blocking.unblock()
     clock.tick(seconds=2)
-    assert gated.verify(issuer.token()).subject
+    assert waiting_verifier.verify(issuer.token()).subject
 
 
-def test_a_verification_joins_an_older_flight_and_then_pays_for_one_of_its_own(
-    gated: Verifier, gate: Gate, issuer: FakeIssuer, clock: FakeClock
+def test_a_refresh_is_given_up_at_its_deadline_and_not_before(
+    issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
 ) -> None:
-    """A refresh that began before the question may have read the old set."""
-    gated.verify(issuer.token())
-    stalled = gate.fetch
-    answered = issuer.fetch
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
+    blocking.block()
+    failures = []
+    for seconds in (0, DEADLINE - 0.5, 0.5):
+        clock.tick(seconds=seconds)
+        with pytest.raises(KeysUnavailableError):
+            verifier.verify(issuer.token())
+        failures.append(verifier.status().providers[0].failures)
+    assert failures == [0, 0, 1]
+
+
+def test_a_verification_waits_for_an_older_refresh_and_then_is_charged_for_one_of_its_own(
+    issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    """A refresh that started before the verification may load the old JWK Set."""
+    late = LateKeys(issuer)
+    verifier = Verifier(issuer.provider, fetcher=late, clock=clock)
+    (key_set,) = verifier._registry.key_sets
+    verifier.verify(issuer.token())
     clock.tick(seconds=FRESH * 0.95)
-    gate.shut()
-    gated.verify(issuer.token())
-    assert gate.arrived.wait(30)
-    # The refresh under way has read the old keys; only its answer is late.
-    old = answered(gate.requests[-1])
+    late.hold_next()
+    verifier.verify(issuer.token())
+    assert late.arrived.wait(30)
     issuer.rotate()
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(gated.verify, issuer.token())
-        issuer.answer_keys_with(old)
-        gate.shut()
-        gate.open()
-        issuer.answer_keys_with(None)
-        assert future.result().subject
-    assert stalled is not answered
+    token = issuer.token()
+
+    async def scenario() -> str:
+        waiting = asyncio.create_task(verifier.verify_async(token))
+        await asyncio.sleep(0)
+        # It waits for the refresh that is running, and has caused no other one.
+        assert len(key_set._completion._callbacks) == 1
+        assert (issuer.jwks_requests, key_set.state.unknown_key_attempts) == (2, ())
+        late.released.set()
+        return (await waiting).subject
+
+    assert asyncio.run(scenario())
+    # The old JWK Set arrived, so the verification was charged for the third request.
+    assert (issuer.jwks_requests, len(key_set.state.unknown_key_attempts)) == (3, 1)
 
 
-def test_verify_under_a_running_loop_says_once_that_it_blocks(issuer: FakeIssuer, clock: FakeClock, gate: Gate) -> None:
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
-    gate.shut()
+def test_verify_under_a_running_loop_says_once_that_it_blocks(
+    issuer: FakeIssuer, clock: FakeClock, blocking: BlockingFetcher
+) -> None:
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
+    blocking.block()
 
     async def scenario() -> None:
         with pytest.warns(RuntimeWarning, match="verify_async"), pytest.raises(KeysUnavailableError):
@@ -278,13 +303,15 @@ def test_verify_under_a_running_loop_says_once_that_it_blocks(issuer: FakeIssuer
     asyncio.run(scenario())
 
 
-def test_verify_with_known_keys_under_a_running_loop_says_nothing(gated: Verifier, issuer: FakeIssuer) -> None:
-    gated.warm_up()
+def test_verify_with_known_keys_under_a_running_loop_says_nothing(
+    waiting_verifier: Verifier, issuer: FakeIssuer
+) -> None:
+    waiting_verifier.warm_up()
 
     async def scenario() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert gated.verify(issuer.token()).subject
+            assert waiting_verifier.verify(issuer.token()).subject
 
     asyncio.run(scenario())
 
@@ -336,48 +363,71 @@ def test_what_is_refused_before_it_comes_to_keys_needs_no_time(issuer: FakeIssue
     assert caught.value.reason is Reason.MALFORMED_TOKEN
 
 
-def test_a_clock_that_breaks_during_a_flight_leaves_no_waiter_behind(issuer: FakeIssuer, gate: Gate) -> None:
+def test_a_clock_that_breaks_during_a_refresh_leaves_no_waiter_behind(
+    issuer: FakeIssuer, blocking: BlockingFetcher
+) -> None:
     clock = BrokenClock()
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
-    gate.shut()
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
+    blocking.block()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(verifier.verify, issuer.token())
-        assert gate.arrived.wait(30)
+        assert blocking.arrived.wait(30)
         clock.elapsed = OSError("no clock")
-        gate.open()
+        blocking.unblock()
         with pytest.raises(InvalidTokenError) as caught:
             future.result()
     assert caught.value.reason is Reason.CLOCK_UNUSABLE
 
 
-def test_rot_019_a_suspended_machine_judges_its_keys_anew(issuer: FakeIssuer) -> None:
+def test_a_refresh_that_fails_while_the_clock_breaks_has_a_cool_down_all_the_same(
+    issuer: FakeIssuer, blocking: BlockingFetcher
+) -> None:
+    clock = BrokenClock()
+    clock.elapsed = 1_000.0
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
+    issuer.answer_discovery_with(FetchResponse(status=500))
+    blocking.block()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(verifier.verify, issuer.token())
+        assert blocking.arrived.wait(30)
+        clock.elapsed = OSError("no clock")
+        blocking.unblock()
+        with pytest.raises(InvalidTokenError):
+            future.result()
+    clock.elapsed = 1_000.0
+    with pytest.raises(KeysUnavailableError):
+        verifier.verify(issuer.token())
+    assert len(blocking.requests) == 1
+
+
+def test_rot_019_a_suspended_machine_refreshes_its_keys(issuer: FakeIssuer) -> None:
     """The wall clock jumps, the monotonic clock stood still: the larger elapsed time is the age."""
     clock = BrokenClock()
-    gate = Gate(issuer)
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    blocking = BlockingFetcher(issuer)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.verify(issuer.token())
     clock.wall = 1_700_000_000.0 + FRESH
     verifier.verify(issuer.token(iat=1_700_000_000, exp=1_700_010_000))
-    assert len(gate.requests) == 4
+    assert len(blocking.requests) == 4
 
 
 def test_clk_001_a_wall_clock_that_steps_back_makes_keys_neither_older_nor_younger(issuer: FakeIssuer) -> None:
     clock = BrokenClock()
-    gate = Gate(issuer)
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    blocking = BlockingFetcher(issuer)
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.verify(issuer.token())
     clock.wall = 1_600_000_000.0
     verifier.verify(issuer.token())
-    assert len(gate.requests) == 2
+    assert len(blocking.requests) == 2
     clock.elapsed = FRESH
     verifier.verify(issuer.token())
-    assert len(gate.requests) == 4
+    assert len(blocking.requests) == 4
 
 
-def test_no_thread_of_ours_outlives_its_flight(gated: Verifier, issuer: FakeIssuer) -> None:
-    gated.verify(issuer.token())
-    join_flights()
-    assert flights() == []
+def test_no_thread_outlives_its_refresh(waiting_verifier: Verifier, issuer: FakeIssuer) -> None:
+    waiting_verifier.verify(issuer.token())
+    join_refreshes()
+    assert refresh_threads() == []
 
 
 class JumpingClock:
@@ -401,7 +451,7 @@ def test_clk_002_a_clock_that_jumps_at_every_reading_ends_in_unavailable_not_in_
         verify_any(Verifier(issuer.provider, fetcher=issuer, clock=JumpingClock()), issuer.token())
 
 
-def test_the_deadline_of_a_flight_is_one_for_both_documents(issuer: FakeIssuer, clock: FakeClock) -> None:
+def test_both_documents_of_a_refresh_share_one_deadline(issuer: FakeIssuer, clock: FakeClock) -> None:
     class Slow:
         def fetch(self, request: FetchRequest) -> FetchResponse:
             clock.tick(seconds=DEADLINE)
@@ -412,31 +462,45 @@ def test_the_deadline_of_a_flight_is_one_for_both_documents(issuer: FakeIssuer, 
     assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 0)
 
 
+def test_a_request_that_nothing_follows_may_use_the_whole_deadline(issuer: FakeIssuer, clock: FakeClock) -> None:
+    """Without a store and without a last address, no time is reserved."""
+    deadlines = []
+
+    class Refusing:
+        def fetch(self, request: FetchRequest) -> FetchResponse:
+            deadlines.append(request.deadline_seconds)
+            return FetchResponse(status=404)
+
+    with pytest.raises(KeysUnavailableError):
+        Verifier(issuer.provider, fetcher=Refusing(), clock=clock).verify(issuer.token())
+    assert deadlines == [DEADLINE]
+
+
 def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    provider, source = verifier._engine.providers[0]
-    landing = KeyLookup(verifier._engine).settle(Wait(provider, source, RefreshReason.KEYS, None))
-    assert landing.has_landed
+    provider, source = verifier._registry.providers[0]
+    completion = KeyLookup(verifier._registry).request_refresh(KeysNeeded(provider, source, RefreshReason.KEYS, None))
+    assert completion.is_done
 
 
 def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
-    issuer: FakeIssuer, clock: FakeClock, gate: Gate
+    issuer: FakeIssuer, clock: FakeClock, blocking: BlockingFetcher
 ) -> None:
-    """A refusal by keys that have been replaced meanwhile would blame a good token, and cost a refetch or a sign-in."""
-    verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    """A refusal by keys that have been replaced meanwhile would refuse a good token, or cost a refetch."""
+    verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
-    provider, source = verifier._engine.providers[0]
-    desk = KeyLookup(verifier._engine)
-    assert desk.usable_keys(source) is not None
+    provider, source = verifier._registry.providers[0]
+    lookup = KeyLookup(verifier._registry)
+    assert lookup.usable_keys(source) is not None
     issuer.rotate()
     assert verifier.verify(issuer.token()).subject
-    asked = len(gate.requests)
+    asked = len(blocking.requests)
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
-    assert desk.settle(Wait(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).has_landed
-    assert len(gate.requests) == asked
-    # Not for ever: whoever has looked often enough is refused by what there is.
-    desk.usable_keys(source)
-    desk._patient = False
+    assert lookup.request_refresh(KeysNeeded(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).is_done
+    assert len(blocking.requests) == asked
+    # Not for ever: a verification that may not wait is refused by the present keys.
+    lookup.usable_keys(source)
+    lookup._may_wait = False
     with pytest.raises(InvalidTokenError):
-        desk.settle(Wait(provider, source, RefreshReason.BAD_SIGNATURE, refusal))
+        lookup.request_refresh(KeysNeeded(provider, source, RefreshReason.BAD_SIGNATURE, refusal))

@@ -35,8 +35,8 @@ from aveverify.events import (
 )
 from aveverify.status import ProviderStatus, State
 from aveverify.testing import FakeClock, FakeIssuer
-from tests.jwks.blocking_fetcher import Gate
-from tests.jwks.refresh_threads import flights, join_flights
+from tests.jwks.blocking_fetcher import BlockingFetcher, LateKeys
+from tests.jwks.refresh_threads import join_refreshes, refresh_threads
 
 POLICY = CachePolicy()
 FRESH = POLICY.fresh_seconds
@@ -45,10 +45,10 @@ HASTY = CachePolicy(waiter_seconds=0.01)
 
 
 @pytest.fixture
-def gate(issuer: FakeIssuer) -> Iterator[Gate]:
-    gate = Gate(issuer)
-    yield gate
-    gate.open()
+def blocking(issuer: FakeIssuer) -> Iterator[BlockingFetcher]:
+    blocking = BlockingFetcher(issuer)
+    yield blocking
+    blocking.unblock()
 
 
 def one(verifier: Verifier) -> ProviderStatus:
@@ -147,13 +147,13 @@ class TestStatus:
         for failures in (1, 2, 3):
             clock.tick(seconds=FRESH)
             verifier.verify(issuer.token())
-            join_flights()
+            join_refreshes()
             found = one(verifier)
             assert (found.state, found.failures, found.last_error is None) == ("stale", failures, False)
         issuer.come_up()
         clock.tick(seconds=60)
         verifier.verify(issuer.token())
-        join_flights()
+        join_refreshes()
         assert (one(verifier).state, one(verifier).failures, one(verifier).last_error) == ("fresh", 0, None)
 
     def test_keys_of_the_configuration_have_no_age(self, clock: FakeClock) -> None:
@@ -169,17 +169,17 @@ class TestStatus:
         assert verifier.status().is_ready
         assert json.dumps(verifier.status().as_dict(), allow_nan=False)
 
-    def test_a_fetch_under_way_shows(self, issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
-        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock)
+    def test_a_fetch_under_way_shows(self, issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock) -> None:
+        verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
         verifier.warm_up()
         assert not one(verifier).is_fetching
-        gate.shut()
+        blocking.block()
         clock.tick(seconds=FRESH * 0.95)
         verifier.verify(issuer.token())
-        assert gate.arrived.wait(30)
+        assert blocking.arrived.wait(30)
         assert one(verifier).is_fetching
-        gate.open()
-        join_flights()
+        blocking.unblock()
+        join_refreshes()
         assert not one(verifier).is_fetching
 
     def test_refusals_are_counted_by_the_budget_that_was_spent(self, verifier: Verifier, issuer: FakeIssuer) -> None:
@@ -255,17 +255,17 @@ SENTENCES: list[tuple[Event, str, bool]] = [
     (KeysFetched(issuers=ISSUERS, kids=("a",), changed=False, fresh_seconds=600), "keys fetched, unchanged", False),
     (
         KeysRotated(issuers=ISSUERS, added=("b",), removed=(), shares_no_key=False),
-        "keys rotated, new 'b', gone none",
+        "keys rotated, new 'b', removed none",
         False,
     ),
-    (KeyReplaced(issuers=ISSUERS, kids=("a",)), "another key stands under a known kid: 'a'", True),
+    (KeyReplaced(issuers=ISSUERS, kids=("a",)), "another key is published under a known kid: 'a'", True),
     (
         FetchFailed(issuers=ISSUERS, cause="the deadline passed", failures=3, retry_after_seconds=4.2),
         "keys not fetched: the deadline passed (failure 3, next attempt in 4 s)",
         True,
     ),
-    (ProviderDown(issuers=ISSUERS, has_keys=True), "issuer unreachable, good keys are at hand", True),
-    (ProviderDown(issuers=ISSUERS, has_keys=False), "issuer unreachable, no keys are at hand", True),
+    (ProviderDown(issuers=ISSUERS, has_keys=True), "issuer unreachable, good keys are cached", True),
+    (ProviderDown(issuers=ISSUERS, has_keys=False), "issuer unreachable, no keys are cached", True),
     (ProviderUp(issuers=ISSUERS, failures=4), "issuer back after 4 failures", False),
     (
         ServedStale(issuers=ISSUERS, age_seconds=700, usable_seconds=3500),
@@ -293,7 +293,7 @@ class TestEvents:
     ) -> None:
         told: list[Event] = []
         with caplog.at_level(logging.INFO, "aveverify"):
-            EventPublisher(told.append).tell(event)
+            EventPublisher(told.append).publish(event)
         (record,) = caplog.records
         assert record.getMessage() == f"'https://issuer.test': {sentence}"
         assert (record.name, record.levelno) == ("aveverify", logging.WARNING if is_warning else logging.INFO)
@@ -317,7 +317,7 @@ class TestEvents:
 
     def test_every_record_names_all_issuers_that_share_the_keys(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "aveverify"):
-            EventPublisher(None).tell(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
+            EventPublisher(None).publish(ProviderUp(issuers=("https://a.test", "https://b.test/"), failures=1))
         assert caplog.messages == ["'https://a.test', 'https://b.test/': issuer back after 1 failures"]
 
     def test_a_night_of_failures_writes_one_record_for_each_attempt(
@@ -325,7 +325,7 @@ class TestEvents:
     ) -> None:
         """Bounded by the back-off, not by the traffic."""
         verifier.warm_up()
-        join_flights()
+        join_refreshes()
         caplog.clear()
         issuer.go_down()
         clock.tick(seconds=FRESH)
@@ -333,65 +333,69 @@ class TestEvents:
         with caplog.at_level(logging.INFO, "aveverify"):
             for number in range(2000):
                 verifier.verify(tokens[number % len(tokens)])
-                join_flights()
+                join_refreshes()
                 clock.tick(seconds=0.1)
         attempts = one(verifier).failures
         assert 200 / 33 <= attempts <= 200 / 27 + 6
         # One for each attempt, `issuer unreachable` and `stale keys are used`.
         assert len(caplog.records) == attempts + 2
 
-    def test_served_stale_is_told_once_although_a_flight_that_was_given_up_comes_back(
-        self, issuer: FakeIssuer, gate: Gate, clock: FakeClock
+    def test_served_stale_is_reported_once_although_a_refresh_that_was_given_up_ends(
+        self, issuer: FakeIssuer, clock: FakeClock
     ) -> None:
-        told: list[Event] = []
-        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY, on_event=told.append)
+        events: list[Event] = []
+        late = LateKeys(issuer)
+        verifier = Verifier(issuer.provider, fetcher=late, clock=clock, cache_policy=HASTY, on_event=events.append)
         verifier.warm_up()
-        join_flights()
-        gate.shut()
+        join_refreshes()
+        late.hold_next()
         clock.tick(seconds=FRESH * 0.95)
         verifier.verify(issuer.token())
-        assert gate.arrived.wait(30)
+        assert late.arrived.wait(30)
+        # The keys are stale, and the refresh is past its deadline.
         clock.tick(seconds=FRESH * 0.1)
         verifier.verify(issuer.token())
-        late = flights()
-        gate.open()
-        for thread in late:
-            thread.join(30)
+        # Its keys are good, but they arrive too late to end the outage.
+        late.released.set()
+        join_refreshes()
+        assert one(verifier).state == "stale"
         issuer.go_down()
         clock.tick(seconds=2)
         verifier.verify(issuer.token())
-        join_flights()
-        assert sum(isinstance(event, ServedStale) for event in told) == 1
+        join_refreshes()
+        assert sum(isinstance(event, ServedStale) for event in events) == 1
 
 
 class TestLeftoverThreads:
     def test_net_007_fetches_that_never_come_back_do_not_pile_up(
-        self, issuer: FakeIssuer, gate: Gate, clock: FakeClock
+        self, issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
     ) -> None:
         """A name look-up that hangs cannot be ended from outside; the fourth such thread is not started."""
-        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
-        gate.shut()
-        before = set(flights())
+        verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
+        blocking.block()
+        before = set(refresh_threads())
         causes = []
         for _ in range(12):
             with pytest.raises(KeysUnavailableError) as caught:
                 verifier.verify(issuer.token())
             causes.append(str(caught.value))
             clock.tick(seconds=40)
-        assert len(set(flights()) - before) == len(gate.requests) <= 4
+        assert len(set(refresh_threads()) - before) == len(blocking.requests) == 3
         assert "have not come back" in causes[-1]
         assert one(verifier).last_error == "earlier fetches have not come back"
         # As soon as they come back, keys are fetched again.
-        gate.open()
-        join_flights()
+        blocking.unblock()
+        join_refreshes()
         clock.tick(seconds=40)
         assert verifier.verify(issuer.token()).subject
 
-    def test_net_007_with_keys_at_hand_nobody_notices(self, issuer: FakeIssuer, gate: Gate, clock: FakeClock) -> None:
-        verifier = Verifier(issuer.provider, fetcher=gate, clock=clock, cache_policy=HASTY)
+    def test_net_007_with_cached_keys_every_token_is_accepted(
+        self, issuer: FakeIssuer, blocking: BlockingFetcher, clock: FakeClock
+    ) -> None:
+        verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock, cache_policy=HASTY)
         verifier.warm_up()
-        join_flights()
-        gate.shut()
+        join_refreshes()
+        blocking.block()
         clock.tick(seconds=FRESH)
         for _ in range(50):
             assert verifier.verify(issuer.token()).subject
@@ -453,7 +457,7 @@ class TestRevocation:
             except InvalidTokenError:
                 break
             # The refresh ahead has all the time it needs.
-            join_flights()
+            join_refreshes()
             clock.tick(seconds=5)
         worst = POLICY.worst_case_trust_seconds(max_age_seconds=max_age_seconds)
         assert clock.now() - removed_at <= worst

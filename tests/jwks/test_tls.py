@@ -1,6 +1,6 @@
-"""An issuer whose TLS is wrong: nothing is asked of it, the last good keys serve on, and the failure is named.
+"""An issuer with faulty TLS: it gets no request, the last good keys remain in use, and the status names the failure.
 
-A certificate authority of the test's own stands for that of a company; `HttpxFetcher(ssl_context=…)` trusts it.
+The test has a certificate authority of its own, as a company has; `HttpxFetcher(ssl_context=…)` trusts it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from aveverify.testing import FakeClock, FakeIssuer
 from drill.certificates import make_certificates
 from tests.conftest import VerifyAny
 from tests.jwks.server import ScriptedServer, serve, whole
+from tests.jwks.short_fetcher import ShortFetcher
 
 FRESH = CachePolicy().fresh_seconds
-# As the default, but a fault that lasts for the whole deadline does not last long. A busy machine must get on in it.
-BRIEF = CachePolicy(flight_deadline_seconds=1.0, waiter_seconds=10)
+PATIENT = CachePolicy(flight_deadline_seconds=30, waiter_seconds=30)
 DAYS = dt.timedelta(days=3)
 
 
 class HangsUp:
-    """In the place of a context: ends the connection in the middle of a handshake."""
+    """Replaces a context: ends the connection in the middle of a handshake."""
 
     def wrap_socket(self, connection: socket.socket, *, server_side: bool) -> socket.socket:
         assert server_side
@@ -37,7 +37,7 @@ class HangsUp:
 
 
 class FallsSilent:
-    """In the place of a context: shakes no hands, and waits for the other side to go away."""
+    """Replaces a context: never answers, and waits until the client ends the connection."""
 
     def wrap_socket(self, connection: socket.socket, *, server_side: bool) -> socket.socket:
         assert server_side
@@ -51,9 +51,9 @@ def served(folder: Path, **options: Any) -> ssl.SSLContext:  # noqa: ANN401 - th
     return make_certificates(folder, **options)[0]
 
 
-# What stands in the place of the server's context, made in a folder of its own.
+# What replaces the context of the server, made in a folder of its own.
 FAULTS: dict[str, Callable[[Path], object]] = {
-    "an authority that nobody trusts": served,
+    "an authority that is not trusted": served,
     "a certificate that has expired": lambda folder: served(folder, age=DAYS),
     "a certificate that is not valid yet": lambda folder: served(folder, age=-DAYS),
     "a certificate of another address": lambda folder: served(folder, address="127.0.0.2"),
@@ -61,6 +61,8 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     "a handshake that is broken off": lambda _: HangsUp(),
     "a handshake that never ends": lambda _: FallsSilent(),
 }
+# The faults under which the server never answers.
+LASTING = {"no TLS at all", "a handshake that never ends"}
 
 
 class World(NamedTuple):
@@ -68,11 +70,13 @@ class World(NamedTuple):
 
     issuer: FakeIssuer
     server: ScriptedServer
+    fetcher: ShortFetcher
     verifier: Verifier
 
-    def replace_context(self, context: object) -> None:
+    def break_tls(self, name: str, folder: Path) -> None:
         context_of: Any = self.server
-        context_of._context = context
+        context_of._context = FAULTS[name](folder)
+        self.fetcher.fault_lasts = name in LASTING
 
 
 @pytest.fixture
@@ -92,13 +96,13 @@ def world(issuer: FakeIssuer, clock: FakeClock, authority: tuple[ssl.SSLContext,
     with serve(answer, context) as server:
         servers.append(server)
         issuer.issuer = server.url
-        fetcher = HttpxFetcher(ssl_context=ssl.create_default_context(cafile=trusted))
-        verifier = Verifier(issuer.provider, fetcher=fetcher, clock=clock, cache_policy=BRIEF)
-        yield World(issuer, server, verifier)
+        fetcher = ShortFetcher(HttpxFetcher(ssl_context=ssl.create_default_context(cafile=trusted)))
+        verifier = Verifier(issuer.provider, fetcher=fetcher, clock=clock, cache_policy=PATIENT)
+        yield World(issuer, server, fetcher, verifier)
         verifier.close()
 
 
-def test_a_ca_of_ones_own_is_trusted_by_a_context(world: World, verify_any: VerifyAny) -> None:
+def test_a_private_authority_is_trusted_by_a_context(world: World, verify_any: VerifyAny) -> None:
     assert verify_any(world.verifier, world.issuer.token()).subject
     assert (world.issuer.discovery_requests, world.issuer.jwks_requests) == (1, 1)
 
@@ -107,7 +111,7 @@ def test_a_ca_of_ones_own_is_trusted_by_a_context(world: World, verify_any: Veri
 def test_net_015_without_keys_a_tls_fault_makes_them_unavailable_and_asks_nothing(
     world: World, verify_any: VerifyAny, tmp_path: Path, name: str
 ) -> None:
-    world.replace_context(FAULTS[name](tmp_path / "fault"))
+    world.break_tls(name, tmp_path / "fault")
     with pytest.raises(KeysUnavailableError):
         verify_any(world.verifier, world.issuer.token())
     assert world.server.connections > 0
@@ -120,7 +124,7 @@ def test_net_015_with_keys_a_tls_fault_is_an_outage_like_any_other(
 ) -> None:
     world.verifier.warm_up()
     asked = list(world.server.requests)
-    world.replace_context(FAULTS[name](tmp_path / "fault"))
+    world.break_tls(name, tmp_path / "fault")
     clock.tick(seconds=FRESH)
     assert verify_any(world.verifier, world.issuer.token()).subject
     status = world.verifier.status().providers[0]

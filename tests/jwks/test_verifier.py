@@ -33,7 +33,7 @@ from aveverify._http.option_checks import check_verifier
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import VerifyAny
-from tests.jwks.blocking_fetcher import Gate
+from tests.jwks.blocking_fetcher import BlockingFetcher
 
 OIDC = Provider(issuer="https://idp.example", application_id="app")
 ANY = Provider.custom_jwt(issuer=OIDC.issuer, jwks="https://idp.example/jwks", algorithm="RS256", any_audience=True)
@@ -234,7 +234,7 @@ class TestConstruction:
         assert (caught.value.field, caught.value.problem) == ("providers", Problem.NO_PROVIDERS)
         assert parse_auth_config({"providers": []}) == ()
 
-    def test_htp_043_no_edge_takes_a_verifier_without_providers(self) -> None:
+    def test_htp_043_no_integration_accepts_a_verifier_without_providers(self) -> None:
         """SEL-05: with a fetcher of its own it can be made, says what it says of every token, and is never ready."""
         with Verifier(fetcher=FakeIssuer()) as verifier:
             with pytest.raises(InvalidTokenError) as refused:
@@ -407,7 +407,7 @@ class TestEnd:
             verify_any(verifier, issuer.token())
 
     def test_closing_closes_the_fetcher(self, issuer: FakeIssuer) -> None:
-        class Closing(Gate):
+        class Closing(BlockingFetcher):
             closed = 0
 
             def close(self) -> None:
@@ -418,7 +418,7 @@ class TestEnd:
         assert fetcher.closed == 1
 
     def test_a_fetcher_without_close_is_left_alone(self, issuer: FakeIssuer) -> None:
-        Verifier(issuer.provider, fetcher=Gate(issuer)).close()
+        Verifier(issuer.provider, fetcher=BlockingFetcher(issuer)).close()
 
     def test_tok_019_nothing_of_a_token_is_in_its_repr_and_it_cannot_be_pickled(
         self, verifier: Verifier, issuer: FakeIssuer
@@ -470,9 +470,9 @@ def test_the_defaults_are_the_network_and_the_clock_of_this_machine() -> None:
 
 
 def test_every_document_is_asked_for_with_the_same_headers(issuer: FakeIssuer, clock: FakeClock) -> None:
-    gate = Gate(issuer)
-    Verifier(issuer.provider, fetcher=gate, clock=clock).verify(issuer.token())
-    for request in gate.requests:
+    blocking = BlockingFetcher(issuer)
+    Verifier(issuer.provider, fetcher=blocking, clock=clock).verify(issuer.token())
+    for request in blocking.requests:
         assert dict(request.headers) == {
             "Accept": "application/json",
             "Accept-Encoding": "identity",

@@ -25,7 +25,7 @@ from aveverify import (
 )
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.jwks.file_server import DISCOVERY, FileServer
-from tests.jwks.refresh_threads import join_flights
+from tests.jwks.refresh_threads import join_refreshes
 from tests.jwks.test_document_client import MemoryStore
 
 POLICY = CachePolicy()
@@ -38,12 +38,6 @@ JSON = {"Content-Type": "application/json"}
 Answer = Callable[[FetchRequest], FetchResponse | None]
 
 
-@pytest.fixture(autouse=True)
-def _flights_end_with_their_test() -> Iterator[None]:
-    yield
-    join_flights()
-
-
 def ask(verifier: Verifier, token: str) -> str:
     """Ask for a verdict, and let what happens behind the request happen."""
     try:
@@ -53,7 +47,7 @@ def ask(verifier: Verifier, token: str) -> str:
     except InvalidTokenError as refusal:
         return refusal.reason.value
     finally:
-        join_flights()
+        join_refreshes()
     return "accepted"
 
 
@@ -185,7 +179,7 @@ def test_net_027_an_older_file_ends_its_keys_within_the_bound(
     rotate_to_an_older_file(files)
     # Only entity tags are sent back: a 304 to a date says nothing.
     clock.tick(seconds=WORST - 1)
-    join_flights()
+    join_refreshes()
     asked = first if remembered else never_seen
     verifier.verify(asked)
     clock.tick(seconds=1)
@@ -238,7 +232,7 @@ def test_net_027_a_304_to_an_entity_tag_is_used(tmp_path: Path, clock: FakeClock
         pytest.param({"ETag": ETAG}, {"Last-Modified": "Mon, 07 Nov 1994 08:49:37 GMT"}, id="a date out of nowhere"),
     ],
 )
-def test_net_027_a_304_with_another_validator_is_asked_again_without_a_condition_on_the_same_flight(  # noqa: PLR0913 - the parts
+def test_net_027_after_a_304_with_another_validator_the_same_refresh_asks_again_without_a_condition(  # noqa: PLR0913 - the parts
     origin: Origin, issuer: FakeIssuer, clock: FakeClock, *, headers: dict[str, str], of_304: dict[str, str], what: str
 ) -> None:
     verifier = issuer.verifier(fetcher=origin)
@@ -257,7 +251,7 @@ def test_net_027_a_304_with_another_validator_is_asked_again_without_a_condition
 def test_net_027_a_304_to_a_request_without_a_condition_is_a_fault(
     origin: Origin, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """The flight ends; the last good keys serve until the cap, as in any outage."""
+    """The refresh ends; the last good keys are used until the cap, as in any outage."""
     verifier = issuer.verifier(fetcher=origin)
     origin.headers = {"ETag": ETAG}
     token = lasting_token(issuer)
@@ -362,7 +356,7 @@ def test_net_027_304s_alone_keep_a_withdrawn_key_alive_for_a_bounded_time(  # no
     origin: Origin, issuer: FakeIssuer, clock: FakeClock, *, policy: CachePolicy, max_age_seconds: float | None,
     bound: float, what: str,
 ) -> None:  # fmt: skip
-    """The same entity tag for another document; nothing tells that from the truth but a full answer."""
+    """The same entity tag for another document; only a full response shows the difference."""
     assert policy.worst_case_trust_seconds(max_age_seconds=max_age_seconds, false_304=True) == bound
     store = MemoryStore()
     workers = [issuer.verifier(fetcher=origin, cache_policy=policy, document_store=store) for _ in range(2)]
@@ -509,7 +503,7 @@ def test_net_028_random_kids_cost_no_more_discovery_requests_than_their_budget(
 def test_net_028_a_discovery_endpoint_that_says_nothing_leaves_time_for_the_keys(
     origin: Origin, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """A black hole takes all the time that it is given, at the retry too."""
+    """An issuer that never answers uses all the time of a request, and of its retry."""
     verifier = issuer.verifier(fetcher=origin)
     assert ask(verifier, issuer.token()) == "accepted"
     issuer.rotate(keep_old=False)

@@ -1,4 +1,4 @@
-"""Texts that strangers might send: near misses of tokens, headers and documents, and plain noise."""
+"""Texts that attackers might send: near misses of tokens, headers and documents, and plain noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aveverify._core.jose.jwk import OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.algorithm_names import OIDC_ALGORITHM_NAMES
 from tests.core.jose_factory import APPLICATION_ID, ISSUER, KEYS_URL, NOW, Json, eddsa, encode, es256, rs256
 
 # With lone surrogates, which Hypothesis leaves out by itself.
@@ -66,7 +66,7 @@ def joined(header: bytes, payload: bytes, signature: bytes) -> bytes:
     return f"{encode(header)}.{encode(payload)}.{encode(signature)}".encode()
 
 
-# Well-formed tokens that nobody has signed.
+# Well-formed tokens without a valid signature.
 unsigned_tokens: st.SearchStrategy[bytes] = st.builds(
     joined,
     headers.map(lambda value: json.dumps(value).encode()) | json_texts,

@@ -53,7 +53,7 @@ def test_every_bit_of_the_text_counts(make: object, signer: Signer) -> None:
 @pytest.mark.parametrize("segment", [0, 1, 2], ids=["header", "payload", "signature"])
 @pytest.mark.parametrize(("make", "signer"), CASES)
 def test_every_bit_of_what_the_text_encodes_counts(make: object, signer: Signer, segment: int) -> None:
-    """The text stays well formed: only the signature tells."""
+    """The text stays well formed: only the signature shows the change."""
     assert callable(make)
     verifier, token = make(signer)
     segments = token.split(".")

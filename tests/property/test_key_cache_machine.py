@@ -1,8 +1,8 @@
-"""The key cache under any sequence of tokens, answers, rotations and clocks: what never happens, whatever happens.
+"""The key cache under any sequence of tokens, responses, rotations and clocks: what never happens, whatever happens.
 
-The machine plays the engine: verifications that wait, flights that land, fail, are given up and come back too late.
-An issuer's set is a tuple of (key id, key material); what a flight reads is the set of some moment of its life, or, as
-from a cache on the way, an older one. Issue 4, point 1; ROT-001 to ROT-020.
+The machine takes the place of `RemoteKeySet`: verifications that wait, refreshes that succeed, fail, are given up and
+end too late. An issuer's JWK Set is a tuple of (key id, key material); a refresh loads the set of some moment while it
+runs, or an older one, as from a cache between. ROT-001 to ROT-020.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from hypothesis.stateful import (
 )
 
 from aveverify import CachePolicy
-from aveverify._core.key_cache.decisions import (
+from aveverify._core.key_cache.decisions import Action, Decision, Question, decide_action
+from aveverify._core.key_cache.state import (
     EMPTY,
-    Action,
     CacheState,
-    Decision,
-    Flight,
+    FailedLoad,
+    Instant,
     LoadedKeys,
+    Refresh,
+    RefreshError,
     RefreshReason,
-    began,
-    decide,
-    failed,
-    succeeded,
 )
+from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
 from tests.core.jose_factory import key_set, rsa_jwk
+from tests.suite.effort import examples
 
-# One verification waits for at most so many flights, as in `_desk`.
+# One verification waits for at most this many refreshes, as in `KeyLookup`.
 MAX_WAITS = 3
-START_NOW, START_AT = 1_700_000_000.0, 1_000.0
+START = Instant(1_700_000_000.0, 1_000.0)
 KEYS = key_set(rsa_jwk(kid="a"))
-RULES_BY_KIND = [
+POLICIES = [
     CachePolicy(),
     CachePolicy(stale_if_error_seconds=0, min_fresh_seconds=30, fresh_seconds=30),
     CachePolicy(unknown_key_refetches=0, bad_signature_refetches=0),
@@ -57,7 +57,7 @@ JITTER = st.sampled_from([-1.0, 0.0, 1.0])
 
 
 class Key(NamedTuple):
-    """A key of the issuer, or the key that a token names and was signed with."""
+    """A key of the issuer, or the key that a token names and is signed with."""
 
     kid: str
     material: int
@@ -68,58 +68,57 @@ Published = tuple[Key, ...]
 
 @dataclass
 class Verification:
-    """A verification that waits for a flight."""
+    """A verification that waits for a refresh."""
 
     key: Key
     refreshes_seen: int
-    # The key was published when it began, and still is.
+    # Its key was published when it started, and still is.
     is_genuine: bool
-    is_patient: bool = True
+    may_wait: bool = True
     waits: int = 0
 
 
 @dataclass
-class Aloft:
-    """A flight that has not come back, given up or not."""
+class RunningRefresh:
+    """A refresh that has not ended, given up or not."""
 
-    flight: Flight
-    # The sets that the issuer published since it began; its answer is one of them.
+    refresh: Refresh
+    # The sets that the issuer has published since it started; it loads one of them.
     seen: list[Published]
     waiting: list[Verification] = field(default_factory=list)
 
 
-class Begun(NamedTuple):
-    """When a flight began, and why."""
+class Started(NamedTuple):
+    """When a refresh started, and why."""
 
-    need: RefreshReason
-    at: float
-    now: float
+    reason: RefreshReason
+    instant: Instant
 
 
 def encode(published: Published) -> bytes:
-    """What tells two sets apart."""
+    """The content of a set: equal for equal sets."""
     return repr(published).encode()
 
 
 class KeyCacheMachine(RuleBasedStateMachine):
-    """One key source and everybody around it."""
+    """One key cache, its issuer and its verifications."""
 
     def __init__(self) -> None:
         super().__init__()
         self.policy = CachePolicy()
         self.state: CacheState = EMPTY
-        self.now, self.at = START_NOW, START_AT
+        self.instant = START
         self.published: Published = (Key("k0", 0),)
         self.history: list[Published] = [self.published]
         self.contents: dict[bytes, Published] = {encode(self.published): self.published}
         self.materials = 0
-        self.current: Aloft | None = None
-        self.given_up: list[Aloft] = []
-        self.begun: list[Begun] = []
+        self.current: RunningRefresh | None = None
+        self.given_up: list[RunningRefresh] = []
+        self.started: list[Started] = []
         self.generation = -1
         self.last_number = 0
 
-    @initialize(policy=st.sampled_from(RULES_BY_KIND))
+    @initialize(policy=st.sampled_from(POLICIES))
     def choose_policy(self, policy: CachePolicy) -> None:
         self.policy = policy
 
@@ -127,12 +126,11 @@ class KeyCacheMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        self.at += seconds
+        self.instant = self.instant.minus(-seconds)
 
     @rule(seconds=SECONDS, back=st.booleans())
     def the_wall_clock_steps_or_the_machine_was_suspended(self, seconds: float, *, back: bool) -> None:
-        self.now += -seconds if back else seconds
+        self.instant = self.instant._replace(wall=self.instant.wall + (-seconds if back else seconds))
 
     # --- the issuer
 
@@ -145,9 +143,9 @@ class KeyCacheMachine(RuleBasedStateMachine):
         self.published = (*kept, fresh)
         self.history.append(self.published)
         self.contents[encode(self.published)] = self.published
-        for aloft in [*self.given_up, *([self.current] if self.current else [])]:
-            aloft.seen.append(self.published)
-            for verification in aloft.waiting:
+        for running in [*self.given_up, *([self.current] if self.current else [])]:
+            running.seen.append(self.published)
+            for verification in running.waiting:
                 verification.is_genuine &= verification.key in self.published
 
     # --- tokens
@@ -171,92 +169,91 @@ class KeyCacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.current is not None and self.current.waiting)
     @rule()
-    def somebody_has_waited_long_enough(self) -> None:
+    def a_verification_has_waited_long_enough(self) -> None:
         assert self.current is not None
         verification = self.current.waiting.pop()
-        verification.is_patient = False
+        verification.may_wait = False
         self.look(verification)
 
-    # --- answers
+    # --- responses
 
     @precondition(lambda self: self.current is not None)
     @rule(which=st.integers(0, 100), fresh_seconds=st.sampled_from([0.0, 300.0, 3_600.0]), jitter=JITTER)
-    def the_flight_brings_keys(self, which: int, fresh_seconds: float, jitter: float) -> None:
+    def the_refresh_loads_keys(self, which: int, fresh_seconds: float, jitter: float) -> None:
         assert self.current is not None
-        self.land(self.current.seen[which % len(self.current.seen)], fresh_seconds, jitter)
+        self.succeed(self.current.seen[which % len(self.current.seen)], fresh_seconds, jitter)
 
     @precondition(lambda self: self.current is not None)
     @rule(jitter=JITTER)
-    def the_flight_brings_an_old_set_again(self, jitter: float) -> None:
-        """A cache on the way did not ask the issuer: whoever hoped for a newer key may be disappointed."""
+    def the_refresh_loads_an_old_set_again(self, jitter: float) -> None:
+        """A cache between did not ask the issuer, so a verification may not find its newer key."""
         assert self.current is not None
         for verification in self.current.waiting:
             verification.is_genuine = False
-        self.land(self.history[max(len(self.history) - 2, 0)], 0.0, jitter)
+        self.succeed(self.history[max(len(self.history) - 2, 0)], 0.0, jitter)
 
     @precondition(lambda self: self.current is not None)
     @rule(age_seconds=st.sampled_from([0.0, 10.0, 59.0]), jitter=JITTER)
-    def the_flight_takes_what_another_worker_has_fetched(self, age_seconds: float, jitter: float) -> None:
-        self.land(self.published, 0.0, jitter, age_seconds=age_seconds)
+    def the_refresh_reads_what_another_worker_has_fetched(self, age_seconds: float, jitter: float) -> None:
+        self.succeed(self.published, 0.0, jitter, age_seconds=age_seconds)
 
     @precondition(lambda self: self.current is not None)
     @rule(retry_after_seconds=st.sampled_from([0.0, 60.0, 1e9]), jitter=JITTER)
-    def the_flight_fails(self, retry_after_seconds: float, jitter: float) -> None:
+    def the_refresh_fails(self, retry_after_seconds: float, jitter: float) -> None:
         self.fail(retry_after_seconds, jitter)
 
     @precondition(lambda self: self.current is not None)
     @rule(age_seconds=st.sampled_from([0.0, 60.0, 601.0, 3_601.0, 86_400.0]), jitter=JITTER)
-    def the_flight_fails_and_takes_what_another_worker_had(self, age_seconds: float, jitter: float) -> None:
+    def the_refresh_fails_and_reads_what_another_worker_had(self, age_seconds: float, jitter: float) -> None:
         """Keys past their freshness: the schedule is that of a failure, and older keys replace nothing."""
-        self.fail(0.0, jitter, self.harvest(self.published, 0.0, age_seconds))
+        self.fail(0.0, jitter, self.keys(self.published, 0.0, age_seconds))
 
     @precondition(lambda self: self.current is not None)
     @rule(age_seconds=st.sampled_from([0.0, 60.0, 601.0, 3_601.0, 86_400.0]), jitter=JITTER)
-    def discovery_fails_and_the_last_address_gives_its_keys(self, age_seconds: float, jitter: float) -> None:
+    def discovery_fails_and_the_last_address_serves_its_keys(self, age_seconds: float, jitter: float) -> None:
         """NET-028: the newest set of that address counts, and is as old as the last discovery document."""
-        harvest = self.harvest(self.published, 0.0, age_seconds)._replace(is_latest=True)
-        flight = self.state.flight
-        assert flight is not None
-        self.fail(0.0, jitter, harvest)
+        keys = self.keys(self.published, 0.0, age_seconds)._replace(is_latest=True)
+        refresh = self.state.refresh
+        assert refresh is not None
+        self.fail(0.0, jitter, keys)
         snapshot = self.state.snapshot
         assert snapshot is not None
         assert self.contents[snapshot.content] == self.published
-        assert snapshot.began_now == flight.began_now - age_seconds
+        assert snapshot.started == refresh.started.minus(age_seconds)
 
     @precondition(lambda self: self.given_up)
-    @rule(which=st.integers(0, 100), is_good=st.booleans(), jitter=JITTER)
-    def a_flight_that_was_given_up_comes_back(self, which: int, *, is_good: bool, jitter: float) -> None:
-        aloft = self.given_up.pop(which % len(self.given_up))
+    @rule(which=st.integers(0, 100), is_good=st.booleans())
+    def a_refresh_that_was_given_up_ends(self, which: int, *, is_good: bool) -> None:
+        running = self.given_up.pop(which % len(self.given_up))
         if is_good:
-            after = succeeded(self.state, self.policy, aloft.flight, self.harvest(aloft.seen[0], 0.0), jitter=jitter)
+            after = with_refresh_succeeded(self.state, self.policy, running.refresh, self.keys(running.seen[0], 0.0))
         else:
-            after = failed(
-                self.state, self.policy, aloft.flight, cause="late", retry_after_seconds=1e9, at=self.at, jitter=jitter
-            )
-        assert after is self.state, "an older flight never overwrites anything"
+            failure = FailedLoad(RefreshError("late", retry_after_seconds=1e9))
+            after = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
+        assert after is self.state, "an older refresh never overwrites anything"
 
-    # --- the engine
+    # --- what `RemoteKeySet` and `KeyLookup` do
 
     def verify(self, key: Key) -> None:
-        self.look(Verification(key, self.state.flights, is_genuine=key in self.published))
+        self.look(Verification(key, self.state.refreshes_started, is_genuine=key in self.published))
 
     def look(self, verification: Verification) -> None:
-        """Look at a token until there is an answer, or something to wait for."""
+        """Verify a token until there is a result, or a refresh to wait for."""
         for _ in range(MAX_WAITS + 2):
-            need = self.what_is_missing(verification)
-            if need is None:
+            reason = self.what_is_missing(verification)
+            if reason is None:
                 return
             verification.waits += 1
             if verification.waits > MAX_WAITS:
-                verification.is_patient = False
-            decision = self.settle(need, verification)
+                verification.may_wait = False
+            decision = self.decide_and_refresh(reason, verification)
             if decision.action is Action.WAIT:
                 assert self.current is not None
                 self.current.waiting.append(verification)
                 return
             if decision.action is Action.REFUSE:
-                assert need is not RefreshReason.KEYS
-                self.check_refusal(verification, need)
+                assert reason is not RefreshReason.KEYS
+                self.check_refusal(verification, reason)
                 return
             if decision.action is Action.UNAVAILABLE:
                 self.check_unavailable(verification)
@@ -264,16 +261,16 @@ class KeyCacheMachine(RuleBasedStateMachine):
         pytest.fail("a verification went round in circles")
 
     def what_is_missing(self, verification: Verification) -> RefreshReason | None:
-        """What a look at the token finds out; None where it is accepted."""
-        decision = self.ask(RefreshReason.KEYS, verification)
+        """Why the token cannot be accepted yet; None if it is accepted."""
+        decision = self.decide(RefreshReason.KEYS, verification)
         snapshot = self.state.snapshot
         if snapshot is None or decision.action not in (Action.USE, Action.USE_AND_REFRESH):
             return RefreshReason.KEYS
         cap_seconds = snapshot.fresh_seconds + self.policy.stale_if_error_seconds
-        assert self.at - snapshot.began_at < cap_seconds, "no key is used past the cap"
-        assert self.now - snapshot.began_now < cap_seconds, "no key is used past the cap, by neither clock"
+        assert self.instant.monotonic - snapshot.started.monotonic < cap_seconds, "no key is used past the cap"
+        assert self.instant.wall - snapshot.started.wall < cap_seconds, "no key is used past the cap, by neither clock"
         if decision.action is Action.USE_AND_REFRESH:
-            self.settle(RefreshReason.KEYS, verification)
+            self.decide_and_refresh(RefreshReason.KEYS, verification)
         known = self.contents[snapshot.content]
         if verification.key in known:
             return None
@@ -283,91 +280,82 @@ class KeyCacheMachine(RuleBasedStateMachine):
             else RefreshReason.UNKNOWN_KEY
         )
 
-    def ask(self, need: RefreshReason, verification: Verification) -> Decision:
-        return decide(
-            self.state,
-            self.policy,
-            need,
-            refreshes_seen=verification.refreshes_seen,
-            now=self.now,
-            at=self.at,
-            patient=verification.is_patient,
-        )
+    def decide(self, reason: RefreshReason, verification: Verification) -> Decision:
+        question = Question(reason, verification.may_wait, verification.refreshes_seen)
+        return decide_action(self.state, self.policy, question, self.instant)
 
-    def settle(self, need: RefreshReason, verification: Verification) -> Decision:
-        flight = self.state.flight
-        if flight is not None and self.at - flight.began_at >= self.policy.flight_deadline_seconds:
+    def decide_and_refresh(self, reason: RefreshReason, verification: Verification) -> Decision:
+        refresh = self.state.refresh
+        if refresh is not None and refresh.remaining_seconds(self.policy, self.instant.monotonic) <= 0:
             self.give_up()
-        decision = self.ask(need, verification)
+        decision = self.decide(reason, verification)
         assert decision.retry_after_seconds >= 0
-        if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.flight is None:
-            self.begin(need)
+        if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.refresh is None:
+            self.start(reason)
         return decision
 
-    def begin(self, need: RefreshReason) -> None:
-        assert self.current is None, "at most one flight per source"
-        if need is RefreshReason.KEYS and self.begun:
-            last = self.begun[-1]
-            # A failure, or a refresh of the shortest freshness: whatever comes first.
+    def start(self, reason: RefreshReason) -> None:
+        assert self.current is None, "at most one refresh runs"
+        if reason is RefreshReason.KEYS and self.started:
+            # A failure, or a refresh of the shortest freshness: the earlier of the two.
             pause = self.policy.min_backoff_seconds
-            due = self.policy.min_fresh_seconds * self.policy.refresh_ahead
-            least = min(pause, due) * (1 - self.policy.refresh_jitter)
-            # A document of a store may be as old as it likes, within its freshness; here it is at most 59 s.
-            shared = self.state.snapshot is not None and self.state.snapshot.flight_number == 0
-            elapsed = max(self.at - last.at, self.now - last.now)
-            assert shared or elapsed >= least, "fetches are bounded by 1 + elapsed / cool-down"
-        self.state = began(self.state, self.policy, need, now=self.now, at=self.at)
-        assert self.state.flight is not None
-        self.current = Aloft(self.state.flight, [self.published])
-        self.begun.append(Begun(need, self.at, self.now))
+            ahead = self.policy.min_fresh_seconds * self.policy.refresh_ahead
+            least = min(pause, ahead) * (1 - self.policy.refresh_jitter)
+            # A document of the store may have any age within its freshness; here at most 59 s.
+            is_shared = self.state.snapshot is not None and self.state.snapshot.refresh_number == 0
+            elapsed = self.instant.seconds_since(self.started[-1].instant)
+            assert is_shared or elapsed >= least, "fetches are bounded by 1 + elapsed / cool-down"
+        self.state = with_refresh_started(self.state, self.policy, reason, self.instant, 0.0)
+        assert self.state.refresh is not None
+        self.current = RunningRefresh(self.state.refresh, [self.published])
+        self.started.append(Started(reason, self.instant))
         for forced in (RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE):
-            assert self.spent(forced) <= self.budget(forced)[0], "forced refetches are bounded by their budget"
+            assert self.spent(forced) <= self.budget(forced)[0], "forced refreshes are bounded by their budget"
 
-    def budget(self, need: RefreshReason) -> tuple[int, float]:
-        if need is RefreshReason.UNKNOWN_KEY:
+    def budget(self, reason: RefreshReason) -> tuple[int, float]:
+        if reason is RefreshReason.UNKNOWN_KEY:
             return self.policy.unknown_key_refetches, self.policy.unknown_key_window_seconds
         return self.policy.bad_signature_refetches, self.policy.bad_signature_window_seconds
 
-    def spent(self, need: RefreshReason) -> int:
-        """How many forced refetches of a kind began within its window, by our own count."""
-        _, window_seconds = self.budget(need)
-        return sum(begun.need is need and self.at - begun.at < window_seconds for begun in self.begun)
+    def spent(self, reason: RefreshReason) -> int:
+        """How many forced refreshes for a reason started within its window, by the machine's own count."""
+        _, window_seconds = self.budget(reason)
+        ages = [self.instant.monotonic - one.instant.monotonic for one in self.started if one.reason is reason]
+        return sum(age < window_seconds for age in ages)
+
+    def end(self, jitter: float) -> RunningRefresh:
+        """End the running refresh; what follows is moved by this jitter."""
+        assert self.current is not None
+        running, self.current = self.current, None
+        running.refresh = replace(running.refresh, jitter=jitter)
+        self.state = replace(self.state, refresh=running.refresh)
+        return running
 
     def give_up(self) -> None:
-        assert self.current is not None
-        aloft = self.current
-        before, self.current = self.state.snapshot, None
-        self.given_up.append(aloft)
-        self.state = failed(
-            self.state, self.policy, aloft.flight, cause="deadline", retry_after_seconds=0, at=self.at, jitter=0
-        )
-        assert self.state.snapshot is before
-        self.wake(aloft)
-
-    def fail(self, retry_after_seconds: float, jitter: float, last_good: LoadedKeys | None = None) -> None:
-        assert self.current is not None
-        aloft, self.current = self.current, None
         before = self.state.snapshot
-        self.state = failed(
-            self.state,
-            self.policy,
-            aloft.flight,
-            cause="failed",
-            retry_after_seconds=retry_after_seconds,
-            at=self.at,
-            jitter=jitter,
-            last_good=last_good,
-        )
-        if last_good is None:
+        running = self.end(0)
+        self.given_up.append(running)
+        failure = FailedLoad(RefreshError("deadline"))
+        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
+        assert self.state.snapshot is before
+        self.wake(running)
+
+    def fail(self, retry_after_seconds: float, jitter: float, keys: LoadedKeys | None = None) -> None:
+        before = self.state.snapshot
+        running = self.end(jitter)
+        failure = FailedLoad(RefreshError("failed", retry_after_seconds=retry_after_seconds), keys)
+        now = self.instant.monotonic
+        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, now)
+        if keys is None:
             assert self.state.snapshot is before, "a failure never loses keys"
         else:
             assert self.state.snapshot is not None
             assert self.state.failures > 0
         longest = max(self.policy.max_backoff_seconds * 1.5, self.policy.max_retry_after_seconds)
-        assert self.at < self.state.cool_until <= self.at + longest
-        self.wake(aloft)
+        assert now < self.state.cool_until <= now + longest
+        self.wake(running)
 
-    def harvest(self, published: Published, fresh_seconds: float, age_seconds: float | None = None) -> LoadedKeys:
+    def keys(self, published: Published, fresh_seconds: float, age_seconds: float | None = None) -> LoadedKeys:
         return LoadedKeys(
             key_set=KEYS,
             document_issuer=None,
@@ -377,14 +365,13 @@ class KeyCacheMachine(RuleBasedStateMachine):
             age_seconds=age_seconds or 0.0,
         )
 
-    def land(
+    def succeed(
         self, published: Published, fresh_seconds: float, jitter: float, *, age_seconds: float | None = None
     ) -> None:
-        assert self.current is not None
-        aloft, self.current = self.current, None
         before = self.state.snapshot
-        harvest = self.harvest(published, fresh_seconds, age_seconds)
-        self.state = succeeded(self.state, self.policy, aloft.flight, harvest, jitter=jitter)
+        running = self.end(jitter)
+        keys = self.keys(published, fresh_seconds, age_seconds)
+        self.state = with_refresh_succeeded(self.state, self.policy, running.refresh, keys)
         after = self.state.snapshot
         assert after is not None
         assert after is not before
@@ -392,42 +379,42 @@ class KeyCacheMachine(RuleBasedStateMachine):
             changed = before.content != after.content
             assert after.generation == before.generation + changed, "the generation rises only when the content changes"
         assert (self.state.failures, self.state.last_cause) == (0, None)
-        self.wake(aloft)
+        self.wake(running)
 
-    def wake(self, aloft: Aloft) -> None:
-        waiting, aloft.waiting = aloft.waiting, []
+    def wake(self, running: RunningRefresh) -> None:
+        waiting, running.waiting = running.waiting, []
         for verification in waiting:
             self.look(verification)
 
-    # --- what a verdict may say
+    # --- what a result may be
 
-    def check_refusal(self, verification: Verification, need: RefreshReason) -> None:
-        """A token of a published key is refused only where the budget says so: nobody else is told 401."""
+    def check_refusal(self, verification: Verification, reason: RefreshReason) -> None:
+        """A token of a published key is refused only if the budget is spent."""
         if not verification.is_genuine:
             return
-        is_spent = self.spent(need) >= self.budget(need)[0]
-        if need is RefreshReason.UNKNOWN_KEY:
+        is_spent = self.spent(reason) >= self.budget(reason)[0]
+        if reason is RefreshReason.UNKNOWN_KEY:
             assert is_spent, "a rotation is visible to the first new token within the budget"
-            assert self.state.failures == 0, "a rotation during an outage must not log everyone out"
-            assert self.current is None, "nobody is refused while a flight that can answer is in progress"
+            assert self.state.failures == 0, "a rotation during an outage must not sign every user out"
+            assert self.current is None, "no token is refused while a refresh that can help is running"
         else:
-            is_cooling = self.state.failures > 0 and self.at < self.state.cool_until
-            if verification.is_patient:
+            is_cooling = self.state.failures > 0 and self.instant.monotonic < self.state.cool_until
+            if verification.may_wait:
                 assert is_spent or is_cooling
-                assert self.current is None or not self.current.flight.forced, "who may be mended by a flight waits"
+                assert self.current is None or not self.current.refresh.is_forced, "a forced refresh is waited for"
 
     def check_unavailable(self, verification: Verification) -> None:
-        if not verification.is_patient:
+        if not verification.may_wait:
             return
-        assert self.current is None, "nobody is told `unavailable` while a flight that can answer is in progress"
-        assert self.state.failures > 0, "nobody is told `unavailable` of an issuer that answers"
+        assert self.current is None, "keys are never `unavailable` while a refresh that can help is running"
+        assert self.state.failures > 0, "keys are never `unavailable` while the issuer answers"
 
     # --- always
 
     @invariant()
-    def the_state_and_the_flight_agree(self) -> None:
-        assert self.state.flight == (self.current.flight if self.current is not None else None)
-        assert self.state.flights == len(self.begun)
+    def the_state_and_the_running_refresh_agree(self) -> None:
+        assert self.state.refresh == (self.current.refresh if self.current is not None else None)
+        assert self.state.refreshes_started == len(self.started)
 
     @invariant()
     def snapshots_only_get_newer(self) -> None:
@@ -437,9 +424,9 @@ class KeyCacheMachine(RuleBasedStateMachine):
             return
         assert snapshot.generation >= self.generation
         self.generation = snapshot.generation
-        if snapshot.flight_number:
-            assert snapshot.flight_number >= self.last_number
-            self.last_number = snapshot.flight_number
+        if snapshot.refresh_number:
+            assert snapshot.refresh_number >= self.last_number
+            self.last_number = snapshot.refresh_number
 
     @invariant()
     def memory_is_bounded(self) -> None:
@@ -447,28 +434,28 @@ class KeyCacheMachine(RuleBasedStateMachine):
         assert len(self.state.bad_signature_attempts) <= self.policy.bad_signature_refetches
 
     @invariant()
-    def who_waits_waits_for_the_flight_in_progress(self) -> None:
-        assert not any(aloft.waiting for aloft in self.given_up)
+    def no_verification_waits_for_a_refresh_that_was_given_up(self) -> None:
+        assert not any(running.waiting for running in self.given_up)
 
 
 def test_the_invariants_hold_whatever_happens() -> None:
     run_state_machine_as_test(
-        KeyCacheMachine, settings=settings(max_examples=600, stateful_step_count=60, deadline=None)
+        KeyCacheMachine, settings=settings(max_examples=examples(600), stateful_step_count=60, deadline=None)
     )
 
 
 def test_the_machine_would_notice_a_broken_promise() -> None:
-    """The invariants bite: a cache that forgets its keys, or takes a late answer, is caught."""
+    """The invariants work: a cache that forgets its keys, or takes a late answer, is caught."""
     machine = KeyCacheMachine()
     machine.verify(machine.published[-1])
-    machine.the_flight_brings_keys(which=0, fresh_seconds=0.0, jitter=0.0)
+    machine.the_refresh_loads_keys(which=0, fresh_seconds=0.0, jitter=0.0)
     machine.a_token_of_a_random_kid(number=0)
     assert machine.current is not None
-    aloft = machine.current
+    running = machine.current
     machine.give_up()
-    machine.given_up.append(aloft)
-    machine.state = replace(machine.state, flight=aloft.flight)
+    machine.given_up.append(running)
+    machine.state = replace(machine.state, refresh=running.refresh)
     with pytest.raises(AssertionError, match="never overwrites"):
-        machine.a_flight_that_was_given_up_comes_back(which=0, is_good=True, jitter=0.0)
+        machine.a_refresh_that_was_given_up_ends(which=0, is_good=True)
     with pytest.raises(AssertionError):
-        machine.the_state_and_the_flight_agree()
+        machine.the_state_and_the_running_refresh_agree()

@@ -1,4 +1,4 @@
-"""The quick readers: the value of the strict reader, or no answer; and both lanes give one verdict."""
+"""The fast readers return the value of the strict reader or None, and both lanes give the same result."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aveverify._accelerators import Accelerators, load
-from aveverify._core.jose import fast_paths
-from aveverify._core.jose.encoding import EncodingError, parse_json_object, parse_json_object_strictly
+from aveverify._core.jose import encoding, fast_json
+from aveverify._core.jose.encoding import EncodingError, JsonValue
+from aveverify._core.jose.strict_json import parse_json_object, parse_json_object_strictly
 from tests.conformance.vector_environment import exact
 from tests.core.jose_factory import encode
+from tests.missing import skip_missing
 from tests.property.strategies import json_values
+from tests.suite.effort import examples
 
 ACCELERATORS = load()
 
@@ -26,32 +29,32 @@ ACCELERATORS = load()
 def installed() -> Accelerators:
     """The accelerators; a visible skip where the extra is not installed."""
     if ACCELERATORS is None:
-        pytest.skip("the extra `fast` is not installed")
+        skip_missing("fast", "an extra of the package")
     return ACCELERATORS
 
 
-def read_objects() -> dict[str, fast_paths.ReadObject]:
-    """The quick readers of JSON that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_json(ACCELERATORS)}
-    return {"plain": fast_paths.read_object, **fast}
+def read_objects() -> dict[str, fast_json.ReadObject]:
+    """The fast readers of JSON that can run here."""
+    fast = {} if ACCELERATORS is None else {"fast": fast_json.accelerated_json(ACCELERATORS)}
+    return {"plain": fast_json.read_object, **fast}
 
 
-def decode_segments() -> dict[str, fast_paths.DecodeSegment]:
+def decode_segments() -> dict[str, encoding.DecodeSegment]:
     """The decoders of base64url that can run here."""
-    fast = {} if ACCELERATORS is None else {"fast": fast_paths.accelerated_base64(ACCELERATORS)}
-    return {"plain": fast_paths.decode_segment, **fast}
+    fast = {} if ACCELERATORS is None else {"fast": encoding.accelerated_base64(ACCELERATORS)}
+    return {"plain": encoding.decode_segment_plainly, **fast}
 
 
 lanes = pytest.mark.parametrize("lane", ["plain", "fast"])
 
 
-def reader(lane: str) -> fast_paths.ReadObject:
+def reader(lane: str) -> fast_json.ReadObject:
     if lane == "fast":
         installed()
     return read_objects()[lane]
 
 
-def decoder(lane: str) -> fast_paths.DecodeSegment:
+def decoder(lane: str) -> encoding.DecodeSegment:
     if lane == "fast":
         installed()
     return decode_segments()[lane]
@@ -82,7 +85,7 @@ OBVIOUSLY_RIGHT = json.JSONDecoder(
 )
 
 
-def depth_of(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def depth_of(value: JsonValue) -> int:
     """How many containers are nested in a value."""
     if not isinstance(value, (dict, list)):
         return 0
@@ -101,7 +104,7 @@ def measured(data: bytes) -> dict[str, Any] | None:
 
 
 def strictly(data: bytes) -> dict[str, Any] | None:
-    """What the measure of all readers says; None where it refuses."""
+    """What the strict reader says; None where it refuses."""
     try:
         return parse_json_object_strictly(data)
     except EncodingError:
@@ -145,7 +148,7 @@ def wrap(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 objects = st.recursive(leaves, wrap, max_leaves=10)
 
 
-# So many containers that the quick readers do not count them one by one, around the limit of nesting.
+# So many containers that the fast readers do not count them one by one, around the limit of nesting.
 crowds = st.tuples(
     st.sampled_from([b"[]", b"{}", b'{"":0}', b'"]["', b'"\\"["', b'"\\\\"', b'{"a":1,"a":1}', b'"\\ud800"']),
     st.integers(90, 140),
@@ -159,7 +162,7 @@ crowds = st.tuples(
 
 
 @lanes
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     data=noise | objects | crowds | st.binary(max_size=40) | json_values.map(lambda value: json.dumps(value).encode())
 )
@@ -169,7 +172,7 @@ crowds = st.tuples(
 @example(data=b'{"a":1,"a":"x"}')
 @example(data=b'{"a":"x","a":1}')
 @example(data=b'{"a":[{"b":1,"b":1}]}')
-def test_a_quick_reader_gives_the_strict_value_or_none(lane: str, data: bytes) -> None:
+def test_a_fast_reader_returns_the_strict_value_or_none(lane: str, data: bytes) -> None:
     """PRE-02; DV-12: it never accepts more, and never another value."""
     found = reader(lane)(data)
 
@@ -180,7 +183,7 @@ def test_a_quick_reader_gives_the_strict_value_or_none(lane: str, data: bytes) -
         assert list(found) == list(expected)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=noise | objects | crowds | st.binary(max_size=40))
 @example(data=b'{"a" :1,"a":2}')
 @example(data=b'{"a":"x","\\u0061":1}')
@@ -192,7 +195,7 @@ def test_the_strict_reader_is_obviously_right(data: bytes) -> None:
     assert exact(strictly(data)) == exact(measured(data))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=noise | objects | crowds | st.binary(max_size=40))
 def test_what_is_read_does_not_depend_on_the_lane(data: bytes) -> None:
     """And the fault is always the one that the strict reader names."""
@@ -212,8 +215,8 @@ ORDINARY = {
 
 
 @lanes
-def test_an_ordinary_payload_is_read_quickly(lane: str) -> None:
-    """Or all of this would be for nothing."""
+def test_an_ordinary_payload_is_read_by_the_fast_reader(lane: str) -> None:
+    """Otherwise the fast reader would save nothing."""
     data = json.dumps(ORDINARY, separators=(",", ":"), ensure_ascii=False).encode()
 
     assert reader(lane)(data) == ORDINARY
@@ -239,7 +242,7 @@ def test_an_ordinary_payload_is_read_quickly(lane: str) -> None:
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_a_quick_reader_has_no_answer_to(lane: str, data: bytes) -> None:
+def test_a_fast_reader_leaves_to_the_strict_one(lane: str, data: bytes) -> None:
     assert reader(lane)(data) is None
 
 

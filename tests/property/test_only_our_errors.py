@@ -1,4 +1,4 @@
-"""Whatever the bytes, `verify` gives an identity or raises one of the library's own errors (design §4; ERR-001)."""
+"""For any bytes, `verify` returns an identity or raises one of the library's own errors (design §4; ERR-001)."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from tests.core.jose_factory import (
     rs256,
 )
 from tests.property import strategies
+from tests.suite.effort import examples
 
 
 def outcome(call: Callable[[], object], *allowed: type[AveVerifyError]) -> object:
@@ -65,14 +66,14 @@ PATHS = pytest.mark.parametrize("verifier", [OIDC, CUSTOM], ids=["oidc", "custom
 
 
 @PATHS
-@settings(max_examples=800)
+@settings(max_examples=examples(800))
 @given(token=strategies.texts)
 def test_any_token(verifier: Verifier, token: str | bytes) -> None:
     verify(verifier, token)
 
 
 @PATHS
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(claims=strategies.claims)
 def test_any_signed_claims(verifier: Verifier, claims: dict[str, object]) -> None:
     """The signature is good, so everything behind it is reached."""
@@ -80,7 +81,7 @@ def test_any_signed_claims(verifier: Verifier, claims: dict[str, object]) -> Non
 
 
 @PATHS
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(value=strategies.header_values)
 def test_any_authorization_header(verifier: Verifier, value: str | bytes | None) -> None:
     outcome(lambda: verifier.verify_header(value), InvalidRequestError, InvalidTokenError, KeysUnavailableError)
@@ -93,7 +94,7 @@ class Answers:
         self._answers = {METADATA_URL: metadata, KEYS_URL: keys}
 
     def fetch(self, request: FetchRequest) -> FetchResponse:
-        """Give what the test has drawn; an address that nobody configured is a bug."""
+        """Answer with what the test has drawn; a request for a URL that is not configured is a bug."""
         return self._answers[request.url]
 
 
@@ -123,13 +124,13 @@ def ask_over_the_network(provider: Provider, metadata: FetchResponse, keys: Fetc
     ],
     ids=["oidc", "customJwt"],
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(keys=responses)
 def test_any_key_set(provider: Provider, keys: FetchResponse) -> None:
     ask_over_the_network(provider, METADATA, keys)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(metadata=responses)
 def test_any_discovery_document(metadata: FetchResponse) -> None:
     """And no address that the document names is asked without being looked at."""
@@ -137,7 +138,7 @@ def test_any_discovery_document(metadata: FetchResponse) -> None:
     ask_over_the_network(Provider(issuer=ISSUER, application_id=APPLICATION_ID), metadata, keys)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     config=strategies.json_values
     | strategies.any_text
@@ -156,7 +157,7 @@ def test_any_configuration(config: object) -> None:
     outcome(lambda: parse_auth_config(config), ConfigurationError)  # type: ignore[arg-type]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     issuer=strategies.any_text | strategies.any_text.map(lambda text: f"https://{text}"),
     application_id=strategies.any_text,

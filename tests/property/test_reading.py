@@ -13,22 +13,18 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from aveverify._core.jose.encoding import (
-    EncodingError,
-    decode_base64url,
-    parse_json_document,
-    parse_json_object,
-    repeated_members,
-)
+from aveverify._core.jose.encoding import EncodingError, JsonValue, decode_base64url
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, round_date
+from aveverify._core.jose.strict_json import parse_json_document, parse_json_object, repeated_members
 from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, format_timestamp
 from aveverify._core.rules import custom_jwt, oidc
 from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify._core.rules.user_claims import custom_jwt_custom_claims
 from aveverify.errors import InvalidTokenError
 from tests.core.jose_factory import NOW, Json, encode, read
-from tests.core.rules.test_provider_index import Entry
+from tests.core.rules.test_provider_index import Configured
 from tests.property import strategies
+from tests.suite.effort import examples
 
 # --- base64url: RFC 4648 §5, §3.5
 
@@ -66,7 +62,7 @@ def test_with_unused_bits_every_text_of_the_alphabet_decodes(text: bytes) -> Non
 # --- JSON: RFC 8259, RFC 7493
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def exact(value: JsonValue) -> JsonValue:
     """A value with the type of each scalar beside it; floats by their bits."""
     match value:
         case dict():
@@ -79,7 +75,7 @@ def exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
             return type(value).__name__, value
 
 
-def depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def depth(value: JsonValue) -> int:
     match value:
         case dict():
             return 1 + max(map(depth, value.values()), default=0)
@@ -89,7 +85,7 @@ def depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
             return 0
 
 
-def numbers(value: Any) -> list[float]:  # noqa: ANN401 - any JSON value
+def numbers(value: JsonValue) -> list[float]:
     match value:
         case dict():
             return [number for member in value.values() for number in numbers(member)]
@@ -129,7 +125,7 @@ json_texts: st.SearchStrategy[bytes] = (
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=json_texts)
 @example(data=b'{"a":1,"a":1}')
 @example(data=b'{"a":NaN}')
@@ -148,7 +144,7 @@ def test_what_the_strict_parser_takes_every_parser_takes_with_the_same_value(dat
     assert depth(value) <= 127
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=json_texts)
 def test_what_the_strict_parser_refuses_has_a_reason(data: bytes) -> None:
     """It refuses nothing that RFC 7493 allows."""
@@ -246,7 +242,7 @@ def test_a_date_is_rounded_to_the_nearest_second_halves_up(value: float) -> None
     assert round_date(value) == floor(Fraction(value) + Fraction(1, 2))
 
 
-# --- the window of a verdict
+# --- the validity of a result
 
 some_dates = (
     st.floats(0, 5000) | st.integers(0, 5000) | st.floats(0, MAX_NUMERIC_DATE) | st.integers(NOW - 10, NOW + 10)
@@ -255,13 +251,13 @@ leeways = st.just(0) | st.just(5) | st.floats(0, 300) | st.integers(0, 300)
 offsets = st.floats(0, 1, exclude_max=True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exp=some_dates, leeway_seconds=leeways, back=st.integers(0, 400), fraction=offsets)
 def test_inside_its_window_an_oidc_token_has_not_expired(
     exp: float, leeway_seconds: float, back: int, fraction: float
 ) -> None:
     """TOK-006."""
-    start, end = oidc.decide_validity({"exp": exp}, leeway_seconds)
+    start, end = oidc.compute_validity({"exp": exp}, leeway_seconds)
     second = max(start, end - 1 - back)
     assume(second < end)
 
@@ -270,7 +266,7 @@ def test_inside_its_window_an_oidc_token_has_not_expired(
         oidc.check_claims({"exp": exp}, second + fraction, leeway_seconds)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     exp=some_dates,
     nbf=st.none() | some_dates,
@@ -285,7 +281,7 @@ def test_inside_its_window_a_custom_jwt_token_passes_all_three_checks(  # noqa: 
 ) -> None:
     """TOK-006; TOK-007."""
     claims: Json = {"exp": exp, "nbf": nbf, "iat": iat, "sub": "u"}
-    start, end = custom_jwt.decide_validity(claims, leeway_seconds)
+    start, end = custom_jwt.compute_validity(claims, leeway_seconds)
     second = min(start + offset, end - 1) if where == "start" else max(end - 1 - offset, start)
     assume(start <= second < end)
 
@@ -294,7 +290,7 @@ def test_inside_its_window_a_custom_jwt_token_passes_all_three_checks(  # noqa: 
         custom_jwt.check_claims(claims, second + fraction, leeway_seconds)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exp=some_dates, leeway_seconds=leeways, now=some_dates)
 def test_the_two_paths_expire_by_their_own_formula(exp: float, leeway_seconds: float, now: float) -> None:
     """Design §4, in exact arithmetic."""
@@ -302,7 +298,7 @@ def test_the_two_paths_expire_by_their_own_formula(exp: float, leeway_seconds: f
     oidc_expired = Fraction(seconds) - Fraction(exp) >= Fraction(leeway_seconds)
     custom_expired = Fraction(seconds) - floor(Fraction(exp) + Fraction(1, 2)) > Fraction(leeway_seconds)
 
-    assert refuses(lambda: custom_jwt.check_times({"exp": exp}, now, leeway_seconds)) is custom_expired
+    assert refuses(lambda: custom_jwt.check_claims({"exp": exp, "sub": "u"}, now, leeway_seconds)) is custom_expired
     # A double keeps 15 digits: within a microsecond of the edge its rounding may decide.
     assume(
         abs(Fraction(seconds) - Fraction(exp) - Fraction(leeway_seconds)) > Fraction(1, 10**4) or leeway_seconds == 0
@@ -324,7 +320,7 @@ ISSUERS = ["https://a.example", "https://a.example/", "http://a.example", "https
 WRITTEN = [*ISSUERS, "a.example", "b.example/x/", "https://A.example", "HTTPS://a.example", "", "/"]
 
 
-def simple_selection(providers: list[Entry], issuer: str, audiences: list[str]) -> int | None:
+def simple_selection(providers: list[Configured], issuer: str, audiences: list[str]) -> int | None:
     """SEL-01 to SEL-05 in one loop."""
     full = issuer if issuer.startswith("https://") or issuer.startswith("http://") else "https://" + issuer  # noqa: PIE810
     for index, provider in enumerate(providers):
@@ -334,15 +330,17 @@ def simple_selection(providers: list[Entry], issuer: str, audiences: list[str]) 
     return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     providers=st.lists(
-        st.builds(Entry, st.sampled_from(ISSUERS), st.none() | st.sampled_from(["x", "y", ""])), max_size=6
+        st.builds(Configured, st.sampled_from(ISSUERS), st.none() | st.sampled_from(["x", "y", ""])), max_size=6
     ),
     issuer=st.sampled_from(WRITTEN),
     audiences=st.lists(st.sampled_from(["x", "y", "", "z"]), max_size=4),
 )
-def test_the_dictionary_selects_what_a_loop_would(providers: list[Entry], issuer: str, audiences: list[str]) -> None:
+def test_the_dictionary_selects_what_a_loop_would(
+    providers: list[Configured], issuer: str, audiences: list[str]
+) -> None:
     """SEL-03."""
     claims = read({"iss": issuer, "aud": audiences})
     found: int | None
@@ -371,7 +369,7 @@ def simple_flattening(members: Json) -> list[tuple[str, Any]]:
 names = st.sampled_from(["a", "b", "a.b", "", ".", "iss", "sub", "exp", "fva", "issuer", "subject", "tokenIdentifier"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     claims=st.dictionaries(
         names,
@@ -395,6 +393,6 @@ def test_claims_are_flattened_as_the_rules_say(claims: Json) -> None:
 
 @pytest.mark.parametrize("count", [10, 1000], ids=lambda count: f"{count} providers")
 def test_the_last_of_many_providers_is_found(count: int) -> None:
-    providers = [Entry(f"https://{index}.example", "x") for index in range(count)]
+    providers = [Configured(f"https://{index}.example", "x") for index in range(count)]
 
     assert ProviderIndex(providers).select(read({"iss": f"https://{count - 1}.example", "aud": "x"})) == count - 1

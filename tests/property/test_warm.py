@@ -1,4 +1,4 @@
-"""A warm verifier gives the verdict of a fresh one, whatever it was asked before and however time passes."""
+"""A warm verifier gives the result of a fresh one, for any earlier tokens and any passage of time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aveverify import Identity, InvalidTokenError, Verifier
 from tests.core.jose_factory import NOW, Json, TestClock, custom_jwt_verifier, eddsa, good_claims, oidc_verifier, rs256
+from tests.suite.effort import examples
 
 Make = Callable[[TestClock, int], Verifier]
 
@@ -23,7 +24,7 @@ def custom_jwt(clock: TestClock, size: int) -> Verifier:
     return custom_jwt_verifier(rs256().jwk, clock=clock, token_cache_size=size)
 
 
-# Every kind of verdict, near its edges; made once, so that the same bytes come again.
+# Every kind of result, near its limits; made once, so that the same bytes come again.
 CLAIMS: list[Json] = [
     good_claims(exp=NOW + offset, **more)
     for offset in (-10, -5, -0.5, 0, 0.5, 1, 5, 10, 10.5, 3600)
@@ -52,7 +53,7 @@ steps: st.SearchStrategy[Steps] = st.lists(
 )
 
 
-def verdict(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
+def result_of(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
     try:
         return verifier.verify(token)
     except InvalidTokenError as error:
@@ -63,9 +64,9 @@ def verdict(verifier: Verifier, token: str) -> tuple[str, str] | Identity:
     "size", [0, 1, 3, 10_000], ids=["no cache of tokens", "a cache of one", "a cache of three", "a large cache"]
 )
 @pytest.mark.parametrize("make", [oidc, custom_jwt], ids=["oidc", "customJwt"])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(walk=steps)
-def test_what_was_asked_before_does_not_matter(make: Make, size: int, walk: Steps) -> None:
+def test_earlier_tokens_do_not_matter(make: Make, size: int, walk: Steps) -> None:
     """TOK-001 to TOK-007; TOK-016: nor does the header that is known by now.
 
     `seconds` may be negative, for a wall clock that is set back.
@@ -76,10 +77,10 @@ def test_what_was_asked_before_does_not_matter(make: Make, size: int, walk: Step
             clock.wall += seconds
             clock.elapsed += max(seconds, 0)
             with make(TestClock(wall=clock.wall), 0) as fresh:
-                assert verdict(warm, TOKENS[index]) == verdict(fresh, TOKENS[index])
+                assert result_of(warm, TOKENS[index]) == result_of(fresh, TOKENS[index])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(exp=st.floats(NOW, NOW + 20), leeway=st.sampled_from([0, 5]), at=st.floats(NOW, NOW + 30))
 def test_a_hit_expires_at_the_same_instant_as_a_look(exp: float, leeway: int, at: float) -> None:
     make = oidc if leeway == 0 else custom_jwt
@@ -89,4 +90,4 @@ def test_a_hit_expires_at_the_same_instant_as_a_look(exp: float, leeway: int, at
         warm.verify(token)
         clock.wall = at
 
-        assert verdict(warm, token) == verdict(fresh, token)
+        assert result_of(warm, token) == result_of(fresh, token)

@@ -1,1 +1,1 @@
-"""Opt-in lane: tokens of an OpenID provider that is not ours, over real HTTP. `make real-issuer` runs it."""
+"""Opt-in tests: tokens of an OpenID provider of another project, over real HTTP. `make real-issuer` runs them."""

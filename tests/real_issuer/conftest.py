@@ -1,4 +1,4 @@
-"""One provider for the whole lane; without node, npm or the package every test skips and says why."""
+"""One provider for all tests; without node, npm or its packages every test is skipped, and says why."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.missing import skip_missing
 from tests.real_issuer.provider import NotInstallableError, RealIssuer, running
 
 
 @pytest.fixture(scope="session")
 def real_issuer() -> Iterator[RealIssuer]:
-    """A certified OpenID provider on loopback."""
+    """A certified OpenID provider on 127.0.0.1."""
     try:
         with running() as issuer:
             yield issuer
     except NotInstallableError as error:
-        pytest.skip(str(error))
+        skip_missing("node", str(error))

@@ -1,4 +1,8 @@
-"""Runs the OpenID provider of `oidc-provider.mjs`, and signs in at it without a browser."""
+"""Runs the OpenID provider of `oidc-provider.mjs`, and signs in at it without a browser.
+
+`package-lock.json` holds the hash of every package and no registry address. To update it, run in this folder:
+`npm install --package-lock-only --omit-lockfile-registry-resolved`.
+"""
 
 from __future__ import annotations
 
@@ -16,45 +20,49 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-PACKAGE = "oidc-provider"
-VERSION = "9.13.3"
-SCRIPT = Path(__file__).parent / "oidc-provider.mjs"
+SOURCES = Path(__file__).parent
+SCRIPT = SOURCES / "oidc-provider.mjs"
+LOCK = SOURCES / "package-lock.json"
 FOLDER = Path(__file__).parents[2] / ".real-issuer"
+# A copy of the lock whose packages are installed.
+INSTALLED = FOLDER / "installed.json"
 
 CALLBACK = "http://127.0.0.1:1/signed-in"
-# Sign-in, consent and the redirects between them; more means that we go round in circles.
+# Sign-in, consent and the redirects between them; more means an endless loop.
 MAX_PAGES = 12
 
 Change = Literal["status", "soft", "hard", "same-kid"]
 
 
 class NotInstallableError(Exception):
-    """The provider cannot be had on this machine; the text says why."""
+    """The provider cannot be installed on this machine; the text says why."""
 
 
 def install() -> str:
-    """Put the package into its folder, unless it is there.
+    """Install the locked packages, unless they are installed.
 
     Returns:
         The path of node.
 
     Raises:
-        NotInstallableError: Node or npm is missing, or npm did not get the package.
+        NotInstallableError: Node or npm is missing, or npm could not install a package.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         message = "needs node and npm"
         raise NotInstallableError(message)
-    manifest = FOLDER / "node_modules" / PACKAGE / "package.json"
-    if not manifest.exists() or json.loads(manifest.read_bytes())["version"] != VERSION:
+    lock = LOCK.read_bytes()
+    if not INSTALLED.exists() or INSTALLED.read_bytes() != lock:
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
-        options = ["--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]
-        command = [npm, "install", *options, f"{PACKAGE}@{VERSION}"]
-        outcome = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-        if outcome.returncode != 0:
-            message = f"npm could not install {PACKAGE} {VERSION}: {outcome.stderr.strip()[-300:]}"
+        for file in (SOURCES / "package.json", LOCK):
+            shutil.copy(file, FOLDER)
+        # `ci` installs exactly what is locked, and refuses a package with another hash.
+        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            message = f"npm could not install the locked packages: {result.stderr.strip()[-300:]}"
             raise NotInstallableError(message)
+        INSTALLED.write_bytes(lock)
     return node
 
 
@@ -66,7 +74,7 @@ class RealIssuer:
     _process: subprocess.Popen[str] = field(repr=False)
 
     def change(self, what: Change) -> dict[str, Any]:
-        """Change the keys, and tell which ones are published now and what was asked for so far."""
+        """Change the keys, and return the published keys and the number of requests so far."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{what}\n")
@@ -75,7 +83,7 @@ class RealIssuer:
         return answer
 
     def key_requests(self) -> int:
-        """How often the key document was asked for so far."""
+        """How many requests for the JWK Set have come so far."""
         count: int = self.change("status")["requests"]["keys"]
         return count
 
@@ -83,8 +91,8 @@ class RealIssuer:
         """Run the authorization code flow.
 
         Args:
-            client_id: Who asks for the tokens.
-            user: Whom to sign in as; any name will do.
+            client_id: The client that requests the tokens.
+            user: The name of the user; any name is accepted.
             resource: The resource that the access token is for; it is a JWT then.
 
         Returns:
@@ -104,9 +112,9 @@ class RealIssuer:
 
 @contextmanager
 def running() -> Iterator[RealIssuer]:
-    """Start a provider, and end it."""
+    """Run a provider for the length of a `with` block."""
     node = install()
-    # Beside node_modules, where its import is looked up.
+    # Beside node_modules, where node looks up its import.
     script = shutil.copy(SCRIPT, FOLDER)
     process = subprocess.Popen(
         [node, script],
@@ -152,7 +160,7 @@ class Form(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep what a browser would send."""
+        """Keep the inputs that a browser would send."""
         attributes = dict(attrs)
         if tag == "form" and not self.action:
             self.action = attributes.get("action") or ""
@@ -160,5 +168,5 @@ class Form(HTMLParser):
             self._inputs.append(attributes)
 
     def fields(self, user: str) -> dict[str, str]:
-        """The hidden values as they are, and the user's name wherever the page asks for something."""
+        """The hidden values as they are, and the user's name in every other input."""
         return {entry["name"] or "": entry.get("value") or user for entry in self._inputs}

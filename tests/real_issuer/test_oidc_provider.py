@@ -1,4 +1,4 @@
-"""A certified OpenID provider, over real HTTP: its tokens, and what its rotations look like from here."""
+"""A certified OpenID provider, over real HTTP: its tokens and its rotations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def client_id(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def verifier(real_issuer: RealIssuer, client_id: str) -> Iterator[Verifier]:
-    """A verifier that has seen nothing yet, with the real fetcher and the real clock."""
+    """A new verifier, with the real fetcher and the real clock."""
     with closing(Verifier(Provider(issuer=real_issuer.issuer, application_id=client_id))) as fresh:
         yield fresh
 
@@ -66,7 +66,7 @@ def test_an_access_token_for_an_api_is_not_for_us(real_issuer: RealIssuer, verif
 
 
 def test_the_api_itself_accepts_its_access_token(real_issuer: RealIssuer) -> None:
-    """The key set holds keys of four kinds; those that are not for us do no harm (DV-13)."""
+    """The JWK Set contains keys of four kinds; the verifier ignores those that it does not support (DV-13)."""
     token = real_issuer.sign_in("client-ES256", resource="https://api.example")["access_token"]
     provider = Provider.custom_jwt(
         issuer=real_issuer.issuer,
@@ -106,7 +106,7 @@ def test_a_new_key_in_place_of_the_old_one_is_picked_up(
 
 
 def test_a_new_key_under_the_old_id_is_picked_up(real_issuer: RealIssuer, verifier: Verifier, client_id: str) -> None:
-    """What shows is a bad signature under a known key id; one refetch tells it from a forgery (DV-15)."""
+    """The verifier sees a bad signature under a known key id; one refetch distinguishes it from a forgery (DV-15)."""
     old = real_issuer.sign_in(client_id)["id_token"]
     verifier.verify(old)
 

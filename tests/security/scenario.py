@@ -21,6 +21,7 @@ from aveverify import (
     Provider,
     Verifier,
 )
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.testing import FakeIssuer
 from aveverify.testing._keys import KeyAlgorithm, SigningKey, dump_json, encode
 
@@ -50,7 +51,7 @@ def key(algorithm: KeyAlgorithm = "RS256") -> SigningKey:
 class Wire:
     """The issuer's `Fetcher`: keeps every request, and can give other keys or another discovery document."""
 
-    def __init__(self, keys: Sequence[Mapping[str, Any]] | None = None, **metadata: Any) -> None:  # noqa: ANN401 - JSON
+    def __init__(self, keys: Sequence[Mapping[str, JsonValue]] | None = None, **metadata: JsonValue) -> None:
         self.keys = keys
         self.metadata = metadata
         self.requests: list[FetchRequest] = []
@@ -142,7 +143,7 @@ def check(case: Case, kind: Literal["oidc", "customJwt"]) -> None:
     assert wire.strays == set()
 
 
-def token(claims: Mapping[str, Any] | None = None, **header: Any) -> str:  # noqa: ANN401 - any JSON value
+def token(claims: Mapping[str, JsonValue] | None = None, **header: JsonValue) -> str:
     """A token in order but for these claims and header members, signed by the RSA key."""
     return issuer().token(claims, header=header)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from aveverify import Provider
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.testing import FakeClock
 from tests.security import scenario
 from tests.security.scenario import Case, cases
@@ -17,7 +18,7 @@ DATES = ("exp", "nbf", "iat")
 LAST_SECOND = 253402300799
 
 
-def of(oidc: str, custom: str, **claims: Any) -> Case:  # noqa: ANN401 - any JSON value
+def of(oidc: str, custom: str, **claims: JsonValue) -> Case:
     return Case(lambda: scenario.token(claims), oidc, custom)
 
 
@@ -136,7 +137,7 @@ def test_a_subject_is_a_text(case: Case, kind: Kind) -> None:
     ("CLM-065 among many", of("UNA", "accept", aud=[*(str(n) for n in range(1200)), "app"])),
     ("CLM-065 not among many", of("NAP", "NAP", aud=[str(n) for n in range(1200)])),
 )
-def test_the_audience_is_the_application_or_nobody(case: Case, kind: Kind) -> None:
+def test_only_the_application_id_is_the_audience(case: Case, kind: Kind) -> None:
     scenario.check(case, kind)
 
 
@@ -149,12 +150,12 @@ def test_the_audience_is_the_application_or_nobody(case: Case, kind: Kind) -> No
         pytest.param(None, id="CLM-058"),
     ],
 )
-def test_a_provider_without_an_application_accepts_any_audience(audience: Any) -> None:  # noqa: ANN401 - JSON
+def test_a_provider_without_an_application_accepts_any_audience(audience: JsonValue) -> None:
     token = scenario.issuer().token(omit=("aud",)) if audience == "absent" else scenario.token({"aud": audience})
-    anybody = Provider.custom_jwt(
+    any_audience = Provider.custom_jwt(
         issuer=scenario.URL, jwks=scenario.issuer().jwks_uri, algorithm="RS256", any_audience=True
     )
-    with scenario.issuer().verifier(anybody) as verifier:
+    with scenario.issuer().verifier(any_audience) as verifier:
         assert scenario.answer(verifier, token) == "accept"
 
 

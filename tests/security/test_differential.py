@@ -12,7 +12,7 @@ import pytest
 
 from aveverify import Verifier, parse_auth_config
 from tests.conformance.collection import TokenVector, token_vectors
-from tests.conformance.vector_environment import StandingClock, World
+from tests.conformance.vector_environment import StandingClock, VectorEnvironment
 
 FAMILIES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 # Only these are ever read here; the other verifier takes a key with private members for a private one.
@@ -77,15 +77,17 @@ def test_whatever_is_accepted_here_is_signed_there_too() -> None:
 
 @pytest.mark.parametrize("vector", ACCEPTED[:1], ids=lambda vector: vector.name)
 def test_the_second_verifier_can_say_no(vector: TokenVector) -> None:
-    """POS-014: a judge who always agrees is none."""
+    """POS-014: a second verifier that always agrees would prove nothing."""
     token = str(vector.presentations[0])
     head, body, signature = token.split(".")
     forged = f"{head}.{body[:-4]}AAAA.{signature}"
     assert is_signed(token, usable_keys(vector))
     assert not is_signed(forged, usable_keys(vector))
-    world = World(vector)
+    environment = VectorEnvironment(vector)
     verifier = Verifier(
-        *parse_auth_config({"providers": vector.providers}), clock=StandingClock(vector.now), fetcher=world.endpoints
+        *parse_auth_config({"providers": vector.providers}),
+        clock=StandingClock(vector.now),
+        fetcher=environment.endpoints,
     )
     with verifier:
         assert verifier.verify(token).subject

@@ -1,13 +1,13 @@
-"""The discovery document: it speaks for the configured issuer, or there are no keys (OpenID Connect Discovery §4)."""
+"""The discovery document names the configured issuer, or there are no keys (OpenID Connect Discovery §4)."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from aveverify import FetchError, FetchRequest, FetchResponse, Provider
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.security import scenario
 from tests.security.scenario import Wire
@@ -15,7 +15,7 @@ from tests.security.scenario import Wire
 JSON = {"Content-Type": "application/json"}
 
 
-def ask(token: str | None = None, **metadata: Any) -> tuple[str, Wire]:  # noqa: ANN401 - any JSON value
+def ask(token: str | None = None, **metadata: JsonValue) -> tuple[str, Wire]:
     wire = Wire(**metadata)
     with scenario.issuer().verifier(fetcher=wire) as verifier:
         return scenario.answer(verifier, token or scenario.token()), wire
@@ -32,7 +32,7 @@ def ask(token: str | None = None, **metadata: Any) -> tuple[str, Wire]:  # noqa:
         pytest.param([scenario.URL], id="DSC-003 list"),
     ],
 )
-def test_a_document_of_somebody_else_gives_no_keys(issuer: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_a_document_of_another_issuer_gives_no_keys(issuer: JsonValue) -> None:
     assert ask(issuer=issuer)[0] == "unavailable DISC"
 
 
@@ -83,7 +83,7 @@ def test_a_document_with_two_answers_has_none(name: str) -> None:
         assert scenario.answer(verifier, scenario.token()) == "unavailable DISC"
 
 
-def test_what_nobody_needs_may_be_anything() -> None:
+def test_what_is_not_read_may_be_anything() -> None:
     """DSC-012, DV-20: unrelated metadata."""
     assert ask(authorization_endpoint=7, scopes_supported=[1, None], claims_supported={}, x=None)[0] == "accept"
 
@@ -97,8 +97,8 @@ def test_the_well_known_path_stands_behind_the_path_of_the_issuer(issuer: str) -
     assert tenant.discovery_requests == 1
 
 
-def test_a_path_that_anybody_may_write_to_is_another_issuer() -> None:
-    """DSC-016: a document below the issuer's host does not speak for the issuer."""
+def test_a_path_with_another_owner_is_another_issuer() -> None:
+    """DSC-016: a document below the issuer's host does not count for the issuer."""
     other = Provider(issuer=f"{scenario.URL}/user-content", application_id="app")
     document = json.dumps({"issuer": scenario.URL, "jwks_uri": "https://keys.example/jwks"}).encode()
     with scenario.issuer().verifier(other, fetcher=Elsewhere(document)) as verifier:
@@ -122,7 +122,7 @@ class Half:
 
 @pytest.mark.parametrize("part", ["openid-configuration", "jwks.json"])
 def test_one_document_that_fails_is_an_outage_while_cold_and_none_while_warm(clock: FakeClock, part: str) -> None:
-    """DSC-014: either way round; keys at hand go on being used."""
+    """DSC-014: either way round; keys that were fetched before stay in use."""
     issuer = FakeIssuer(algorithms=("EdDSA",), clock=clock)
     half = Half(issuer)
     half.fails = part

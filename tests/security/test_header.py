@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.testing._keys import encode, encode_json
 from tests.security import scenario
 from tests.security.scenario import Case, cases
@@ -11,7 +12,7 @@ from tests.security.scenario import Case, cases
 Kind = Literal["oidc", "customJwt"]
 
 
-def case(oidc: str, custom: str, **header: Any) -> Case:  # noqa: ANN401 - any JSON value
+def case(oidc: str, custom: str, **header: JsonValue) -> Case:
     return Case(lambda: scenario.token(**header), oidc, custom)
 
 
@@ -29,20 +30,20 @@ def case(oidc: str, custom: str, **header: Any) -> Case:  # noqa: ANN401 - any J
     )
 )
 def test_no_address_of_the_header_is_ever_asked(case: Case, kind: Kind) -> None:
-    """The genuine key signed, so the token is good; `check` sees that nobody but the issuer was asked."""
+    """The genuine key signed, so the token is good; `check` sees that only the issuer was asked."""
     scenario.check(case, kind)
 
 
 def foreign_with_jku() -> str:
-    """Signed by a stranger who says where his key is."""
+    """Signed by an attacker, with a header that names the URL of the attacker's key."""
     from aveverify.testing._keys import SigningKey, dump_json  # noqa: PLC0415 - used once
 
-    stranger = SigningKey("RS256", scenario.key().kid)
-    header = {"alg": "RS256", "kid": stranger.kid, "jku": "https://evil.example/jwks.json"}
-    return stranger.sign_token(header, dump_json(scenario.issuer().claims()))
+    attacker = SigningKey("RS256", scenario.key().kid)
+    header = {"alg": "RS256", "kid": attacker.kid, "jku": "https://evil.example/jwks.json"}
+    return attacker.sign_token(header, dump_json(scenario.issuer().claims()))
 
 
-@cases(("HDR-002 a stranger's key", Case(foreign_with_jku, "UNA", "IAH")))
+@cases(("HDR-002 an attacker's key", Case(foreign_with_jku, "UNA", "IAH")))
 def test_a_key_that_the_header_points_at_is_not_fetched(case: Case, kind: Kind) -> None:
     scenario.check(case, kind)
 

@@ -19,7 +19,7 @@ from aveverify.testing import FakeClock, FakeIssuer
 
 async def hello(request: Any) -> PlainTextResponse:  # noqa: ANN401 - Starlette's
     identity = get_user_identity(request)
-    return PlainTextResponse(identity.subject if identity else "nobody")
+    return PlainTextResponse(identity.subject if identity else "anonymous")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_connection_ends_with_its_token(issuer: FakeIssuer, verifier: Verifier
 
 
 def test_a_cookie_is_no_credential_by_default(issuer: FakeIssuer, verifier: Verifier) -> None:
-    """HTP-031: a page of another origin brings the cookies of the browser along."""
+    """HTP-031: a page of another origin sends the cookies of the browser."""
     headers = {"Origin": "https://evil.example", "Cookie": f"token={issuer.token()}; access_token={issuer.token()}"}
     client = client_of(verifier)
     assert client.get("/", headers=headers).status_code == 401

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from aveverify import Provider
+from aveverify._core.jose.encoding import JsonValue
 from tests.security import scenario
 from tests.security.scenario import Case, Wire, cases
 
 Kind = Literal["oidc", "customJwt"]
 
 
-def of(oidc: str, custom: str, iss: Any) -> Case:  # noqa: ANN401 - any JSON value
+def of(oidc: str, custom: str, iss: JsonValue) -> Case:
     return Case(lambda: scenario.token({"iss": iss}), oidc, custom)
 
 
@@ -38,7 +39,7 @@ def of(oidc: str, custom: str, iss: Any) -> Case:  # noqa: ANN401 - any JSON val
     ("ISS-037 NUL", of("NAP", "NAP", f"{scenario.URL}%00")),
     ("ISS-045 a slash more", of("DISC", "accept", f"{scenario.URL}/")),
 )
-def test_an_issuer_is_the_configured_text_or_nobody(case: Case, kind: Kind) -> None:
+def test_only_the_configured_text_is_the_issuer(case: Case, kind: Kind) -> None:
     scenario.check(case, kind)
 
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify.testing._keys import encode, encode_json
 from tests.security import scenario
 from tests.security.scenario import Case, cases
@@ -15,7 +16,7 @@ from tests.security.scenario import Case, cases
 Kind = Literal["oidc", "customJwt"]
 
 
-def changed(**members: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON value
+def changed(**members: JsonValue) -> list[dict[str, JsonValue]]:
     """The issuer's RSA key with other members, and a good key beside it."""
     return [scenario.key().jwk | members, scenario.key("ES256").jwk, scenario.key("EdDSA").jwk]
 
@@ -75,7 +76,7 @@ def product_of_small_primes(count: int) -> int:
 
 
 def test_a_weakness_of_a_card_is_not_looked_for() -> None:
-    """KEY-013: whoever publishes a ROCA key has it accepted like any other; the check costs more than it gives."""
+    """KEY-013: a ROCA key that an issuer publishes is accepted; the check would cost more than it prevents."""
     bound = product_of_small_primes(100)
     p, q = roca_prime(1 << 20, bound), roca_prime(1 << 21, bound)
     d = pow(65537, -1, (p - 1) * (q - 1))

@@ -108,7 +108,7 @@ def test_memory_stays_flat_under_a_stream_of_garbage(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN], ids=["NXDOMAIN", "SERVFAIL"])
 def test_a_name_that_does_not_resolve_is_a_failed_fetch(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """NET-018: and keys that are at hand go on being used."""
+    """NET-018: and keys that were fetched before stay in use."""
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise socket.gaierror(code, "no such name")

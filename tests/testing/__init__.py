@@ -1,1 +1,1 @@
-"""What users' tests stand on, tested as they use it."""
+"""`aveverify.testing` and the pytest plugin, used as the tests of an application use them."""

@@ -1,4 +1,4 @@
-"""`FakeIssuer`: real tokens, real documents, and an issuer's misfortunes at will."""
+"""`FakeIssuer`: real tokens, real documents, outages and rotations."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class TestKeys:
         assert first["kid"] != second["kid"]
         assert first["x"] != second["x"]
 
-    def test_a_key_is_made_once_when_it_is_needed_whoever_asks(self) -> None:
+    def test_a_key_is_generated_once_at_its_first_use_by_any_thread(self) -> None:
         key = SigningKey("EdDSA")
         assert key._private_key is None
         with ThreadPoolExecutor(8) as pool:

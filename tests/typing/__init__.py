@@ -1,1 +1,1 @@
-"""Never executed: mypy reads these files, and fails where a type is not what a user would see."""
+"""Never executed: mypy checks here the types that users see, and the lines that must not type-check."""

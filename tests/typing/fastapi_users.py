@@ -1,4 +1,4 @@
-"""FastAPI: what a dependency is typed as, and which options there are."""
+"""FastAPI: the types of dependencies, and their options."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Why an answer is not the document that was wanted."""
+"""Why a response is not the document that was fetched."""
 
 from __future__ import annotations
 
 
 class DocumentFault(ValueError):  # noqa: N818 - it says what is wrong with a document
-    """An answer is no good document. Carries no part of it.
+    """A response holds no usable document. Carries no part of it.
 
     Args:
-        cause: What is wrong with it, in our own words.
-        status: Its HTTP status, where that is what is wrong.
+        cause: What is wrong with it, in the words of this package.
+        status: Its HTTP status, where that is what is wrong; else 0.
     """
 
     def __init__(self, cause: str, status: int = 0) -> None:

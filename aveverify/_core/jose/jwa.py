@@ -1,23 +1,24 @@
-"""One row per signature algorithm: key type, limits, and how a signature is checked. Nothing below asks for a name.
+"""One row per signature algorithm: key type, limits, and how a signature is checked. Nothing else switches on a name.
 
-The rows decide what a key and a signature must look like in our own code, not in a library's mood; PyJWT turns the
-public members into a key, `cryptography` checks the signature. RFC 7518 §3, RFC 8037, RFC 8017, FIPS 186-5.
+The rows decide what a key and a signature must look like, whatever the libraries accept; PyJWT turns the public
+members into a key, `cryptography` checks the signature. RFC 7518 §3, §6; RFC 8017; RFC 8037; FIPS 186-5.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
 from aveverify._core.jose.encoding import EncodingError, JsonObject, decode_base64url
+from aveverify._core.jose.public_key import Algorithm, PublicMembers, UnsuitableKeyError, VerifySignature
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict
-
-Verify = Callable[[bytes, bytes], bool]
-PublicMembers = dict[str, str]
 
 # RFC 7518 §3.3 asks for 2048; above 8192 a check costs milliseconds (KEY-002). OIDC-17, DV-05.
 MIN_RSA_BITS: Final = 2048
@@ -41,31 +42,7 @@ _ORDER_EIGHT_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2
 _SMALL_ORDER_Y: Final = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_EIGHT_Y, _ED25519_PRIME - _ORDER_EIGHT_Y})
 
 
-class UnsuitableKeyError(ValueError):
-    """The public members of a JWK do not make a key that could verify a signature."""
-
-
-@dataclass(frozen=True, slots=True)
-class Algorithm:
-    """What one signature algorithm asks of keys and signatures.
-
-    Attributes:
-        name: The `alg` of a JOSE header.
-        key_type: The `kty` of its keys.
-        key_algs: The `alg` that its keys may carry.
-        key_members: The public members that are read.
-        parse_key: From a JWK to the check of a signature and the public members, canonically written;
-            `allow_nonzero_trailing_bits` as in `decode_base64url`.
-    """
-
-    name: str
-    key_type: str
-    key_algs: frozenset[str]
-    key_members: frozenset[str]
-    parse_key: Callable[[JsonObject, bool], tuple[Verify, PublicMembers]]
-
-
-def _parse_rsa(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+def _parse_rsa(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[VerifySignature, PublicMembers]:
     modulus = int.from_bytes(_decode_member(jwk, "n", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
     exponent = int.from_bytes(_decode_member(jwk, "e", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
     # OIDC-17, CJ-10, DV-05: exactly counted; leading zero bytes do not count.
@@ -73,12 +50,6 @@ def _parse_rsa(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Veri
         raise UnsuitableKeyError
     if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
         raise UnsuitableKeyError
-    # Heavy, so only where a key is parsed; here and below.
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
-
     members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
     key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, rsa.RSAPublicKey):  # pragma: no cover - two public members make a public key
@@ -99,7 +70,7 @@ def _parse_rsa(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Veri
     return verify, members
 
 
-def _parse_p256(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+def _parse_p256(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[VerifySignature, PublicMembers]:
     # DV-21; RFC 7518 §6.2.1
     if jwk.get("crv") != "P-256":
         raise UnsuitableKeyError
@@ -107,11 +78,6 @@ def _parse_p256(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Ver
     y = _decode_member(jwk, "y", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
-
     members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
         # KEY-018: a point that is not on the curve is refused here.
@@ -147,17 +113,13 @@ def _encode_der(r: bytes, s: bytes) -> bytes:
     return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
-def _parse_ed25519(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[Verify, PublicMembers]:  # noqa: FBT001 - one signature for all rows
+def _parse_ed25519(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[VerifySignature, PublicMembers]:
     # OIDC-18; RFC 8037 §2
     if jwk.get("crv") != "Ed25519":
         raise UnsuitableKeyError
     x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     if len(x) != ED25519_KEY_BYTES:
         raise UnsuitableKeyError
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
-    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415
-
     members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
     key = OKPAlgorithm.from_jwk(_for_pyjwt(members))
     if not isinstance(key, ed25519.Ed25519PublicKey):  # pragma: no cover - one public member makes a public key
@@ -180,7 +142,7 @@ def _parse_ed25519(jwk: JsonObject, allow_nonzero_trailing_bits: bool) -> tuple[
 
 RS256: Final = Algorithm("RS256", "RSA", frozenset({"RS256"}), frozenset({"n", "e"}), _parse_rsa)
 ES256: Final = Algorithm("ES256", "EC", frozenset({"ES256"}), frozenset({"crv", "x", "y"}), _parse_p256)
-# A key may carry the name of RFC 9864; a token may not.
+# The `alg` of a key may be the name of RFC 9864; that of a token may not.
 EDDSA: Final = Algorithm("EdDSA", "OKP", frozenset({"EdDSA", "Ed25519"}), frozenset({"crv", "x"}), _parse_ed25519)
 
 ALGORITHM_OF_KEY_TYPE: Final = {row.key_type: row for row in (RS256, ES256, EDDSA)}

@@ -1,24 +1,29 @@
-"""The compact serialization: three segments, and the types that say how far a token is trusted.
+"""The compact serialization of a JWS: three segments, and the types that say how far a token is trusted.
 
 `UnverifiedClaims` -> `UnverifiedToken` (well formed) -> `VerifiedToken` (signed by a key of the issuer). Only
-`aveverify._core.jose.signature` makes the last one. RFC 7515 §7.1.
+`verify_signature` makes the last one. The algorithm comes from the key; the token's `alg` was compared with it before
+and chooses nothing (RFC 8725 §3.1). RFC 7515 §5.2, §7.1.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
+from aveverify._core.jose.compact_hints import hint_at_form
 from aveverify._core.jose.encoding import (
     EncodingError,
     JsonObject,
     base64url_fault,
     decode_base64url,
     decode_segment,
-    holds_only_texts,
-    parse_json_object,
 )
-from aveverify._core.jose.jwt_claims import UnverifiedClaims, hint_at_form
+from aveverify._core.jose.jwt_claims import UnverifiedClaims
+from aveverify._core.jose.public_key import PublicKey
+from aveverify._core.jose.strict_json import is_text_or_null, is_texts_or_null, parse_json_object
 from aveverify.errors import Fault, InvalidTokenError, ProviderKind, Reason
+
+# What a NamedTuple's own constructor does, less a call of Python for each token.
+_new: Final = tuple.__new__
 
 
 class Header(NamedTuple):
@@ -32,7 +37,15 @@ class Header(NamedTuple):
 
 
 class UnverifiedToken(NamedTuple):
-    """A well-formed token whose signature nobody has looked at."""
+    """A well-formed token whose signature is not verified yet.
+
+    Attributes:
+        unverified: The token as step 1 read it.
+        claims: The members of the payload; in OIDC without language tags.
+        header: The members of the header that have an effect.
+        signing_input: The bytes that the signature covers.
+        signature: The signature, decoded.
+    """
 
     unverified: UnverifiedClaims
     claims: JsonObject
@@ -46,10 +59,14 @@ class UnverifiedToken(NamedTuple):
 
 
 class VerifiedToken(NamedTuple):
-    """A token that a key of the issuer has signed. Its times and its kind are still to be checked."""
+    """A token that a key of the issuer has signed. Step 6 still has to check its claims.
+
+    Attributes:
+        claims: The members of the payload; in OIDC without language tags.
+        payload: The payload, decoded.
+    """
 
     claims: JsonObject
-    issuer: str
     payload: bytes
 
     def __repr__(self) -> str:
@@ -145,11 +162,30 @@ def check_list_members(header: JsonObject, names: tuple[str, ...], kind: Provide
             raise InvalidTokenError(Reason.MALFORMED_HEADER, rule=rule, kind=kind, claim=name, fault=Fault.MEMBER_TYPE)
 
 
-def is_text_or_null(value: Any) -> bool:  # noqa: ANN401 - a JSON value
-    """Tell whether a JSON value is text or null."""
-    return value is None or type(value) is str
+def verify_signature(token: UnverifiedToken, key: PublicKey, kind: ProviderKind) -> VerifiedToken:
+    """Prove that a key of the issuer has signed exactly these bytes.
 
+    Args:
+        token: A well-formed token.
+        key: The key that step 4 chose.
+        kind: The kind of the chosen provider, for the error's code.
 
-def is_texts_or_null(value: Any) -> bool:  # noqa: ANN401 - a JSON value
-    """Tell whether a JSON value is a list of texts or null."""
-    return value is None or (type(value) is list and holds_only_texts(value))
+    Returns:
+        The token, verified.
+
+    Raises:
+        InvalidTokenError: `BAD_SIGNATURE`.
+
+    Source: RFC 7515 §5.2 step 8; OIDC-17, OIDC-18; CJ-10, CJ-11.
+    """
+    unverified, claims, header, signing_input, signature = token
+    if not key.verify(signature, signing_input):
+        raise InvalidTokenError(
+            Reason.BAD_SIGNATURE,
+            rule="RFC7515-5.2",
+            kind=kind,
+            issuer=unverified.issuer,
+            kid=header.kid,
+            alg=header.alg,
+        )
+    return _new(VerifiedToken, (claims, unverified.payload))

@@ -1,22 +1,16 @@
-"""Step 1: the text becomes claims of which nothing is believed yet.
+"""Step 1: the text becomes claims, none of which is trusted yet.
 
-Reads the payload alone, checks the types of the registered claims, and leaves header and signature alone (PRE-07).
-Rules PRE-01 to PRE-06.
+Reads the payload and checks the types of the registered claims; header and signature are read later (PRE-07).
+RFC 7519 §4.1; rules PRE-01 to PRE-06.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from aveverify._core.jose.encoding import (
-    EncodingError,
-    JsonObject,
-    base64url_fault,
-    decode_segment,
-    holds_only_texts,
-    parse_json_object_strictly,
-    read_object,
-)
+from aveverify._core.jose.compact_hints import hint_at_form
+from aveverify._core.jose.encoding import EncodingError, JsonObject, JsonValue, base64url_fault, decode_segment
+from aveverify._core.jose.strict_json import holds_only_texts, parse_json_object_strictly, read_object
 from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
 
 NumericDate = int | float
@@ -25,16 +19,24 @@ NumericDate = int | float
 MAX_NUMERIC_DATE: Final = 253_402_300_799
 _MILLISECONDS_OF_2001: Final = 1_000_000_000_000
 _TEXT_CLAIMS: Final = ("iss", "sub", "jti")
+_HALF: Final = 0.5
 _DATE_CLAIMS: Final = ("exp", "nbf", "iat")
-_ENCRYPTED_DOTS: Final = 4
 # What a NamedTuple's own constructor does, less a call of Python for each token.
 _new: Final = tuple.__new__
-_HINT_OF_DOTS: Final = {0: Hint.OPAQUE_TOKEN, _ENCRYPTED_DOTS: Hint.ENCRYPTED}
-_WRAPPING: Final = b"\"' \t\r\n"
 
 
 class UnverifiedClaims(NamedTuple):
-    """What a token says of itself. Anybody can write this."""
+    """The payload of a token whose signature is not verified: anyone can write this.
+
+    Attributes:
+        token: The whole token.
+        header_end: Where its first dot is.
+        payload_end: Where its second dot is; -1 where there is none.
+        payload: The payload, decoded.
+        claims: The members of the payload; the registered claims have the right types.
+        issuer: `iss`.
+        audiences: `aud`, as a tuple; empty where it is absent.
+    """
 
     token: bytes
     header_end: int
@@ -57,8 +59,8 @@ def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
         max_token_bytes: How long it may be, at least 1.
 
     Returns:
-        Its bytes. What is not ASCII is refused where its segment is decoded: only the payload is looked at before the
-        provider is chosen (PRE-07).
+        Its bytes. A byte that is not ASCII is refused where its segment is decoded, so that the order of the steps
+        decides (PRE-07).
 
     Raises:
         InvalidTokenError: `TOKEN_TOO_LARGE`, before more than four times the bound is copied.
@@ -69,7 +71,7 @@ def token_bytes(token: str | bytes, max_token_bytes: int) -> bytes:
     if not isinstance(token, (str, bytes)):
         message = f"a token is str or bytes, not {type(token).__name__}"
         raise TypeError(message)
-    # ENC-042: the length is known without a copy, so a huge token costs nothing.
+    # ENC-042: the length is known without a copy, so a huge token is refused before memory is spent on it.
     if len(token) <= max_token_bytes:
         # A lone surrogate has no UTF-8, and must not raise before its segment is decoded.
         data = token.encode("utf-8", "surrogatepass") if isinstance(token, str) else bytes(token)
@@ -104,7 +106,7 @@ def read_claims(token: bytes) -> UnverifiedClaims:
     claims = read_object(payload)
     if claims is None:
         claims = _read_strictly(token, payload_end, payload)
-    # PRE-03, PRE-05: also for claims that this provider will not use.
+    # PRE-03, PRE-05: for both kinds of provider, also for claims that its rules do not use.
     get = claims.get
     issuer, audience = get("iss"), get("aud")
     if type(issuer) is not str or type(get("sub", "")) is not str or type(get("jti", "")) is not str:
@@ -152,7 +154,7 @@ def _check_text_claims(claims: JsonObject) -> None:
             raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim=name, hint=Hint.NOT_TEXT)
 
 
-def check_numeric_date(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
+def check_numeric_date(name: str, value: JsonValue) -> None:
     """Refuse what is not a date between the epoch and the end of the year 9999.
 
     Args:
@@ -182,39 +184,13 @@ def round_date(value: NumericDate) -> int:
     if type(value) is int:
         return value
     whole = int(value)
-    return whole + 1 if value - whole >= 0.5 else whole  # noqa: PLR2004 - the half
+    return whole + 1 if value - whole >= _HALF else whole
 
 
-def _parse_audiences(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a JSON value
-    # PRE-03, SEL-01: no aud is no audiences.
+def _parse_audiences(value: JsonValue) -> tuple[str, ...]:
+    # PRE-03, SEL-01: a token without `aud` has no audience.
     if value is None:
         return ()
     if type(value) is list and holds_only_texts(value):
         return tuple(value)
     raise InvalidTokenError(Reason.CLAIM_TYPE, rule="PRE-03", claim="aud", hint=Hint.NOT_TEXT)
-
-
-def hint_at_form(token: bytes, second_dot: int) -> Hint | None:
-    """Guess why a text is not a compact token.
-
-    Args:
-        token: Bytes that could not be read.
-        second_dot: Where its second dot is; -1 where there is none.
-
-    Returns:
-        The most likely mistake, if it can be told.
-    """
-    # The beginning of every header and of no mistake but these two: a refusal must cost a flood of them little.
-    if token[:2] == b"ey" and token[-1] not in _WRAPPING:
-        has_three_segments = token.rfind(b".") == second_dot > 0
-        return None if has_three_segments else _HINT_OF_DOTS.get(token.count(b"."))
-    start = token[:64].lstrip()
-    if start[:7].lower() in (b"bearer ", b"bearer:"):
-        return Hint.BEARER_PREFIX
-    if start.startswith(b"{"):
-        return Hint.JSON_SERIALIZATION
-    if token.strip(_WRAPPING) != token:
-        return Hint.QUOTED
-    if token.count(b".") == _ENCRYPTED_DOTS:
-        return Hint.ENCRYPTED
-    return Hint.OPAQUE_TOKEN if token and b"." not in token else None

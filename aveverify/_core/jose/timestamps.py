@@ -1,14 +1,16 @@
 """`updated_at` and `auth_time`: a number or an RFC 3339 text becomes the text that Convex shows.
 
-The calendar is the proleptic Gregorian one over years -262143 to 262142, which `datetime` cannot reach, so the date
-is computed. Rule CLM-10.
+The calendar is the proleptic Gregorian one over the years -262143 to 262142, which `datetime` does not cover. Rule
+CLM-10.
 """
 
 from __future__ import annotations
 
 import re
 from math import floor
-from typing import Any, Final
+from typing import Final
+
+from aveverify._core.jose.encoding import JsonValue
 
 # Years -262143 to 262142 in seconds since the epoch.
 MIN_SECONDS: Final = -8_334_601_228_800
@@ -25,11 +27,14 @@ _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 _DAYS_TO_EPOCH: Final = 719_468
 _DAYS_PER_ERA: Final = 146_097
 _MONTH_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_FEBRUARY: Final = 2
+_FEBRUARY, _DECEMBER = 2, 12
+_MAX_HOUR, _MAX_MINUTE, _LEAP_SECOND = 23, 59, 60
+# January follows the ten months from March to December.
+_MONTHS_BEFORE_JANUARY: Final = 10
 _LAST_FOUR_DIGIT_YEAR: Final = 9999
 
 
-def format_timestamp(value: Any) -> str | None:  # noqa: ANN401 - a JSON value
+def format_timestamp(value: JsonValue) -> str | None:
     """Write a point in time as Convex does.
 
     Args:
@@ -59,17 +64,17 @@ def _format_text(text: str) -> str | None:
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    if not 1 <= month <= 12 or not 1 <= day <= _MONTH_LENGTHS[month - 1]:  # noqa: PLR2004 - twelve months
+    if not 1 <= month <= _DECEMBER or not 1 <= day <= _MONTH_LENGTHS[month - 1]:
         return None
     if month == _FEBRUARY and day == _MONTH_LENGTHS[1] and (year % 4 != 0 or (year % 100 == 0 and year % 400 != 0)):
         return None
-    # Second 60 is taken in any minute, and stays 60.
-    if hour > 23 or minute > 59 or second > 60:  # noqa: PLR2004 - the ends of the clock
+    # Second 60 is allowed in any minute, and stays 60.
+    if hour > _MAX_HOUR or minute > _MAX_MINUTE or second > _LEAP_SECOND:
         return None
     minutes = hour * 60 + minute
     if found[8]:
         offset_hours, offset_minutes = int(found[9]), int(found[10])
-        if offset_hours > 23 or offset_minutes > 59:  # noqa: PLR2004 - the ends of the clock
+        if offset_hours > _MAX_HOUR or offset_minutes > _MAX_MINUTE:
             return None
         offset = offset_hours * 60 + offset_minutes
         minutes += offset if found[8] == "-" else -offset
@@ -117,5 +122,5 @@ def _date_from_days(days: int) -> tuple[int, int, int]:
     year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     shifted_month = (5 * day_of_year + 2) // 153
-    month = shifted_month + 3 if shifted_month < 10 else shifted_month - 9  # noqa: PLR2004 - January follows ten months
+    month = shifted_month + 3 if shifted_month < _MONTHS_BEFORE_JANUARY else shifted_month - 9
     return era * 400 + year_of_era + (month <= _FEBRUARY), month, day_of_year - (153 * shifted_month + 2) // 5 + 1

@@ -1,19 +1,19 @@
-"""What changed between two key sets, for those who watch: new and removed key ids, and other keys under known ids."""
+"""What changed between two JWK Sets, for events: new and removed key ids, and other keys under known ids."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from aveverify._core.jose.jwk import KeySet
+from aveverify._core.jose.jwk_set import KeySet
 
 
 class Changes(NamedTuple):
-    """The difference between two key sets.
+    """The difference between two JWK Sets.
 
     Attributes:
         added: Key ids that only the new set has.
         removed: Key ids that only the old set has.
-        replaced: Key ids of both sets under which none of the old keys is left.
+        replaced: Key ids of both sets that name none of the old keys any more.
         shares_no_key: Whether the sets have no key in common.
     """
 
@@ -24,11 +24,11 @@ class Changes(NamedTuple):
 
 
 def compare_key_sets(old: KeySet, new: KeySet) -> Changes:
-    """Compare two key sets by key id and thumbprint.
+    """Compare two JWK Sets by key id and thumbprint.
 
     Args:
-        old: The set until now.
-        new: The set from now on.
+        old: The last set.
+        new: The present set.
 
     Returns:
         What changed.
@@ -45,7 +45,7 @@ def compare_key_sets(old: KeySet, new: KeySet) -> Changes:
 
 
 def _is_replaced(old: set[str], new: set[str]) -> bool:
-    # A key that could never verify has no thumbprint, and nothing is lost with it.
+    # A key that can verify nothing has no thumbprint, so its change is no replacement.
     return bool(old and new) and old.isdisjoint(new)
 
 

@@ -1,4 +1,4 @@
-"""Provider metadata: what of a discovery document is read, and whether it speaks for the configured issuer.
+"""OpenID provider metadata: the two members that are read, and whether they name the configured issuer.
 
 Only `issuer` and `jwks_uri` are read (DV-20). OpenID Connect Discovery 1.0 §3, §4.3; rules DISC-04, DISC-05, DISC-09.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aveverify._core.jose.document_error import DocumentFault
-from aveverify._core.jose.encoding import EncodingError, parse_json_document, repeated_members
+from aveverify._core.jose.encoding import EncodingError
+from aveverify._core.jose.strict_json import parse_json_document, repeated_members
 from aveverify._core.key_cache.urls import is_fetch_allowed, parse_address
 from aveverify.errors import Fault
 
@@ -16,29 +17,29 @@ WELL_KNOWN_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderMetadata(NamedTuple):
-    """The two members of a discovery document that matter."""
+    """The two members of a discovery document that are read."""
 
     issuer: str
     jwks_uri: str
 
 
 class MetadataFault(DocumentFault):
-    """A document is no usable discovery document."""
+    """A document is not a usable discovery document."""
 
 
 def parse_metadata(document: bytes, *, fetched_over_http: bool, any_host: bool) -> ProviderMetadata:
-    """Read a discovery document.
+    """Parse a discovery document.
 
     Args:
-        document: The body of the answer.
-        fetched_over_http: Whether it came over plain http; only then may it name a plain http address.
-        any_host: Whether the operator opted into plain http beyond this machine.
+        document: The body of the response.
+        fetched_over_http: Whether it was fetched over plain http; only then may it name a plain http URL.
+        any_host: Whether the operator allows plain http beyond this machine.
 
     Returns:
-        Its issuer and the address of its keys.
+        Its issuer and the URL of its JWK Set.
 
     Raises:
-        MetadataFault: It is unreadable, or names an address that must not be fetched.
+        MetadataFault: It cannot be parsed, or names a URL that must not be fetched.
 
     Source: DISC-04; DISC-09; DV-08; DV-10; DV-20.
     """
@@ -60,7 +61,7 @@ def parse_metadata(document: bytes, *, fetched_over_http: bool, any_host: bool) 
 
 
 def is_same_issuer(document_issuer: str, issuer: str) -> bool:
-    """Tell whether a document's issuer is the configured one, but for trailing slashes.
+    """Tell whether the issuer of a document is the configured one, except for trailing slashes.
 
     Source: OpenID Connect Discovery §4.3; DISC-05.
     """

@@ -1,7 +1,7 @@
-"""Addresses in configurations and discovery documents: which are URLs, and which may be fetched.
+"""URLs in configurations and discovery documents: which are valid, and which may be fetched.
 
-Compared texts are never normalised here; this room only looks. A token's `iss` never comes this way, so a token
-never chooses an address (DV-09).
+Texts are never normalised here, only checked. No `iss` of a token is ever parsed here, so a token never chooses a URL
+that is fetched (DV-09).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _PORT_DIGITS: Final = 5
 
 _HAS_SCHEME: Final = re.compile(r"\w+://")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)")
-# URL parsers strip or rewrite these; an address that needs mending is refused instead (CFG-007).
+# URL parsers strip or rewrite these characters; a URL that contains one is refused instead (CFG-007).
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _FORBIDDEN_IN_HOST: Final = re.compile(r"[%<>^|\[\]\"{}`]")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _BASE64_MARK: Final = re.compile(r";\x20*base64\x20*$", re.IGNORECASE)
-# URL parsers take these out wherever they stand.
+# URL parsers remove these everywhere.
 _TABS_AND_LINE_BREAKS: Final = {ord(character): None for character in "\t\n\r"}
 _ASCII_WHITE_SPACE: Final = b"\t\n\x0c\r "
 
@@ -41,7 +41,7 @@ class Address(NamedTuple):
 
 
 def add_scheme(text: str) -> str:
-    """Put `https://` in front of a text that does not begin with a scheme.
+    """Prefix a text with `https://` unless it begins with a scheme.
 
     Source: CFG-09.
     """
@@ -49,13 +49,13 @@ def add_scheme(text: str) -> str:
 
 
 def parse_address(text: str) -> Address | None:
-    """Read an absolute URL with a host.
+    """Parse an absolute URL with a host.
 
     Args:
-        text: The address as written.
+        text: The URL as written.
 
     Returns:
-        Scheme and host in lower case and the path, or None where it is no absolute URL with a host and a valid port.
+        Scheme and host in lower case and the path; None if it is no absolute URL with a host and a valid port.
 
     Source: CFG-10; DISC-04; DV-18.
     """
@@ -72,7 +72,7 @@ def parse_address(text: str) -> Address | None:
 def _split_port(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, bracket, rest = text.partition("]")
-        # Text between `]` and `:` makes the port unreadable, and the address with it.
+        # Text between `]` and `:` makes the port invalid, and with it the URL.
         return host + bracket, rest.removeprefix(":")
     host, _, port = text.partition(":")
     return host, port
@@ -87,7 +87,7 @@ def _is_port(port: str) -> bool:
 
 def _is_host(host: str) -> bool:
     if host.startswith("["):
-        # A zone (`%eth0`) belongs to one machine, not to an address that two parties compare.
+        # A zone (`%eth0`) names an interface of one machine, so it cannot be part of a URL that two parties compare.
         if not host.endswith("]") or "%" in host:
             return False
         try:
@@ -99,15 +99,15 @@ def _is_host(host: str) -> bool:
 
 
 def is_fetch_allowed(address: Address, *, plain_http: bool, any_host: bool) -> bool:
-    """Decide whether keys may come from an address.
+    """Tell whether keys may be fetched from a URL.
 
     Args:
-        address: Where the document is.
-        plain_http: Whether what led here was itself plain http: the configured address, or a document fetched so.
-        any_host: Whether the operator opted into plain http beyond this machine.
+        address: The parts of the URL.
+        plain_http: Whether the URL was configured as plain http, or named by a document that was fetched over it.
+        any_host: Whether the operator allows plain http beyond this machine.
 
     Returns:
-        True for https; for http only on loopback or by opt-in, and only where http led here.
+        True for https. For http only if `plain_http`, and on a loopback host or with `any_host`.
 
     Source: DV-10; DISC-09.
     """
@@ -117,18 +117,18 @@ def is_fetch_allowed(address: Address, *, plain_http: bool, any_host: bool) -> b
 
 
 def is_data_url(text: str) -> bool:
-    """Tell whether a text is a `data:` URL; the scheme counts in any case."""
+    """Tell whether a text is a `data:` URL; the scheme is compared without case."""
     return text[:5].lower() == "data:"
 
 
 def decode_data_url(text: str) -> bytes | None:
-    """Take the body out of a `data:` URL; the media type is ignored and a fragment is cut off.
+    """Decode the body of a `data:` URL; the media type is ignored and a fragment is cut off.
 
     Args:
         text: A text that `is_data_url` accepts.
 
     Returns:
-        The body, or None where there is none.
+        The body; None if it cannot be decoded.
 
     Source: JWKS-01.
     """

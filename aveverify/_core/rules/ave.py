@@ -1,7 +1,7 @@
-"""What `Provider.ave` demands beyond the Convex rules: that the token is an id_token for this client.
+"""What `Provider.ave` demands beyond Convex's rules: that the token is an id_token for this client.
 
-All token kinds of Ave share issuer, key and header; only claims tell them apart. Opt-in: rules AVE-01 to AVE-03,
-refused as `Unauthenticated`.
+All kinds of Ave's tokens share issuer, key and header; only claims tell them apart. A refusal has the code
+`Unauthenticated`. Rules AVE-01 to AVE-03.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ISSUER: Final = "https://aveid.net"
 _FOREIGN_CLAIMS: Final = ("cid", "grant_id", "target_resource", "client_id")
 
 
-def check_id_token(claims: JsonObject, client_id: str | None) -> None:
+def check_id_token(claims: JsonObject, client_id: str) -> None:
     """Refuse tokens of Ave that are not an id_token for this client.
 
     Args:
@@ -28,7 +28,7 @@ def check_id_token(claims: JsonObject, client_id: str | None) -> None:
 
     Source: AVE-01 (azp), AVE-02 (payload typ), AVE-03 (claims of other kinds); RFC 8725 §3.12.
     """
-    # AVE-01: azp has been in id_tokens since the first release.
+    # AVE-01: every id_token of Ave has azp.
     if claims.get("azp") != client_id:
         raise InvalidTokenError(Reason.NOT_AN_ID_TOKEN, rule="AVE-01", kind="oidc", claim="azp", hint=Hint.OTHER_CLIENT)
     # AVE-02

@@ -1,7 +1,7 @@
-"""Steps 3 and 6 for customJwt providers: one configured algorithm, a key by its kid, three dates with grace.
+"""Steps 3 and 6 for customJwt providers: one configured algorithm, a key by its kid, three dates with leeway.
 
-Every refusal on this path is `InvalidAuthHeader` (CJ-30). `typ`, `cty` and `azp` have no effect here: access tokens
-are meant to pass (CJ-09). Rules CJ-01 to CJ-30.
+Every refusal of this path has the code `InvalidAuthHeader` (CJ-30). `typ`, `cty` and `azp` have no effect here: access
+tokens are meant to pass (CJ-09). Rules CJ-01 to CJ-30.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Final
 
+from aveverify._core.jose.algorithm_names import CUSTOM_JWT_HEADER_ALGORITHM_NAMES
 from aveverify._core.jose.encoding import JsonObject
-from aveverify._core.jose.jwk import (
-    CUSTOM_JWT_HEADER_ALGORITHM_NAMES,
-    KeySet,
-    PublicKey,
-    is_readable_strictly,
-)
+from aveverify._core.jose.jwk import is_readable
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.jose.jws import (
     Header,
     UnverifiedToken,
@@ -25,6 +22,7 @@ from aveverify._core.jose.jws import (
     parse_signature,
 )
 from aveverify._core.jose.jwt_claims import UnverifiedClaims, round_date
+from aveverify._core.jose.public_key import PublicKey
 from aveverify.errors import Fault, Hint, InvalidTokenError, Reason
 
 # What a NamedTuple's own constructor does, less a call of Python for each token.
@@ -66,29 +64,25 @@ def _parse_header_members(header: JsonObject) -> Header:
     check_text_members(header, ("typ", "cty", "kid", "jku", "x5u", "x5t"), "customJwt", "CJ-03")
     check_list_members(header, ("x5c", "crit"), "customJwt", "CJ-03")
     jwk = header.get("jwk")
-    if jwk is not None and not is_readable_strictly(jwk):
+    if jwk is not None and not is_readable(jwk, "customJwt"):
         raise InvalidTokenError(
             Reason.MALFORMED_HEADER, rule="CJ-03", kind="customJwt", claim="jwk", fault=Fault.MEMBER_TYPE
         )
     return Header(alg, header.get("kid"), header.get("typ"), header.get("cty"), header.get("crit") is not None)
 
 
-def check_before_keys(token: UnverifiedToken, algorithm: str | None, *, is_known_header: bool = False) -> None:
-    """Refuse what no key could mend: critical extensions, no kid, another algorithm. Costs no network.
+def check_header(header: Header, algorithm: str | None) -> None:
+    """Refuse a header that no key could make acceptable: critical extensions, no kid, another algorithm.
 
     Args:
-        token: A well-formed token.
+        header: The header of a well-formed token.
         algorithm: The configured algorithm.
-        is_known_header: Whether a token with this header has passed here before.
 
     Raises:
         InvalidTokenError: Always with the code `InvalidAuthHeader`.
 
     Source: CJ-04; CJ-06; DV-03.
     """
-    if is_known_header:
-        return
-    header = token.header
     # DV-03; RFC 7515 §4.1.11
     if header.crit:
         raise InvalidTokenError(Reason.CRITICAL_HEADER, rule="DV-03", kind="customJwt")
@@ -104,6 +98,13 @@ def check_before_keys(token: UnverifiedToken, algorithm: str | None, *, is_known
             alg=header.alg,
             hint=Hint.CUSTOM_JWT_ALGORITHM,
         )
+
+
+def check_audiences(_unverified: UnverifiedClaims, _application_id: str | None) -> None:
+    """Accept further audiences: selection has found the configured one, or the provider accepts every audience.
+
+    Source: CJ-15.
+    """
 
 
 def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
@@ -122,35 +123,35 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     Source: CJ-05 to CJ-08, CJ-12, CJ-13; DV-04.
     """
     header = token.header
-    # CJ-05, DV-04: keys for another purpose are left out first.
     named = keys.with_kid(header.kid) if header.kid is not None else ()
-    for candidate in named:
-        if candidate.for_signatures:
-            key = candidate.key
-            # CJ-06, CJ-07: the key's own alg, if present. CJ-12, CJ-13: its type.
-            if key is not None and key.algorithm.name == header.alg and candidate.alg in (None, header.alg):
-                return key
-            reason = Reason.KEY_NOT_SUITABLE
-            break
-    else:
+    # CJ-05, DV-04: keys for another purpose are left out first.
+    first = next((candidate for candidate in named if candidate.for_signatures), None)
+    if first is None:
         reason = Reason.UNKNOWN_KEY
+    else:
+        key = first.key
+        # CJ-06, CJ-07: the key's own alg, if present. CJ-12, CJ-13: its type.
+        if key is not None and key.algorithm.name == header.alg and first.alg in (None, header.alg):
+            return key
+        reason = Reason.KEY_NOT_SUITABLE
     raise InvalidTokenError(
         reason, rule="CJ-05", kind="customJwt", issuer=token.unverified.issuer, kid=header.kid, alg=header.alg
     )
 
 
-def check_times(claims: JsonObject, now: float, leeway_seconds: float) -> None:
-    """Refuse a token that has expired, is not valid yet or was issued in the future, with grace.
+def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
+    """Refuse a token that has expired, is not valid yet or was issued in the future, or that lacks `sub` or `exp`.
 
     Args:
-        claims: Claims whose dates are known to be dates or null.
+        claims: Claims whose types are known to be right.
         now: The instant of this verification, in seconds since the epoch.
         leeway_seconds: Clock skew to forgive; Convex forgives 5 seconds here.
 
     Raises:
-        InvalidTokenError: `EXPIRED`, `NOT_YET_VALID` or `ISSUED_IN_THE_FUTURE`, in this order.
+        InvalidTokenError: `EXPIRED`, `NOT_YET_VALID`, `ISSUED_IN_THE_FUTURE` or `CLAIM_MISSING`, in this order; always
+            with the code `InvalidAuthHeader`.
 
-    Source: RFC 7519 §4.1.4 to §4.1.6; CJ-16 to CJ-19, CJ-22.
+    Source: RFC 7519 §4.1.4 to §4.1.6; CJ-16 to CJ-22; DV-06.
     """
     seconds = floor(now)
     exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
@@ -163,22 +164,6 @@ def check_times(claims: JsonObject, now: float, leeway_seconds: float) -> None:
     # CJ-18
     if iat is not None and round_date(iat) - seconds > leeway_seconds:
         raise InvalidTokenError(Reason.ISSUED_IN_THE_FUTURE, rule="CJ-18", kind="customJwt", claim="iat")
-
-
-def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
-    """Check what step 6 checks on this path: the three dates, then `sub` and `exp`.
-
-    Args:
-        claims: Claims whose types are known to be right.
-        now: The instant of this verification, in seconds since the epoch.
-        leeway_seconds: Clock skew to forgive.
-
-    Raises:
-        InvalidTokenError: Always with the code `InvalidAuthHeader`.
-
-    Source: CJ-16 to CJ-21; DV-06.
-    """
-    check_times(claims, now, leeway_seconds)
     # CJ-20. DV-06: all users with an empty subject would be one user.
     if not claims.get("sub"):
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="CJ-20", kind="customJwt", claim="sub")
@@ -186,11 +171,15 @@ def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="CJ-20", kind="customJwt", claim="exp")
 
 
-def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
-    """Decide between which whole seconds `check_times` surely passes. Rounded to the cautious side.
+def compute_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
+    """Compute between which whole seconds `check_claims` certainly passes. Rounded to the cautious side.
+
+    Args:
+        claims: Claims that have passed.
+        leeway_seconds: Clock skew to forgive.
 
     Returns:
-        First second, first second no more.
+        The first such second since the epoch, and the first that is no such second any more.
 
     Source: CJ-16 to CJ-18; TOK-006; TOK-007.
     """

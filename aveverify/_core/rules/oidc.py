@@ -1,30 +1,30 @@
-"""Steps 3 and 6 for OIDC providers: the header, the types of the standard claims, audience and expiry.
+"""Steps 3 and 6 for OIDC providers: the header, the claims that must be there, audience, key and expiry.
 
-All parsing comes before all checking: a structure or type at fault is refused first, whatever else is wrong
-(OIDC-25, OIDC-26). Rules OIDC-01 to OIDC-27 and CLM-02 to CLM-11.
+All parsing comes before all checking: a wrong structure or type is refused first, whatever else is wrong (OIDC-25,
+OIDC-26). OpenID Connect Core 1.0 §3.1.3.7; rules OIDC-01 to OIDC-27; the types of the claims are in `oidc_claims`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import floor
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
+from aveverify._core.jose.algorithm_names import OIDC_ALGORITHM_NAMES
 from aveverify._core.jose.encoding import JsonObject
-from aveverify._core.jose.jwk import OIDC_ALGORITHM_NAMES, KeySet, PublicKey
+from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.jose.jws import (
     Header,
     UnverifiedToken,
     check_list_members,
     check_text_members,
-    is_text_or_null,
-    is_texts_or_null,
     parse_header,
     parse_signature,
 )
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE, UnverifiedClaims
-from aveverify._core.jose.timestamps import format_timestamp
-from aveverify._core.rules.user_claims import STANDARD_CLAIMS, TAGGABLE_CLAIMS, strip_language_tags
+from aveverify._core.jose.public_key import PublicKey
+from aveverify._core.jose.strict_json import is_text_or_null
+from aveverify._core.rules.oidc_claims import PLAIN_TYPE_OF_CLAIM, check_claim_types, check_language_tags
+from aveverify._core.rules.user_claims import strip_language_tags
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 DEFAULT_LEEWAY_SECONDS: Final = 0.0
@@ -38,7 +38,7 @@ _new: Final = tuple.__new__
 _SCHEMES: Final = ("https://", "http://")
 _HASH, _BACKSLASH = b"#\\"
 _USUAL_TYPE: Final = "JWT"
-_ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
+_REQUIRED_CLAIMS: Final = (("exp", "OIDC-20"), ("iat", "OIDC-21"), ("sub", "OIDC-23"))
 
 
 def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> UnverifiedToken:
@@ -67,12 +67,13 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
     if _HASH in payload or _BACKSLASH in payload:
         claims = strip_language_tags(claims)
         if claims is not unverified.claims:
-            _check_language_tags(unverified.claims)
-    # Compared by C: every claim has the one type that needs no further look, or has no rule and matches itself.
+            check_language_tags(unverified.claims)
+    # Compared by C, and here instead of in `check_claim_types`, 60 ns less for each token: every claim has the one type
+    # that makes it right, or has no rule, so that its own type stands on both sides.
     types = [*map(type, claims.values())]
     get = claims.get
-    if [*map(_PLAIN_TYPES.get, claims, types)] != types or not 0 <= get("auth_time", 0) <= MAX_NUMERIC_DATE:
-        _check_claim_types(claims)
+    if [*map(PLAIN_TYPE_OF_CLAIM.get, claims, types)] != types or not 0 <= get("auth_time", 0) <= MAX_NUMERIC_DATE:
+        check_claim_types(claims)
     # OIDC-20, OIDC-21, OIDC-23; DV-06
     if get("exp") is None or get("iat") is None or not get("sub"):
         _refuse_missing(claims)
@@ -93,14 +94,6 @@ def _parse_header_members(header: JsonObject) -> Header:
     return _new(Header, (alg, kid, typ, cty, crit is not None))
 
 
-def _check_claim_types(claims: JsonObject) -> None:
-    for name, value in claims.items():
-        check = _CHECKS.get(name)
-        # CLM-02, OIDC-24: null is absent.
-        if check is not None and value is not None:
-            check(name, value)
-
-
 def _refuse_missing(claims: JsonObject) -> NoReturn:
     # OIDC-20, OIDC-21, OIDC-23
     for name, rule in _REQUIRED_CLAIMS:
@@ -110,109 +103,17 @@ def _refuse_missing(claims: JsonObject) -> NoReturn:
     raise InvalidTokenError(Reason.CLAIM_MISSING, rule="DV-06", kind="oidc", claim="sub")
 
 
-def _check_language_tags(claims: JsonObject) -> None:
-    for name, value in claims.items():
-        base, mark, tag = name.partition("#")
-        if not mark or base not in STANDARD_CLAIMS:
-            # CLM-15: plain text.
-            continue
-        if tag and base not in TAGGABLE_CLAIMS:
-            # CLM-06
-            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="CLM-06", kind="oidc", claim=f"a tagged {base}")
-        if not tag and base in claims:
-            # CLM-07: both spellings in one token.
-            raise InvalidTokenError(Reason.CLAIM_TYPE, rule="CLM-07", kind="oidc", claim=base)
-        # CLM-05: typed, then dropped.
-        if tag and value is not None:
-            _check_text(base, value)
-
-
-def _refuse_type(name: str, hint: Hint | None, rule: str) -> NoReturn:
-    raise InvalidTokenError(Reason.CLAIM_TYPE, rule=rule, kind="oidc", claim=name, hint=hint)
-
-
-def _check_text(name: str, value: object) -> None:
-    # CLM-03, OIDC-24
-    if type(value) is not str:
-        _refuse_type(name, Hint.NOT_TEXT, "CLM-03")
-
-
-def _check_boolean(name: str, value: object) -> None:
-    # CLM-04
-    if type(value) is not bool:
-        _refuse_type(name, Hint.NOT_BOOLEAN, "CLM-04")
-
-
-def _check_address(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
-    # CLM-09
-    if type(value) is not dict or not all(is_text_or_null(value.get(member)) for member in _ADDRESS_MEMBERS):
-        _refuse_type(name, None, "CLM-09")
-
-
-def _check_updated_at(name: str, value: object) -> None:
-    # CLM-10
-    if format_timestamp(value) is None:
-        _refuse_type(name, None, "CLM-10")
-
-
-def _check_auth_time(name: str, value: Any) -> None:  # noqa: ANN401 - a JSON value
-    # OIDC-24
-    if format_timestamp(value) is None:
-        _refuse_type(name, Hint.NOT_NUMBER, "OIDC-24")
-    # DV-01
-    if type(value) is not str and value > MAX_NUMERIC_DATE:
-        raise InvalidTokenError(
-            Reason.CLAIM_OUT_OF_RANGE, rule="DV-01", kind="oidc", claim=name, hint=Hint.MILLISECONDS
-        )
-
-
-def _check_texts(name: str, value: object) -> None:
-    # OIDC-24
-    if not is_texts_or_null(value):
-        _refuse_type(name, Hint.NOT_TEXT, "OIDC-24")
-
-
-_REQUIRED_CLAIMS: Final = (("exp", "OIDC-20"), ("iat", "OIDC-21"), ("sub", "OIDC-23"))
-_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
-    **dict.fromkeys(STANDARD_CLAIMS, _check_text),
-    **dict.fromkeys(("nonce", "acr", "azp", "at_hash", "c_hash"), _check_text),
-    **dict.fromkeys(("email_verified", "phone_number_verified"), _check_boolean),
-    "address": _check_address,
-    "updated_at": _check_updated_at,
-    "auth_time": _check_auth_time,
-    "amr": _check_texts,
-}
-# The type with which a claim needs no look at its value; `object` is the type of none.
-_PLAIN_TYPE: Final[dict[Callable[[str, Any], None], type]] = {
-    _check_text: str,
-    _check_boolean: bool,
-    _check_auth_time: int,
-}
-_PLAIN_TYPES: Final = {name: _PLAIN_TYPE.get(check, object) for name, check in _CHECKS.items()}
-
-
-def check_before_keys(token: UnverifiedToken, application_id: str | None, *, is_known_header: bool = False) -> None:
-    """Refuse what no key could mend: kind of token, algorithm, further audiences. Costs no network.
+def check_header(header: Header, _algorithm: str | None = None) -> None:
+    """Refuse a header that no key could make acceptable: kind of token, content type, extensions, algorithm.
 
     Args:
-        token: A well-formed token.
-        application_id: The audience that is asked for.
-        is_known_header: Whether a token with this header has passed here before.
+        header: The header of a well-formed token.
 
     Raises:
         InvalidTokenError: Always with the code `Unauthenticated`.
 
-    Source: OIDC-03 to OIDC-06, OIDC-08, OIDC-10, OIDC-11.
+    Source: OIDC-03 to OIDC-06, OIDC-10, OIDC-11.
     """
-    if not is_known_header:
-        _check_header(token.header)
-    # OIDC-08
-    for audience in token.unverified.audiences:
-        if audience != application_id:
-            raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=token.unverified.issuer)
-
-
-def _check_header(header: Header) -> None:
     # OIDC-03; RFC 8725 §3.11
     if header.typ is not None and header.typ != _USUAL_TYPE:
         typ = header.typ.lower()
@@ -229,6 +130,23 @@ def _check_header(header: Header) -> None:
     if header.alg not in ALLOWED_ALGORITHMS:
         hint = Hint.ES256_NEEDS_CUSTOM_JWT if header.alg == "ES256" else None
         raise InvalidTokenError(Reason.ALGORITHM_NOT_ALLOWED, rule="OIDC-10", kind="oidc", alg=header.alg, hint=hint)
+
+
+def check_audiences(unverified: UnverifiedClaims, application_id: str | None) -> None:
+    """Refuse a token for further audiences.
+
+    Args:
+        unverified: The claims; selection has found the configured audience among their audiences.
+        application_id: The configured audience.
+
+    Raises:
+        InvalidTokenError: `EXTRA_AUDIENCE`, with the code `Unauthenticated`.
+
+    Source: OIDC-08.
+    """
+    for audience in unverified.audiences:
+        if audience != application_id:
+            raise InvalidTokenError(Reason.EXTRA_AUDIENCE, rule="OIDC-08", kind="oidc", issuer=unverified.issuer)
 
 
 def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
@@ -282,14 +200,18 @@ def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
         raise InvalidTokenError(Reason.EXPIRED, rule="OIDC-19", kind="oidc", claim="exp")
 
 
-def decide_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
-    """Decide between which whole seconds `check_claims` surely passes. Rounded to the cautious side.
+def compute_validity(claims: JsonObject, leeway_seconds: float) -> tuple[int, int]:
+    """Compute between which whole seconds `check_claims` certainly passes. Rounded to the cautious side.
+
+    Args:
+        claims: Claims that have passed.
+        leeway_seconds: Clock skew to forgive.
 
     Returns:
-        First second, first second no more.
+        The first such second since the epoch, and the first that is no such second any more.
 
     Source: OIDC-19; TOK-006.
     """
     exp = claims["exp"]
-    # The very object of the claim where that is right already: the token cache keeps it.
+    # The very object of the claim where that is right already, so that the token cache holds no second one.
     return 0, exp if type(exp) is int and not leeway_seconds else floor(exp + leeway_seconds)

@@ -1,7 +1,7 @@
-"""Step 2: issuer and audience choose the provider; the first one in written order that fits, and no other (SEL-03).
+"""Step 2: issuer and audience select the provider: the first one in written order that fits, and no other (SEL-03).
 
 One dictionary, built once: issuer -> {audience -> index, any audience -> index}. The work does not grow with the
-number of providers. Nothing is fetched here, and nothing of the token becomes an address.
+number of providers. Nothing of the token becomes a URL.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from aveverify._core.jose.jwt_claims import UnverifiedClaims
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
 _SCHEMES: Final = ("https://", "http://")
-# A token may name thousands of audiences. Looked up one by one they cost more than the set of those that are known,
-# and a hint needs the first few.
+# A token may name thousands of audiences. Looked up one by one they cost more than an intersection with the known ones;
+# a hint looks at the first few.
 _MANY_AUDIENCES: Final = 8
 _SIMILAR: Final = re.compile(r"^(?:\w+://)?(?:api\.|www\.)?([^/:]*)(?::\d+)?(.*?)/*$")
 
 
 class Configured(Protocol):
-    """What selection needs to know of a provider."""
+    """The part of a provider that selection uses."""
 
     @property
     def issuer(self) -> str:
@@ -30,11 +30,11 @@ class Configured(Protocol):
 
     @property
     def application_id(self) -> str | None:
-        """The audience that is asked for; None takes any."""
+        """The audience that a token must have; None accepts every audience."""
 
 
 class _Routes:
-    """The providers of one issuer: which index serves which audience."""
+    """The providers of one issuer: the index of the provider for each audience."""
 
     __slots__ = ("any_audience", "by_audience")
 
@@ -57,7 +57,7 @@ class ProviderIndex:
                 routes.by_audience.setdefault(provider.application_id, index)
             elif routes.any_audience is None:
                 routes.any_audience = index
-        # What most tokens say, to the letter.
+        # Most tokens spell the issuer as it is configured.
         self._as_written = {
             provider.issuer: self._by_issuer[provider.issuer.rstrip("/")]
             for provider in providers
@@ -66,7 +66,7 @@ class ProviderIndex:
         self._similar = frozenset(map(_simplify, self._by_issuer))
 
     def select(self, claims: UnverifiedClaims) -> int:
-        """Choose the provider of a token.
+        """Select the provider of a token.
 
         Args:
             claims: What the token says.

@@ -1,6 +1,6 @@
-"""From verified claims to the members of the identity: names, what is dropped, what surfaces.
+"""From verified claims to the members of the identity: their names, and which claims it shows.
 
-Pure functions from claims to members; types were checked by the policy of the path. Rules CLM-01, CLM-05, CLM-11 to
+Types were checked by the rules of the path. Rules CLM-01, CLM-05, CLM-11 to
 CLM-15, CJ-23 to CJ-27 and ID-01 to ID-05.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from aveverify._core.jose.encoding import JsonObject
 from aveverify._core.jose.timestamps import format_timestamp
 
-# CLM-01: claim -> Convex's member. `address` and `updated_at` are not taken over as they are.
+# CLM-01: claim -> Convex's member. `address` and `updated_at` change their value, too.
 MEMBER_OF_CLAIM: Final = {
     "name": "name",
     "nickname": "nickname",
@@ -42,14 +42,14 @@ STANDARD_CLAIMS: Final = frozenset({*MEMBER_OF_CLAIM, "sub", "middle_name", "bir
 _PROTOCOL_CLAIMS: Final = frozenset(
     {"iss", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "fva"}
 )
-# DV-07: what the identity says of itself comes from checked claims alone.
+# DV-07: no custom claim may replace what the identity says of itself.
 _RESERVED_MEMBERS: Final = ("tokenIdentifier", "issuer", "subject")
 # CJ-23
 _REGISTERED_CLAIMS: Final = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti")
 
 
 def strip_language_tags(claims: JsonObject) -> JsonObject:
-    """Resolve the language tags of OIDC claims: an empty tag is no tag, tagged claims are dropped.
+    """Remove language tags from OIDC claims: an empty tag is no tag, and tagged claims are dropped.
 
     Args:
         claims: The payload, its tags already checked by `aveverify._core.rules.oidc`.
@@ -99,7 +99,7 @@ def oidc_attributes(claims: JsonObject) -> JsonObject:
 
 
 def oidc_custom_claims(claims: JsonObject) -> JsonObject:
-    """Pick the claims of an OIDC token that surface under their own names.
+    """Select the claims of an OIDC token that the identity shows under their own names.
 
     Args:
         claims: Verified claims.

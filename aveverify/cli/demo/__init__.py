@@ -1,1 +1,1 @@
-"""`aveverify demo`: a tour over real HTTP, on a local issuer."""
+"""`aveverify demo`: a tour over real HTTP, with a local issuer."""

@@ -1,4 +1,4 @@
-"""`aveverify demo`: a local issuer, a protected app, and a tour of what is accepted and what is refused."""
+"""`aveverify demo`: a local issuer, a protected app, and a tour of accepted and refused requests."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from typing import TYPE_CHECKING, Final
 from aveverify.cli.terminal import Colour, ExitCode, UsageError, paint, print_rows
 
 if TYPE_CHECKING:
-    from aveverify.cli.demo.servers import World
+    from aveverify.cli.demo.servers import DemoServers
 
 _DESCRIPTION: Final = """\
-Start a local OpenID Connect issuer and a Starlette app behind our middleware, send it good and bad tokens, and check
-that every answer is the expected one. Nothing leaves this machine; both stop at the end.
+Start a local OpenID Connect issuer and a Starlette app behind AveAuthMiddleware, send the app good and bad tokens, and
+check every answer. The demo connects to this machine alone, and stops both servers at the end.
 """
-# What the extra `demo` brings.
-_NEEDED: Final = ("starlette", "uvicorn")
+# The packages of the extra `demo`.
+_PACKAGES: Final = ("starlette", "uvicorn")
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="a tour over real HTTP on this machine",
+        help="Run a tour over real HTTP on this machine.",
         description=_DESCRIPTION,
-        epilog="exit codes: 0 every answer was the expected one, 1 one was not, 2 the extra `demo` is missing",
+        epilog="exit codes: 0 every answer is as expected, 1 an answer is not, 2 the extra `demo` is missing",
     )
-    parser.add_argument("--serve", action="store_true", help="keep issuer and app running, and print curl lines")
+    parser.add_argument(
+        "--serve", action="store_true", help="Keep the issuer and the app running, and print curl lines."
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Perform the tour.
+    """Run the tour.
 
     Args:
         arguments: As `add_command` declares them.
@@ -46,33 +48,34 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: A package of the extra `demo` is missing.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(f'the demo needs {" and ".join(missing)}: pip install "aveverify[demo]"')
-    from aveverify.cli.demo.servers import open_world  # noqa: PLC0415 - the same
-    from aveverify.cli.demo.tour import perform  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.cli.demo.servers import open_servers
+    from aveverify.cli.demo.tour import run_tour
 
-    with open_world() as world:
-        mismatches = perform(world)
+    with open_servers() as servers:
+        mismatches = run_tour(servers)
         if arguments.serve:
-            _keep_serving(world)
+            _keep_serving(servers)
     return ExitCode.BAD if mismatches else ExitCode.GOOD
 
 
-def _keep_serving(world: World) -> None:
-    """Leave issuer and app running until Ctrl-C, and print what the middleware logs."""
+def _keep_serving(servers: DemoServers) -> None:
+    """Keep the issuer and the app running until Ctrl-C, and print the log of the middleware."""
+    issuer, url = servers.issuer, f"{servers.app_url}/me"
     log = logging.getLogger("aveverify.http")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("  log  %(message)s"))
     log.addHandler(handler)
     try:
-        print(f"\n{paint('Try it yourself', Colour.BOLD)}; the clock stands still now, so this token stays good.\n")
+        print(f"\n{paint('Try it yourself', Colour.BOLD)}; the clock has stopped, so this token does not expire.\n")
         print_rows(
             (
-                ("accepted", f"curl -i -H 'Authorization: Bearer {world.issuer.token(plan='pro')}' {world.app_url}/me"),
-                ("refused", f"curl -i -H 'Authorization: Bearer {world.issuer.forge('expired')}' {world.app_url}/me"),
-                ("no token", f"curl -i {world.app_url}/me"),
-                ("issuer", f"curl {world.issuer.issuer}/.well-known/openid-configuration"),
+                ("accepted", f"curl -i -H 'Authorization: Bearer {issuer.token(plan='pro')}' {url}"),
+                ("refused", f"curl -i -H 'Authorization: Bearer {issuer.forge('expired')}' {url}"),
+                ("no token", f"curl -i {url}"),
+                ("issuer", f"curl {issuer.issuer}/.well-known/openid-configuration"),
             )
         )
         print("\nCtrl-C stops both.", flush=True)

@@ -1,4 +1,4 @@
-"""The stage of the demo: an issuer and a protected app, each behind a port of this machine, and one shared clock."""
+"""The servers of the demo: an issuer and a protected app, each on a port of 127.0.0.1, and their clock."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from aveverify.testing import FakeClock, FakeIssuer
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-# A request on loopback takes milliseconds; whoever waits this long waits for nothing.
-_PATIENCE_SECONDS: Final = 10
+# A request on loopback takes milliseconds.
+_TIMEOUT_SECONDS: Final = 10
 
 
-class LogBook(logging.Handler):
-    """Keeps what is logged."""
+class LogRecorder(logging.Handler):
+    """Keeps all log records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class LogBook(logging.Handler):
         self.records.append(record)
 
     def errors(self) -> list[AveVerifyError]:
-        """Return what the middleware refused."""
+        """Return the errors with which the middleware refused requests."""
         return [
             argument
             for record in self.records
@@ -51,47 +51,47 @@ class LogBook(logging.Handler):
 
 
 @dataclass(frozen=True)
-class World:
-    """Everything that a scene may touch.
+class DemoServers:
+    """The two running servers, and how the tour reaches them.
 
     Attributes:
         issuer: Issues tokens and serves keys over HTTP.
-        clock: The clock of issuer and verifier.
-        app_url: Where the protected app is.
-        client: A client of the app.
-        log_book: What the package logs.
+        clock: The clock of the issuer and the verifier.
+        app_url: The URL of the protected app.
+        client: An HTTP client of the app.
+        log: The log records of the package.
     """
 
     issuer: FakeIssuer
     clock: FakeClock
     app_url: str
     client: httpx.Client
-    log_book: LogBook
+    log: LogRecorder
 
 
 @contextmanager
-def open_world() -> Iterator[World]:
-    """Start issuer and app, and stop them at the end of a `with` block.
+def open_servers() -> Iterator[DemoServers]:
+    """Start the issuer and the app, and stop them at the end of a `with` block.
 
     Yields:
-        Both, and what goes with them.
+        The running servers.
     """
     clock = FakeClock(now=float(int(time.time())))
     issuer = FakeIssuer(application_id="app_demo", clock=clock)
     with ExitStack() as stack:
-        log_book = stack.enter_context(_listening())
+        log = stack.enter_context(_record_log())
         stack.enter_context(issuer.serve())
         verifier = stack.enter_context(Verifier(issuer.provider, clock=clock))
-        app_url = stack.enter_context(_serving(make_app(verifier)))
-        client = stack.enter_context(httpx.Client(base_url=app_url, trust_env=False, timeout=_PATIENCE_SECONDS))
-        yield World(issuer, clock, app_url, client, log_book)
+        app_url = stack.enter_context(_serve(make_app(verifier)))
+        client = stack.enter_context(httpx.Client(base_url=app_url, trust_env=False, timeout=_TIMEOUT_SECONDS))
+        yield DemoServers(issuer, clock, app_url, client, log)
 
 
 def make_app(verifier: Verifier) -> ASGIApp:
-    """Make an application with one view, which tells who asks, behind the middleware.
+    """Make an application with one view, which returns the identity of the request, behind the middleware.
 
     Args:
-        verifier: Decides about tokens.
+        verifier: Verifies the tokens of requests.
 
     Returns:
         The application.
@@ -105,12 +105,12 @@ def make_app(verifier: Verifier) -> ASGIApp:
 
 
 @contextmanager
-def _serving(app: ASGIApp) -> Iterator[str]:
+def _serve(app: ASGIApp) -> Iterator[str]:
     config = uvicorn.Config(
         app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, log_level="error"
     )
     server = uvicorn.Server(config)
-    # The socket listens before the server runs, so no request comes too early.
+    # The socket listens before the server runs, so that no request comes too early.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, args=([listener],), name="aveverify-demo-app", daemon=True)
         thread.start()
@@ -118,17 +118,17 @@ def _serving(app: ASGIApp) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(_PATIENCE_SECONDS)
+            thread.join(_TIMEOUT_SECONDS)
 
 
 @contextmanager
-def _listening() -> Iterator[LogBook]:
+def _record_log() -> Iterator[LogRecorder]:
     log = logging.getLogger("aveverify")
-    log_book, level = LogBook(), log.level
-    log.addHandler(log_book)
+    recorder, level = LogRecorder(), log.level
+    log.addHandler(recorder)
     log.setLevel(logging.INFO)
     try:
-        yield log_book
+        yield recorder
     finally:
         log.setLevel(level)
-        log.removeHandler(log_book)
+        log.removeHandler(recorder)

@@ -1,1 +1,1 @@
-"""`aveverify serve`: answers a reverse proxy whether a request may pass."""
+"""`aveverify serve`: a forward-auth service that tells a reverse proxy whether a request may pass."""

@@ -1,4 +1,4 @@
-"""What `aveverify serve` serves: one application for the proxy and one for the operator, told apart by their ports."""
+"""The application of `aveverify serve`: forward auth for the proxy, health and metrics for the operator, by port."""
 
 from __future__ import annotations
 
@@ -26,32 +26,38 @@ log = logging.getLogger("aveverify.serve")
 def open_verifier(settings: Settings) -> Verifier:
     """Make the verifier that the settings describe.
 
+    Args:
+        settings: Those of the command.
+
+    Returns:
+        The verifier. Close it, or use it with `with`.
+
     Raises:
-        UsageError: The extra `redis` is missing, or the address cannot be read.
+        UsageError: The extra `redis` is missing, or the Redis URL is malformed.
         ConfigurationError: A setting is wrong.
     """
     if settings.redis_url is None:
-        return make_verifier(settings.trust)
+        return make_verifier(settings.verifier_options)
     if find_spec("redis") is None:
         raise UsageError('--redis-url needs redis-py: pip install "aveverify[redis]"')
     if settings.redis_hmac_key is None:
-        log.warning("no --redis-hmac-key: whoever may write to the Redis server can sign in as any user")
+        log.warning("no --redis-hmac-key: a client that can write to the Redis server can sign in as any user")
     try:
         store = RedisDocumentStore.from_url(settings.redis_url, hmac_key=settings.redis_hmac_key)
     except ValueError as error:
-        # Not the text of redis-py: it may hold a password.
+        # Without the text of redis-py, which may contain a password.
         if isinstance(error, AveVerifyError):
             raise
         raise UsageError("--redis-url cannot be read; it begins with redis://, rediss:// or unix://") from None
-    return make_verifier(settings.trust, document_store=store)
+    return make_verifier(settings.verifier_options, store)
 
 
 def make_service(settings: Settings, verifier: Verifier) -> ASGIApp:
-    """Make the one application behind both ports.
+    """Make the one application that serves both ports.
 
     Args:
-        settings: Those of the command, with the ports that it listens on.
-        verifier: Warmed up at the start where the settings say so, closed at the end.
+        settings: Those of the command, with the actual port numbers.
+        verifier: Verifies the tokens. The application closes it at the end.
 
     Returns:
         The application.
@@ -62,7 +68,7 @@ def make_service(settings: Settings, verifier: Verifier) -> ASGIApp:
     metrics = _make_metrics(verifier)
     count = metrics.count if metrics is not None else None
 
-    def tell(outcome: str, status: int) -> None:
+    def record_outcome(outcome: str, status: int) -> None:
         if count is not None:
             count(outcome, status)
         if settings.access_log:
@@ -75,26 +81,26 @@ def make_service(settings: Settings, verifier: Verifier) -> ASGIApp:
         realm=settings.realm,
         resource_metadata=settings.resource_metadata,
         write_identity=_make_writer(settings),
-        on_outcome=tell,
+        on_outcome=record_outcome,
     )
     admin = make_admin_app(verifier, metrics.render if metrics is not None else None)
 
     def is_for_admin(scope: Scope) -> bool:
         if settings.admin_port == "same":
             return not is_auth_path(scope["path"])
-        # The port of the socket, not that of the Host header.
+        # The port of the socket: a client chooses the port in the Host header.
         return bool(scope["server"][1] == settings.admin_port)
 
     async def service(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(settings, verifier, receive, send)
+            await _run_lifespan(settings, verifier, receive, send)
         else:
             await (admin if is_for_admin(scope) else auth)(scope, receive, send)
 
     return service
 
 
-async def _live(settings: Settings, verifier: Verifier, receive: Receive, send: Send) -> None:
+async def _run_lifespan(settings: Settings, verifier: Verifier, receive: Receive, send: Send) -> None:
     await receive()
     if settings.warm_up:
         await verifier.warm_up_async()
@@ -114,6 +120,6 @@ def _make_metrics(verifier: Verifier) -> ForwardAuthMetrics | None:
     if find_spec("prometheus_client") is None:
         log.warning('/metrics is off: pip install "aveverify[prometheus]"')
         return None
-    from aveverify.prometheus import ForwardAuthMetrics  # noqa: PLC0415 - needs what was just looked for
+    from aveverify.prometheus import ForwardAuthMetrics
 
     return ForwardAuthMetrics(verifier)

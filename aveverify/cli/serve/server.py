@@ -1,4 +1,4 @@
-"""`aveverify serve` at work: sockets, uvicorn, workers, and an orderly end."""
+"""The running service of `aveverify serve`: sockets, uvicorn, workers, and a graceful end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import uvicorn
 
 from aveverify.cli.serve.application import make_service, open_verifier
-from aveverify.cli.serve.workers import run_workers, stopping_quietly, until_stopped
+from aveverify.cli.serve.workers import catch_stop_signals, expect_stop_signals, run_workers
 from aveverify.cli.terminal import UsageError
 
 if TYPE_CHECKING:
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
     from aveverify.asgi import ASGIApp
     from aveverify.cli.serve.settings import Settings
 
-# prometheus_client's own name for the folder in which several processes count together.
-_SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
+# prometheus_client's own name for the folder in which several processes keep their counters.
+_METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BACKLOG: Final = 2048
-# For h11; `aveverify.cli.serve.bounded_httptools` has the same.
+# For h11; `aveverify.cli.serve.bounded_httptools` has the same limit.
 _MAX_HEAD_BYTES: Final = 64 * 1024
+# How long a stopping server waits for its open requests.
 _GRACE_SECONDS: Final = 10
 
 
-def perform(settings: Settings) -> None:
-    """Listen, and serve until a signal says stop.
+def run_server(settings: Settings) -> None:
+    """Listen, and serve until a stop signal comes.
 
     Args:
-        settings: From `read_settings`.
+        settings: From `parse_settings`.
 
     Raises:
-        UsageError: A port cannot be had, or an extra is missing.
+        UsageError: A port is not available, or an extra is missing.
         ConfigurationError: A setting is wrong.
-        KeysUnavailableError: With `fail_closed`, where there are no keys.
+        KeysUnavailableError: With `fail_closed`, no keys could be fetched.
     """
     _configure_log()
     with ExitStack() as stack:
@@ -53,23 +54,23 @@ def perform(settings: Settings) -> None:
         if not isinstance(settings.admin_port, str):
             sockets.append(stack.enter_context(_listen(settings.host, settings.admin_port)))
             settings = replace(settings, admin_port=sockets[1].getsockname()[1])
-        # Also where workers make their own: what is wrong with the settings shows here, once.
+        # Also where each worker makes its own: wrong settings are reported here, once.
         app = make_service(settings, verifier)
-        print(_announcement(settings), flush=True)
+        print(_describe_addresses(settings), flush=True)
         if settings.workers == 1:
             _serve(app, sockets)
         else:
-            stopped = stack.enter_context(until_stopped())
-            stack.enter_context(_counting_together())
+            stopped = stack.enter_context(catch_stop_signals())
+            stack.enter_context(_share_counters())
             run_workers(partial(serve_as_worker, settings), sockets, settings.workers, stopped)
 
 
 def serve_as_worker(settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve in a process of its own, with a verifier of its own.
+    """Serve in a worker process, with a verifier of its own.
 
     Args:
         settings: Those of the command.
-        sockets: What all workers listen on.
+        sockets: The sockets that all workers listen on.
     """
     _configure_log()
     with open_verifier(settings) as verifier:
@@ -77,7 +78,7 @@ def serve_as_worker(settings: Settings, sockets: list[socket.socket]) -> None:
 
 
 def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
-    # No log of its own that holds addresses; no trust in X-Forwarded-For.
+    # uvicorn's access log would contain addresses, and X-Forwarded-For is not trusted.
     config = uvicorn.Config(
         app,
         http=_choose_protocol(),
@@ -91,26 +92,26 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    with stopping_quietly():
+    with expect_stop_signals():
         uvicorn.Server(config).run(sockets=sockets)
 
 
 def _choose_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
-    """Return what reads requests: httptools if it is installed, which is twice as fast. Both are bounded (HTP-047)."""
+    """Choose httptools if it is installed, which is twice as fast as h11. Both limit the head (HTP-047)."""
     try:
-        from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol  # noqa: PLC0415 - may not be installed
+        from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol
     except ImportError:
         return "h11"
     return BoundedHttpToolsProtocol
 
 
-def _announcement(settings: Settings) -> str:
+def _describe_addresses(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    places = [f"auth at http://{host}:{settings.port}/auth"]
+    addresses = [f"auth at http://{host}:{settings.port}/auth"]
     if settings.admin_port != "off":
         port = settings.port if settings.admin_port == "same" else settings.admin_port
-        places.append(f"health at http://{host}:{port}/healthz")
-    return f"aveverify serves {', '.join(places)}"
+        addresses.append(f"health at http://{host}:{port}/healthz")
+    return f"aveverify serves {', '.join(addresses)}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -123,19 +124,19 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _configure_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Each fetch as a line of its own says nothing that our events do not.
+    # httpx logs each fetch; the events of the key cache say more.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager
-def _counting_together() -> Iterator[None]:
-    """Give the workers a folder in which they sum up their counts, unless the operator has given one."""
-    if os.environ.get(_SHARED_COUNTS):
+def _share_counters() -> Iterator[None]:
+    """Give the workers a folder for their counters, unless the operator has set one."""
+    if os.environ.get(_METRICS_FOLDER):
         yield
         return
     with TemporaryDirectory(prefix="aveverify-") as folder:
-        os.environ[_SHARED_COUNTS] = folder
+        os.environ[_METRICS_FOLDER] = folder
         try:
             yield
         finally:
-            del os.environ[_SHARED_COUNTS]
+            del os.environ[_METRICS_FOLDER]

@@ -1,4 +1,4 @@
-"""The settings of `aveverify serve`: plain data, out of options that somebody typed."""
+"""The settings of `aveverify serve`: options as typed, checked and parsed into plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from aveverify._core.secret_key import check_secret_key
 from aveverify.cli.terminal import UsageError
-from aveverify.cli.verifier_options import refuse_blank
+from aveverify.cli.verifier_options import check_not_blank
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.identity_header import DEFAULT_AUDIENCE
 
@@ -27,29 +27,29 @@ AdminPort = int | Literal["same", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a worker needs to serve; plain data, so that it can be handed to another process.
+    """Everything that a worker needs to serve; plain data, so that it can be sent to another process.
 
     Attributes:
-        trust: Whom to trust, as the options say it.
-        host: Where to listen.
-        port: Where the proxy asks; 0 chooses a free port.
-        admin_port: Where the operator asks.
-        workers: How many processes serve.
+        verifier_options: The options that configure the verifier.
+        host: The address to listen on.
+        port: The port of forward auth; 0 chooses a free one.
+        admin_port: The port of health and metrics; 0 chooses a free one, `same` is that of forward auth.
+        workers: The number of processes that serve, 1 to 256.
         required: Whether credentials are required.
-        scopes: What every token must carry.
-        realm: The realm of challenges.
-        resource_metadata: The URL in challenges.
-        writes_identity: Whether `X-Ave-Identity` is filled with plain JSON.
-        sign_key: The key that signs what it is filled with; None signs nothing.
-        sign_audience: For whom it is signed.
+        scopes: The scopes that every token must have.
+        realm: The `realm` of challenges.
+        resource_metadata: The `resource_metadata` URL of challenges (RFC 9728).
+        writes_identity: Whether `X-Ave-Identity` contains plain JSON.
+        sign_key: The key of the JWS in `X-Ave-Identity`; None signs nothing.
+        sign_audience: The `aud` of that JWS.
         warm_up: Whether keys are fetched before the first request.
-        fail_closed: Whether that must succeed.
-        redis_url: Where documents are shared; None shares none.
-        redis_hmac_key: The key that seals them.
-        access_log: Whether every outcome is logged.
+        fail_closed: Whether the service starts only with keys.
+        redis_url: The Redis server that shares documents; None shares none.
+        redis_hmac_key: The key that authenticates shared documents.
+        access_log: Whether the outcome of every request is logged.
     """
 
-    trust: argparse.Namespace = field(repr=False)
+    verifier_options: argparse.Namespace = field(repr=False)
     host: str
     port: int
     admin_port: AdminPort
@@ -68,17 +68,23 @@ class Settings:
     access_log: bool
 
 
-def read_settings(arguments: argparse.Namespace) -> Settings:
-    """Check what the options say.
+def parse_settings(arguments: argparse.Namespace) -> Settings:
+    """Parse the options of the command, and check that they fit together.
+
+    Args:
+        arguments: As the command declares them, completed from the environment.
+
+    Returns:
+        The settings.
 
     Raises:
-        UsageError: It cannot be read, or contradicts itself.
+        UsageError: An option is malformed, or options contradict each other.
         ConfigurationError: A setting or the file of a key is empty (CFG-013), or a key can be guessed (CFG-015).
     """
     for name in _TEXTS:
-        refuse_blank(f"--{name.replace('_', '-')}", getattr(arguments, name))
+        check_not_blank(f"--{name.replace('_', '-')}", getattr(arguments, name))
     for scope in arguments.scope or ():
-        refuse_blank("--scope", scope)
+        check_not_blank("--scope", scope)
     if arguments.identity and arguments.sign_key:
         raise UsageError("--identity and --sign-key fill the same header; give one of them")
     if arguments.sign_audience is not None and arguments.sign_key is None:
@@ -88,13 +94,13 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     host, _, port = (arguments.bind or DEFAULT_BIND).rpartition(":")
     admin_port = arguments.admin_port or DEFAULT_ADMIN_PORT
     if admin_port not in ("same", "off"):
-        admin_port = _number("--admin-port", admin_port, 0, _LARGEST_PORT)
+        admin_port = _parse_number("--admin-port", admin_port, 0, _LARGEST_PORT)
     return Settings(
-        trust=arguments,
+        verifier_options=arguments,
         host=host.strip("[]") or "127.0.0.1",
-        port=_number("--bind", port, 0, _LARGEST_PORT),
+        port=_parse_number("--bind", port, 0, _LARGEST_PORT),
         admin_port=admin_port,
-        workers=_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
+        workers=_parse_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
         required=not arguments.optional,
         scopes=tuple(arguments.scope or ()),
         realm=arguments.realm,
@@ -110,7 +116,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _number(option: str, text: str | int, low: int, high: int) -> int:
+def _parse_number(option: str, text: str | int, low: int, high: int) -> int:
     try:
         number = int(text)
     except ValueError:
@@ -130,6 +136,6 @@ def _read_key(option: str, path: str | None) -> bytes | None:
         raise UsageError(f"the file of {option} cannot be read: {error.strerror}") from None
     if not key:
         raise ConfigurationError(Problem.EMPTY, f"the file of {option}")
-    # Here, where the option is known: there are two files.
+    # Checked here, where the option is known, because two options name a key file.
     check_secret_key(key, f"the key of {option}")
     return key

@@ -6,18 +6,33 @@ from typing import Any
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jws import (
+    UnverifiedToken,
     VerifiedToken,
     check_list_members,
     check_text_members,
-    is_text_or_null,
-    is_texts_or_null,
     parse_header,
     parse_signature,
+    verify_signature,
 )
 from aveverify._core.jose.jwt_claims import read_claims
+from aveverify._core.jose.strict_json import is_text_or_null, is_texts_or_null
+from aveverify._core.rules.oidc import parse_token
 from aveverify.errors import Fault, ProviderKind, Reason, Step
-from tests.core.jose_factory import compact, encode, good_claims, parsed, read, refused
+from tests.core.jose_factory import (
+    Signer,
+    compact,
+    eddsa,
+    encode,
+    es256,
+    good_claims,
+    parsed,
+    public_key,
+    read,
+    refused,
+    rs256,
+)
 
 KINDS = pytest.mark.parametrize("kind", ["oidc", "customJwt"])
 
@@ -54,9 +69,11 @@ def test_a_token_has_exactly_three_segments(tail: str, kind: ProviderKind) -> No
         pytest.param(encode(b"[]"), Fault.NOT_OBJECT, id="array"),
         pytest.param(encode(b"nul"), Fault.NOT_JSON, id="not JSON"),
         pytest.param(encode(b'{"x":1,"x":1}'), Fault.REPEATED_MEMBER, id="a name twice"),
-        pytest.param(encode(b'{"x":"\\ud800"}'), Fault.LONE_SURROGATE, id="lone surrogate where nobody reads"),
-        pytest.param(encode(b'{"x":1e400}'), Fault.NUMBER_RANGE, id="beyond a double where nobody reads"),
-        pytest.param(encode(b'{"x":"\xff"}'), Fault.NOT_UTF8, id="not UTF-8 where nobody reads"),
+        pytest.param(
+            encode(b'{"x":"\\ud800"}'), Fault.LONE_SURROGATE, id="lone surrogate in a member that is not read"
+        ),
+        pytest.param(encode(b'{"x":1e400}'), Fault.NUMBER_RANGE, id="beyond a double in a member that is not read"),
+        pytest.param(encode(b'{"x":"\xff"}'), Fault.NOT_UTF8, id="not UTF-8 in a member that is not read"),
     ],
 )
 @KINDS
@@ -100,7 +117,7 @@ TEXTS_OR_NULL: list[tuple[Any, bool]] = [
 
 
 @pytest.mark.parametrize(("value", "good"), TEXT_OR_NULL, ids=str)
-def test_text_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_text_or_null(value: JsonValue, *, good: bool) -> None:
     assert is_text_or_null(value) is good
     if good:
         check_text_members({"m": value}, ("m",), "oidc", "RULE")
@@ -111,7 +128,7 @@ def test_text_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any 
 
 
 @pytest.mark.parametrize(("value", "good"), TEXTS_OR_NULL, ids=str)
-def test_list_of_texts_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_list_of_texts_or_null(value: JsonValue, *, good: bool) -> None:
     assert is_texts_or_null(value) is good
     if good:
         check_list_members({"m": value}, ("m",), "customJwt", "RULE")
@@ -122,7 +139,7 @@ def test_list_of_texts_or_null(value: Any, *, good: bool) -> None:  # noqa: ANN4
 
 
 def test_a_token_object_shows_alg_and_kid_only() -> None:
-    """ERR-006; ERR-003: what a stranger wrote is escaped."""
+    """ERR-006; ERR-003: what an attacker wrote is escaped."""
     shown = repr(parsed(kid="k\r\n\x1b[31m", claims=good_claims(secret="s3cret")))
 
     assert "RS256" in shown
@@ -131,4 +148,64 @@ def test_a_token_object_shows_alg_and_kid_only() -> None:
 
 
 def test_a_verified_token_has_no_repr() -> None:
-    assert "s3cret" not in repr(VerifiedToken({"sub": "s3cret"}, "https://s3cret", b"s3cret"))
+    assert "s3cret" not in repr(VerifiedToken({"sub": "s3cret"}, b"s3cret"))
+
+
+# --- step 5: only a key of the issuer makes a verified token
+
+SIGNERS = pytest.mark.parametrize("signer", [rs256(), es256(), eddsa()], ids=["RS256", "ES256", "EdDSA"])
+
+
+def token_of(signer: Signer) -> UnverifiedToken:
+    return parse_token(read_claims(signer.token(good_claims(plan="pro")).encode()))
+
+
+@SIGNERS
+def test_the_claims_of_a_signed_token_are_verified(signer: Signer) -> None:
+    token = token_of(signer)
+
+    verified = verify_signature(token, public_key(signer.jwk), "oidc")
+
+    assert verified.claims == good_claims(plan="pro")
+    assert verified.payload == token.unverified.payload
+
+
+@pytest.mark.parametrize(("kind", "code"), [("oidc", "Unauthenticated"), ("customJwt", "InvalidAuthHeader")])
+@SIGNERS
+def test_a_wrong_signature_is_refused_with_the_code_of_the_path(signer: Signer, kind: ProviderKind, code: str) -> None:
+    token = token_of(signer)
+
+    error = refused(lambda: verify_signature(token._replace(signature=b""), public_key(signer.jwk), kind))
+
+    assert (error.reason, error.rule, error.step) == (Reason.BAD_SIGNATURE, "RFC7515-5.2", Step.SIGNATURE)
+    assert error.convex_code == code
+
+
+@SIGNERS
+def test_another_key_of_the_same_type_does_not_verify(signer: Signer) -> None:
+    """SIG-004."""
+    other = {"RS256": rs256, "ES256": es256, "EdDSA": eddsa}[signer.alg]("other")
+
+    assert (
+        refused(lambda: verify_signature(token_of(signer), public_key(other.jwk), "oidc")).reason
+        is Reason.BAD_SIGNATURE
+    )
+
+
+@pytest.mark.parametrize("key_signer", [rs256(), es256(), eddsa()], ids=["RSA", "EC", "OKP"])
+@SIGNERS
+def test_a_key_checks_by_its_own_algorithm_whatever_the_token_says(signer: Signer, key_signer: Signer) -> None:
+    """RFC 8725 §3.1."""
+    token, key = token_of(signer), public_key(key_signer.jwk)
+
+    if signer is key_signer:
+        verify_signature(token, key, "oidc")
+    else:
+        assert refused(lambda: verify_signature(token, key, "oidc")).reason is Reason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("signing_input", [b"", b"x"], ids=["nothing", "other bytes"])
+def test_exactly_these_bytes_are_signed(signing_input: bytes) -> None:
+    token = token_of(rs256())._replace(signing_input=signing_input)
+
+    assert refused(lambda: verify_signature(token, public_key(rs256().jwk), "oidc")).reason is Reason.BAD_SIGNATURE

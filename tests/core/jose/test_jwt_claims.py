@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import (
     MAX_NUMERIC_DATE,
     check_numeric_date,
@@ -136,7 +137,7 @@ def test_a_payload_that_cannot_be_read_is_malformed(payload: str, fault: Fault) 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, [], {}, ["x"]], ids=["1", "1.5", "true", "[]", "{}", "list"])
 @pytest.mark.parametrize("name", ["iss", "sub", "jti"])
-def test_text_claims_are_text(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_text_claims_are_text(name: str, value: JsonValue) -> None:
     """PRE-03."""
     error = refused(lambda: read(good_claims(**{name: value})))
 
@@ -169,7 +170,7 @@ def test_an_empty_issuer_is_an_issuer() -> None:
     [("a", ("a",)), ("", ("",)), (["a", "b"], ("a", "b")), (["a", "a"], ("a", "a")), ([], ()), (None, ())],
     ids=["text", "empty text", "list", "the same twice", "empty list", "null"],
 )
-def test_audiences_are_read(aud: Any, audiences: tuple[str, ...]) -> None:  # noqa: ANN401 - any JSON value
+def test_audiences_are_read(aud: JsonValue, audiences: tuple[str, ...]) -> None:
     assert read(good_claims(aud=aud)).audiences == audiences
 
 
@@ -182,7 +183,7 @@ def test_no_audience_claim_is_no_audience() -> None:
     [1, True, {}, {"a": "b"}, ["a", 1], ["a", None], [["a"]]],
     ids=["number", "boolean", "empty object", "object", "list with a number", "list with null", "list in a list"],
 )
-def test_audiences_are_text(aud: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_audiences_are_text(aud: JsonValue) -> None:
     error = refused(lambda: read(good_claims(aud=aud)))
 
     assert (error.reason, error.rule, error.claim) == (Reason.CLAIM_TYPE, "PRE-03", "aud")
@@ -190,7 +191,7 @@ def test_audiences_are_text(aud: Any) -> None:  # noqa: ANN401 - any JSON value
 
 @pytest.mark.parametrize("value", ["1", True, False, [], {}], ids=["text", "true", "false", "list", "object"])
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
-def test_dates_are_numbers_and_booleans_are_not(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_dates_are_numbers_and_booleans_are_not(name: str, value: JsonValue) -> None:
     error = refused(lambda: read(good_claims(**{name: value})))
 
     assert (error.reason, error.rule) == (Reason.CLAIM_TYPE, "PRE-03")

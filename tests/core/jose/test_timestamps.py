@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.timestamps import END_SECONDS, MIN_SECONDS, days_from_date, format_timestamp
 
 
@@ -57,7 +56,7 @@ def test_a_number_outside_the_calendar_is_no_point_in_time(value: float) -> None
 
 
 @pytest.mark.parametrize("value", [None, True, False, [], {}, [0], b"2023-11-14T22:13:20Z"], ids=str)
-def test_another_type_is_no_point_in_time(value: Any) -> None:  # noqa: ANN401 - any value
+def test_another_type_is_no_point_in_time(value: JsonValue) -> None:
     assert format_timestamp(value) is None
 
 

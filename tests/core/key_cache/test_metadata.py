@@ -47,7 +47,7 @@ def test_nothing_else_is_looked_at(more: Json) -> None:
     assert parse(DOCUMENT | more).issuer == ISSUER
 
 
-def test_members_that_nobody_reads_may_occur_twice() -> None:
+def test_members_that_are_not_read_may_occur_twice() -> None:
     assert parse(json.dumps(DOCUMENT)[:-1].encode() + b',"x":1,"x":2}').issuer == ISSUER
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.rules.ave import ISSUER, check_id_token
 from aveverify.errors import Hint, Reason, Step
 from tests.core.jose_factory import Json, refused, without
@@ -45,7 +44,7 @@ def test_the_authorized_party_is_the_client(claims: Json) -> None:
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "JWT", "", None], ids=ascii)
-def test_a_payload_with_a_type_is_no_id_token(typ: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_a_payload_with_a_type_is_no_id_token(typ: JsonValue) -> None:
     """AVE-02."""
     error = refused(lambda: check_id_token(ID_TOKEN | {"typ": typ}, "app_1"))
 
@@ -55,7 +54,7 @@ def test_a_payload_with_a_type_is_no_id_token(typ: Any) -> None:  # noqa: ANN401
 
 @pytest.mark.parametrize("value", ["x", None, False], ids=str)
 @pytest.mark.parametrize("name", ["cid", "grant_id", "target_resource", "client_id"])
-def test_claims_of_other_kinds_of_token_are_refused(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_claims_of_other_kinds_of_token_are_refused(name: str, value: JsonValue) -> None:
     """AVE-03."""
     error = refused(lambda: check_id_token(ID_TOKEN | {name: value}, "app_1"))
 

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from aveverify._core.jose.jwk import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.algorithm_names import CUSTOM_JWT_HEADER_ALGORITHM_NAMES, OIDC_ALGORITHM_NAMES
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import MAX_NUMERIC_DATE
-from aveverify._core.rules.oidc import check_before_keys, check_claims, decide_validity, parse_token, select_key
+from aveverify._core.rules.oidc import (
+    check_audiences,
+    check_claims,
+    check_header,
+    compute_validity,
+    parse_token,
+    select_key,
+)
 from aveverify.errors import Fault, Hint, Reason, Step
 from tests.core.jose_factory import (
     APPLICATION_ID,
@@ -100,7 +108,7 @@ def test_alg_is_required_and_text(header: Json) -> None:
 
 @pytest.mark.parametrize("value", NOT_TEXT, ids=str)
 @pytest.mark.parametrize("name", ["kid", "typ", "cty"])
-def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_header_members_are_text_or_null(name: str, value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", name: value})))
 
     assert (error.reason, error.rule, error.claim) == (Reason.MALFORMED_HEADER, "OIDC-02", name)
@@ -108,21 +116,21 @@ def test_header_members_are_text_or_null(name: str, value: Any) -> None:  # noqa
 
 
 @pytest.mark.parametrize("value", ["exp", 1, True, {}, [1], [None]], ids=str)
-def test_crit_is_a_list_of_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_crit_is_a_list_of_texts(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(header={"alg": "RS256", "crit": value})))
 
     assert (error.reason, error.claim) == (Reason.MALFORMED_HEADER, "crit")
 
 
 @pytest.mark.parametrize(("crit", "present"), [(None, False), ([], True), (["b64"], True)], ids=["null", "[]", "b64"])
-def test_crit_counts_as_present_unless_null(crit: Any, *, present: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_crit_counts_as_present_unless_null(crit: JsonValue, *, present: bool) -> None:
     """OIDC-05."""
     assert parse_token(read(header={"alg": "RS256", "crit": crit})).header.crit is present
 
 
 @pytest.mark.parametrize("name", ["jku", "jwk", "x5u", "x5c", "x5t", "b64", "zip", "constructor"])
 @pytest.mark.parametrize("value", [1, "x", [1], {"a": []}, True, None], ids=str)
-def test_other_header_members_are_ignored_whatever_they_hold(name: str, value: Any) -> None:  # noqa: ANN401
+def test_other_header_members_are_ignored_whatever_they_hold(name: str, value: JsonValue) -> None:
     """OIDC-27."""
     assert parse_token(read(header={"alg": "RS256", name: value})).header.alg == "RS256"
 
@@ -148,7 +156,7 @@ def test_a_signature_that_is_not_base64url_is_found_before_the_claims() -> None:
 
 @pytest.mark.parametrize("value", NOT_TEXT, ids=str)
 @pytest.mark.parametrize("name", [*TEXT_CLAIMS, *PROTOCOL_TEXT_CLAIMS])
-def test_standard_claims_are_text(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_standard_claims_are_text(name: str, value: JsonValue) -> None:
     """CLM-03; OIDC-24."""
     error = refused(lambda: parse_token(read(good_claims(**{name: value}))))
 
@@ -176,7 +184,7 @@ def test_an_empty_text_is_text(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["true", 1, 0, "", [], {}], ids=ascii)
 @pytest.mark.parametrize("name", ["email_verified", "phone_number_verified"])
-def test_verified_flags_are_booleans(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_verified_flags_are_booleans(name: str, value: JsonValue) -> None:
     """CLM-04."""
     error = refused(lambda: parse_token(read(good_claims(**{name: value}))))
 
@@ -207,7 +215,7 @@ def test_an_address_is_an_object_of_texts(address: Json) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_an_address_of_another_type_is_refused(address: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_address_of_another_type_is_refused(address: JsonValue) -> None:
     """CLM-09; DV-08: an array too."""
     error = refused(lambda: parse_token(read(good_claims(address=address))))
 
@@ -215,7 +223,7 @@ def test_an_address_of_another_type_is_refused(address: Any) -> None:  # noqa: A
 
 
 @pytest.mark.parametrize("value", ["yesterday", True, [], {}, 1e300, "2023-02-30T00:00:00Z"], ids=str)
-def test_updated_at_is_a_point_in_time(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_updated_at_is_a_point_in_time(value: JsonValue) -> None:
     """CLM-10."""
     error = refused(lambda: parse_token(read(good_claims(updated_at=value))))
 
@@ -223,13 +231,13 @@ def test_updated_at_is_a_point_in_time(value: Any) -> None:  # noqa: ANN401 - an
 
 
 @pytest.mark.parametrize("value", [0, -1, -0.5, 1.5, NOW, MAX_NUMERIC_DATE, "2023-11-14T22:13:20Z"], ids=str)
-def test_auth_time_may_be_negative_fractional_or_text(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_auth_time_may_be_negative_fractional_or_text(value: JsonValue) -> None:
     """OIDC-24."""
     assert parse_token(read(good_claims(auth_time=value))).claims["auth_time"] == value
 
 
 @pytest.mark.parametrize("value", ["soon", True, [], {}, 1e300], ids=str)
-def test_auth_time_of_another_type_is_refused(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_auth_time_of_another_type_is_refused(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(good_claims(auth_time=value))))
 
     assert (error.reason, error.claim, error.hint) == (Reason.CLAIM_TYPE, "auth_time", Hint.NOT_NUMBER)
@@ -244,12 +252,12 @@ def test_auth_time_ends_with_the_year_9999(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [[], ["pwd", "mfa"]], ids=str)
-def test_amr_is_a_list_of_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_amr_is_a_list_of_texts(value: JsonValue) -> None:
     assert parse_token(read(good_claims(amr=value))).claims["amr"] == value
 
 
 @pytest.mark.parametrize("value", ["pwd", 1, True, {}, [1], ["pwd", None], [["pwd"]]], ids=str)
-def test_amr_of_another_type_is_refused(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_amr_of_another_type_is_refused(value: JsonValue) -> None:
     error = refused(lambda: parse_token(read(good_claims(amr=value))))
 
     assert (error.reason, error.claim) == (Reason.CLAIM_TYPE, "amr")
@@ -275,7 +283,7 @@ def test_an_empty_subject_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["scope", "roles", "fva", "sid", "middle", "__proto__"])
 @pytest.mark.parametrize("value", [1, None, [{"a": 1}], {"a": []}, True], ids=str)
-def test_custom_claims_may_have_any_type(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_custom_claims_may_have_any_type(name: str, value: JsonValue) -> None:
     """ID-05; ID-10."""
     assert parse_token(read(good_claims(**{name: value}))).claims[name] == value
 
@@ -302,7 +310,7 @@ def test_other_standard_claims_take_no_tag(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("name", "n"), ("email", "e"), ("email_verified", True), ("updated_at", 1)]
 )
-def test_an_empty_tag_is_no_tag(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_an_empty_tag_is_no_tag(name: str, value: JsonValue) -> None:
     """CLM-07."""
     assert parse_token(read(good_claims(**{f"{name}#": value}))).claims == good_claims(**{name: value})
 
@@ -341,14 +349,14 @@ def test_a_mark_after_another_name_is_plain_text(name: str) -> None:
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "application/jwt", "APPLICATION/JWT", "JOSE", "application/jose"])
 def test_a_token_may_say_that_it_is_a_jwt(typ: str | None) -> None:
     """OIDC-03."""
-    check_before_keys(parsed(typ=typ), APPLICATION_ID)
+    check_header(parsed(typ=typ).header)
 
 
 @pytest.mark.parametrize(
     "typ", ["at+jwt", "JOSE+JSON", "logout+jwt", "id_token", "", "jwt; x=y", "jwt ", "/jwt", "text/jwt", "ﬀjwt"]
 )
 def test_a_token_of_another_kind_is_refused(typ: str) -> None:
-    error = refused(lambda: check_before_keys(parsed(typ=typ), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(typ=typ).header))
 
     assert (error.reason, error.rule, error.step) == (Reason.TYPE_NOT_ALLOWED, "OIDC-03", Step.PARSE)
     assert error.convex_code == "Unauthenticated"
@@ -357,13 +365,13 @@ def test_a_token_of_another_kind_is_refused(typ: str) -> None:
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
 def test_an_access_token_is_recognised_by_its_type(typ: str) -> None:
     """RFC 9068 §2.1."""
-    assert refused(lambda: check_before_keys(parsed(typ=typ), APPLICATION_ID)).hint is Hint.ACCESS_TOKEN
+    assert refused(lambda: check_header(parsed(typ=typ).header)).hint is Hint.ACCESS_TOKEN
 
 
 @pytest.mark.parametrize("cty", ["JWT", "", "x"])
 def test_a_content_type_is_refused(cty: str) -> None:
     """OIDC-04."""
-    error = refused(lambda: check_before_keys(parsed(cty=cty), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(cty=cty).header))
 
     assert (error.reason, error.rule) == (Reason.CONTENT_TYPE_PRESENT, "OIDC-04")
     assert error.convex_code == "Unauthenticated"
@@ -371,7 +379,7 @@ def test_a_content_type_is_refused(cty: str) -> None:
 
 def test_a_critical_extension_is_refused() -> None:
     """OIDC-05."""
-    error = refused(lambda: check_before_keys(parsed(crit=True), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(crit=True).header))
 
     assert (error.reason, error.rule) == (Reason.CRITICAL_HEADER, "OIDC-05")
     assert error.convex_code == "Unauthenticated"
@@ -379,13 +387,13 @@ def test_a_critical_extension_is_refused() -> None:
 
 @pytest.mark.parametrize("alg", ["RS256", "EdDSA"])
 def test_two_algorithms_are_allowed(alg: str) -> None:
-    check_before_keys(parsed(alg=alg), APPLICATION_ID)
+    check_header(parsed(alg=alg).header)
 
 
 @pytest.mark.parametrize("alg", sorted(OIDC_ALGORITHM_NAMES - {"RS256", "EdDSA"}))
 def test_every_other_algorithm_is_refused(alg: str) -> None:
     """OIDC-06; OIDC-10; OIDC-11."""
-    error = refused(lambda: check_before_keys(parsed(alg=alg), APPLICATION_ID))
+    error = refused(lambda: check_header(parsed(alg=alg).header))
 
     assert (error.reason, error.rule) == (Reason.ALGORITHM_NOT_ALLOWED, "OIDC-10")
     assert error.convex_code == "Unauthenticated"
@@ -393,14 +401,14 @@ def test_every_other_algorithm_is_refused(alg: str) -> None:
 
 
 @pytest.mark.parametrize("aud", ["app", ["app"], ["app", "app"]], ids=str)
-def test_every_audience_may_be_the_application(aud: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_every_audience_may_be_the_application(aud: JsonValue) -> None:
     """OIDC-08."""
-    check_before_keys(parsed(claims=good_claims(aud=aud)), APPLICATION_ID)
+    check_audiences(read(good_claims(aud=aud)), APPLICATION_ID)
 
 
 @pytest.mark.parametrize("aud", [["app", "other"], ["other", "app"], ["app", ""], ["app", "APP"]], ids=str)
 def test_a_further_audience_is_refused(aud: list[str]) -> None:
-    error = refused(lambda: check_before_keys(parsed(claims=good_claims(aud=aud)), APPLICATION_ID))
+    error = refused(lambda: check_audiences(read(good_claims(aud=aud)), APPLICATION_ID))
 
     assert (error.reason, error.rule) == (Reason.EXTRA_AUDIENCE, "OIDC-08")
     assert error.convex_code == "Unauthenticated"
@@ -549,6 +557,6 @@ def test_a_token_expires_at_its_exp(exp: float, now: float, leeway_seconds: floa
     ],
     ids=["whole", "fraction", "half a second of leeway", "leeway", "fraction and leeway"],
 )  # fmt: skip
-def test_the_window_of_a_verdict_ends_in_time(exp: float, leeway_seconds: float, window: tuple[int, int]) -> None:
+def test_the_validity_of_a_result_ends_in_time(exp: float, leeway_seconds: float, window: tuple[int, int]) -> None:
     """TOK-006: on the cautious side, never later than the check."""
-    assert decide_validity({"exp": exp}, leeway_seconds) == window
+    assert compute_validity({"exp": exp}, leeway_seconds) == window

@@ -6,28 +6,29 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.jose.jwt_claims import UnverifiedClaims
 from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify.errors import Hint, Reason, Step
 from tests.core.jose_factory import good_claims, read, refused, without
 
 
-class Entry(NamedTuple):
+class Configured(NamedTuple):
     """What selection knows of a provider."""
 
     issuer: str
     application_id: str | None
 
 
-def claims(issuer: str = "https://a.example", aud: Any = "app", **more: Any) -> UnverifiedClaims:  # noqa: ANN401
+def claims(issuer: str = "https://a.example", aud: JsonValue = "app", **more: JsonValue) -> UnverifiedClaims:
     return read(good_claims(iss=issuer, aud=aud, **more))
 
 
-def select(providers: list[Entry], token: UnverifiedClaims) -> int:
+def select(providers: list[Configured], token: UnverifiedClaims) -> int:
     return ProviderIndex(providers).select(token)
 
 
-A = Entry("https://a.example", "app")
+A = Configured("https://a.example", "app")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ A = Entry("https://a.example", "app")
 )
 def test_issuers_match_but_for_trailing_slashes_and_a_missing_scheme(configured: str, issuer: str) -> None:
     """SEL-02."""
-    assert select([Entry(configured, "app")], claims(issuer)) == 0
+    assert select([Configured(configured, "app")], claims(issuer)) == 0
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_no_other_spelling_of_an_issuer_matches(issuer: str, hint: Hint | None) 
 
 
 def test_an_issuer_with_a_path_is_similar_to_the_same_path_only() -> None:
-    table = [Entry("https://a.example/realms/x/", "app")]
+    table = [Configured("https://a.example/realms/x/", "app")]
 
     assert refused(lambda: select(table, claims("http://a.example/realms/x"))).hint is Hint.SIMILAR_ISSUER
     assert refused(lambda: select(table, claims("http://a.example/realms/y"))).hint is None
@@ -85,7 +86,7 @@ def test_an_issuer_with_a_path_is_similar_to_the_same_path_only() -> None:
 
 def test_an_upper_case_scheme_that_is_configured_never_matches() -> None:
     """CFG-12."""
-    error = refused(lambda: select([Entry("HTTPS://a.example", "app")], claims("HTTPS://a.example")))
+    error = refused(lambda: select([Configured("HTTPS://a.example", "app")], claims("HTTPS://a.example")))
 
     assert error.reason is Reason.UNKNOWN_ISSUER
 
@@ -118,14 +119,14 @@ def test_a_provider_needs_its_exact_audience(aud: Any, found: bool) -> None:  # 
 
 
 @pytest.mark.parametrize("aud", ["x", ["x", "y"], [], None, ""], ids=["text", "list", "empty list", "null", "empty"])
-def test_a_provider_for_any_audience_takes_every_token_of_its_issuer(aud: Any) -> None:  # noqa: ANN401
-    assert select([Entry("https://a.example", None)], claims(aud=aud)) == 0
+def test_a_provider_for_any_audience_takes_every_token_of_its_issuer(aud: JsonValue) -> None:
+    assert select([Configured("https://a.example", None)], claims(aud=aud)) == 0
 
 
 def test_an_empty_application_id_asks_for_an_empty_audience() -> None:
     """CFG-17."""
-    assert select([Entry("https://a.example", "")], claims(aud="")) == 0
-    assert refused(lambda: select([Entry("https://a.example", "")], claims(aud=None))).reason is (
+    assert select([Configured("https://a.example", "")], claims(aud="")) == 0
+    assert refused(lambda: select([Configured("https://a.example", "")], claims(aud=None))).reason is (
         Reason.AUDIENCE_MISMATCH
     )
 
@@ -146,12 +147,12 @@ def test_an_empty_application_id_asks_for_an_empty_audience() -> None:
 )
 def test_the_first_provider_in_written_order_decides(
     providers: list[tuple[str, str | None]],
-    aud: Any,  # noqa: ANN401 - any JSON value
+    aud: JsonValue,
     index: int,
 ) -> None:
     """SEL-03; DV-16."""
     entries = [
-        Entry(f"https://{issuer[0]}.example{issuer[1:]}", application_id) for issuer, application_id in providers
+        Configured(f"https://{issuer[0]}.example{issuer[1:]}", application_id) for issuer, application_id in providers
     ]
 
     assert select(entries, claims(aud=aud)) == index
@@ -174,8 +175,8 @@ def test_the_first_provider_in_written_order_decides(
         pytest.param("app", {"aud": "other"}, Hint.OTHER_CLIENT, id="another client"),
     ],
 )
-def test_a_wrong_audience_says_what_it_looks_like(configured: str, claims_of_token: Any, hint: Hint) -> None:  # noqa: ANN401
-    error = refused(lambda: select([Entry("https://a.example", configured)], claims(**claims_of_token)))
+def test_a_wrong_audience_says_what_it_looks_like(configured: str, claims_of_token: JsonValue, hint: Hint) -> None:
+    error = refused(lambda: select([Configured("https://a.example", configured)], claims(**claims_of_token)))
 
     assert error.hint is hint
 
@@ -193,8 +194,8 @@ def test_the_lowest_index_wins_among_any_number_of_audiences(others: int, *, fir
     crowd = [f"other{number}" for number in range(others)]
     known = ["third", "second"]
     token = claims(aud=[*known, *crowd] if first else [*crowd, *known])
-    providers = [Entry("https://a.example", name) for name in ("first", "second", "third")]
+    providers = [Configured("https://a.example", name) for name in ("first", "second", "third")]
 
     assert select(providers, token) == 1
-    assert select([*providers, Entry("https://a.example", None)], claims(aud=crowd)) == 3
+    assert select([*providers, Configured("https://a.example", None)], claims(aud=crowd)) == 3
     assert refused(lambda: select(providers, claims(aud=crowd))).reason is Reason.AUDIENCE_MISMATCH

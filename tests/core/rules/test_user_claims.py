@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from aveverify._core.jose.encoding import JsonValue
 from aveverify._core.rules.user_claims import (
     MEMBER_OF_CLAIM,
     STANDARD_CLAIMS,
@@ -81,7 +80,7 @@ def test_null_is_absent(claim: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", False], ids=repr)
-def test_empty_and_false_are_present(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_empty_and_false_are_present(value: JsonValue) -> None:
     """CLM-16."""
     assert oidc_attributes({"email_verified": value}) == {"emailVerified": value}
 
@@ -120,7 +119,7 @@ def test_protocol_and_standard_claims_do_not_surface_under_their_own_names(claim
 
 @pytest.mark.parametrize("name", ["role", "org_id", "scope", "sid", "#", "iss#en", "__proto__", "constructor", ""])
 @pytest.mark.parametrize("value", [1, None, {"a": {"b": []}}, [{"a": 1}]], ids=str)
-def test_every_other_member_is_a_custom_claim_as_it_is(name: str, value: Any) -> None:  # noqa: ANN401
+def test_every_other_member_is_a_custom_claim_as_it_is(name: str, value: JsonValue) -> None:
     """CLM-14; CLM-15; ID-05; ID-10."""
     assert oidc_custom_claims({"sub": "s", name: value}) == {name: value}
 
@@ -131,7 +130,7 @@ def test_tagged_claims_do_not_surface() -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenIdentifier", "issuer", "subject"])
-def test_a_claim_never_says_who_somebody_is(name: str) -> None:
+def test_a_claim_never_replaces_the_identity(name: str) -> None:
     """DV-07."""
     assert oidc_custom_claims({name: "x"}) == {}
     assert custom_jwt_custom_claims({name: "x"}) == {}

@@ -1,43 +1,40 @@
-"""Many workers, each a process of its own, that a test lets act at once."""
+"""Many workers, each a process of its own, to which a test sends commands at once."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from multiprocessing import get_context
 from typing import Any
 
 from aveverify.testing import FakeIssuer
 from tests.hmac_keys import KEY
+from tests.servers.fleet.worker import serve
 
-ROOT = Path(__file__).parents[3]
 HMAC_KEY = KEY
+# Its server imports what a worker needs once, and each worker is a fork of it.
+_processes = get_context("forkserver")
+_processes.set_forkserver_preload([serve.__module__])
 
 
 class Worker:
     """One process; see `tests.servers.fleet.worker`."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.fleet.worker", json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
+        self._connection, its_end = _processes.Pipe()
+        self._process = _processes.Process(target=serve, args=(its_end, settings), daemon=True)
+        self._process.start()
+        its_end.close()
 
     def say(self, command: str, argument: object) -> None:
-        assert self._process.stdin is not None
-        print(json.dumps([command, argument]), file=self._process.stdin, flush=True)
+        self._connection.send((command, argument))
 
     def hear(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "a worker died"
-        return str(json.loads(line))
+        try:
+            return str(self._connection.recv())
+        except EOFError:
+            message = "a worker died"
+            raise AssertionError(message) from None
 
     def verify(self, token: str) -> str:
         self.say("verify", token)
@@ -45,11 +42,12 @@ class Worker:
 
     def stop(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.join()
+        self._connection.close()
 
 
 class Fleet:
-    """All workers; what one is told, every one is told before the first is heard."""
+    """All workers: each of them has received a command before the first answer is read."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.workers = workers
@@ -71,7 +69,7 @@ class Fleet:
 
 
 @contextmanager
-def run_fleet(  # noqa: PLR0913 - settings, all by keyword
+def run_fleet(  # noqa: PLR0913 - settings of a worker, each by keyword
     issuer: FakeIssuer,
     store: str,
     *,
@@ -80,14 +78,14 @@ def run_fleet(  # noqa: PLR0913 - settings, all by keyword
     timeout_seconds: float = 30.0,
     time_stands_still: bool = True,
 ) -> Iterator[Fleet]:
-    """Run workers for the length of a `with` block.
+    """Run workers during a `with` block.
 
     Args:
-        issuer: Whose tokens they take.
+        issuer: The issuer of the tokens that they accept.
         store: The URL of their store.
         size: How many there are.
         hmac_key: Their secret.
-        timeout_seconds: How long they wait for the store; by default so long that only a dead one is given up.
+        timeout_seconds: How long they wait for the store; by default long enough for a busy machine.
         time_stands_still: Whether their clocks are those of `FakeClock`, or this machine's.
 
     Yields:
@@ -97,7 +95,7 @@ def run_fleet(  # noqa: PLR0913 - settings, all by keyword
         "issuer": issuer.issuer,
         "application_id": issuer.application_id,
         "store": store,
-        "hmac_key": None if hmac_key is None else hmac_key.hex(),
+        "hmac_key": hmac_key,
         "timeout_seconds": timeout_seconds,
         "time_stands_still": time_stands_still,
     }

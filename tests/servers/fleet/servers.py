@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
-import pytest
 import redis
 
-from aveverify.redis import DEFAULT_PREFIX
+from aveverify.redis._document_store import DEFAULT_PREFIX
+from tests.missing import skip_missing
+from tests.processes import free_port
 
 _READY = b"Ready to accept connections"
 # Another program may take the free port before the server does.
@@ -32,7 +33,7 @@ class RedisServer:
     def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("redis-server is not installed")
+            skip_missing("redis")
         self.unix_socket = folder / "redis.sock"
         self.port = 0
         self._program = program
@@ -43,6 +44,10 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"{'redis' if self._certificate is None else 'rediss'}://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def client(self) -> redis.Redis:
         """Connect as the operator, who may do everything and waits as long as it takes."""
@@ -102,16 +107,9 @@ def run_redis(certificate: Path | None = None) -> Iterator[RedisServer]:
             server.stop()
 
 
-def free_port() -> int:
-    """Find a port of this machine on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """Accept connections and say nothing: the kernel does that for a listener that nobody looks after."""
+    """Accept connections and send nothing: the kernel does that for a listener without `accept`."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -131,7 +129,7 @@ def dripping_server() -> Iterator[str]:
 
 @contextmanager
 def sluggish_server() -> Iterator[str]:
-    """Have no document and no lease to give, and say so half a second later, but in time."""
+    """Have no document and no lease, and answer half a second later, but in time."""
 
     def answer_late(connection: socket.socket, stopped: Event) -> None:
         with connection.makefile("rb") as requests:

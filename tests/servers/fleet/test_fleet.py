@@ -1,7 +1,6 @@
-"""A fleet asks its issuer as seldom as one process does, and its store can do it no harm.
+"""A fleet asks its issuer as seldom as one process does, and no fault of its store stops it.
 
-Counted at the issuer: requests made. Nothing here is timed; where a test lasts, a fault of that length is what it is
-about.
+The issuer counts its requests. Nothing is timed; a test that lasts is about a fault of that length.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from aveverify.document_store import FORM_VERSION, StoredDocument, fingerprint
 from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hmac_keys import OTHER_KEY
+from tests.processes import free_port
 from tests.servers.fleet.fleet import HMAC_KEY, Fleet, run_fleet
 from tests.servers.fleet.servers import (
     RedisServer,
     dripping_server,
-    free_port,
     run_redis,
     silent_server,
     sluggish_server,
@@ -37,7 +36,7 @@ ACCEPTED = {SUBJECT}
 
 
 class SlowIssuer(FakeIssuer):
-    """An issuer that can be told to keep its answers back."""
+    """An issuer that can hold its responses back."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -50,7 +49,7 @@ class SlowIssuer(FakeIssuer):
 
     @property
     def requests(self) -> tuple[int, int]:
-        """How often each document was asked for: discovery, keys."""
+        """How many requests there were for each document: discovery, keys."""
         return self.discovery_requests, self.jwks_requests
 
 
@@ -63,16 +62,26 @@ def issuer(clock: FakeClock) -> Iterator[SlowIssuer]:
 
 @pytest.fixture
 def living_issuer() -> Iterator[SlowIssuer]:
-    """An issuer by the clock of this machine: how long a store takes is what these tests are about."""
+    """An issuer with the clock of this machine, for tests about how long a store takes."""
     issuer = SlowIssuer(SystemClock())
     with issuer.serve():
         yield issuer
 
 
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[RedisServer]:
     with run_redis() as server:
         yield server
+
+
+@pytest.fixture
+def server(running_server: RedisServer) -> RedisServer:
+    """A store without documents and leases; a test that failed may have left it stopped."""
+    if not running_server.is_running:
+        running_server.start()
+    with running_server.client() as operator:
+        operator.flushall()
+    return running_server
 
 
 def verify_all_at_once(
@@ -119,7 +128,7 @@ def verify_all_at_once(
 
 @contextmanager
 def until_shared(issuer: SlowIssuer, server: RedisServer, hmac_key: bytes | None = HMAC_KEY) -> Iterator[None]:
-    """Wait until the keys are in the store: a worker puts them there when nobody waits for it any more."""
+    """Wait until the keys are in the store: a worker stores them after its callers have returned."""
     with server.client() as operator, operator.monitor() as monitor:
         yield
         while monitor.next_command()["command"].split()[:2] != ["SET", name_of_keys(issuer, hmac_key)]:
@@ -148,7 +157,7 @@ def test_a_cold_start_of_many_processes_makes_one_fetch_of_each_document(
         assert issuer.requests == (1, 1)
 
 
-def test_a_worker_that_starts_later_asks_nobody_but_the_store(issuer: SlowIssuer, server: RedisServer) -> None:
+def test_a_worker_that_starts_later_asks_only_the_store(issuer: SlowIssuer, server: RedisServer) -> None:
     with run_fleet(issuer, server.url, size=1) as first, until_shared(issuer, server):
         assert first.verify(issuer.token()) == ACCEPTED
     issuer.go_down()
@@ -180,7 +189,7 @@ def test_a_rotation_that_one_worker_has_seen_costs_the_others_no_fetch(issuer: S
 def test_a_lease_that_ends_while_all_wait_makes_one_fetch_and_not_one_of_each(
     issuer: SlowIssuer, server: RedisServer
 ) -> None:
-    """A rotation soon after the last fetch, or the death of the worker that fetches: all wait for nobody."""
+    """A rotation soon after the last fetch, or the death of the worker that fetches: every worker waits in vain."""
     with run_fleet(issuer, server.url, size=MANY) as fleet, writing(server, HMAC_KEY) as store:
         assert verify_all_at_once(issuer, server, fleet, issuer.token()) == ACCEPTED
         rotate(issuer, fleet)
@@ -360,7 +369,7 @@ def test_a_running_fleet_takes_no_newer_keys_from_a_writer_without_the_key(
         assert fleet.verify(issuer.token()) == ACCEPTED
 
 
-def test_without_an_hmac_key_whoever_writes_to_the_store_is_trusted(
+def test_without_an_hmac_key_every_writer_of_the_store_is_trusted(
     issuer: SlowIssuer, attacker: FakeIssuer, server: RedisServer
 ) -> None:
     """What the documentation warns of; it also shows that the attacks of these tests would work."""
@@ -392,7 +401,7 @@ def test_garbage_in_the_store_costs_a_fetch_and_is_replaced(
 
 
 def test_a_document_that_its_issuer_could_not_have_sent_is_passed_over(issuer: SlowIssuer, server: RedisServer) -> None:
-    """What comes from the store is parsed like an answer of the network, whoever sealed it."""
+    """A document of the store is parsed like a response of the network, even with the right seal."""
     issuer.answer_keys_with(
         FetchResponse(status=200, headers={"Content-Type": "application/json"}, body=b'{"keys":[]}')
     )
@@ -417,7 +426,7 @@ def test_a_document_of_another_time_is_passed_over(issuer: SlowIssuer, server: R
 def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
     issuer: SlowIssuer, server: RedisServer, clock: FakeClock
 ) -> None:
-    """Documents past their freshness count where the issuer is asked in vain; newer keys at hand count for more."""
+    """Documents past their freshness count where the issuer is asked in vain; newer cached keys remain in use."""
     old_token, old = issuer.token(), documents_of(issuer)
     clock.tick(seconds=1)
     issuer.rotate(keep_old=False)
@@ -433,7 +442,7 @@ def test_an_old_document_that_was_put_back_replaces_no_newer_keys_in_an_outage(
         assert fleet.verify(old_token) == {"KEYS_UNAVAILABLE"}
 
 
-def test_leases_that_nobody_gives_back_delay_a_fetch_and_prevent_none(
+def test_leases_that_are_never_given_back_delay_a_fetch_and_prevent_none(
     living_issuer: SlowIssuer, server: RedisServer
 ) -> None:
     with writing(server, None) as store:

@@ -1,17 +1,14 @@
-"""One worker of a fleet: a process with one verifier, which does what is said on its standard input.
+"""One worker of a fleet: a process with one verifier, which runs the commands of a test.
 
-    python -m tests.servers.fleet.worker '{"issuer": …, "application_id": …, "store": …, "hmac_key": …, …}'
-
-Each line of input is a list, the command and its argument; each line of output answers one of them.
+Each message is a command and its argument; the worker sends one answer to each of them.
 """
 
 from __future__ import annotations
 
-import json
-import sys
+from multiprocessing.connection import Connection
 from typing import Any
 
-# Loaded before the start, so that all workers of a fleet set off together.
+# Imported before a verifier is made, so that all workers of a fleet start to fetch together.
 import httpx
 
 from aveverify import CachePolicy, InvalidTokenError, KeysUnavailableError, Provider, Verifier
@@ -20,30 +17,30 @@ from aveverify.redis import RedisDocumentStore
 from aveverify.testing import FakeClock
 
 
-def main() -> None:
-    settings = json.loads(sys.argv[1])
+def serve(connection: Connection, settings: dict[str, Any]) -> None:
+    """Run commands until the test closes the connection."""
     clock = FakeClock() if settings["time_stands_still"] else None
     policy = CachePolicy()
     if clock is not None:
-        # Where time stands still, nobody loses patience, however busy this machine is.
+        # While time stands still no wait ends, however busy this machine is.
         policy = CachePolicy(waiter_seconds=600, flight_deadline_seconds=600)
-        vars(shared_cache)["_MAX_LOOKS"] = 1_000
-    hmac_key = settings["hmac_key"]
+        vars(shared_cache)["_MAX_POLLS"] = 1_000
     store = RedisDocumentStore.from_url(
-        settings["store"],
-        hmac_key=None if hmac_key is None else bytes.fromhex(hmac_key),
-        timeout_seconds=settings["timeout_seconds"],
+        settings["store"], hmac_key=settings["hmac_key"], timeout_seconds=settings["timeout_seconds"]
     )
     provider = Provider(issuer=settings["issuer"], application_id=settings["application_id"])
     with Verifier(provider, clock=clock, cache_policy=policy, document_store=store) as verifier:
-        say(f"ready, with httpx {httpx.__version__}")
-        for line in sys.stdin:
-            command, argument = json.loads(line)
+        connection.send(f"ready, with httpx {httpx.__version__}")
+        while True:
+            try:
+                command, argument = connection.recv()
+            except EOFError:
+                break
             if command == "verify":
-                say(verify(verifier, argument))
+                connection.send(verify(verifier, argument))
             elif clock is not None:
                 clock.tick(seconds=argument)
-                say("ticked")
+                connection.send("ticked")
     store.close()
 
 
@@ -52,11 +49,3 @@ def verify(verifier: Verifier, token: str) -> str:
         return verifier.verify(token).subject
     except (InvalidTokenError, KeysUnavailableError) as error:
         return error.reason.value
-
-
-def say(answer: Any) -> None:  # noqa: ANN401 - any JSON
-    print(json.dumps(answer), flush=True)  # noqa: T201 - the other end of the pipe is the test
-
-
-if __name__ == "__main__":
-    main()

@@ -12,9 +12,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from aveverify import ConfigurationError, Reason, Verifier
+from aveverify._http.exempt_paths import ExemptPaths
 from aveverify.asgi import ASGIApp, Receive, Scope, Send
-from aveverify.forward_auth import IDENTITY_HEADERS, make_admin_app, make_app
+from aveverify.forward_auth import IDENTITY_HEADERS, _ForwardedRequest, make_admin_app, make_app
 from aveverify.identity_header import IdentitySigner, encode_identity, read_identity
+from aveverify.sources import AuthorizationHeader
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.hmac_keys import KEY
 from tests.http.http_fixtures import Client, Request, http_scope
@@ -335,3 +337,13 @@ def test_nothing_can_be_changed_there(verifier: Verifier) -> None:
     assert client.post("/healthz").status_code == 405
     assert client.get("/auth").status_code == 404
     assert (client.head("/healthz").status_code, client.head("/healthz").content) == (200, b"")
+
+
+def test_a_forwarded_request_is_never_exempt_and_keeps_its_headers() -> None:
+    """Which paths need no credentials, the proxy decides: it does not ask for them."""
+    headers = [(b"authorization", b"Bearer x"), (b"x-forwarded-uri", b"/healthz")]
+    request = _ForwardedRequest(headers)
+
+    assert not request.is_exempt(ExemptPaths(["/healthz", "/auth"]))
+    request.hide_token(())
+    assert request.read_token((AuthorizationHeader(),)) == b"x"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,13 +57,23 @@ def test_no_label_comes_from_a_token_or_a_configuration(verifier: Verifier, issu
     assert "issuer.test" not in "\n".join(lines_of(ForwardAuthMetrics(verifier)))
 
 
-def test_workers_sum_up_what_is_in_their_folder(
-    verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The folder is empty here: what this process counts is in its own memory. test_command.py has two."""
+COUNT_TWO = """
+from aveverify import Provider, Verifier
+from aveverify.prometheus import ForwardAuthMetrics
+
+metrics = ForwardAuthMetrics(Verifier(Provider.ave("app_test")))
+metrics.count("accepted", 200)
+metrics.count("accepted", 200)
+"""
+
+
+def test_counts_of_all_workers_are_summed(verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes have counted two requests each in the shared folder."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", COUNT_TWO], check=True, timeout=50)
 
     lines = lines_of(ForwardAuthMetrics(verifier))
 
     assert "aveverify_ready 0.0" in lines
-    assert not any(line.startswith("aveverify_forward_auth") for line in lines)
+    assert 'aveverify_forward_auth_requests_total{outcome="accepted",status="200"} 4.0' in lines

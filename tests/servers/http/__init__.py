@@ -1,1 +1,1 @@
-"""The middlewares behind real servers, each a process of its own, asked over real sockets."""
+"""The middlewares behind real servers, each in a process of its own, over real sockets."""

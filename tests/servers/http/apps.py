@@ -1,4 +1,4 @@
-"""What the servers serve: it says who asks, and which path it was asked for. Loaded in their processes by name."""
+"""The applications of the servers, which respond with the user and the path. The servers load them by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Below it credentials are optional.
 OPTIONAL = "/optional"
 EXEMPT = ("/public", "/open/*")
-# What no middleware serves.
+# The path that bypasses the middleware.
 OUTSIDE = "/outside"
 
 _verifier = Verifier(Provider(issuer=os.environ["TEST_ISSUER"], application_id="app_test"))
@@ -37,16 +37,16 @@ def _greet(identity: Identity | None, path: str) -> bytes:
     return f"hello {identity and identity.subject} at {path}\n".encode("utf-8", "backslashreplace")
 
 
-def _look_around() -> bytes:
+def _read_current_identity() -> bytes:
     try:
-        return f"somebody: {current_identity.get()}".encode()
+        return f"a user: {current_identity.get()}".encode()
     except ConfigurationError:
-        return b"nobody"
+        return b"no user"
 
 
 async def _asgi(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
     if scope["path"] == OUTSIDE:
-        body = _look_around()
+        body = _read_current_identity()
     else:
         while scope["method"] == "POST" and (await receive()).get("more_body"):
             pass
@@ -79,7 +79,7 @@ async def _live(receive: asgi.Receive, send: asgi.Send) -> None:
 
 def _wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     if environ["PATH_INFO"] == OUTSIDE:
-        body = _look_around()
+        body = _read_current_identity()
     else:
         if environ["REQUEST_METHOD"] == "POST":
             # A chunked body has no length.
@@ -104,7 +104,7 @@ def wsgi_application(environ: WSGIEnvironment, start_response: StartResponse) ->
 
 
 async def _talk(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-    """Say who it is, and what can be seen of the handshake; then take every message for a new token."""
+    """Send the user and the visible parts of the handshake; then treat every message as a new token."""
     connection = asgi.get_live_connection(scope)
     await receive()
     await send({"type": "websocket.accept"})
@@ -116,7 +116,7 @@ async def _talk(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> No
         await send({"type": "websocket.send", "text": await _renew(connection, message)})
 
 
-async def _renew(connection: asgi.LiveConnection, message: Any) -> str:  # noqa: ANN401 - ASGI's
+async def _renew(connection: asgi.LiveConnection, message: Any) -> str:
     try:
         identity = await connection.reauthenticate(message["text"])
     except AveVerifyError as error:
@@ -133,7 +133,7 @@ _websocket = asgi.AveAuthMiddleware(
 
 
 async def _obey(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-    """Obey every message, and print of which user and whether the token was good; it never closes by itself."""
+    """Obey every message, and print its user and whether the token had expired; never close the connection."""
     identity = get_user_identity(scope)
     assert identity is not None
     await receive()
@@ -142,11 +142,11 @@ async def _obey(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> No
     while (message := await receive())["type"] == "websocket.receive":
         known = get_user_identity(scope)
         is_late = time.time() >= identity.expires_at
-        print(f"{scope['path']} obeyed {known and known.subject}{' late' * is_late}", flush=True)  # noqa: T201
+        print(f"{scope['path']} obeyed {known and known.subject}{' late' * is_late}", flush=True)
         if scope["path"].startswith("/slow"):
             await asyncio.sleep(0.02)
     again = await receive()
-    print(f"{scope['path']} ended {message['code']} {again['code']} {get_user_identity(scope)}", flush=True)  # noqa: T201
+    print(f"{scope['path']} ended {message['code']} {again['code']} {get_user_identity(scope)}", flush=True)
 
 
 _obeying = asgi.AveAuthMiddleware(_obey, _verifier, required=True)

@@ -1,4 +1,4 @@
-"""One issuer for all servers, and one process of each for a whole module."""
+"""One issuer for all servers of a module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aveverify.testing import FakeIssuer
 
 @pytest.fixture(scope="module")
 def live_issuer() -> Iterator[FakeIssuer]:
-    """An issuer on a port of this machine, by the machine's own clock."""
+    """An issuer on a port of this machine, with the machine's clock."""
     issuer = FakeIssuer(clock=SystemClock())
     with issuer.serve():
         yield issuer

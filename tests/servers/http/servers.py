@@ -1,4 +1,4 @@
-"""The servers, and how each is started."""
+"""The servers, and the command that starts each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.processes import Program, free_port, python, running
 
 _MODULE = "tests.servers.http.apps"
 _ASGI, _WSGI, _WEBSOCKET = (f"{_MODULE}:{name}_application" for name in ("asgi", "wsgi", "websocket"))
-_UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}")
+_UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--timeout-graceful-shutdown", "1")
 _HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "-")
-# Later versions leave a socket for an operator behind, unless told not to; 23 knows no such option.
+# Later versions open a control socket by default; 23 does not know the option.
 _NO_SOCKET = () if version("gunicorn").startswith("23.") else ("--no-control-socket",)
 _GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", *_NO_SOCKET, "--worker-class")
 
@@ -25,7 +25,7 @@ class Server(NamedTuple):
 
     Attributes:
         command: Its module and arguments.
-        reads_body_first: Whether it calls the application only when the whole body has come.
+        reads_body_first: Whether it reads a whole body before it calls the application.
     """
 
     command: tuple[str, ...]
@@ -42,14 +42,14 @@ HTTP_SERVERS = {
     "gunicorn-gevent": Server((*_GUNICORN, "gevent", _WSGI)),
     "waitress": Server(("waitress", "--listen", "127.0.0.1:{port}", _WSGI), reads_body_first=True),
 }
-# Where each is told a prefix: uvicorn puts it before every path, hypercorn expects it there or taken away.
+# Servers with a configured prefix: uvicorn puts it before every path, hypercorn expects it there or removed.
 PREFIX = "/api"
 PREFIXED_SERVERS = {
     "uvicorn-root-path": Server((*_UVICORN, "--root-path", PREFIX, _ASGI)),
     "uvicorn-root-path-slash": Server((*_UVICORN, "--root-path", f"{PREFIX}/", _ASGI)),
     "hypercorn-root-path": Server((*_HYPERCORN, "--root-path", PREFIX, _ASGI)),
 }
-# Earlier versions have no such implementation.
+# Earlier versions of uvicorn do not have it.
 _SANSIO = (
     {"uvicorn-sansio": Server((*_UVICORN, "--ws", "websockets-sansio", _WEBSOCKET))}
     if find_spec("uvicorn.protocols.websockets.websockets_sansio_impl")
@@ -64,7 +64,7 @@ WEBSOCKET_SERVERS = {
 
 
 class Running(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     name: str
     port: int

@@ -1,6 +1,6 @@
-"""The HTTP contract behind real servers, byte by byte: what one of them normalises must not open a door.
+"""The HTTP contract behind real servers, byte by byte: what a server normalises must not bypass authentication.
 
-A server that refuses a malformed request by itself is as good as the middleware; letting somebody in is not.
+A server may refuse a malformed request before the middleware does; it must not let the request pass.
 """
 
 from __future__ import annotations
@@ -13,26 +13,31 @@ from importlib.util import find_spec
 import pytest
 
 from aveverify.testing import FakeIssuer
-from tests.raw_http import PATIENCE_SECONDS, Answer, ask, bearer, exchange, request
+from tests.missing import skip_missing
+from tests.raw_http import TIMEOUT_SECONDS, Answer, ask, bearer, exchange, request
 from tests.servers.http.servers import HTTP_SERVERS, PREFIX, PREFIXED_SERVERS, Running, run_server
 
-# The server has hung up, or says what is wrong with the request.
+# The server closes the connection without an answer, or says what is wrong with the request. `running` shows after
+# every test that the server still serves, so a server that crashed does not pass for one that refused.
 BY_SERVER = {0, 400, 431}
-MISSING = {"uvicorn-httptools"} if find_spec("httptools") is None else set[str]()
 
 
-@pytest.mark.skipif(not MISSING, reason="every server is tried below")
-def test_a_server_that_is_not_tried_is_named() -> None:
-    pytest.skip(f"not tried: {', '.join(MISSING)}, because httptools is not installed")
-
-
-@pytest.fixture(scope="module", params=[name for name in HTTP_SERVERS if name not in MISSING])
-def running(
+@pytest.fixture(scope="module", params=list(HTTP_SERVERS))
+def server(
     request: pytest.FixtureRequest, live_issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     name: str = request.param
+    if name == "uvicorn-httptools" and find_spec("httptools") is None:
+        skip_missing("httptools")
     with run_server(name, HTTP_SERVERS[name], live_issuer.issuer, tmp_path_factory.mktemp(name)) as running:
         yield running
+
+
+@pytest.fixture
+def running(server: Running, tokens: dict[str, str]) -> Iterator[Running]:
+    """A server that accepts a good token, also after the test."""
+    yield server
+    assert greeted(ask(server.port, bearer(tokens["good"]), target=b"/me")) == "ada"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def tokens(live_issuer: FakeIssuer) -> dict[str, str]:
 
 
 def greeted(answer: Answer) -> str | None:
-    """Whom the application greeted; None where it was not asked."""
+    """The user that the application greeted; None where it got no request."""
     found = re.match(rb"hello (\w+) at ", answer.body)
     return found[1].decode() if found and answer.status == 200 else None
 
@@ -125,7 +130,7 @@ def test_missing_credentials_are_refused_or_anonymous(running: Running) -> None:
         pytest.param("X: y\nAuthorization: Basic YTpi\nX: Bearer {a}{b}", id="a line hidden by LF"),
     ],
 )
-def test_broken_header_lines_let_nobody_in(running: Running, tokens: dict[str, str], place: str) -> None:
+def test_broken_header_lines_are_refused(running: Running, tokens: dict[str, str], place: str) -> None:
     """HTP-007: refused by server or middleware."""
     good = tokens["good"]
 
@@ -138,7 +143,7 @@ def test_broken_header_lines_let_nobody_in(running: Running, tokens: dict[str, s
 @pytest.mark.parametrize(
     "name", [b"X_Auth_User", b"Aveverify.Identity", b"aveverify.identity", b"X-User-Id", b"Remote-User", b"REMOTE_USER"]
 )
-def test_no_header_says_who_somebody_is(running: Running, name: bytes) -> None:
+def test_no_header_sets_the_user(running: Running, name: bytes) -> None:
     """HTP-008, HTP-009, HTP-010."""
     answer = ask(running.port, name + b": ada", target=b"/optional/me")
 
@@ -147,7 +152,7 @@ def test_no_header_says_who_somebody_is(running: Running, name: bytes) -> None:
 
 
 def test_an_authorization_header_with_an_underscore_is_none(running: Running, tokens: dict[str, str]) -> None:
-    """HTP-008: beside a good one it makes no second user."""
+    """HTP-008: it does not replace the user of the good header beside it."""
     lines = (b"Authorization_: Bearer " + tokens["other"].encode(), bearer(tokens["good"]))
 
     answer = ask(running.port, *lines, target=b"/me")
@@ -156,7 +161,7 @@ def test_an_authorization_header_with_an_underscore_is_none(running: Running, to
 
 
 def test_a_connection_keeps_no_user(running: Running, tokens: dict[str, str]) -> None:
-    """HTP-038: user, nobody, another user, refused, nobody; over one connection, where the server keeps it."""
+    """HTP-038: a user, no user, another user, refused, no user; over one connection, where the server keeps it."""
     questions = [(bearer(tokens["good"]),), (), (bearer(tokens["other"]),), (bearer(tokens["expired"]),), ()]
     requests = [request(*lines, target=b"/optional/me") for lines in questions]
     if running.name == "gunicorn-sync":
@@ -169,11 +174,11 @@ def test_a_connection_keeps_no_user(running: Running, tokens: dict[str, str]) ->
     assert [answer.status for answer in answers] == [200, 200, 200, 401, 200]
 
 
-def test_what_no_middleware_serves_knows_no_user_of_the_connection(running: Running, tokens: dict[str, str]) -> None:
+def test_a_request_past_the_middleware_has_no_user_of_the_connection(running: Running, tokens: dict[str, str]) -> None:
     """HTP-038: uvicorn begins the request after a large body in a copy of the context of the one before."""
     length = 400_000
     upload = request(bearer(tokens["good"]), b"Content-Length: %d" % length, method=b"POST", target=b"/me")
-    # Twice: whoever is known takes a shorter way.
+    # Twice: a remembered token takes a shorter path.
     requests = [upload + b"x" * length, upload + b"x" * length, request(target=b"/outside")]
     if running.name == "gunicorn-sync":
         # It closes the connection after each answer.
@@ -182,7 +187,7 @@ def test_what_no_middleware_serves_knows_no_user_of_the_connection(running: Runn
         *uploads, outside = exchange(running.port, *requests)
 
     assert [greeted(upload) for upload in uploads] == ["ada", "ada"]
-    assert outside.body == b"nobody"
+    assert outside.body == b"no user"
 
 
 def test_a_refused_head_request_leaves_the_connection_in_order(running: Running, tokens: dict[str, str]) -> None:
@@ -212,7 +217,7 @@ def test_a_refused_head_request_leaves_the_connection_in_order(running: Running,
 def test_a_smuggled_request_has_no_identity_but_its_own(
     running: Running, tokens: dict[str, str], framing: tuple[bytes, ...], body: bytes
 ) -> None:
-    """HTP-039: wherever the server sees the next request begin, nobody inherits ada."""
+    """HTP-039: wherever the server sees the next request begin, it does not inherit the user ada."""
     inner = request(target=b"/optional/smuggled")
     body = body.replace(b"{inner}", inner)
     lines = [each.replace(b"{n}", str(len(body)).encode()) for each in framing]
@@ -226,8 +231,8 @@ def test_a_smuggled_request_has_no_identity_but_its_own(
 
 
 def converse(port: int, data: bytes) -> bytes:
-    """Send everything at once, and read until the server hangs up."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+    """Send everything at once, and read until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
@@ -238,7 +243,7 @@ def converse(port: int, data: bytes) -> bytes:
 
 def test_a_huge_upload_with_a_bad_token_is_refused_before_it_is_sent(running: Running, tokens: dict[str, str]) -> None:
     """HTP-040."""
-    # A server that reads the whole body before it calls any application gets one that can be sent.
+    # A server that reads the whole body before it calls the application gets a smaller one.
     length = 1024 * 1024 if running.server.reads_body_first else 10_000_000_000
     lines = (bearer(tokens["expired"]), b"Expect: 100-continue", b"Content-Length: %d" % length)
     body = b"a" * length if running.server.reads_body_first else b""
@@ -282,7 +287,7 @@ def test_no_other_path_is_exempt(running: Running, target: bytes) -> None:
     answer = ask(running.port, target=target)
 
     if answer.status == 200:
-        # The server has made an exempt path of it, and asks the application for that.
+        # The server has normalised the path to an exempt one, and the application gets that path.
         assert answer.body == b"hello None at /public\n"
     else:
         assert answer.status in {401, 404} | BY_SERVER
@@ -296,13 +301,15 @@ def test_exempt_paths_need_no_credentials(running: Running, target: bytes) -> No
 @pytest.mark.parametrize(
     "host", [b"localhost/public?x=", b"localhost/open/", b"/public", b"localhost#/public", b"localhost:80/public"]
 )
-def test_the_host_header_opens_no_door(running: Running, host: bytes) -> None:
+def test_the_host_header_makes_no_path_exempt(running: Running, host: bytes) -> None:
     """HTP-011."""
     assert ask(running.port, target=b"/admin", host=host).status in {401} | BY_SERVER
 
 
 @pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"X-Forwarded-Prefix", b"Daphne-Root-Path"])
-def test_a_prefix_that_a_client_sends_opens_no_door(running: Running, tokens: dict[str, str], name: bytes) -> None:
+def test_a_prefix_that_a_client_sends_makes_no_path_exempt(
+    running: Running, tokens: dict[str, str], name: bytes
+) -> None:
     """HTP-026: gunicorn cuts the value of a header SCRIPT_NAME off the path, if a local client or proxy sends it."""
     prefix = name + b": /open"
 
@@ -313,7 +320,7 @@ def test_a_prefix_that_a_client_sends_opens_no_door(running: Running, tokens: di
         assert known.body == b"hello ada at /admin\n"
         assert answer.status == 401
     else:
-        # The server took no notice of it, or refuses such a header.
+        # The server ignored the header, or refuses it.
         assert answer.body == b"hello None at /open/admin\n" or answer.status in BY_SERVER
 
 
@@ -336,12 +343,12 @@ ORIGIN, ASKS = b"Origin: https://app.test", b"Access-Control-Request-Method: POS
         pytest.param(b"DELETE", (b"X-HTTP-Method-Override: OPTIONS",), id="DELETE that says OPTIONS"),
     ],
 )
-def test_no_method_is_a_way_around(running: Running, method: bytes, lines: tuple[bytes, ...]) -> None:
+def test_no_method_bypasses_authentication(running: Running, method: bytes, lines: tuple[bytes, ...]) -> None:
     """HTP-027."""
     answer = ask(running.port, *lines, method=method, target=b"/admin")
 
     if running.name == "hypercorn" and method == b"options":
-        # It writes every method in capitals: for everybody behind it, this is a preflight.
+        # It converts every method to capitals, so the middleware gets a preflight.
         assert greeted(answer) == "None"
     else:
         # 405 and 501: a server that does not know the method.
@@ -356,7 +363,7 @@ def test_a_real_preflight_passes(running: Running) -> None:
 
 
 def test_no_log_has_a_token_in_it(running: Running, tokens: dict[str, str]) -> None:
-    """ERR-002: and no request has made the application raise; h11 may have been told to end a connection too late."""
+    """ERR-002: and no request made the application raise; h11 may log that a connection ended too late."""
     ask(running.port, bearer(tokens["good"]), target=b"/me")
     ask(running.port, bearer(tokens["expired"]), target=b"/me")
 
@@ -374,8 +381,8 @@ def prefixed(
         yield running
 
 
-def test_a_prefix_that_a_server_is_told_hides_no_exempt_path_and_opens_none(prefixed: Running) -> None:
-    """HTP-026: `--root-path`, with the path as a proxy passes it on that has taken the prefix away."""
+def test_a_configured_prefix_neither_hides_nor_adds_an_exempt_path(prefixed: Running) -> None:
+    """HTP-026: `--root-path`, with the path that a proxy forwards after it has removed the prefix."""
     exempt, refused = ask(prefixed.port, target=b"/open/a"), ask(prefixed.port, target=b"/me")
 
     assert exempt.body.startswith(b"hello None at /")
@@ -384,11 +391,11 @@ def test_a_prefix_that_a_server_is_told_hides_no_exempt_path_and_opens_none(pref
 
 
 def test_a_prefix_that_a_server_leaves_in_the_path_hides_no_exempt_path(prefixed: Running) -> None:
-    """HTP-026: hypercorn's, where the proxy in front has not taken it away."""
+    """HTP-026: hypercorn, behind a proxy that has not removed the prefix."""
     answer = ask(prefixed.port, target=f"{PREFIX}/open/a".encode())
 
     if prefixed.name.startswith("hypercorn"):
         assert answer.body == b"hello None at /api/open/a\n"
     else:
-        # uvicorn has put another one before it, so that this is no exempt path of the application.
+        # uvicorn has added the prefix a second time, so the path of the application is not exempt.
         assert answer.status == 401

@@ -1,24 +1,32 @@
-"""WebSockets behind real servers, with a client that is not ours."""
+"""WebSockets behind real servers, with a client of another project."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.sync.client import ClientConnection
 
 from aveverify.testing import FakeIssuer
 from tests import raw_http
 from tests.servers.http.servers import WEBSOCKET_SERVERS, Running, run_server
+from tests.servers.websocket_client import authorization, open_websocket
 
-# Longer than a handshake takes, short enough to be waited for.
-SHORT_SECONDS = 2
+if TYPE_CHECKING:
+    from websockets.frames import Close
+
+# Real time passes here, so these tests do not run beside each other.
+pytestmark = pytest.mark.xdist_group("websockets")
+
+PATH = "/live"
+# A token must live longer than a handshake takes on a busy machine, and short enough for a test to wait.
+SHORT_SECONDS = 3
 
 
 @pytest.fixture(scope="module", params=list(WEBSOCKET_SERVERS))
@@ -30,24 +38,13 @@ def running(
         yield running
 
 
-def open_socket(running: Running, query: str = "", **options: Any) -> ClientConnection:  # noqa: ANN401 - connect's
-    # A connection of our own: no proxy of this machine's environment comes between.
-    connection = socket.create_connection(("127.0.0.1", running.port))
-    opened: ClientConnection = connect(f"ws://127.0.0.1:{running.port}/live{query}", sock=connection, **options)
-    return opened
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def offer(*protocols: str) -> list[Subprotocol]:
-    return [Subprotocol(each) for each in protocols]
+def open_with_header(running: Running, token: str) -> ClientConnection:
+    return open_websocket(running.port, PATH, headers=authorization(token))
 
 
 def test_a_token_in_the_header_opens_it(running: Running, live_issuer: FakeIssuer) -> None:
     """HTP-029."""
-    with open_socket(running, additional_headers=bearer(live_issuer.token(sub="ada"))) as websocket:
+    with open_with_header(running, live_issuer.token(sub="ada")) as websocket:
         assert websocket.recv() == "hello ada, seen "
         assert websocket.subprotocol is None
 
@@ -59,7 +56,7 @@ def test_a_token_among_the_protocols_opens_it_and_is_hidden_from_the_application
     """HTP-029: the answer names `bearer`, because a browser gives up without an answer to its offer."""
     token = live_issuer.token(sub="ada")
 
-    with open_socket(running, subprotocols=offer("bearer", token, *others)) as websocket:
+    with open_websocket(running.port, PATH, subprotocols=("bearer", token, *others)) as websocket:
         hello = websocket.recv()
         assert websocket.subprotocol == "bearer"
 
@@ -73,88 +70,67 @@ def test_a_token_in_the_query_opens_it_and_is_neither_seen_nor_logged(
     """HTP-033, ERR-002: by choice only, and out of the access log."""
     token = live_issuer.token(sub="ada")
 
-    with open_socket(running, f"?room=1&access_token={token}") as websocket:
+    with open_websocket(running.port, f"{PATH}?room=1&access_token={token}") as websocket:
         assert websocket.recv() == "hello ada, seen room=1"
 
     running.program.wait_for_text("/live")
     assert token.rpartition(".")[2] not in running.program.output
 
 
+def open_with_protocols(running: Running, *protocols: str) -> ClientConnection:
+    return open_websocket(running.port, PATH, subprotocols=protocols)
+
+
+# How a client opens the WebSocket, with a good and an expired token.
+Open = Callable[[Running, str, str], ClientConnection]
 REFUSED = [
-    pytest.param({}, 401, "Bearer", id="no token"),
-    pytest.param({"additional_headers": bearer("{expired}")}, 401, "invalid_token", id="expired"),
-    pytest.param({"subprotocols": offer("bearer", "{expired}")}, 401, "invalid_token", id="expired protocol"),
-    pytest.param({"subprotocols": offer("bearer")}, 400, "invalid_request", id="bearer without a token"),
+    pytest.param(lambda at, _good, _expired: open_websocket(at.port, PATH), 401, "Bearer", id="no token"),
+    pytest.param(lambda at, _good, expired: open_with_header(at, expired), 401, "invalid_token", id="expired"),
     pytest.param(
-        {"additional_headers": bearer("{good}"), "subprotocols": offer("bearer", "{good}")},
+        lambda at, _good, expired: open_with_protocols(at, "bearer", expired),
+        401,
+        "invalid_token",
+        id="expired protocol",
+    ),
+    pytest.param(
+        lambda at, _good, _expired: open_with_protocols(at, "bearer"),
+        400,
+        "invalid_request",
+        id="bearer without a token",
+    ),
+    pytest.param(
+        lambda at, good, _expired: open_websocket(
+            at.port, PATH, headers=authorization(good), subprotocols=("bearer", good)
+        ),
         400,
         "invalid_request",
         id="two tokens",
     ),
-    pytest.param({"query": "?access_token={expired}"}, 401, "invalid_token", id="expired query"),
+    pytest.param(
+        lambda at, _good, expired: open_websocket(at.port, f"{PATH}?access_token={expired}"),
+        401,
+        "invalid_token",
+        id="expired query",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("options", "status", "challenge"), REFUSED)
+@pytest.mark.parametrize(("open_it", "status", "challenge"), REFUSED)
 def test_it_is_refused_before_it_is_opened(
-    running: Running, live_issuer: FakeIssuer, options: dict[str, Any], status: int, challenge: str
+    running: Running, live_issuer: FakeIssuer, open_it: Open, status: int, challenge: str
 ) -> None:
     """HTP-029: all of these servers have the extension for denials, so the client sees status, challenge and body."""
-    tokens = {"good": live_issuer.token(), "expired": live_issuer.forge("expired")}
+    good, expired = live_issuer.token(), live_issuer.forge("expired")
 
     with pytest.raises(InvalidStatus) as refused:
-        open_socket(running, **fill_in(options, tokens))
+        open_it(running, good, expired)
 
     response = refused.value.response
     assert response.status_code == status
     assert challenge in response.headers["WWW-Authenticate"]
     assert response.headers["Cache-Control"] == "no-store"
     assert b'"error"' in response.body
-    assert tokens["expired"].rpartition(".")[2] not in running.program.output
-
-
-def fill_in(value: Any, tokens: dict[str, str]) -> Any:  # noqa: ANN401 - options of any form
-    if isinstance(value, dict):
-        return {name: fill_in(each, tokens) for name, each in value.items()}
-    if isinstance(value, list):
-        return [fill_in(each, tokens) for each in value]
-    return value.format_map(tokens)
-
-
-def expiring(issuer: FakeIssuer, seconds: int, **claims: Any) -> tuple[str, int]:  # noqa: ANN401 - any claims
-    expires_at = int(time.time()) + seconds
-    return issuer.token(exp=expires_at, **claims), expires_at
-
-
-def test_it_ends_with_its_token(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-030: 3000 is IANA's code for Unauthorized."""
-    token, expires_at = expiring(live_issuer, SHORT_SECONDS, sub="ada")
-
-    with open_socket(running, additional_headers=bearer(token)) as websocket:
-        assert websocket.recv() == "hello ada, seen "
-        with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(timeout=20)
-
-    assert time.time() >= expires_at
-    assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3000, "the token has expired")
-
-
-def test_a_new_token_extends_it(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-030."""
-    first, _ = expiring(live_issuer, SHORT_SECONDS, sub="ada")
-    second, expires_at = expiring(live_issuer, 2 * SHORT_SECONDS, sub="ada")
-
-    with open_socket(running, additional_headers=bearer(first)) as websocket:
-        assert websocket.recv() == "hello ada, seen "
-        websocket.send(second)
-        assert websocket.recv() == "hello ada"
-        with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv(timeout=20)
-
-    assert time.time() >= expires_at
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 3000
+    assert expired.rpartition(".")[2] not in running.program.output
 
 
 @pytest.mark.parametrize(
@@ -167,7 +143,7 @@ def test_a_new_token_that_is_refused_changes_nothing(
     refused = live_issuer.token(sub="grace") if kind == "grace" else live_issuer.forge(kind)
     good = live_issuer.token(sub="ada")
 
-    with open_socket(running, additional_headers=bearer(good)) as websocket:
+    with open_with_header(running, good) as websocket:
         websocket.recv()
         websocket.send(refused)
         assert websocket.recv() == f"refused {reason}"
@@ -175,12 +151,78 @@ def test_a_new_token_that_is_refused_changes_nothing(
         assert websocket.recv() == "hello ada"
 
 
-# --- clients that do not care ---------------------------------------------------------------------------------------
+# --- what happens at `exp` --------------------------------------------------------------------------------------------
 
 # A text frame of a client that says "go", masked by zeros (RFC 6455 §5.2, §5.3).
 COMMAND = b"\x81\x82\x00\x00\x00\x00go"
-# How long a client goes on after `exp`.
+# How long a client goes on sending after `exp`.
 DEFIANCE_SECONDS = 2.0
+
+
+class Ending(NamedTuple):
+    """How a server ended a WebSocket.
+
+    Attributes:
+        frame: The close frame that the client received.
+        rest_seconds: How long after `exp` it came.
+    """
+
+    frame: Close | None
+    rest_seconds: float
+
+
+def end_with_token(running: Running, issuer: FakeIssuer) -> Ending:
+    token, expires_at = make_short_token(issuer)
+    with open_with_header(running, token) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        return wait_for_end(websocket, expires_at)
+
+
+def end_with_second_token(running: Running, issuer: FakeIssuer) -> Ending:
+    first, _ = make_short_token(issuer)
+    second, expires_at = make_short_token(issuer, SHORT_SECONDS + 2)
+    with open_with_header(running, first) as websocket:
+        assert websocket.recv() == "hello ada, seen "
+        websocket.send(second)
+        assert websocket.recv() == "hello ada"
+        return wait_for_end(websocket, expires_at)
+
+
+def send_after_expiry(running: Running, issuer: FakeIssuer) -> list[str]:
+    """Send a frame every tenth of a second, and never answer the close."""
+    token, expires_at = make_short_token(issuer)
+    with deaf_client(running, token, "/defiant") as connection, suppress(ConnectionError):
+        while time.time() < expires_at + DEFIANCE_SECONDS:
+            connection.sendall(COMMAND)
+            time.sleep(0.1)
+    return wait_for_lines(running, "/defiant")
+
+
+def queue_before_expiry(running: Running, issuer: FakeIssuer) -> list[str]:
+    """Send far more than the application can take until `exp`."""
+    token, _ = make_short_token(issuer)
+    with deaf_client(running, token, "/slow") as connection:
+        connection.sendall(COMMAND * 1000)
+        return wait_for_lines(running, "/slow")
+
+
+def make_short_token(issuer: FakeIssuer, seconds: int = SHORT_SECONDS) -> tuple[str, int]:
+    """A token of ada, and when it expires."""
+    expires_at = int(time.time()) + seconds
+    return issuer.token(sub="ada", exp=expires_at), expires_at
+
+
+def wait_for_end(websocket: ClientConnection, expires_at: int) -> Ending:
+    with pytest.raises(ConnectionClosed) as closed:
+        websocket.recv(timeout=20)
+    return Ending(closed.value.rcvd, time.time() - expires_at)
+
+
+def wait_for_lines(running: Running, path: str) -> list[str]:
+    """What the application has printed of a path, once it has ended there."""
+    running.program.wait_for_text(f"{path} ended")
+    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
+    return [line for line in found if line.startswith(("obeyed", "ended"))]
 
 
 @contextmanager
@@ -205,39 +247,54 @@ def deaf_client(running: Running, token: str, path: str) -> Iterator[socket.sock
         yield connection
 
 
-def lines_of(running: Running, path: str) -> list[str]:
-    found = [line.partition(f"{path} ")[2] for line in running.program.output.splitlines() if f"{path} " in line]
-    return [line for line in found if line.startswith(("obeyed", "ended"))]
+class AtExpiry(NamedTuple):
+    """What each client saw at `exp`; they wait for it at the same time."""
+
+    end: Future[Ending]
+    extended_end: Future[Ending]
+    defiant: Future[list[str]]
+    slow: Future[list[str]]
 
 
-def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(
-    running: Running, live_issuer: FakeIssuer
-) -> None:
-    """HTP-041: a frame every tenth of a second, and the close is never answered."""
-    token, expires_at = expiring(live_issuer, SHORT_SECONDS, sub="ada")
-    path = "/defiant"
+@pytest.fixture(scope="module")
+def at_expiry(running: Running, live_issuer: FakeIssuer) -> Iterator[AtExpiry]:
+    with ThreadPoolExecutor(len(AtExpiry._fields)) as pool:
+        yield AtExpiry(
+            pool.submit(end_with_token, running, live_issuer),
+            pool.submit(end_with_second_token, running, live_issuer),
+            pool.submit(send_after_expiry, running, live_issuer),
+            pool.submit(queue_before_expiry, running, live_issuer),
+        )
 
-    with deaf_client(running, token, path) as connection, suppress(ConnectionError):
-        while time.time() < expires_at + DEFIANCE_SECONDS:
-            connection.sendall(COMMAND)
-            time.sleep(0.1)
 
-    running.program.wait_for_text(f"{path} ended")
-    *obeyed, ended = lines_of(running, path)
+def test_it_ends_with_its_token(at_expiry: AtExpiry) -> None:
+    """HTP-030: 3000 is IANA's code for Unauthorized."""
+    ending = at_expiry.end.result()
+
+    assert ending.rest_seconds >= 0
+    assert ending.frame is not None
+    assert (ending.frame.code, ending.frame.reason) == (3000, "the token has expired")
+
+
+def test_a_new_token_extends_it(at_expiry: AtExpiry) -> None:
+    """HTP-030."""
+    ending = at_expiry.extended_end.result()
+
+    assert ending.rest_seconds >= 0
+    assert ending.frame is not None
+    assert ending.frame.code == 3000
+
+
+def test_htp_041_a_client_that_ignores_the_close_is_not_obeyed_after_exp(at_expiry: AtExpiry) -> None:
+    *obeyed, ended = at_expiry.defiant.result()
+
     assert set(obeyed) == {"obeyed ada"}
     assert ended == "ended 3000 3000 None"
 
 
-def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, live_issuer: FakeIssuer) -> None:
-    """HTP-041: far more than the application can take until then."""
-    token, _ = expiring(live_issuer, SHORT_SECONDS, sub="ada")
-    path = "/slow"
+def test_htp_041_what_a_client_has_queued_is_not_obeyed_after_exp(running: Running, at_expiry: AtExpiry) -> None:
+    *obeyed, ended = at_expiry.slow.result()
 
-    with deaf_client(running, token, path) as connection:
-        connection.sendall(COMMAND * 1000)
-        running.program.wait_for_text(f"{path} ended")
-
-    *obeyed, ended = lines_of(running, path)
     assert 0 < len(obeyed) < 1000
     assert set(obeyed) == {"obeyed ada"}
     assert ended == "ended 3000 3000 None"

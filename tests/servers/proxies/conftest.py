@@ -1,4 +1,4 @@
-"""What the tests with real proxies share."""
+"""The fixtures of the tests with real proxies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.servers.proxies.scenario import PROXIES, RunProxy, find_program
 
 @pytest.fixture(scope="module", params=list(PROXIES))
 def run_proxy(request: pytest.FixtureRequest) -> RunProxy:
-    # Here, so that nothing else is started for a proxy that is missing.
+    # Before anything else is started for a missing proxy.
     find_program(request.param)
     return PROXIES[request.param]

@@ -1,6 +1,6 @@
-"""A service behind a proxy that does whatever a request asks for: a real Hypercorn, which takes an upgrade to HTTP/2.
+"""A service behind a proxy that obeys every override of a request: a real Hypercorn, which accepts h2c.
 
-Where a header, the query or a form names another method than the request's own, that one is what it runs.
+If a header, the query or a form names another method than the request's own, the service runs that method.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def _method_of(method: str, pairs: list[tuple[str, str]], query: str, body: str) -> str:
-    """What the request asks for: the last word has it, in any spelling."""
+    """The method that the request overrides to: the last override counts, in any spelling."""
     asked = [method]
     asked += [value for name, value in pairs if name.lower().replace("_", "-") in _OVERRIDING and value]
     asked += [value for name, value in parse_qsl(query.replace(";", "&")) + parse_qsl(body) if name == "_method"]
@@ -53,7 +53,7 @@ def _make_application(upstream: Upstream) -> Callable[[dict[str, Any], Receive, 
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                # What was cut off has not been asked for.
+                # A request that was cut off is not counted.
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
@@ -85,7 +85,7 @@ def serve_obediently() -> Iterator[Upstream]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         upstream.port = listener.getsockname()[1]
         config = Config()
-        # Hypercorn closes what it serves on.
+        # Hypercorn closes its socket.
         config.bind = [f"fd://{listener.detach()}"]
         config.errorlog = None
         config.graceful_timeout = 0.1

@@ -1,4 +1,4 @@
-"""A proxy with its file of deploy/, `aveverify serve` beside it, and a service behind it: each a process or a port."""
+"""A proxy with its file of deploy/, `aveverify serve`, and a service behind the proxy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import pytest
-
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
+from tests.missing import skip_missing
 from tests.processes import ROOT, Program, free_port, python, running
 from tests.raw_http import ask
 from tests.servers.proxies.upstream import Upstream, serve_upstream
 
 DEPLOY = ROOT / "deploy"
 
-# What a file shows for paths that need no credentials: a comment below this sentence.
+# The example of a path that needs no credentials: the comment after this sentence.
 _EXAMPLE = re.compile(r"(is decided here[^\n]*:\n)((?:[ \t]*#[^\n]*\n)+)")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a proxy is started with.
+    """The ports and the folder of a proxy.
 
     Attributes:
         proxy: The port of the proxy.
-        auth: The port of the service that it asks.
-        upstream: The port of the service behind it.
+        auth: The port of `aveverify serve`.
+        upstream: The port of the service behind the proxy.
         folder: A folder of its own.
-        opens_healthz: Whether the lines are in force that the file shows for what needs no credentials.
+        opens_healthz: Whether the file's example of a path without credentials is enabled.
     """
 
     proxy: int
@@ -58,13 +57,11 @@ class Setting:
 
 RunProxy = Callable[[Setting], AbstractContextManager[Program]]
 
-# First what the locked packages bring with them; last where systems keep servers.
+# First the scripts of the locked packages; last the folder of system servers.
 _PLACES = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"))
-_MISSING = {
-    "nginx": "nginx is not installed",
-    "caddy": "caddy is not installed",
-    "traefik": "traefik is not on the PATH; no package registry has it, so it was not run here",
-    "envoy": "envoy is not installed; the package of requirements/envoy.in has it for newer Linux alone",
+_WHERE_FROM = {
+    "traefik": "no package registry has it",
+    "envoy": "the package of requirements/envoy.in needs a newer Linux",
 }
 
 
@@ -72,20 +69,20 @@ def find_program(name: str) -> str:
     """Find a proxy on this machine; without it the test is skipped."""
     program = shutil.which(name, path=_PLACES)
     if program is None:
-        pytest.skip(_MISSING[name])
+        skip_missing(name, _WHERE_FROM.get(name, ""))
     return program
 
 
 @contextmanager
 def run_nginx(setting: Setting, additions: Mapping[str, str] = MappingProxyType({})) -> Iterator[Program]:
-    """Run nginx in the foreground, as one process, with what a site adds behind the first of these lines."""
+    """Run nginx in the foreground, as one process, with a site's additions after the given lines."""
     folder = setting.folder
     text = setting.read("nginx.conf").replace("/var/log/nginx/", f"{folder}/")
     for line, added in additions.items():
         before, found, after = text.partition(line)
         assert found, line
         text = before + found + added.replace("FOLDER", str(folder)) + after
-    # Where nobody but root could write otherwise.
+    # The default folders are writable by root alone.
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
     (folder / "nginx.conf").write_text(text.replace("http {\n", f"http {{\n{places}", 1))
@@ -118,7 +115,7 @@ def run_traefik(setting: Setting) -> Iterator[Program]:
     command = [find_program("traefik"), "--configfile", str(folder / "traefik.yml")]
     with running(command, folder / "traefik.log") as traefik:
         traefik.wait_for_port(setting.proxy)
-        # It listens before it has read its routers; until then it knows no path.
+        # It listens before it has read its routers; until then every path is a 404.
         traefik.wait_until(lambda: ask(setting.proxy).status != 404)
         yield traefik
 
@@ -128,7 +125,7 @@ def run_envoy(setting: Setting) -> Iterator[Program]:
     """Run Envoy in the foreground."""
     folder = setting.folder
     (folder / "envoy.yaml").write_text(setting.read("envoy.yaml"))
-    # Several of them run beside each other: no memory is shared.
+    # Several instances run at the same time, without shared memory.
     command = [find_program("envoy"), "-c", str(folder / "envoy.yaml"), "--disable-hot-restart", "--concurrency", "1"]
     with running(command, folder / "envoy.log") as envoy:
         envoy.wait_for_port(setting.proxy)
@@ -140,7 +137,7 @@ PROXIES: dict[str, RunProxy] = {"nginx": run_nginx, "caddy": run_caddy, "traefik
 
 @contextmanager
 def run_serve(folder: Path, *options: str) -> Iterator[tuple[Program, int, int]]:
-    """Run `aveverify serve`; gives its port and that of its admin application."""
+    """Run `aveverify serve`; yields the program, its port and its admin port."""
     command = python("aveverify", "serve", "--bind", "127.0.0.1:0", "--admin-port", "0", *options)
     with running(command, folder / "serve.log", {"PYTHONUNBUFFERED": "1"}) as serve:
         serve.wait_for_text("Application startup complete")
@@ -150,16 +147,16 @@ def run_serve(folder: Path, *options: str) -> Iterator[tuple[Program, int, int]]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a test needs: whom to ask, and who saw it.
+class Deployment:
+    """A running proxy, and everything around it.
 
     Attributes:
         port: The proxy's port.
-        upstream: The service behind it.
-        serve: The service that it asks.
-        proxy: The proxy itself.
-        issuer: Its tokens are accepted.
-        lost: An issuer that nobody can reach.
+        upstream: The service behind the proxy.
+        serve: The running `aveverify serve`.
+        proxy: The running proxy.
+        issuer: An issuer whose tokens are accepted.
+        lost: A trusted issuer that cannot be reached.
     """
 
     port: int
@@ -171,15 +168,15 @@ class Stage:
 
 
 @contextmanager
-def open_stage(
+def run_deployment(
     run_proxy: RunProxy,
     folder: Path,
     *options: str,
-    asks_nobody: bool = False,
+    service_is_down: bool = False,
     opens_healthz: bool = False,
     serve_behind: Callable[[], AbstractContextManager[Upstream]] = serve_upstream,
-) -> Iterator[Stage]:
-    """Start everything; with `asks_nobody` the proxy asks at a port on which no service listens."""
+) -> Iterator[Deployment]:
+    """Run everything; with `service_is_down` the proxy is configured with a port on which no service listens."""
     issuer, lost = FakeIssuer(clock=SystemClock()), FakeIssuer(f"http://127.0.0.1:{free_port()}", clock=SystemClock())
     with issuer.serve(), serve_behind() as upstream:
         entries = [{"domain": each.issuer, "applicationID": each.application_id} for each in (issuer, lost)]
@@ -187,6 +184,6 @@ def open_stage(
         config.write_text(json.dumps({"providers": entries}))
         with run_serve(folder, "--auth-config", str(config), *options) as (serve, auth, _):
             port = free_port()
-            asked = free_port() if asks_nobody else auth
+            asked = free_port() if service_is_down else auth
             with run_proxy(Setting(port, asked, upstream.port, folder, opens_healthz)) as proxy:
-                yield Stage(port, upstream, serve, proxy, issuer, lost)
+                yield Deployment(port, upstream, serve, proxy, issuer, lost)

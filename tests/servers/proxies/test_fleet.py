@@ -1,4 +1,4 @@
-"""The files of a fleet, and the page about proxies: what they name exists, and what they show runs."""
+"""The files of a fleet, and the page about proxies: the variables exist, and the example runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KNOWN = TRUST | {f"AVEVERIFY_{name.upper()}" for name in _SETTINGS}
 
 
 @pytest.fixture
-def services() -> Any:  # noqa: ANN401 - whatever stands there
+def services() -> Any:
     return yaml.safe_load((FLEET / "compose.yml").read_text(encoding="utf-8"))["services"]
 
 
@@ -32,7 +32,7 @@ def test_every_variable_is_known_to_the_command(path: Path) -> None:
     assert set(re.findall(r"\bAVEVERIFY_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))) <= KNOWN
 
 
-def test_shared_documents_are_sealed_and_the_keys_are_two(services: Any) -> None:  # noqa: ANN401 - as above
+def test_shared_documents_are_sealed_and_the_keys_are_two(services: Any) -> None:
     environment = services["auth"]["environment"]
 
     assert environment["AVEVERIFY_REDIS_HMAC_KEY"] != environment["AVEVERIFY_SIGN_KEY"]
@@ -57,5 +57,5 @@ def test_the_page_shows_how_a_python_service_reads_the_signed_header(
     assert namespace["user_of"]({"X-Ave-Identity": value}) == "https://issuer.test|ada"
 
 
-def test_only_the_proxy_can_be_reached_from_outside(services: Any) -> None:  # noqa: ANN401 - as above
+def test_only_the_proxy_can_be_reached_from_outside(services: Any) -> None:
     assert {name for name, service in services.items() if "ports" in service} == {"nginx"}

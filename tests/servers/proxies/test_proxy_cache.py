@@ -1,4 +1,4 @@
-"""HTP-050: a site that turns nginx's cache on serves no user's page to another."""
+"""HTP-050: a site that enables nginx's cache serves no user's page to another."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from tests.raw_http import Answer, ask, bearer
-from tests.servers.proxies.scenario import Stage, find_program, open_stage, run_nginx
+from tests.servers.proxies.scenario import Deployment, find_program, run_deployment, run_nginx
 
 _HTTP = "http {\n"
 _SERVER = "        error_page 401 403 500 = @ave_refused;\n"
 _LOCATION = "            proxy_pass http://backend;\n"
 _ZONE = "proxy_cache_path FOLDER/pages keys_zone=pages:1m;\n"
-# As careless as a site can be: whatever the service says about it, it is stored.
+# The most careless configuration: everything is stored, whatever the service says.
 _CACHE = "proxy_cache pages; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;\n"
 
 PLACES = {
@@ -30,65 +30,65 @@ PLACES = {
 
 
 @pytest.fixture(scope="module", params=list(PLACES))
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     find_program("nginx")
     run_caching = partial(run_nginx, additions=PLACES[request.param])
     folder = tmp_path_factory.mktemp("cache")
-    with open_stage(run_caching, folder, "--optional", opens_healthz=True) as stage:
-        yield stage
+    with run_deployment(run_caching, folder, "--optional", opens_healthz=True) as deployment:
+        yield deployment
 
 
 @pytest.fixture(autouse=True)
-def _nothing_received(stage: Stage) -> None:
-    stage.upstream.forget()
+def _nothing_received(deployment: Deployment) -> None:
+    deployment.upstream.forget()
 
 
-def page(stage: Stage, target: str, *lines: bytes) -> Answer:
-    answer = ask(stage.port, *lines, target=target.encode())
+def page(deployment: Deployment, target: str, *lines: bytes) -> Answer:
+    answer = ask(deployment.port, *lines, target=target.encode())
     assert answer.status == 200, answer
     return answer
 
 
-def test_htp_050_an_anonymous_page_is_cached(stage: Stage) -> None:
-    """What the other tests rely on: the cache is on, and answers."""
-    assert page(stage, "/anonymous").body == page(stage, "/anonymous").body
-    assert stage.upstream.targets == ["GET /anonymous"]
+def test_htp_050_an_anonymous_page_is_cached(deployment: Deployment) -> None:
+    """The other tests rely on it: the cache is enabled, and responds."""
+    assert page(deployment, "/anonymous").body == page(deployment, "/anonymous").body
+    assert deployment.upstream.targets == ["GET /anonymous"]
 
 
-def test_htp_050_a_page_of_one_user_is_no_page_of_another(stage: Stage) -> None:
-    tokens = {name: bearer(stage.issuer.token(sub=name)) for name in ("ada", "grace")}
+def test_htp_050_a_page_of_one_user_is_no_page_of_another(deployment: Deployment) -> None:
+    tokens = {name: bearer(deployment.issuer.token(sub=name)) for name in ("ada", "grace")}
 
     for _ in range(2):
         for name, line in tokens.items():
-            assert f'"X-Ave-Subject", "{name}"'.encode() in page(stage, "/page", line).body
-        anonymous = page(stage, "/page").body
+            assert f'"X-Ave-Subject", "{name}"'.encode() in page(deployment, "/page", line).body
+        anonymous = page(deployment, "/page").body
         assert not any(name.encode() in anonymous for name in tokens)
 
 
-def test_htp_050_an_anonymous_page_is_no_page_of_a_user(stage: Stage) -> None:
-    page(stage, "/first")
+def test_htp_050_an_anonymous_page_is_no_page_of_a_user(deployment: Deployment) -> None:
+    page(deployment, "/first")
 
-    assert b'"X-Ave-Subject", "ada"' in page(stage, "/first", bearer(stage.issuer.token(sub="ada"))).body
-
-
-def test_htp_050_a_refused_token_is_refused_where_a_page_is_cached(stage: Stage) -> None:
-    page(stage, "/refused", bearer(stage.issuer.token(sub="ada")))
-    page(stage, "/refused")
-
-    assert ask(stage.port, bearer(stage.issuer.forge("expired")), target=b"/refused").status == 401
+    assert b'"X-Ave-Subject", "ada"' in page(deployment, "/first", bearer(deployment.issuer.token(sub="ada"))).body
 
 
-def test_htp_050_an_offered_token_is_on_no_anonymous_page(stage: Stage) -> None:
-    offer = f"Sec-WebSocket-Protocol: bearer, {stage.issuer.token(sub='ada')}".encode()
-    answer = page(stage, "/offer", b"Sec-WebSocket-Key: eA==", offer)
+def test_htp_050_a_refused_token_is_refused_where_a_page_is_cached(deployment: Deployment) -> None:
+    page(deployment, "/refused", bearer(deployment.issuer.token(sub="ada")))
+    page(deployment, "/refused")
 
-    assert b"eyJ" not in page(stage, "/offer").body
-    assert b"ada" not in page(stage, "/offer").body
+    assert ask(deployment.port, bearer(deployment.issuer.forge("expired")), target=b"/refused").status == 401
+
+
+def test_htp_050_an_offered_token_is_on_no_anonymous_page(deployment: Deployment) -> None:
+    offer = f"Sec-WebSocket-Protocol: bearer, {deployment.issuer.token(sub='ada')}".encode()
+    answer = page(deployment, "/offer", b"Sec-WebSocket-Key: eA==", offer)
+
+    assert b"eyJ" not in page(deployment, "/offer").body
+    assert b"ada" not in page(deployment, "/offer").body
     assert answer.status == 200
 
 
-def test_htp_050_a_page_for_a_cookie_is_no_anonymous_page(stage: Stage) -> None:
+def test_htp_050_a_page_for_a_cookie_is_no_anonymous_page(deployment: Deployment) -> None:
     """A session of the service itself, on a protected path and on an open one."""
     for target in ("/session", "/healthz"):
-        assert b"secret" in page(stage, target, b"Cookie: session=secret").body
-        assert b"secret" not in page(stage, target).body
+        assert b"secret" in page(deployment, target, b"Cookie: session=secret").body
+        assert b"secret" not in page(deployment, target).body

@@ -1,7 +1,7 @@
-"""Traefik's and Envoy's files: read as data, and their documented questions put to the service by hand.
+"""Traefik's and Envoy's files, read as data: their contents, and the requests that these proxies send to the service.
 
-Neither proxy is run here: that is for test_proxies.py, where they are found. What a file must say is checked, and then
-what the proxy does with it according to its documentation: which headers it sends, and which it copies back.
+Neither proxy runs here; test_proxies.py runs them where they are installed. The tests imitate a proxy by its
+documentation: the headers that it sends to the service, and those that it copies back.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tests.servers.proxies.scenario import DEPLOY
 Headers = list[tuple[str, str]]
 
 
-def read(name: str) -> Any:  # noqa: ANN401 - whatever stands there
+def read(name: str) -> Any:
     return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def traefik() -> Any:  # noqa: ANN401 - as above
+def traefik() -> Any:
     return read("traefik-dynamic.yml")["http"]
 
 
@@ -39,7 +39,7 @@ def envoy_filters() -> dict[str, Any]:
 
 
 def spellings(name: str) -> set[str]:
-    """Every name that a server might read as this one, because it takes hyphens and underscores for alike."""
+    """Every name that a server might treat as this one, because it does not tell hyphens from underscores."""
     words = name.split("-")
     return {
         words[0] + "".join(mark + word for mark, word in zip(marks, words[1:], strict=True))
@@ -47,8 +47,8 @@ def spellings(name: str) -> set[str]:
     }
 
 
-def pass_traefik(traefik: Any, verifier: Verifier, headers: Headers) -> tuple[int, Headers]:  # noqa: ANN401
-    """What Traefik does with a request of the router `backend`: the answer's status, and what reaches the service."""
+def pass_traefik(traefik: Any, verifier: Verifier, headers: Headers) -> tuple[int, Headers]:
+    """Imitate Traefik's router `backend`: the status of the response, and the headers that reach the service."""
     for name in traefik["routers"]["backend"]["middlewares"]:
         middleware = traefik["middlewares"][name]
         if "headers" in middleware:
@@ -57,7 +57,7 @@ def pass_traefik(traefik: Any, verifier: Verifier, headers: Headers) -> tuple[in
             continue
         forward = middleware["forwardAuth"]
         asked = {key.lower() for key in forward["authRequestHeaders"]}
-        # X-Forwarded-* are Traefik's own.
+        # Traefik sets X-Forwarded-* itself.
         question = [(key, value) for key, value in headers if key.lower() in asked]
         question += [("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/")]
         answer = TestClient(make_app(verifier, required=False)).get("/auth", headers=question)
@@ -69,7 +69,7 @@ def pass_traefik(traefik: Any, verifier: Verifier, headers: Headers) -> tuple[in
     return 200, headers
 
 
-def test_traefik_asks_at_auth_and_believes_no_client(traefik: Any) -> None:  # noqa: ANN401 - as above
+def test_traefik_sends_requests_to_auth_and_trusts_no_client_header(traefik: Any) -> None:
     forward = traefik["middlewares"]["ave-auth"]["forwardAuth"]
 
     assert forward["address"].endswith(":4180/auth")
@@ -78,7 +78,7 @@ def test_traefik_asks_at_auth_and_believes_no_client(traefik: Any) -> None:  # n
     assert set(forward["authResponseHeaders"]) == set(IDENTITY_HEADERS)
 
 
-def test_traefik_takes_every_spelling_out_on_every_router(traefik: Any) -> None:  # noqa: ANN401 - as above
+def test_traefik_removes_every_spelling_on_every_router(traefik: Any) -> None:
     """HTP-008, HTP-009."""
     emptied = traefik["middlewares"]["ave-strip"]["headers"]["customRequestHeaders"]
 
@@ -87,8 +87,8 @@ def test_traefik_takes_every_spelling_out_on_every_router(traefik: Any) -> None:
     assert all(router["middlewares"][0] == "ave-strip" for router in traefik["routers"].values())
 
 
-def test_htp_027_traefik_takes_every_method_out_of_a_preflight(traefik: Any) -> None:  # noqa: ANN401 - as above
-    """Those with hyphens make it none: its rule names them."""
+def test_htp_027_traefik_removes_every_override_from_a_preflight(traefik: Any) -> None:
+    """The rule excludes the names with hyphens."""
     preflight = traefik["routers"]["preflight"]
     emptied = traefik["middlewares"]["ave-preflight"]["headers"]["customRequestHeaders"]
 
@@ -98,7 +98,7 @@ def test_htp_027_traefik_takes_every_method_out_of_a_preflight(traefik: Any) -> 
     assert all(f"!HeaderRegexp(`{name}`, `.*`)" in preflight["rule"] for name in OVERRIDES)
 
 
-def test_htp_049_an_upgrade_goes_on_by_way_of_one_router_alone(traefik: Any) -> None:  # noqa: ANN401 - as above
+def test_htp_049_an_upgrade_goes_on_by_way_of_one_router_alone(traefik: Any) -> None:
     routers = traefik["routers"]
 
     assert all(router["middlewares"][1] == "ave-no-tunnel" for router in routers.values())
@@ -109,7 +109,7 @@ def test_htp_049_an_upgrade_goes_on_by_way_of_one_router_alone(traefik: Any) -> 
 
 @pytest.mark.parametrize("name", sorted(itertools.chain.from_iterable(map(spellings, IDENTITY_HEADERS))))
 def test_a_spoofed_header_does_not_come_through_traefik(
-    traefik: Any,  # noqa: ANN401 - as above
+    traefik: Any,
     verifier: Verifier,
     issuer: FakeIssuer,
     name: str,
@@ -125,7 +125,7 @@ def test_a_spoofed_header_does_not_come_through_traefik(
 
 
 def test_a_refused_token_does_not_come_through_traefik(
-    traefik: Any,  # noqa: ANN401 - as above
+    traefik: Any,
     verifier: Verifier,
     issuer: FakeIssuer,
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_refused_token_does_not_come_through_traefik(
 
 
 def test_two_tokens_do_not_come_through_traefik(
-    traefik: Any,  # noqa: ANN401 - as above
+    traefik: Any,
     verifier: Verifier,
     issuer: FakeIssuer,
 ) -> None:
@@ -155,7 +155,7 @@ def test_envoy_fails_closed_and_sends_no_body(envoy_filters: dict[str, Any]) -> 
 
 
 def test_envoy_takes_out_what_a_client_sent_before_it_asks(envoy_filters: dict[str, Any]) -> None:
-    """HTP-008, HTP-009: names with underscores are taken out altogether."""
+    """HTP-008, HTP-009: names with underscores are removed."""
     names = list(envoy_filters)
     removed = envoy_filters["envoy.filters.http.header_mutation"]["mutations"]["request_mutations"]
     authorization = envoy_filters["envoy.filters.http.ext_authz"]["http_service"]["authorization_response"]
@@ -171,7 +171,7 @@ def test_envoy_takes_out_what_a_client_sent_before_it_asks(envoy_filters: dict[s
 def test_envoy_asks_with_any_method_and_gets_the_same_answer(
     verifier: Verifier, issuer: FakeIssuer, method: str
 ) -> None:
-    """HTP-011 to HTP-027: ext_authz asks with the method of the request."""
+    """HTP-011 to HTP-027: ext_authz sends the method of the request."""
     client = TestClient(make_app(verifier))
     token = {"Authorization": f"Bearer {issuer.token(sub='ada')}"}
 

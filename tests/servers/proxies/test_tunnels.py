@@ -1,4 +1,4 @@
-"""Tunnels, overridden methods and smuggled requests: the real proxies before a Hypercorn that takes all of them."""
+"""Tunnels, overridden methods and smuggled requests: real proxies in front of a Hypercorn that accepts them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from websockets.sync.client import connect
 
 from tests.processes import free_port
 from tests.raw_http import ask, bearer, exchange, request
 from tests.servers.proxies.obedient import OVERRIDES, serve_obediently
-from tests.servers.proxies.scenario import RunProxy, Stage, find_program, open_stage, run_nginx
-from tests.servers.proxies.tunnel import FORGED, Told, dig, speak_at_once
+from tests.servers.proxies.scenario import Deployment, RunProxy, find_program, run_deployment, run_nginx
+from tests.servers.proxies.tunnel import FORGED, TunnelResult, request_tunnel, speak_at_once
+from tests.servers.websocket_client import open_websocket
 
 PREFLIGHT = (b"Origin: https://app.test", b"Access-Control-Request-Method: POST")
 H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c")
 
-# Each asks some server for a protocol that is not WebSocket, or for WebSocket and another one.
+# Each requests, from some server, a protocol that is not WebSocket, or WebSocket and another one.
 UPGRADES = [
     H2C,
     (b"Connection: upgrade,http2-settings", b"Upgrade: H2C"),
@@ -46,34 +46,34 @@ UPGRADES = [
 
 
 @pytest.fixture(scope="module")
-def stage(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def deployment(run_proxy: RunProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("obedient")
-    with open_stage(run_proxy, folder, opens_healthz=True, serve_behind=serve_obediently) as stage:
-        yield stage
+    with run_deployment(run_proxy, folder, opens_healthz=True, serve_behind=serve_obediently) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
-def in_http_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def in_http_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The nginx of a site that speaks HTTP/2, as most do that have a certificate."""
     find_program("nginx")
     port = free_port()
     listening = partial(run_nginx, additions={"    server {\n": f"listen 127.0.0.1:{port} http2;\n"})
     folder = tmp_path_factory.mktemp("http2")
-    with open_stage(listening, folder, opens_healthz=True, serve_behind=serve_obediently) as stage:
-        yield replace(stage, port=port)
+    with run_deployment(listening, folder, opens_healthz=True, serve_behind=serve_obediently) as deployment:
+        yield replace(deployment, port=port)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_received(request: pytest.FixtureRequest) -> None:
-    for name in {"stage", "in_http_2"} & set(request.fixturenames):
+    for name in {"deployment", "in_http_2"} & set(request.fixturenames):
         request.getfixturevalue(name).upstream.forget()
 
 
-def check_no_tunnel(stage: Stage, told: Told, first: str | None) -> None:
-    """Nothing but the first request arrived, if that did; in it nothing that asks for another protocol."""
+def check_no_tunnel(deployment: Deployment, told: TunnelResult, first: str | None) -> None:
+    """At most the first request arrived, without any header that requests another protocol."""
     assert told.status not in (0, 101), told
-    assert stage.upstream.targets in ([], [first]), stage.upstream.targets
-    for pairs in stage.upstream.received:
+    assert deployment.upstream.targets in ([], [first]), deployment.upstream.targets
+    for pairs in deployment.upstream.received:
         headers = [(name.lower(), value.lower()) for name, value in pairs]
         assert "http2-settings" not in dict(headers)
         assert {value for name, value in headers if name == "upgrade"} <= {"websocket"}
@@ -86,70 +86,72 @@ def check_no_tunnel(stage: Stage, told: Told, first: str | None) -> None:
 
 
 def test_htp_049_without_a_proxy_the_service_becomes_a_tunnel() -> None:
-    """What the other tests rely on: the service takes the upgrade, and obeys what comes through it."""
+    """The other tests rely on it: the service accepts the upgrade, and obeys the requests in the tunnel."""
     with serve_obediently() as upstream:
-        assert dig(upstream.port, *PREFLIGHT, *H2C) == (101, 200)
+        assert request_tunnel(upstream.port, *PREFLIGHT, *H2C) == (101, 200)
 
     assert upstream.targets == ["OPTIONS /", "DELETE /admin"]
     assert ("x-ave-subject", "mallory") in upstream.received[1]
 
 
 @pytest.mark.parametrize("lines", UPGRADES, ids=lambda lines: b" | ".join(lines).decode())
-def test_htp_049_a_preflight_makes_no_tunnel(stage: Stage, lines: tuple[bytes, ...]) -> None:
-    check_no_tunnel(stage, dig(stage.port, *PREFLIGHT, *lines), "OPTIONS /")
+def test_htp_049_a_preflight_makes_no_tunnel(deployment: Deployment, lines: tuple[bytes, ...]) -> None:
+    check_no_tunnel(deployment, request_tunnel(deployment.port, *PREFLIGHT, *lines), "OPTIONS /")
 
 
 @pytest.mark.parametrize("lines", UPGRADES, ids=lambda lines: b" | ".join(lines).decode())
-def test_htp_049_an_open_path_makes_no_tunnel(stage: Stage, lines: tuple[bytes, ...]) -> None:
-    check_no_tunnel(stage, dig(stage.port, *lines, method=b"GET", target=b"/healthz"), "GET /healthz")
+def test_htp_049_an_open_path_makes_no_tunnel(deployment: Deployment, lines: tuple[bytes, ...]) -> None:
+    check_no_tunnel(
+        deployment, request_tunnel(deployment.port, *lines, method=b"GET", target=b"/healthz"), "GET /healthz"
+    )
 
 
 @pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS", b"DELETE"], ids=bytes.decode)
 @pytest.mark.parametrize("lines", UPGRADES, ids=lambda lines: b" | ".join(lines).decode())
-def test_htp_049_a_good_token_makes_no_tunnel(stage: Stage, lines: tuple[bytes, ...], method: bytes) -> None:
+def test_htp_049_a_good_token_makes_no_tunnel(deployment: Deployment, lines: tuple[bytes, ...], method: bytes) -> None:
     """Through a tunnel, requests would pass after the token has expired, and as another user."""
-    token = bearer(stage.issuer.token(sub="ada"))
+    token = bearer(deployment.issuer.token(sub="ada"))
 
-    check_no_tunnel(stage, dig(stage.port, token, *lines, method=method), f"{method.decode()} /")
+    check_no_tunnel(deployment, request_tunnel(deployment.port, token, *lines, method=method), f"{method.decode()} /")
 
 
 @pytest.mark.parametrize("lines", UPGRADES, ids=lambda lines: b" | ".join(lines).decode())
-def test_htp_049_without_a_token_nothing_is_passed_on(stage: Stage, lines: tuple[bytes, ...]) -> None:
-    check_no_tunnel(stage, dig(stage.port, *lines, method=b"GET"), None)
+def test_htp_049_without_a_token_nothing_is_passed_on(deployment: Deployment, lines: tuple[bytes, ...]) -> None:
+    check_no_tunnel(deployment, request_tunnel(deployment.port, *lines, method=b"GET"), None)
 
-    assert stage.upstream.targets == []
+    assert deployment.upstream.targets == []
 
 
 @pytest.mark.parametrize("target", [b"/", b"/healthz"], ids=bytes.decode)
-def test_htp_049_a_preflight_is_no_websocket(stage: Stage, target: bytes) -> None:
+def test_htp_049_a_preflight_is_no_websocket(deployment: Deployment, target: bytes) -> None:
     lines = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: eA==")
-    told = dig(stage.port, *PREFLIGHT, *lines, target=target)
+    told = request_tunnel(deployment.port, *PREFLIGHT, *lines, target=target)
 
-    check_no_tunnel(stage, told, f"OPTIONS {target.decode()}")
-    assert not any(name.lower() == "upgrade" for pairs in stage.upstream.received for name, _ in pairs)
+    check_no_tunnel(deployment, told, f"OPTIONS {target.decode()}")
+    assert not any(name.lower() == "upgrade" for pairs in deployment.upstream.received for name, _ in pairs)
 
 
-def test_htp_049_a_refused_websocket_leaves_no_tunnel(stage: Stage) -> None:
-    """The service refuses the version: what follows on that connection is a request like any other."""
+def test_htp_049_a_refused_websocket_leaves_no_tunnel(deployment: Deployment) -> None:
+    """The service refuses the version: the next request on that connection is verified like any other."""
     lines = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 7", b"Sec-WebSocket-Key: eA==")
-    token = bearer(stage.issuer.token(sub="ada"))
+    token = bearer(deployment.issuer.token(sub="ada"))
 
     first, *_ = answers = exchange(
-        stage.port,
+        deployment.port,
         request(token, *lines),
         request(b"X-Ave-Subject: mallory", method=b"DELETE", target=b"/admin"),
     )
 
     assert first.status not in (0, 101, 200)
     assert answers[1].status in (0, 401)
-    assert "DELETE /admin" not in stage.upstream.targets
+    assert "DELETE /admin" not in deployment.upstream.targets
 
 
-def test_htp_049_http_2_without_an_upgrade_passes_no_check_by(stage: Stage) -> None:
-    """Where the proxy speaks HTTP/2 itself, it asks as ever."""
-    assert speak_at_once(stage.port, FORGED) in (0, 401)
+def test_htp_049_http_2_without_an_upgrade_passes_no_check_by(deployment: Deployment) -> None:
+    """A proxy that speaks HTTP/2 itself verifies every request."""
+    assert speak_at_once(deployment.port, FORGED) in (0, 401)
 
-    assert stage.upstream.targets == []
+    assert deployment.upstream.targets == []
 
 
 @pytest.mark.parametrize(
@@ -162,36 +164,35 @@ def test_htp_049_http_2_without_an_upgrade_passes_no_check_by(stage: Stage) -> N
         pytest.param([(":method", "CONNECT"), (":protocol", "connect-udp"), *FORGED[1:]], id="connect-udp"),
     ],
 )
-def test_htp_049_http_2_makes_no_tunnel(stage: Stage, headers: list[tuple[str, str]]) -> None:
-    token = ("authorization", f"Bearer {stage.issuer.token(sub='ada')}")
+def test_htp_049_http_2_makes_no_tunnel(deployment: Deployment, headers: list[tuple[str, str]]) -> None:
+    token = ("authorization", f"Bearer {deployment.issuer.token(sub='ada')}")
 
-    assert speak_at_once(stage.port, headers) != 200
-    assert speak_at_once(stage.port, [*headers, token]) != 200
+    assert speak_at_once(deployment.port, headers) != 200
+    assert speak_at_once(deployment.port, [*headers, token]) != 200
 
-    assert stage.upstream.targets == []
+    assert deployment.upstream.targets == []
 
 
 @pytest.mark.parametrize("target", [b"localhost:80", b"127.0.0.1:3000", b"/", b"*"], ids=bytes.decode)
-def test_htp_049_connect_makes_no_tunnel(stage: Stage, target: bytes) -> None:
-    told = dig(stage.port, bearer(stage.issuer.token()), method=b"CONNECT", target=target)
+def test_htp_049_connect_makes_no_tunnel(deployment: Deployment, target: bytes) -> None:
+    told = request_tunnel(deployment.port, bearer(deployment.issuer.token()), method=b"CONNECT", target=target)
 
     assert told.status >= 400
-    assert stage.upstream.targets == []
+    assert deployment.upstream.targets == []
 
 
-def test_htp_049_websockets_go_on(stage: Stage) -> None:
+def test_htp_049_websockets_go_on(deployment: Deployment) -> None:
     headers = {
-        "Authorization": f"Bearer {stage.issuer.token(sub='ada')}",
+        "Authorization": f"Bearer {deployment.issuer.token(sub='ada')}",
         "X-Ave-Subject": "mallory",
         "HTTP2-Settings": "AAMAAABk",
     }
-    connection = socket.create_connection(("127.0.0.1", stage.port))
 
-    with connect(f"ws://127.0.0.1:{stage.port}/", sock=connection, additional_headers=headers) as websocket:
+    with open_websocket(deployment.port, headers=headers) as websocket:
         assert websocket.recv() == "hello ada"
 
-    assert stage.upstream.targets == ["WEBSOCKET /"]
-    assert "http2-settings" not in {name.lower() for name, _ in stage.upstream.received[0]}
+    assert deployment.upstream.targets == ["WEBSOCKET /"]
+    assert "http2-settings" not in {name.lower() for name, _ in deployment.upstream.received[0]}
 
 
 # --- HTP-027: methods that are overridden ---------------------------------------------------------------------------
@@ -211,7 +212,7 @@ SPELLINGS = [
 
 
 def test_htp_027_without_a_proxy_the_service_overrides() -> None:
-    """What the other tests rely on."""
+    """The other tests rely on it."""
     with serve_obediently() as upstream:
         for name in SPELLINGS:
             ask(upstream.port, *PREFLIGHT, f"{name}: DELETE".encode(), method=b"OPTIONS", target=b"/admin")
@@ -222,21 +223,23 @@ def test_htp_027_without_a_proxy_the_service_overrides() -> None:
 
 @pytest.mark.parametrize("name", SPELLINGS)
 @pytest.mark.parametrize("first", [(), ("",)], ids=["once", "after an empty one"])
-def test_htp_027_a_header_of_a_preflight_overrides_no_method(stage: Stage, name: str, first: tuple[str, ...]) -> None:
+def test_htp_027_a_header_of_a_preflight_overrides_no_method(
+    deployment: Deployment, name: str, first: tuple[str, ...]
+) -> None:
     lines = [f"{name}: {value}".encode() for value in (*first, "DELETE")]
-    answer = ask(stage.port, *PREFLIGHT, *lines, method=b"OPTIONS", target=b"/admin")
+    answer = ask(deployment.port, *PREFLIGHT, *lines, method=b"OPTIONS", target=b"/admin")
 
-    assert (answer.status, stage.upstream.targets) in ((401, []), (200, ["OPTIONS /admin"]))
-    assert "DELETE" not in str(stage.upstream.received)
+    assert (answer.status, deployment.upstream.targets) in ((401, []), (200, ["OPTIONS /admin"]))
+    assert "DELETE" not in str(deployment.upstream.received)
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
-def test_htp_027_a_preflight_that_overrides_its_method_needs_a_token(stage: Stage, name: str) -> None:
+def test_htp_027_a_preflight_that_overrides_its_method_needs_a_token(deployment: Deployment, name: str) -> None:
     line = f"{name}: DELETE".encode()
 
-    assert ask(stage.port, *PREFLIGHT, line, method=b"OPTIONS").status == 401
-    assert ask(stage.port, *PREFLIGHT, line, bearer(stage.issuer.token()), method=b"OPTIONS").status == 200
-    assert stage.upstream.targets == ["DELETE /"]
+    assert ask(deployment.port, *PREFLIGHT, line, method=b"OPTIONS").status == 401
+    assert ask(deployment.port, *PREFLIGHT, line, bearer(deployment.issuer.token()), method=b"OPTIONS").status == 200
+    assert deployment.upstream.targets == ["DELETE /"]
 
 
 @pytest.mark.parametrize(
@@ -252,17 +255,17 @@ def test_htp_027_a_preflight_that_overrides_its_method_needs_a_token(stage: Stag
         "_%4d%45%54%48%4f%44=DELETE&_method=DELETE",
     ],
 )
-def test_htp_027_the_query_of_a_preflight_overrides_no_method(stage: Stage, query: str) -> None:
-    answer = ask(stage.port, *PREFLIGHT, method=b"OPTIONS", target=f"/admin?{query}".encode())
+def test_htp_027_the_query_of_a_preflight_overrides_no_method(deployment: Deployment, query: str) -> None:
+    answer = ask(deployment.port, *PREFLIGHT, method=b"OPTIONS", target=f"/admin?{query}".encode())
 
-    assert (answer.status, stage.upstream.targets) == (401, [])
+    assert (answer.status, deployment.upstream.targets) == (401, [])
 
 
 @pytest.mark.parametrize("query", ["payment_method=card", "method=x", "_methods=x", "a=_method"])
-def test_another_query_is_no_method(stage: Stage, query: str) -> None:
-    assert ask(stage.port, *PREFLIGHT, method=b"OPTIONS", target=f"/admin?{query}".encode()).status == 200
+def test_another_query_is_no_method(deployment: Deployment, query: str) -> None:
+    assert ask(deployment.port, *PREFLIGHT, method=b"OPTIONS", target=f"/admin?{query}".encode()).status == 200
 
-    assert stage.upstream.targets == ["OPTIONS /admin"]
+    assert deployment.upstream.targets == ["OPTIONS /admin"]
 
 
 @pytest.mark.parametrize(
@@ -274,27 +277,27 @@ def test_another_query_is_no_method(stage: Stage, query: str) -> None:
         pytest.param((b"Transfer-Encoding: CHUNKED",), b"e\r\n_method=DELETE\r\n0\r\n\r\n", id="chunked in capitals"),
     ],
 )
-def test_htp_027_a_preflight_with_a_body_is_none(stage: Stage, lines: tuple[bytes, ...], body: bytes) -> None:
-    (answer,) = exchange(stage.port, request(*PREFLIGHT, *lines, method=b"OPTIONS", target=b"/admin") + body)
+def test_htp_027_a_preflight_with_a_body_is_none(deployment: Deployment, lines: tuple[bytes, ...], body: bytes) -> None:
+    (answer,) = exchange(deployment.port, request(*PREFLIGHT, *lines, method=b"OPTIONS", target=b"/admin") + body)
 
     assert answer.status in (400, 401, 413), answer
-    assert stage.upstream.targets == []
+    assert deployment.upstream.targets == []
 
 
-def test_a_preflight_that_says_that_it_has_no_body_is_one(stage: Stage) -> None:
-    assert ask(stage.port, *PREFLIGHT, b"Content-Length: 0", method=b"OPTIONS").status == 200
+def test_a_preflight_that_says_that_it_has_no_body_is_one(deployment: Deployment) -> None:
+    assert ask(deployment.port, *PREFLIGHT, b"Content-Length: 0", method=b"OPTIONS").status == 200
 
 
-def test_htp_027_a_preflight_with_a_body_is_none_in_http_2(stage: Stage) -> None:
-    """Where the proxy speaks HTTP/2: there a body has no header of its own."""
+def test_htp_027_a_preflight_with_a_body_is_none_in_http_2(deployment: Deployment) -> None:
+    """With HTTP/2 between client and proxy: there no header announces a body."""
     headers = [(":method", "OPTIONS"), *FORGED[1:4], ("origin", "x"), ("access-control-request-method", "DELETE")]
 
-    assert speak_at_once(stage.port, headers, b"_method=DELETE") in (0, 403, 413)
-    assert stage.upstream.targets == []
-    assert speak_at_once(stage.port, headers) in (0, 200)
+    assert speak_at_once(deployment.port, headers, b"_method=DELETE") in (0, 403, 413)
+    assert deployment.upstream.targets == []
+    assert speak_at_once(deployment.port, headers) in (0, 200)
 
 
-def test_htp_027_a_form_is_no_preflight_in_the_http_2_of_nginx(in_http_2: Stage) -> None:
+def test_htp_027_a_form_is_no_preflight_in_the_http_2_of_nginx(in_http_2: Deployment) -> None:
     preflight = [(":method", "OPTIONS"), *FORGED[1:4], ("origin", "x"), ("access-control-request-method", "POST")]
     form = ("content-type", "application/x-www-form-urlencoded")
 
@@ -306,8 +309,8 @@ def test_htp_027_a_form_is_no_preflight_in_the_http_2_of_nginx(in_http_2: Stage)
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
-def test_htp_049_no_upgrade_goes_on_in_the_http_2_of_nginx(in_http_2: Stage, protocol: str) -> None:
-    """RFC 9113 §8.2.2: there is no Upgrade in HTTP/2; this nginx reads it all the same."""
+def test_htp_049_no_upgrade_goes_on_in_the_http_2_of_nginx(in_http_2: Deployment, protocol: str) -> None:
+    """RFC 9113 §8.2.2: HTTP/2 has no Upgrade; this nginx accepts it nevertheless."""
     token = ("authorization", f"Bearer {in_http_2.issuer.token(sub='ada')}")
     key = [("sec-websocket-key", "eA=="), ("sec-websocket-version", "13")]
     asked = [(":method", "GET"), *FORGED[1:], token, ("upgrade", protocol), ("http2-settings", "AAMAAABk"), *key]
@@ -325,19 +328,19 @@ def test_htp_049_no_upgrade_goes_on_in_the_http_2_of_nginx(in_http_2: Stage, pro
     [(b"Authorization: Bearer x",), (b"Authorization:", b"Authorization: Bearer x"), (b"Authorization: Basic eA==",)],
     ids=str,
 )
-def test_htp_027_a_preflight_with_credentials_is_none(stage: Stage, lines: tuple[bytes, ...]) -> None:
-    """Or the credentials, which no verdict was asked about, do not go on."""
-    answer = ask(stage.port, *PREFLIGHT, *lines, method=b"OPTIONS")
+def test_htp_027_a_preflight_with_credentials_is_none(deployment: Deployment, lines: tuple[bytes, ...]) -> None:
+    """Or the credentials, which were not verified, are not forwarded."""
+    answer = ask(deployment.port, *PREFLIGHT, *lines, method=b"OPTIONS")
 
     assert answer.status in (200, 400, 401)
-    assert all("authorization" not in dict(pairs) for pairs in stage.upstream.received)
+    assert all("authorization" not in dict(pairs) for pairs in deployment.upstream.received)
     assert answer.status == 401 or len(lines) > 1
 
 
-def test_a_preflight_with_a_good_token_is_that_user_s(stage: Stage) -> None:
-    ask(stage.port, *PREFLIGHT, bearer(stage.issuer.token(sub="ada")), method=b"OPTIONS")
+def test_a_preflight_with_a_good_token_is_that_user_s(deployment: Deployment) -> None:
+    ask(deployment.port, *PREFLIGHT, bearer(deployment.issuer.token(sub="ada")), method=b"OPTIONS")
 
-    assert dict(stage.upstream.received[0])["x-ave-subject"] == "ada"
+    assert dict(deployment.upstream.received[0])["x-ave-subject"] == "ada"
 
 
 # --- HTP-039: smuggled requests -------------------------------------------------------------------------------------
@@ -376,20 +379,20 @@ _CHUNKED = b"0\r\n\r\n" + _HIDDEN
 )
 @pytest.mark.parametrize("branch", ["token", "preflight", "open path"])
 def test_htp_039_no_request_is_hidden_in_another(
-    stage: Stage, branch: str, lines: tuple[bytes, ...], body: bytes
+    deployment: Deployment, branch: str, lines: tuple[bytes, ...], body: bytes
 ) -> None:
-    """Whatever the proxy makes of it: it asks about everything that the service takes for a request."""
+    """However the proxy parses it: it verifies everything that the service treats as a request."""
     opened = {
-        "token": request(bearer(stage.issuer.token(sub="ada")), *lines, method=b"POST"),
+        "token": request(bearer(deployment.issuer.token(sub="ada")), *lines, method=b"POST"),
         "preflight": request(*PREFLIGHT, *lines, method=b"OPTIONS"),
         "open path": request(*lines, method=b"POST", target=b"/healthz"),
     }[branch]
-    with socket.create_connection(("127.0.0.1", stage.port), timeout=2) as connection:
-        # At the end what no proxy takes for a request: by its answer everything before has been looked at.
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=2) as connection:
+        # Last, bytes that no proxy accepts as a request: its response shows that everything before was read.
         connection.sendall(opened + body + b"\0\r\n\r\n")
         received = b""
         while b"HTTP/1.1 4" not in received and (more := connection.recv(65536)):
             received += more
 
-    assert "DELETE /admin" not in stage.upstream.targets
-    assert "mallory" not in str(stage.upstream.received)
+    assert "DELETE /admin" not in deployment.upstream.targets
+    assert "mallory" not in str(deployment.upstream.received)

@@ -1,4 +1,4 @@
-"""A client that makes a tunnel of a connection: RFC 7540 §3.2, which RFC 9113 has dropped and servers still take."""
+"""A client that turns a connection into a tunnel: RFC 7540 §3.2, dropped by RFC 9113, still accepted by servers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, ResponseReceived, StreamEnded, StreamReset
 
-from tests.raw_http import PATIENCE_SECONDS, request
+from tests.raw_http import TIMEOUT_SECONDS, request
 
-# Needs a token, which it has not; and the identity headers come from the client.
+# Needs a token, and has none; the client sends identity headers.
 FORGED = [
     (":method", "DELETE"),
     (":path", "/admin"),
@@ -27,26 +27,26 @@ FORGED = [
 Headers = list[tuple[str, str]]
 
 
-class Told(NamedTuple):
-    """What came back.
+class TunnelResult(NamedTuple):
+    """The responses to an attempt.
 
     Attributes:
         status: The status of the first answer, in HTTP/1.1; 0 where there was none.
-        inner: The status of what was asked in HTTP/2; 0 where nothing answered in HTTP/2.
+        inner: The status of the HTTP/2 response; 0 where there was none.
     """
 
     status: int
     inner: int
 
 
-def dig(port: int, *lines: bytes, method: bytes = b"OPTIONS", target: bytes = b"/") -> Told:
-    """Ask for an upgrade with these lines, and then, whatever the answer is, for `DELETE /admin` in HTTP/2."""
+def request_tunnel(port: int, *lines: bytes, method: bytes = b"OPTIONS", target: bytes = b"/") -> TunnelResult:
+    """Request an upgrade with these lines, and then, whatever the response, `DELETE /admin` in HTTP/2."""
     client = _make_client()
     settings = client.initiate_upgrade_connection()
     assert settings is not None
     stream = client.get_next_available_stream_id()
     client.send_headers(stream, FORGED, end_stream=True)
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
         connection.sendall(request(*lines, b"HTTP2-Settings: " + settings, method=method, target=target))
         received = b""
         while b"\r\n\r\n" not in received and (data := connection.recv(65536)):
@@ -54,22 +54,22 @@ def dig(port: int, *lines: bytes, method: bytes = b"OPTIONS", target: bytes = b"
         head, _, rest = received.partition(b"\r\n\r\n")
         status = int(head.split(b" ")[1]) if head else 0
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
-            return Told(status, _converse(client, connection, stream, rest))
-        # Where the answer says that the connection ends with it, whatever follows is not read.
+            return TunnelResult(status, _converse(client, connection, stream, rest))
+        # If the response ends the connection, the server reads nothing after it.
         if b"connection: close" not in head.lower():
             _send_in_vain(connection, client.data_to_send())
-        return Told(status, 0)
+        return TunnelResult(status, 0)
 
 
 def speak_at_once(port: int, headers: Headers, body: bytes = b"") -> int:
-    """Ask in HTTP/2, without asking for HTTP/2 first; the status, or 0 where nothing answered in HTTP/2."""
+    """Speak HTTP/2 without an upgrade; the status of the response, or 0 where there was none in HTTP/2."""
     client = _make_client()
     client.initiate_connection()
     stream = client.get_next_available_stream_id()
     client.send_headers(stream, headers, end_stream=not body)
     if body:
         client.send_data(stream, body, end_stream=True)
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
         return _converse(client, connection, stream, b"")
 
 
@@ -80,7 +80,7 @@ def _make_client() -> H2Connection:
 
 
 def _converse(client: H2Connection, connection: socket.socket, stream: int, received: bytes) -> int:
-    """Send what the client has to say, and read until it is answered or the other side hangs up."""
+    """Send the client's frames, and read until there is a response or the connection ends."""
     status = 0
     connection.sendall(client.data_to_send())
     while not received.startswith(b"HTTP/1.1"):
@@ -99,7 +99,7 @@ def _converse(client: H2Connection, connection: socket.socket, stream: int, rece
 
 
 def _send_in_vain(connection: socket.socket, data: bytes) -> None:
-    """Send what is no HTTP/1.1, and read until it has been refused: by then nothing of it can be on its way."""
+    """Send bytes that are not HTTP/1.1, and read until they are refused, so that none of them is still on its way."""
     received = b""
     with suppress(ConnectionError):
         connection.sendall(data)

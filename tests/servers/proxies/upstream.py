@@ -1,4 +1,4 @@
-"""The service behind a proxy: says what it received."""
+"""The service behind a proxy, which records what it receives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
 
 # RFC 6455 §1.3
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -18,10 +17,10 @@ _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @dataclass
 class Upstream:
-    """What arrived so far.
+    """The requests that have arrived.
 
     Attributes:
-        port: Where it listens.
+        port: The port that it listens on.
         received: The header pairs of each request.
         targets: The method and target of each request.
     """
@@ -31,7 +30,7 @@ class Upstream:
     targets: list[str] = field(default_factory=list)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all requests."""
         self.received.clear()
         self.targets.clear()
 
@@ -61,7 +60,7 @@ def serve_upstream() -> Iterator[Upstream]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        # The base class looks for these.
+        # The names that the base class calls.
         do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
 
         def _upgrade(self) -> None:
@@ -79,14 +78,14 @@ def serve_upstream() -> Iterator[Upstream]:
             self.wfile.write(b"\x81" + bytes([len(text)]) + text + b"\x88\x02\x03\xe8")
             self.close_connection = True
 
-        def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401 - whatever the base class would print
-            """Say nothing."""
+        def log_message(self, *_arguments: object) -> None:
+            """Print nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def server_bind(self) -> None:
-            # Not the base class's, which asks the name service for its own name.
+            # Not that of the base class, which asks the name service for its own name.
             self.socket.bind(self.server_address)
             self.server_address = self.socket.getsockname()
 

@@ -1,9 +1,9 @@
-"""`FakeIssuer.scene`: one situation for every `Reason`, refused for exactly that, by the verifier or by an edge."""
+"""`FakeIssuer.scene`: one situation for every `Reason`, refused for it by the verifier or a middleware."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.applications import Starlette
@@ -24,11 +24,12 @@ from aveverify.asgi import AveAuthMiddleware, get_live_connection
 from aveverify.testing import FakeClock, FakeIssuer, Scene
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.websockets import WebSocket
 
 each_reason = pytest.mark.parametrize("reason", Reason, ids=str)
 # What a verifier alone, which sees neither headers nor an application's rules, does not refuse.
-OF_AN_EDGE = {
+OF_A_MIDDLEWARE = {
     Reason.REFUSED_BY_CHECK,
     Reason.UNKNOWN_USER,
     Reason.INACTIVE_USER,
@@ -39,9 +40,9 @@ OF_AN_EDGE = {
 }
 
 
-async def me(request: Any) -> PlainTextResponse:  # noqa: ANN401 - Starlette's
+async def me(request: Request) -> PlainTextResponse:
     identity = get_user_identity(request)
-    return PlainTextResponse(identity.subject if identity else "nobody")
+    return PlainTextResponse(identity.subject if identity else "no user")
 
 
 async def renew(websocket: WebSocket) -> None:
@@ -70,7 +71,7 @@ def test_an_application_refuses_every_scene_with_its_status(
         assert (answer.status_code, answer.text) == (200, "user_ada")
         return
     assert answer.status_code == scene.status
-    # An exception, not a refusal: the programmer's, whom no answer reaches.
+    # An exception of the programmer, not a refusal.
     is_refusal = reason is not Reason.MISCONFIGURED
     assert any(message.startswith(f"refused: {reason} (") for message in caplog.messages) is is_refusal
 
@@ -90,7 +91,7 @@ def test_the_token_of_another_user_is_refused_on_the_websocket_that_the_first_on
 def test_the_verifier_gives_the_reason_itself(clock: FakeClock, reason: Reason, url: str, application_id: str) -> None:
     issuer = FakeIssuer(url, application_id=application_id, algorithms=("EdDSA",), clock=clock)
     with issuer.scene(reason) as scene:
-        if reason in OF_AN_EDGE:
+        if reason in OF_A_MIDDLEWARE:
             assert scene.verifier.verify(scene.token).issuer == issuer.issuer
             return
         with pytest.raises(AveVerifyError) as caught:

@@ -1,0 +1,61 @@
+"""The two budgets of forced refreshes, so that random key ids and forged signatures cannot flood an issuer.
+
+A budget is a number of attempts within a sliding window. Attempts count from their start, whatever they result in.
+DV-15; ROT-003; ROT-005.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aveverify._core.key_cache.state import CacheState, RefreshReason
+from aveverify.cache_policy import CachePolicy
+
+
+class Budget(NamedTuple):
+    """How many forced refreshes are allowed within a window."""
+
+    refetches: int
+    window_seconds: float
+
+
+def select_budget(policy: CachePolicy, reason: RefreshReason) -> Budget:
+    """Return the budget of a forced refresh for this reason."""
+    if reason is RefreshReason.UNKNOWN_KEY:
+        return Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
+    return Budget(policy.bad_signature_refetches, policy.bad_signature_window_seconds)
+
+
+def attempts_after_start(
+    state: CacheState, policy: CachePolicy, reason: RefreshReason, started_for: RefreshReason, monotonic: float
+) -> tuple[float, ...]:
+    """Return the attempts that count against a budget once another refresh has started.
+
+    Args:
+        state: The state before.
+        policy: The budgets.
+        reason: Which budget.
+        started_for: Why the refresh starts; only its own budget is charged.
+        monotonic: Monotonic clock.
+
+    Returns:
+        The attempts within the window, so that the state does not grow (ROT-018).
+    """
+    window_seconds = select_budget(policy, reason).window_seconds
+    counted = tuple(start for start in _attempts(state, reason) if monotonic - start < window_seconds)
+    return (*counted, monotonic) if reason is started_for else counted
+
+
+def spent_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
+    """Return how many seconds a budget remains spent; 0 if a forced refresh may start."""
+    attempts = _attempts(state, reason)
+    refetches, window_seconds = select_budget(policy, reason)
+    if not refetches:
+        # A budget of zero stays spent for ever; the window is as good a number as any.
+        return window_seconds
+    # Attempts are in order of time, so only the oldest of the last `refetches` counts: every refused token asks this.
+    return max(attempts[-refetches] + window_seconds - monotonic, 0.0) if len(attempts) >= refetches else 0.0
+
+
+def _attempts(state: CacheState, reason: RefreshReason) -> tuple[float, ...]:
+    return state.unknown_key_attempts if reason is RefreshReason.UNKNOWN_KEY else state.bad_signature_attempts

@@ -1,0 +1,7 @@
+"""`RedisDocumentStore`: workers share the documents of issuers through Redis or Valkey (extra `redis`)."""
+
+from __future__ import annotations
+
+from aveverify.redis._document_store import RedisClient, RedisDocumentStore
+
+__all__ = ["RedisClient", "RedisDocumentStore"]
