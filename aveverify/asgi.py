@@ -70,7 +70,7 @@ class PolicyMiddleware:
             scope: The connection; copied, and changed in two cases only: headers that are no list become one, and a
                 token in its query is taken out.
             receive: Gives the client's messages.
-            send: Takes the answer's messages.
+            send: Takes the messages of the response.
         """
         outcome: Outcome = find_cached_identity(self._cached_identity, scope)
         if outcome is None:
@@ -147,16 +147,23 @@ class AveAuthMiddleware(PolicyMiddleware):
 
     Args:
         app: The application behind it.
-        verifier: Decides about tokens.
-        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        verifier: Verifies the tokens.
+        required: Whether a request without credentials is refused; there is no default.
         close_expired: Whether a WebSocket ends (code 3000) when its token expires: its application receives
             `websocket.disconnect` and nothing else. Otherwise the application has to end it, with
             `get_live_connection(websocket).until_expired()`; messages go on until then, but not the user: after `exp`
-            there is none, until `reauthenticate` brings a new token.
-        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
+            there is none, until `reauthenticate` with a new token.
+        options: The options of `AuthOptions`.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
+
+    Example:
+        ```python
+        app = AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"])
+        ```
+
+    Source: HTTP-09; RFC 6750.
     """
 
     @refuse_unknown(AuthOptions)
@@ -176,12 +183,12 @@ class AveAuthMiddleware(PolicyMiddleware):
 
 
 def _hide_protocols(scope: Scope) -> tuple[str | None, dict[str, Any]]:
-    """Return what to answer to an offer of `bearer`, and the members of the scope without it and its token."""
+    """Return the offered `bearer`, to be accepted, and the members of the scope without it and its token."""
     offered = split_protocols(value for name, value in handshake_headers(scope) if name.lower() == OFFERED_PROTOCOLS)
     places = find_bearer(offered)
     if not places:
         return None, {}
-    # More than one is served where nothing is read: on exempt paths.
+    # Several reach this only on exempt paths, where nothing is read.
     hidden = {place + offset for place in places for offset in (0, 1)}
     rest = [protocol for place, protocol in enumerate(offered) if place not in hidden]
     headers = [(name, value) for name, value in scope["headers"] if name.lower() != OFFERED_PROTOCOLS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aveverify._core.identity import Identity
 from aveverify._http.asgi_request import keep_headers
@@ -38,7 +38,7 @@ ACCEPTED: Final = "accepted"
 ANONYMOUS: Final = "anonymous"
 NO_CREDENTIALS: Final = "no_credentials"
 
-# Everything that speaks of a user; whoever is behind the proxy must never get one of these from a client.
+# Every header that names a user; a service behind the proxy must never get one of these from a client.
 IDENTITY_HEADERS: Final = ("X-Ave-Subject", "X-Ave-Token-Identifier", "X-Ave-Identity")
 _SUBJECT, _TOKEN_IDENTIFIER, _IDENTITY = (name.lower().encode() for name in IDENTITY_HEADERS)
 _PATH: Final = "/auth"
@@ -53,7 +53,7 @@ _HANDSHAKE: Final = b"sec-websocket-key"
 
 
 class Page(NamedTuple):
-    """What the admin application answers."""
+    """One response of the admin application."""
 
     status: int
     content_type: bytes
@@ -72,25 +72,25 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
     write_identity: Write | None = None,
     on_outcome: OnOutcome | None = None,
 ) -> ASGIApp:
-    """Make the application that a proxy asks, at `/auth` and everything below; whatever else is asked for is no answer.
+    """Make the application that a proxy asks, at `/auth` and every path below; any other path is answered 404.
 
     Args:
-        verifier: Decides about tokens.
+        verifier: Verifies the tokens.
         required: Whether a request without credentials is refused.
-        scopes: What the token's `scope` claim must hold, if there is a token.
-        realm: The realm named in challenges.
-        resource_metadata: The URL of the service's metadata, named in challenges (RFC 9728).
-        check: Asked about every identity; a text that it returns refuses the token.
-        write_identity: Makes the value of `X-Ave-Identity`: `encode_identity`, or an `IdentitySigner`. The header is
+        scopes: As in `aveverify.asgi.AuthOptions`, like the three that follow.
+        realm: See there.
+        resource_metadata: See there.
+        check: See there.
+        write_identity: Returns the value of `X-Ave-Identity`: `encode_identity`, or an `IdentitySigner`. The header is
             empty without it.
-        on_outcome: Told what became of each request, and the status of its answer.
+        on_outcome: Called with the outcome of each request and the status of its response.
 
     Returns:
         The application. Accepted: 200 with the identity headers; anonymous: 200 with all of them empty; refused: the
-        answer of the contract.
+        response of RFC 6750.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
 
     Source: RFC 6750; HTP-009; HTP-034 to HTP-036.
     """
@@ -172,20 +172,20 @@ def _identity_headers(identity: Identity, write: Write | None) -> Headers:
 
 
 def make_admin_app(verifier: Verifier, render_metrics: Callable[[], tuple[str, bytes]] | None = None) -> ASGIApp:
-    """Make the application for whoever operates the service; no proxy should show it to the world.
+    """Make the application for operators; no proxy may make it public.
 
     `/healthz` answers 200 while the process serves. `/readyz` answers 200 when keys of every provider are usable, else
-    503, and says what it knows of them as JSON. `/metrics` is for Prometheus, and 404 without `render_metrics`.
+    503, and describes them as JSON. `/metrics` is for Prometheus, and 404 without `render_metrics`.
 
     Args:
         verifier: The verifier of the other application.
-        render_metrics: Gives content type and text of the metrics.
+        render_metrics: Returns content type and text of the metrics.
 
     Returns:
         The application.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
     """
     check_verifier(verifier)
     check_callable("render_metrics", render_metrics, arguments=0)
@@ -230,6 +230,6 @@ def _check_http(scope: Scope) -> None:
         raise NotImplementedError("only HTTP requests are answered")
 
 
-async def _send(send: Send, status: int, headers: Any, body: bytes) -> None:  # noqa: ANN401 - ASGI's pairs
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

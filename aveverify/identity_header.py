@@ -1,8 +1,8 @@
 """An identity as the value of an HTTP header, for services that stand behind `aveverify serve`.
 
 Every value is visible ASCII, whatever a token says, so nothing of it can begin another header. A signed value is a
-JWS by HMAC-SHA-256 (RFC 7515) that lives for a minute and names its audience: a proxy that forgot to take a client's
-own header out does no harm then. What is read must be exactly what is written here, to the last character.
+JWS by HMAC-SHA-256 (RFC 7515) that lives for a minute and names its audience, so that a header of the client itself,
+which a proxy forgot to remove, is refused. What is read must be exactly what is written here, to the last character.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def encode_identity(identity: Identity) -> str:
         identity: A verified user.
 
     Returns:
-        The value of a header. Whoever can reach the service without the proxy can write one, too.
+        The value of a header. A client that reaches the service without the proxy can write one, too.
 
     Source: RFC 4648 §5.
     """
@@ -78,7 +78,7 @@ class IdentitySigner:
 
     Args:
         key: At least 32 random bytes, known only here and to the services behind.
-        audience: Whom the headers are for; a service accepts its own name only.
+        audience: The service that reads the headers; it accepts its own name only.
         lifetime_seconds: For how long a header counts, 1 to 3600, and never longer than the token behind it.
         clock: Where time comes from.
 
@@ -201,7 +201,7 @@ def _read_clock(clock: Clock) -> float:
         now = clock.now()
         if 0 <= now <= _LATEST_INSTANT:
             return now
-    except Exception:  # noqa: BLE001, S110 - CLK-003: whatever a clock raises or gives, the header is refused
+    except Exception:  # noqa: BLE001, S110 - CLK-003: on any exception of a clock, the header is refused
         pass
     raise IdentityHeaderError("the clock gives no time, so no identity header counts")
 

@@ -1,11 +1,12 @@
-"""Where a request may carry its token: the sources that an edge reads, and what it does with several.
+"""Where a request may carry its token: the sources that a middleware reads, and the rule for several tokens.
 
-A source takes the token out of the head of a request and verifies nothing. Everything but the Authorization header is
-a choice of whoever installs the edge. RFC 6750 §2; RFC 6455 §11.3.4; HTP-029; HTP-031; HTP-033.
+A source takes the token out of the head of a request and verifies nothing. Every source but the Authorization header
+is for the application to choose. RFC 6750 §2; RFC 6455 §11.3.4; HTP-029; HTP-031; HTP-033.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 from urllib.parse import unquote_plus
@@ -20,7 +21,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class RequestHead(NamedTuple):
-    """What a source may look at.
+    """The head of a request, as a source reads it.
 
     Attributes:
         kind: What kind of request it is.
@@ -51,7 +52,7 @@ class TokenSource(Protocol):
     """One place where a request may carry its token.
 
     A source may also say which headers of an HTTP request it reads, as `request_headers`: what `Vary` names, so that no
-    cache gives the answer to one token to another. Where it does not, `Vary: *` keeps answers out of all caches
+    cache gives the response for one token to another. Without it, `Vary: *` keeps responses out of all caches
     (HTP-050).
     """
 
@@ -95,12 +96,12 @@ class WebSocketProtocol:
     """`Sec-WebSocket-Protocol: bearer, <token>`: what a browser can send with a WebSocket.
 
     Other protocols may stand around these two. `bearer` counts in any case, as the name of a scheme does. The
-    application sees neither, and where it chooses no protocol, the answer names `bearer` as the client has spelt it,
-    because a browser gives up without an answer to its offer.
+    application sees neither, and where it chooses no protocol, the response names `bearer` as the client has spelt it:
+    a browser gives up if none of its protocols is chosen.
     """
 
     is_ambient = False
-    # Those of a WebSocket's handshake decide, and its answer is in no cache.
+    # Only a WebSocket carries this token, and no cache stores its handshake.
     request_headers = ()
 
     def read(self, head: RequestHead) -> bytes | None:
@@ -171,7 +172,7 @@ class Cookie:
         return None if value is None else _parse_credentials(value)
 
     def _may_read(self, head: RequestHead) -> bool:
-        # HTP-031: whoever sends no origin, or two, is not known to be allowed.
+        # HTP-031: a request with two origins is not known to be allowed.
         origins = head.values(b"origin")
         if origins:
             return len(origins) == 1 and origins[0] in self._allowed
@@ -183,8 +184,8 @@ class QueryParameter:
     """A parameter in the query of a WebSocket's address. A last resort: addresses are logged and remembered.
 
     The parameter is taken out of what the application sees and, in the scope of the server, out of what most servers
-    log. Whatever stands in front of the server still sees it, and a server still logs it where other middleware that
-    copies the scope stands in front of the edge: install the edge outermost. It never counts for HTTP requests
+    log. A proxy in front of the server still sees it, and a server still logs it where other middleware that copies
+    the scope stands in front: install this middleware outermost. It never counts for HTTP requests
     (RFC 9700 §4.3.2).
 
     Args:
@@ -230,6 +231,8 @@ class QueryParameter:
 
 
 _BEARER_PROTOCOL: Final = b"bearer"
+# RFC 6454 §6.2: scheme, host and port, nothing behind. `null` is many origins at once.
+_ORIGIN: Final = re.compile(r"[^/]*://[^/]*")
 _OURS: Final = (AuthorizationHeader, WebSocketProtocol, Cookie, QueryParameter)
 DEFAULT_SOURCES: Final[tuple[TokenSource, ...]] = (AuthorizationHeader(), WebSocketProtocol())
 
@@ -259,17 +262,17 @@ def read_token(head: RequestHead, sources: Sequence[TokenSource]) -> bytes | Non
 
     Source: RFC 6750 §2: not more than one method in each request.
     """
-    found = [token for source in sources if not source.is_ambient and (token := source.read(head)) is not None]
-    if not found:
-        found = [token for source in sources if source.is_ambient and (token := source.read(head)) is not None]
-    return single(found)
+    tokens = [token for source in sources if not source.is_ambient and (token := source.read(head)) is not None]
+    if not tokens:
+        tokens = [token for source in sources if source.is_ambient and (token := source.read(head)) is not None]
+    return single(tokens)
 
 
 def single(values: Sequence[bytes]) -> bytes | None:
     """Return the only value; None where there is none.
 
     Raises:
-        InvalidRequestError: There are several (HTP-001): whichever we took, somebody in front may take the other.
+        InvalidRequestError: There are several (HTP-001): a proxy in front may have decided by another one.
     """
     if len(values) > 1:
         raise InvalidRequestError(Reason.REPEATED_AUTHORIZATION)
@@ -296,5 +299,4 @@ def _split_pair(pair: bytes) -> tuple[str, bytes]:
 
 
 def _is_origin(origin: object) -> bool:
-    # RFC 6454 §6.2: scheme, host and port, nothing behind. `null` is many origins at once.
-    return isinstance(origin, str) and origin.isascii() and origin.count("/") == 2 and "://" in origin  # noqa: PLR2004 - those of ://
+    return isinstance(origin, str) and origin.isascii() and _ORIGIN.fullmatch(origin) is not None

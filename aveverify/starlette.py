@@ -1,7 +1,7 @@
 """Starlette: the middleware with `request.user` and `request.auth`, and a backend for Starlette's own middleware.
 
-`request.user` is the identity, or what `load_user` makes of it; `request.auth` holds "authenticated" and the scopes of
-the token, as `requires` asks for them. What comes in, and what a refusal says, is decided elsewhere.
+`request.user` is the identity, or the user that `load_user` returns; `request.auth` holds "authenticated" and the
+scopes of the token, for `requires`. `_http` decides which requests pass, and what a refusal says.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["AUTHENTICATED", "AveAuthBackend", "AveAuthMiddleware", "exception_ha
 
 # The scope that `requires("authenticated")` asks for. A token that names it in its `scope` claim gains nothing.
 AUTHENTICATED: Final = "authenticated"
-# Where Starlette looks for what a request may do, and for its user.
+# Where a scope of Starlette holds the credentials and the user.
 _NAMES: Final = ("auth", "user")
 
 
@@ -52,16 +52,16 @@ class AveAuthMiddleware:
 
     Args:
         app: The application behind it.
-        verifier: Decides about tokens.
-        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        verifier: Verifies the tokens.
+        required: Whether a request without credentials is refused; there is no default.
         close_expired: Whether a WebSocket is closed (code 3000) when its token expires.
-        load_user: Makes the application's user of an identity; a coroutine function is awaited. What it returns
-            becomes `request.user`. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
+        load_user: Returns the application's user of an identity, which becomes `request.user`; a coroutine function
+            is awaited. None (`UNKNOWN_USER`), or a user whose `is_active` is false (`INACTIVE_USER`),
             refuses the token.
-        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
+        options: The options of `aveverify.asgi.AuthOptions`.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
     """
 
     @refuse_unknown(AuthOptions)
@@ -75,10 +75,10 @@ class AveAuthMiddleware:
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[AuthOptions],
     ) -> None:
-        # First of all, for the edge looks through `_serve` at the application.
+        # First of all, for the ASGI middleware finds the prefixes of the application through `_serve`.
         self._app = app
         self._load_user = load_user
-        self._edge = asgi.AveAuthMiddleware(
+        self._middleware = asgi.AveAuthMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         check_function("load_user", load_user)
@@ -90,18 +90,18 @@ class AveAuthMiddleware:
         Args:
             scope: The connection.
             receive: Gives the client's messages.
-            send: Takes the answer's messages.
+            send: Takes the messages of the response.
         """
-        await self._edge(scope, receive, send)
+        await self._middleware(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind in ("http", "websocket"):
             # The scope is this connection's own copy.
-            found = scope[IDENTITY_KEY]
-            if kind == "http" and (self._load_user is None or not isinstance(found, Identity)):
-                # What `introduce` does, less its coroutines: nearly every request comes here.
-                scope["auth"], scope["user"] = _show(found, found)
+            outcome = scope[IDENTITY_KEY]
+            if kind == "http" and (self._load_user is None or not isinstance(outcome, Identity)):
+                # As `introduce`, without its two coroutines: nearly every request comes here.
+                scope["auth"], scope["user"] = _show(outcome, outcome)
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
@@ -111,24 +111,24 @@ class AveAuthMiddleware:
                 scope[LIVE_KEY].on_new_user(partial(self._meet, scope))
         await self._app(scope, receive, send)
 
-    async def _meet(self, scope: Scope, found: Identity | None) -> Callable[[], None]:
-        """Return what makes a user known to the application."""
-        user: Any = found
-        if self._load_user is not None and found is not None:
-            user = await find_user(self._load_user, found)
-        members = dict(zip(_NAMES, _show(found, user), strict=True))
+    async def _meet(self, scope: Scope, identity: Identity | None) -> Callable[[], None]:
+        """Load the user of an identity; return what shows it to the application."""
+        user: object = identity
+        if self._load_user is not None and identity is not None:
+            user = await find_user(self._load_user, identity)
+        members = dict(zip(_NAMES, _show(identity, user), strict=True))
         if scope["type"] == "websocket":
             # The token has no user any longer once it has expired.
             return partial(scope[LIVE_KEY].show, scope, members, dict(zip(_NAMES, _show(None, None), strict=True)))
         return partial(scope.update, members)
 
 
-class _RefusedError(AuthenticationError):
-    """What Starlette's middleware hands to `on_error`."""
+class _DeniedError(AuthenticationError):
+    """A refusal on its way through Starlette's middleware to `on_error`."""
 
-    def __init__(self, answer: ErrorResponse) -> None:
+    def __init__(self, response: ErrorResponse) -> None:
         super().__init__("refused")
-        self.answer = answer
+        self.response = response
 
 
 class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
@@ -140,13 +140,13 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
     credentials are required, it lets no preflight over HTTP/2 pass: Starlette's `CORSMiddleware` in front answers them.
 
     Args:
-        verifier: Decides about tokens.
-        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
+        verifier: Verifies the tokens.
+        required: Whether a request without credentials is refused; there is no default.
         load_user: As for `AveAuthMiddleware`.
-        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
+        options: The options of `aveverify.asgi.AuthOptions`.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
     """
 
     @overload
@@ -199,16 +199,16 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
     # Starlette's own views never look for more than the members that an Identity has, and a user of the application
     # need not have: the annotation of the base class is narrower than what Starlette does.
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, UserT] | None:  # type: ignore[override]
-        """Decide who makes a request; for Starlette's middleware.
+        """Authenticate a request; Starlette's middleware calls this.
 
         Args:
             conn: The request or WebSocket. `get_user_identity` finds the identity there afterwards.
 
         Returns:
-            What it may do and who it is; None for an anonymous request.
+            The credentials and the user; None for an anonymous request.
 
         Raises:
-            AuthenticationError: It is refused; `on_error` has the answer.
+            AuthenticationError: It is refused; `on_error` makes the response.
         """
         scope = conn.scope
         policy = self._policy
@@ -217,10 +217,10 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         if isinstance(outcome, Preflight):
             # HTP-027: nothing here can take such a body away from the application.
             if may_hide_body(scope):
-                raise _RefusedError(policy.deny(None).response)
+                raise _DeniedError(policy.deny(None).response)
             outcome = None
         if isinstance(outcome, Denial):
-            raise _RefusedError(outcome.response)
+            raise _DeniedError(outcome.response)
         if scope["type"] == "websocket" and not isinstance(outcome, DeferredError):
             await self._follow(scope, outcome)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
@@ -241,30 +241,31 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         )
         return outcome, user
 
-    async def _follow(self, scope: Scope, found: Identity | None) -> None:
-        """Let `get_user_identity` know a WebSocket's user no longer than the token is good."""
+    async def _follow(self, scope: Scope, identity: Identity | None) -> None:
+        """End the user of a WebSocket with its token, for `get_user_identity` (HTP-041)."""
         live = scope.get(LIVE_KEY)
         if not isinstance(live, LiveConnection):
-            scope[LIVE_KEY] = LiveIdentity(found, self._policy.verifier)
+            scope[LIVE_KEY] = LiveIdentity(identity, self._policy.verifier)
             return
         try:
-            await live.add_identity(found, self._policy)
+            await live.add_identity(identity, self._policy)
         except REFUSALS as error:
-            raise _RefusedError(self._policy.deny(error).response) from None
+            raise _DeniedError(self._policy.deny(error).response) from None
 
-    def on_error(self, conn: HTTPConnection, error: Exception) -> Response:  # noqa: ARG002 - Starlette passes both
-        """Answer a refusal by the contract; for Starlette's middleware.
+    def on_error(self, conn: HTTPConnection, error: Exception) -> Response:
+        """Return the response to a refusal; Starlette's middleware calls this.
 
         Args:
             conn: The request.
             error: What `authenticate` raised.
 
         Returns:
-            The answer.
+            The response.
         """
-        if not isinstance(error, _RefusedError):
+        del conn
+        if not isinstance(error, _DeniedError):
             raise error
-        return _respond(error.answer)
+        return _respond(error.response)
 
     def get_user(self, conn: HTTPConnection) -> UserT | None:
         """Return `request.user` with its type.
@@ -280,7 +281,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
 
 
 class _Credentials(AuthCredentials):
-    """What somebody may do: read from the token's claims when it is asked for, not at every request."""
+    """The scopes of a token, read from its claims when they are first needed, not at every request."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -290,13 +291,13 @@ class _Credentials(AuthCredentials):
         return [AUTHENTICATED, *granted_scopes(self._identity)]
 
 
-def _show(found: Identity | DeferredError | None, user: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the application's own
+def _show(outcome: Identity | DeferredError | None, user: object) -> tuple[Any, Any]:
     """Return what becomes `request.auth` and `request.user`."""
-    if isinstance(found, Identity):
-        return _Credentials(found), user
-    if found is None:
+    if isinstance(outcome, Identity):
+        return _Credentials(outcome), user
+    if outcome is None:
         return AuthCredentials(), UnauthenticatedUser()
-    refused = RefusedUser(found)
+    refused = RefusedUser(outcome)
     return refused, refused
 
 
@@ -307,11 +308,11 @@ async def _answer_escaped(conn: HTTPConnection, error: Exception) -> Response:
     return _respond(response)
 
 
-def _respond(answer: ErrorResponse) -> Response:
-    return Response(answer.body, answer.status, dict(answer.headers))
+def _respond(response: ErrorResponse) -> Response:
+    return Response(response.body, response.status, dict(response.headers))
 
 
-# For `Starlette(exception_handlers=exception_handlers)`: answers deferred refusals that escape a view by the contract.
+# For `Starlette(exception_handlers=exception_handlers)`: makes the response of a deferred refusal that escapes a view.
 # Behind `AveAuthBackend` nothing else does; behind `AveAuthMiddleware` it is needed only where other middleware in
-# between would make something of exceptions.
+# between handles exceptions.
 exception_handlers: Final[Mapping[Any, Callable[[Any, Exception], Any]]] = dict.fromkeys(REFUSALS, _answer_escaped)

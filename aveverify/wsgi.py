@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthOptions", "AveAuthMiddleware"]
 
-# What no chunk is; typed as one, because it is told apart before anybody uses it.
+# The end of an iterable, told from every chunk by identity; typed as one.
 _END: Final = cast("bytes", object())
 
 
@@ -46,12 +46,19 @@ class AveAuthMiddleware:
 
     Args:
         app: The application behind it.
-        verifier: Decides about tokens.
-        required: Whether a request without credentials is refused. There is no default: whoever installs it decides.
-        options: Everything else that an edge can be told: `aveverify._http.policy.AuthOptions`.
+        verifier: Verifies the tokens.
+        required: Whether a request without credentials is refused; there is no default.
+        options: The options of `AuthOptions`; `check` cannot be a coroutine function.
 
     Raises:
-        ConfigurationError: An argument is not what it must be.
+        ConfigurationError: An argument has a wrong type or value, or an option is unknown.
+
+    Example:
+        ```python
+        app = AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"])
+        ```
+
+    Source: HTTP-09; RFC 6750.
     """
 
     @refuse_unknown(AuthOptions)
@@ -107,7 +114,7 @@ class AveAuthMiddleware:
     def _serve_deferred(
         self, deferred: DeferredError, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Serve a request whose refusal is deferred: answer with it if it escapes before the response began."""
+        """Serve a request whose refusal is deferred: the response to it, if it escapes before another one began."""
         started = False
 
         def watched_start_response(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Write:
@@ -130,7 +137,7 @@ class AveAuthMiddleware:
 
 
 class _MarkedApp:
-    """An application whose answers tell caches by which headers they differ (HTP-050)."""
+    """An application whose responses tell caches by which request headers they differ (HTP-050)."""
 
     def __init__(self, app: WSGIApplication, policy: AuthPolicy) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The application's own user behind an identity: who is admitted, and what stands there while a refusal is deferred.
+"""The application's own user of an identity: which users are admitted, and what stands there for a deferred refusal.
 
 Knows no framework. HTTP-09; HTP-036; HTP-044.
 """
@@ -50,13 +50,13 @@ async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
     Source: HTP-044.
     """
     steps = admit_user(load_user, identity)
-    answer: Any = None
+    result: object = None
     while True:
         try:
-            asked = steps.send(answer)
+            value = steps.send(result)
         except StopIteration as end:
             return cast("UserT", end.value)
-        answer = await asked if _is_awaitable(asked) else asked
+        result = await value if _is_awaitable(value) else value
 
 
 def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> UserT:
@@ -68,20 +68,20 @@ def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> U
         run: Runs a coroutine function to its end, where `load_user` or the user needs it.
     """
     steps = admit_user(load_user, identity)
-    answer: Any = None
+    result: object = None
     while True:
         try:
-            asked = steps.send(answer)
+            value = steps.send(result)
         except StopIteration as end:
             return cast("UserT", end.value)
-        answer = _finish(asked, run) if _is_awaitable(asked) else asked
+        result = _finish(value, run) if _is_awaitable(value) else value
 
 
 def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any, Any, UserT]:
-    """Decide whether the application admits the user of an identity: the one rule of both worlds.
+    """Decide whether the application admits the user of an identity: the one rule, synchronous and asynchronous.
 
     Yields:
-        Each value that may have to be awaited; is sent what came of it.
+        Each value that may have to be awaited; receives its result.
 
     Returns:
         The user.
@@ -125,27 +125,28 @@ def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:
     return InvalidTokenError(reason, rule="HTP-044", kind=identity.provider.kind, hint=hint)
 
 
-def _read_flag(user: Any, name: str) -> Any:  # noqa: ANN401 - a user of the application
-    """Return what a user says of itself by an attribute, a method or a member; True where it says nothing."""
+def _read_flag(user: object, name: str) -> object:
+    """Return a flag of a user, an attribute, a method or a member of it; True where the user has none."""
     try:
-        found = getattr(user, name)
+        flag = getattr(user, name)
     except AttributeError:
         # A property that fails of an AttributeError inside must not pass for an absent one. __class__ sees through
         # the lazy objects of Django and Werkzeug.
         if any(inspect.getattr_static(one, name, None) is not None for one in (user, user.__class__)):
             raise
-        found = _read_member(user, name)
-    # A bound method is true, whatever it would answer.
-    return found() if callable(found) else found
+        flag = _read_member(user, name)
+    # A bound method is true, whatever it would return.
+    return flag() if callable(flag) else flag
 
 
-def _read_member(user: Any, name: str) -> Any:  # noqa: ANN401 - as above
-    # A dictionary, or a row of a database that is like one: sqlite3.Row and asyncpg.Record are no Mapping.
-    is_row = hasattr(user, "keys") and hasattr(user, "__getitem__")
-    return user[name] if is_row and name in user.keys() else True  # noqa: SIM118 - a row iterates over its values
+def _read_member(user: object, name: str) -> object:
+    # A dictionary, or a row of a database that is like one: sqlite3.Row and asyncpg.Record are no Mapping, and a row
+    # iterates over its values.
+    names = user.keys() if hasattr(user, "keys") and hasattr(user, "__getitem__") else ()
+    return cast("Any", user)[name] if name in names else True
 
 
-def _finish(awaitable: Any, run: Run) -> Any:  # noqa: ANN401 - what the application awaits
+def _finish(awaitable: object, run: Run) -> object:
     try:
         return run(_wait_for)(awaitable)
     finally:
@@ -154,12 +155,12 @@ def _finish(awaitable: Any, run: Run) -> Any:  # noqa: ANN401 - what the applica
             awaitable.close()
 
 
-async def _wait_for(awaitable: Awaitable[Any]) -> Any:  # noqa: ANN401 - as above
+async def _wait_for(awaitable: Awaitable[object]) -> object:
     return await awaitable
 
 
 class Users:
-    """The application's users, for the edges that serve both worlds.
+    """The application's users, for integrations that serve synchronous and asynchronous views.
 
     Args:
         load_user: The application's function.
@@ -172,17 +173,17 @@ class Users:
         self._load_user = load_user
         self._run = run
 
-    def find(self, identity: Identity) -> Any:  # noqa: ANN401 - a user of the application
+    def find(self, identity: Identity) -> object:
         """Load and check a user; see `find_user`."""
         return find_user_now(self._load_user, identity, self._run)
 
-    async def find_async(self, identity: Identity) -> Any:  # noqa: ANN401 - as above
+    async def find_async(self, identity: Identity) -> object:
         """Load and check a user without blocking the event loop; see `find_user`."""
         return await find_user(self._load_user, identity)
 
 
 def withhold(scope: MutableMapping[str, Any], deferred: DeferredError) -> None:
-    """Put a refusal in the place of an identity that has stood in the scope of a connection, wherever it stood.
+    """Replace the identity of a connection by a deferred refusal, in every place of its scope.
 
     Args:
         scope: The connection, as the application sees it.
@@ -201,7 +202,7 @@ def withhold(scope: MutableMapping[str, Any], deferred: DeferredError) -> None:
 class RefusedUser:
     """Stands where a framework keeps the user, and what it may do, while a refusal is deferred.
 
-    Whoever reads anything of it learns of the refusal: a bad token must not pass for an anonymous visitor.
+    Reading any attribute raises the refusal: a bad token must not pass for an anonymous visitor.
     """
 
     __slots__ = ("_deferred",)
@@ -210,11 +211,11 @@ class RefusedUser:
         self._deferred = deferred
 
     def _refuse(self) -> NoReturn:
-        # Whoever asks twice must not get a longer traceback each time.
+        # A further read must not get a longer traceback.
         raise self._deferred.error.with_traceback(None)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - never returns
-        """Raise the refusal; what Python itself looks for is simply not there."""
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise the refusal; the names that Python itself looks up do not exist."""
         if name.startswith("_"):
             raise AttributeError(name)
         self._refuse()
@@ -227,6 +228,6 @@ class RefusedUser:
         """Raise the refusal."""
         self._refuse()
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - never returns
+    def __iter__(self) -> NoReturn:
         """Raise the refusal."""
         self._refuse()

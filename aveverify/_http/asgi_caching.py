@@ -18,10 +18,10 @@ _MARKS: Final = frozenset({b"vary", b"cache-control"})
 
 
 class MarkedApp:
-    """An application whose HTTP answers tell caches by which headers they differ (HTP-050).
+    """An application whose HTTP responses tell caches by which request headers they differ (HTP-050).
 
-    It stands behind an edge, and in front of every cache of the application. What the edge has not looked at, it
-    leaves alone.
+    It stands behind a middleware, and in front of every cache of the application. Responses for which the middleware
+    read no credentials stay as they are.
 
     Args:
         app: The application.
@@ -34,9 +34,9 @@ class MarkedApp:
         """Serve one connection.
 
         Args:
-            scope: The connection, from the edge.
+            scope: The connection, from the middleware.
             receive: Gives the client's messages.
-            send: Takes the answer's messages.
+            send: Takes the messages of the response.
 
         Returns:
             What the application returns, to be awaited.
@@ -58,11 +58,11 @@ class MarkedApp:
 
 
 def mark_message(message: Message, policy: AuthPolicy, *, is_personal: bool) -> Message:
-    """Return a message, and where an answer begins, one that tells caches by which headers it differs.
+    """Return a message; where a response begins, one that tells caches by which request headers it differs.
 
     Args:
         message: A message to the server.
-        policy: Knows which headers decide.
+        policy: Says which headers decide.
         is_personal: Whether the request had credentials.
 
     Returns:
@@ -72,7 +72,7 @@ def mark_message(message: Message, policy: AuthPolicy, *, is_personal: bool) -> 
         return message
     headers: list[tuple[bytes, bytes]] = [*message.get("headers", ())]
     if _MARKS.isdisjoint([name.lower() for name, _ in headers]):
-        # Most answers have said nothing of it yet.
+        # Most responses have neither header yet.
         return {**message, "headers": [*headers, *_new_marks(policy.parameters.vary, is_personal=is_personal)]}
     said = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     marked = mark(said, policy.parameters.vary, is_personal=is_personal)

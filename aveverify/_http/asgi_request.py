@@ -44,7 +44,7 @@ class AsgiRequest:
 
     def is_exempt(self, exempt: ExemptPaths) -> bool:
         """Tell whether the path needs no credentials."""
-        return exempt.covers(self._scope["path"], self._scope.get("root_path"))
+        return bool(exempt) and exempt.covers(self._scope["path"], self._scope.get("root_path"))
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Take a token out of the query, unread."""
@@ -95,32 +95,34 @@ def find_cached_identity(cached_identity: CachedIdentity | None, scope: Scope) -
     headers = scope["headers"]
     if type(headers) is not list:
         headers = keep_headers(scope)
-    found: bytes | None = None
+    authorization: bytes | None = None
     try:
         for name, value in headers:
             if len(name) == _NAME_BYTES and name.lower() == _AUTHORIZATION:
-                if found is not None:
+                if authorization is not None:
                     # HTP-001
                     return None
-                found = value
+                authorization = value
     except (AttributeError, TypeError):
-        # HTP-045: names that are no bytes, or no pairs. The full look makes bytes of them, or fails.
+        # HTP-045: names that are not bytes, or no pairs. `keep_headers` makes bytes of them, or fails.
         return None
-    return cached_identity(found[7:]) if type(found) is bytes and found[:7] == b"Bearer " else None
+    if type(authorization) is not bytes or authorization[:7] != b"Bearer ":
+        return None
+    return cached_identity(authorization[7:])
 
 
 def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Read the headers once, and leave them in the scope as a list of pairs of bytes.
 
     Args:
-        scope: The connection, with headers as any iterable of pairs of anything like bytes (ASGI 3.0). One that can be
-            read only once is read here, for the application and for all that stands in front, too.
+        scope: The connection, with headers as any iterable of pairs of anything like bytes (ASGI 3.0). An iterable that
+            can be read only once is read here, for the application, too.
 
     Returns:
         The headers.
 
     Raises:
-        TypeError: A name or value is nothing like bytes: read as if it were not there, it could hide a token.
+        TypeError: A name or value is not like bytes: ignored, it could hide a token.
 
     Source: HTP-045.
     """
@@ -136,7 +138,7 @@ def keep_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 
 class OuterScope:
-    """The scope that an edge has copied, with all that the edge hides from the application: to redact it, no more."""
+    """The scope that a middleware has copied; it holds the token that the copy hides, and can only be redacted."""
 
     __slots__ = ("_scope",)
 

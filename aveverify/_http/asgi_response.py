@@ -32,7 +32,7 @@ async def send_error_response(response: ErrorResponse, scope: Scope, receive: Re
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return
-    await receive()  # websocket.connect, which every answer must follow
+    await receive()  # websocket.connect, which every response must follow
     if can_deny(scope):
         await send({"type": f"{_DENIAL}.start", "status": response.status, "headers": headers})
         await send({"type": f"{_DENIAL}.body", "body": response.body})
@@ -41,22 +41,22 @@ async def send_error_response(response: ErrorResponse, scope: Scope, receive: Re
 
 
 def can_deny(scope: Scope) -> bool:
-    """Tell whether the server can refuse this WebSocket with an HTTP answer."""
+    """Tell whether the server can refuse this WebSocket with an HTTP response."""
     return _DENIAL in (scope.get("extensions") or {})
 
 
 async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     app: ASGIApp, deferred: DeferredError, policy: AuthPolicy, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Serve an HTTP request whose refusal is deferred: answer with it if it escapes before the response began.
+    """Serve an HTTP request whose refusal is deferred: the response to it, if it escapes before another one began.
 
     Args:
-        app: The application, and what makes the refusal known to it.
+        app: The application, to which the scope shows the refusal.
         deferred: The refusal.
-        policy: The rules that it came of.
+        policy: The rules that refused it.
         scope: The connection.
         receive: Gives the client's messages.
-        send: Takes the answer's messages.
+        send: Takes the messages of the response.
     """
     began = False
 
@@ -94,14 +94,14 @@ async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
 
 
 async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a connection whose user the application does not admit, or defer that; behind a middleware for ASGI.
+    """Deny a connection whose user the application does not admit, or defer that; behind the ASGI middleware.
 
     Args:
         app: The application.
         error: The refusal.
         scope: The connection; keeps nothing of the identity.
         receive: Gives the client's messages.
-        send: Takes the answer's messages.
+        send: Takes the messages of the response.
 
     Source: HTP-044.
     """
@@ -115,18 +115,18 @@ async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive
 
 
 def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | None:
-    """Write the answer of a deferred refusal that escaped a view, for the exception handlers of frameworks.
+    """Return the response to a deferred refusal that escaped a view, for the exception handlers of frameworks.
 
     Args:
         scope: The connection.
-        error: What escaped.
+        error: The exception that escaped.
 
     Returns:
-        The answer; None where it is not the deferred refusal of this very connection: the refusal of some other
+        The response; None where the error is not the deferred refusal of this connection: the refusal of some other
         token, which the application verified by itself, is not this client's.
     """
-    found = scope.get(IDENTITY_KEY)
-    if not isinstance(error, AveVerifyError) or not isinstance(found, DeferredError) or found.error is not error:
+    outcome = scope.get(IDENTITY_KEY)
+    if not isinstance(error, AveVerifyError) or not isinstance(outcome, DeferredError) or outcome.error is not error:
         return None
     policy: AuthPolicy = scope[POLICY_KEY]
     return policy.error_response(error)
@@ -141,7 +141,7 @@ def may_hide_body(scope: Scope) -> bool:
 def without_body(receive: Receive) -> Receive:
     """Hide the body of a request from the application: it receives an empty one, and then only the end.
 
-    What the client sends is read to no purpose and dropped, no more than one message at a time.
+    The messages of the client are received and dropped, one at a time.
 
     Source: HTP-027: a preflight has no body, but HTTP/2 allows one that no header announces.
     """

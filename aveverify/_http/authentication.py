@@ -93,7 +93,7 @@ def authenticate(
     Returns:
         The identity; None or `PREFLIGHT` for an anonymous request; or what follows from a refusal, which is logged.
     """
-    if policy.exempt and request.is_exempt(policy.exempt):
+    if request.is_exempt(policy.exempt):
         request.hide_token(policy.sources)
         return None
     try:
@@ -119,7 +119,7 @@ async def authenticate_async(
 
     A WebSocket is refused from the `exp` of its token on: the leeway is for single requests (CJ-29).
     """
-    if policy.exempt and request.is_exempt(policy.exempt):
+    if request.is_exempt(policy.exempt):
         request.hide_token(policy.sources)
         return None
     try:

@@ -1,4 +1,4 @@
-"""What answers say to caches: by which headers of a request they differ, and that they are for one client alone.
+"""What responses say to caches: by which request headers they differ, and that they are for one client alone.
 
 Knows neither ASGI nor WSGI nor a framework. HTP-050; RFC 9110 §12.5.5; RFC 9111 §3.5, §4.1.
 """
@@ -12,7 +12,7 @@ from typing import Final
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.sources import TokenSource
 
-# RFC 9110 §12.5.5: the answer differs by something that no list of headers can name, so no cache reuses it.
+# RFC 9110 §12.5.5: the response differs by something that no list of headers can name, so no cache reuses it.
 ANYTHING: Final = "*"
 # RFC 9110 §5.1: field-name.
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -23,14 +23,14 @@ _NAMES: Final = frozenset({"vary", "cache-control"})
 
 
 def choose_marking(vary: str, *, chosen: bool | None) -> bool:
-    """Decide whether the answers of an edge tell caches what they must know.
+    """Decide whether responses tell caches by which request headers they differ.
 
     Args:
         vary: What `vary_of` has returned.
-        chosen: What the application has said; None where it has said nothing.
+        chosen: The option `cache_headers`; None where it is not given.
 
     Returns:
-        By default, whether more than the Authorization header decides: RFC 9111 §3.5 speaks of no other.
+        By default, whether more than the Authorization header decides: RFC 9111 §3.5 names no other.
 
     Raises:
         ConfigurationError: It is neither a truth value nor None.
@@ -42,8 +42,8 @@ def choose_marking(vary: str, *, chosen: bool | None) -> bool:
     return chosen
 
 
-def refuse_unmarked(chosen: bool | None, field: str) -> None:  # noqa: FBT001 - the one value that is checked
-    """Refuse to leave answers unmarked in a framework with a cache of its own.
+def refuse_unmarked(chosen: object, field: str) -> None:
+    """Refuse to leave responses unmarked in a framework with a cache of its own.
 
     Raises:
         ConfigurationError: `cache_headers` is False.
@@ -53,10 +53,10 @@ def refuse_unmarked(chosen: bool | None, field: str) -> None:  # noqa: FBT001 - 
 
 
 def vary_of(sources: Sequence[TokenSource]) -> str:
-    """Return the value of `Vary` for the answers to HTTP requests whose credentials were looked at.
+    """Return the value of `Vary` for the responses to HTTP requests whose credentials were read.
 
     Args:
-        sources: Where tokens are looked for.
+        sources: Where a request may carry its token.
 
     Returns:
         The names of the headers that decide; `*` where a source does not say what it reads; empty where no source
@@ -112,10 +112,10 @@ def merge_vary(present: str | None, vary: str) -> str:
 
 
 def make_private(present: str | None) -> str:
-    """Return a `Cache-Control` that keeps an answer out of shared caches, unless the application has decided.
+    """Return a `Cache-Control` that keeps a response out of shared caches, unless the application has decided.
 
-    RFC 9111 §3.5 forbids shared caches to store the answer to a request with an Authorization header, unless it says
-    `public` or `s-maxage`. Not every cache knows, and none does for a cookie: so the answer says it.
+    RFC 9111 §3.5 forbids shared caches to store the response to a request with an Authorization header, unless it says
+    `public` or `s-maxage`. Not every cache obeys, and none does for a cookie: so the response says it.
 
     Args:
         present: The value so far; None where there is none.
@@ -132,10 +132,10 @@ def make_private(present: str | None) -> str:
 
 
 def mark(headers: Iterable[tuple[str, str]], vary: str, *, is_personal: bool) -> list[tuple[str, str]]:
-    """Return the headers of an answer with what caches must know.
+    """Return the headers of a response with those for caches.
 
     Args:
-        headers: What the application has said: names in any case, and values.
+        headers: The application's own: names in any case, and values.
         vary: What `vary_of` has returned.
         is_personal: Whether the request had credentials, good or bad.
 

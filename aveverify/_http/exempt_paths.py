@@ -11,7 +11,7 @@ from typing import Final
 
 from aveverify.errors import ConfigurationError, Problem
 
-# Whatever a router, a proxy or a file system might read as something else: empty and dot segments, a backslash, path
+# What a router, a proxy or a file system might read as something else: empty and dot segments, a backslash, path
 # parameters, what is still encoded after decoding, control characters, and what could not be decoded.
 _DOUBTFUL: Final = re.compile(r"//|/\.\.?(?:/|\Z)|[\\;%?#\x00-\x20\x7f-\x9f\ufffd\ud800-\udfff]")
 _BELOW: Final = "/*"
@@ -22,11 +22,11 @@ _UNREADABLE: Final = ""
 
 
 class ExemptPaths:
-    """The paths of one edge that need no credentials.
+    """The paths of one middleware that need no credentials.
 
     Args:
         patterns: A path, `/healthz`, which stands for itself alone; or with `/*` at its end everything below it.
-        own_prefixes: Prefixes that the application behind the edge gives itself.
+        own_prefixes: Prefixes that the application behind the middleware gives itself.
 
     Raises:
         ConfigurationError: A pattern could mean more than one thing.
@@ -45,12 +45,12 @@ class ExemptPaths:
         self._own_prefixes = own_prefixes
 
     def in_front_of(self, app: object) -> ExemptPaths:
-        """Return the same for an edge around an application that may give itself a prefix: `FastAPI(root_path="/v1")`.
+        """Return the same in front of an application that may give itself a prefix: `FastAPI(root_path="/v1")`.
 
-        FastAPI writes that prefix into the scope, in the place of the server's, behind the edge.
+        FastAPI writes that prefix into the scope, in the place of the server's, behind the middleware.
 
         Args:
-            app: What stands behind the edge; middlewares around the application are looked through.
+            app: The application behind the middleware; other middlewares around it are looked through.
 
         Returns:
             These paths; where there is such a prefix, those that are exempt with and without it.
@@ -67,7 +67,7 @@ class ExemptPaths:
         """Tell whether a path needs no credentials.
 
         Args:
-            path: The path, decoded once, as the router of the application behind the edge sees it.
+            path: The path, decoded once, as the router of the application sees it.
         """
         return (path in self._exact or path.startswith(self._below)) and _DOUBTFUL.search(path) is None
 
@@ -104,14 +104,14 @@ class EveryPath(ExemptPaths):
 
 
 def _prefixes_of(app: object) -> tuple[str, ...]:
-    found: list[str] = []
+    prefixes: list[str] = []
     for _ in range(_MOST_LAYERS):
         prefix = getattr(app, "root_path", None)
         if isinstance(prefix, str) and prefix:
-            found.append(prefix)
+            prefixes.append(prefix)
         # A bound method, and what middlewares call what stands behind them.
         app = next((inner for name in _INNER if (inner := getattr(app, name, None)) is not None), None)
-    return tuple(found)
+    return tuple(prefixes)
 
 
 def _read_path(path: str, root_path: object) -> tuple[str, ...]:

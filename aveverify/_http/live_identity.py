@@ -71,7 +71,7 @@ def seconds_until(instant: float, verifier: Verifier) -> float | None:
     try:
         now = verifier.clock.now()
         return instant - now if 0 <= now < inf else None
-    except Exception:  # noqa: BLE001 - whatever a clock raises, its token must not count any longer
+    except Exception:  # noqa: BLE001 - on any exception of a clock, the token must not count any longer
         return None
 
 

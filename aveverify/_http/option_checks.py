@@ -1,6 +1,6 @@
-"""What an edge is built of, looked at before the first request: the verifier, functions, sources, the application.
+"""Checks of options, before the first request: the verifier, functions, sources, the application.
 
-Each of these would otherwise fail, or let everyone in, when a request comes. Knows no framework. HTP-043.
+Each mistake would otherwise fail, or let everyone in, at the first request. Knows no framework. HTP-043.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INSTANCE: Final = {"WSGI": "__iter__", "ASGI": "__await__"}
 
 # What is wrong with a coroutine function where nothing awaits it.
 NEEDS_ASYNC: Final = "a coroutine function needs an asynchronous middleware"
-# An object that answers to every name would go on for ever.
+# An object that has every attribute would go on for ever.
 _MOST_LAYERS: Final = 100
 
 
@@ -82,10 +82,10 @@ def check_function(name: str, value: object, *, awaits: bool = True) -> None:
     Args:
         name: How the option is called: `check`, or `load_user`.
         value: What was given; None where there is none.
-        awaits: Whether the edge can await a coroutine function.
+        awaits: Whether the integration can await a coroutine function.
 
     Raises:
-        ConfigurationError: It is no function of one argument, or a coroutine function where the edge cannot await it.
+        ConfigurationError: It is no function of one argument, or a coroutine function that nothing would await.
     """
     if value is None:
         return

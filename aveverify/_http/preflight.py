@@ -1,7 +1,7 @@
 """What is a CORS preflight: the one request that passes without a token where credentials are required.
 
-Browsers send it without credentials and without a body. A request that something behind the edge could turn into
-another method is none: it would run that method for an anonymous client. Fetch §3.2.2 and §4.8; HTP-027.
+Browsers send it without credentials and without a body. A request that something behind the middleware could turn
+into another method is none: it would run that method for an anonymous client. Fetch §3.2.2 and §4.8; HTP-027.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much of the log a flood of refused requests may fill."""
+"""Rate-limits log records of refused requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW_SECONDS: Final = 10.0
 
 
 class LimitedLog:
-    """Writes so many records in a window of time, and then how many it has left out.
+    """Writes 100 records in a window of 10 seconds, and then how many it has left out.
 
     The first records of a flood say what it is; the rest would fill a disk, and bury what else happens.
     """

@@ -37,7 +37,7 @@ class WsgiRequest:
 
     def is_exempt(self, exempt: ExemptPaths) -> bool:
         """Tell whether the path needs no credentials."""
-        return (route_path(self._environ) if self._path is None else self._path) in exempt
+        return bool(exempt) and (route_path(self._environ) if self._path is None else self._path) in exempt
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Leave the query as it is: a parameter carries a token for WebSockets only."""

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from tests.http.conftest import edge, issuer, observer, scene, shared_issuer, shared_verifier, tokens, verifier
+from tests.http.conftest import (
+    integration,
+    issuer,
+    observer,
+    scenario,
+    shared_issuer,
+    shared_verifier,
+    tokens,
+    verifier,
+)
 
-__all__ = ["edge", "issuer", "observer", "scene", "shared_issuer", "shared_verifier", "tokens", "verifier"]
+__all__ = ["integration", "issuer", "observer", "scenario", "shared_issuer", "shared_verifier", "tokens", "verifier"]

@@ -31,7 +31,7 @@ from aveverify.testing import FakeIssuer
 from tests.http.http_fixtures import (
     Client,
     Headers,
-    Observer,
+    RecordingView,
     Request,
     asgi_app,
     bearer,
@@ -109,7 +109,7 @@ def run_without_loop(coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
 
 @pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
 def test_an_identity_that_stood_there_before_is_overwritten(
-    planted: object, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    planted: object, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-010: at every request, anonymous ones too."""
     app = AveAuthMiddleware(asgi_app(observer), shared_verifier, required=False)
@@ -121,7 +121,7 @@ def test_an_identity_that_stood_there_before_is_overwritten(
 
 
 def test_the_inner_of_two_middlewares_decides(
-    tokens: dict[str, str], issuer: FakeIssuer, verifier: Verifier, shared_verifier: Verifier, observer: Observer
+    tokens: dict[str, str], issuer: FakeIssuer, verifier: Verifier, shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-010, with an identity of our own that stood there."""
     inner = AveAuthMiddleware(asgi_app(observer), verifier, required=False, on_invalid="defer")
@@ -137,7 +137,7 @@ def test_the_inner_of_two_middlewares_decides(
 
 @pytest.mark.parametrize("name", ["Authorization", "AUTHORIZATION", "aUTHORIZATION"])
 def test_header_names_count_in_any_case(
-    name: str, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    name: str, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """A gateway that forgets to write them in lower case must not turn users into visitors."""
     app = AveAuthMiddleware(asgi_app(observer), shared_verifier, required=False)
@@ -153,7 +153,7 @@ def test_header_names_count_in_any_case(
 
 @pytest.mark.parametrize("names", [(b"Authorization", b"authorization"), (b"authorization", b"Authorization")])
 def test_htp_001_two_headers_that_differ_in_case_are_refused_also_if_one_token_is_known(
-    names: tuple[bytes, bytes], tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    names: tuple[bytes, bytes], tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """The hot path must see both: a proxy in front may have decided by the other one."""
     app = AveAuthMiddleware(asgi_app(observer), shared_verifier, required=False)
@@ -169,7 +169,7 @@ def test_htp_001_two_headers_that_differ_in_case_are_refused_also_if_one_token_i
 
 @pytest.mark.parametrize("control", [b"\x00", b"\n", b"\r", b"\r\n ", b"\x7f", b"\x0b"])
 def test_control_characters_are_refused(
-    control: bytes, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    control: bytes, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-007, should a server let them through."""
     client = Client(BODY)
@@ -185,7 +185,9 @@ def test_control_characters_are_refused(
 
 
 @pytest.mark.parametrize("method", ["options", "Options", "CONNECT", "TRACE", "HEAD", "PROPFIND", ""])
-def test_no_other_method_passes_for_a_preflight(method: str, shared_verifier: Verifier, observer: Observer) -> None:
+def test_no_other_method_passes_for_a_preflight(
+    method: str, shared_verifier: Verifier, observer: RecordingView
+) -> None:
     """HTP-027."""
     headers = (("Origin", "https://app.test"), ("Access-Control-Request-Method", "POST"))
     client = Client(BODY)
@@ -257,7 +259,9 @@ def test_lifespan_and_its_state_reach_the_views(tokens: dict[str, str], shared_v
 
 
 @pytest.mark.parametrize("headers", [(), bearer("refused"), bearer("")], ids=["none", "refused", "malformed"])
-def test_a_refusal_does_not_wait_for_the_body(headers: Headers, shared_verifier: Verifier, observer: Observer) -> None:
+def test_a_refusal_does_not_wait_for_the_body(
+    headers: Headers, shared_verifier: Verifier, observer: RecordingView
+) -> None:
     """HTP-040: the client has no message to give, so reading one would fail."""
     client = Client()
 

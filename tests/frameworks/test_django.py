@@ -39,8 +39,8 @@ from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
 from tests.frameworks.error_frames import functions_with
 from tests.http import django_settings  # noqa: F401 - configures Django
-from tests.http.django_client import MIDDLEWARE, PatientClient, ask_asgi_handler, ask_wsgi_handler
-from tests.http.http_fixtures import Observer, Request, bearer, http_scope
+from tests.http.django_client import MIDDLEWARE, PatientClient, send_to_asgi_handler, send_to_wsgi_handler
+from tests.http.http_fixtures import RecordingView, Request, bearer, http_scope
 
 AnyView = Callable[..., Any]
 Get = Callable[..., HttpResponse]
@@ -165,8 +165,8 @@ def test_an_identity_in_the_scope_or_environ_of_the_server_is_overwritten(
     serve: Serve, protocol: str, tokens: dict[str, str]
 ) -> None:
     """HTP-010; and over both protocols `get_user_identity` takes the request itself."""
-    observer = Observer()
-    ask = ask_wsgi_handler if protocol == "wsgi" else ask_asgi_handler
+    observer = RecordingView()
+    ask = send_to_wsgi_handler if protocol == "wsgi" else send_to_asgi_handler
 
     with serve(lambda request: HttpResponse(observer(request))):
         ask(Request(), **{IDENTITY_KEY: "planted"})
@@ -440,11 +440,11 @@ def test_a_middleware_finds_no_token_in_the_frames_of_a_refusal(
 def test_no_token_is_read_on_exempt_paths(serve: Serve, tokens: dict[str, str]) -> None:
     """HTP-026: the path counts without its prefix."""
     with serve(who, REQUIRED=True, EXEMPT=["/"]):
-        assert ask_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
-        assert ask_asgi_handler(Request(), path="/api/", root_path="/api").body == b"None"
+        assert send_to_wsgi_handler(Request(bearer(tokens["expired"])), SCRIPT_NAME="/api").body == b"None"
+        assert send_to_asgi_handler(Request(), path="/api/", root_path="/api").body == b"None"
     with serve(who, REQUIRED=True, EXEMPT=["/api/"]):
-        assert ask_wsgi_handler(Request(), SCRIPT_NAME="/api").status == 401
-        assert ask_asgi_handler(Request(), path="/api/", root_path="/api").status == 401
+        assert send_to_wsgi_handler(Request(), SCRIPT_NAME="/api").status == 401
+        assert send_to_asgi_handler(Request(), path="/api/", root_path="/api").status == 401
 
 
 # --- users ----------------------------------------------------------------------------------------------------------

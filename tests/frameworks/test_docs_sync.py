@@ -177,12 +177,12 @@ def test_htp_050_the_order_of_middleware_with_a_cache_passes_the_system_checks(a
 
 
 def test_htp_051_django_behind_the_asgi_middleware_refuses_as_shown() -> None:
-    answer = asyncio.run(ask_over_asgi(run("django", 5)["application"]))
+    answer = asyncio.run(send_to_over_asgi(run("django", 5)["application"]))
 
     assert answer.status_code == 401
 
 
-async def ask_over_asgi(app: Callable[..., Awaitable[None]]) -> httpx.Response:
+async def send_to_over_asgi(app: Callable[..., Awaitable[None]]) -> httpx.Response:
     """The response of an ASGI application to one request."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         return await client.post("/", content=b"{")

@@ -13,7 +13,7 @@ import pytest
 from aveverify import AveVerifyError, InvalidTokenError, Reason, Verifier, get_user_identity
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.wsgi import AveAuthMiddleware
-from tests.http.http_fixtures import Observer, Request, Server, bearer, wsgi_app, wsgi_environ
+from tests.http.http_fixtures import RecordingView, Request, Server, bearer, wsgi_app, wsgi_environ
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 OK = ("200 OK", [("content-type", "text/plain")])
@@ -43,7 +43,7 @@ class Chunks:
 
 @pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
 def test_an_identity_that_stood_there_before_is_overwritten(
-    planted: object, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    planted: object, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-010: at every request, anonymous ones too."""
     app = AveAuthMiddleware(wsgi_app(observer), shared_verifier, required=False)
@@ -81,7 +81,9 @@ def test_the_application_gets_the_servers_own_and_the_server_the_applications(
 
 
 @pytest.mark.parametrize("method", ["options", "Options", "CONNECT", "TRACE", "HEAD", "PROPFIND", ""])
-def test_no_other_method_passes_for_a_preflight(method: str, shared_verifier: Verifier, observer: Observer) -> None:
+def test_no_other_method_passes_for_a_preflight(
+    method: str, shared_verifier: Verifier, observer: RecordingView
+) -> None:
     """HTP-027."""
     headers = (("Origin", "https://app.test"), ("Access-Control-Request-Method", "POST"))
     server = Server()
@@ -97,7 +99,7 @@ def test_no_other_method_passes_for_a_preflight(method: str, shared_verifier: Ve
 
 @pytest.mark.parametrize("control", ["\x00", "\n", "\r", "\r\n ", "\x7f", "\x0b"])
 def test_control_characters_are_refused(
-    control: str, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    control: str, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-007, should a server let them through."""
     value = f"Bearer {tokens['good']}"
@@ -112,7 +114,9 @@ def test_control_characters_are_refused(
 
 
 @pytest.mark.parametrize("value", [None, "Bearer refused", "Bearer"], ids=["none", "refused", "malformed"])
-def test_a_refusal_does_not_wait_for_the_body(value: str | None, shared_verifier: Verifier, observer: Observer) -> None:
+def test_a_refusal_does_not_wait_for_the_body(
+    value: str | None, shared_verifier: Verifier, observer: RecordingView
+) -> None:
     """HTP-040."""
     environ = wsgi_environ(Request((("Authorization", value),) if value else (), method="POST"))
     # There is no body to read: touching it would fail.
@@ -131,7 +135,7 @@ def test_exceptions_of_start_response_pass(tokens: dict[str, str], shared_verifi
 
     for headers in (bearer(tokens["good"]), bearer(tokens["expired"])):
         with pytest.raises(OSError, match=r"^$"):
-            AveAuthMiddleware(wsgi_app(Observer()), shared_verifier, required=True)(
+            AveAuthMiddleware(wsgi_app(RecordingView()), shared_verifier, required=True)(
                 wsgi_environ(Request(headers)), start_response
             )
 

@@ -1,1 +1,1 @@
-"""The edges: one contract, asked through every kind of server and client that we can run in a test."""
+"""The integrations: one contract, asked through every kind of server and client that we can run in a test."""

@@ -18,16 +18,16 @@ from tests.http import (
     litestar_client,
     starlette_client,
 )
-from tests.http.http_fixtures import Edge, LeftOut, Observer, Scene, make_tokens
+from tests.http.http_fixtures import Integration, LeftOut, RecordingView, Scenario, make_tokens
 
-EDGES = (
-    http_fixtures.EDGES
-    | starlette_client.EDGES
-    | fastapi_client.EDGES
-    | litestar_client.EDGES
-    | flask_client.EDGES
-    | django_client.EDGES
-    | drf_client.EDGES
+INTEGRATIONS = (
+    http_fixtures.INTEGRATIONS
+    | starlette_client.INTEGRATIONS
+    | fastapi_client.INTEGRATIONS
+    | litestar_client.INTEGRATIONS
+    | flask_client.INTEGRATIONS
+    | django_client.INTEGRATIONS
+    | drf_client.INTEGRATIONS
 )
 # What is asked about a request and told nothing of its end cannot set its context: it would stay for the next one.
 WITHOUT_CONTEXT = ("starlette-backend", "drf")
@@ -46,13 +46,13 @@ LEFT_OUT = [
     *fastapi_client.LEFT_OUT,
     *litestar_client.LEFT_OUT,
     *(
-        LeftOut(edge, test, {}, "a raw edge knows no user of the application, so it takes no load_user")
-        for edge in http_fixtures.EDGES
+        LeftOut(integration, test, {}, "a raw middleware knows no user of the application, so it takes no load_user")
+        for integration in http_fixtures.INTEGRATIONS
         for test in USERS
     ),
     *(
-        LeftOut(edge, test, {}, "the framework does not tell it when the request ends")
-        for edge in WITHOUT_CONTEXT
+        LeftOut(integration, test, {}, "the framework does not tell it when the request ends")
+        for integration in WITHOUT_CONTEXT
         for test in (
             "test_the_current_identity_is_that_of_the_request",
             "test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity",
@@ -93,18 +93,21 @@ def verifier(issuer: FakeIssuer) -> Iterator[Verifier]:
         yield verifier
 
 
-@pytest.fixture(params=list(EDGES))
-def edge(request: pytest.FixtureRequest) -> Edge:
+@pytest.fixture(params=list(INTEGRATIONS))
+def integration(request: pytest.FixtureRequest) -> Integration:
     """Each integration: what the contract says holds for all of them, except where the table leaves a row out."""
-    return EDGES[request.param]
+    return INTEGRATIONS[request.param]
 
 
 def reason_to_leave_out(item: pytest.Item) -> str | None:
     """Why a row does not apply to its integration; None where it does, or where a test has no such table."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
+    given: dict[str, object] = dict(item.callspec.params)
+    options = given.get("options")
     # A row of a table is named by its id.
-    parameters = {name: getattr(value, "id", value) for name, value in item.callspec.params.items()}
+    parameters = {name: getattr(value, "id", value) for name, value in given.items()}
+    parameters |= options if isinstance(options, dict) else {}
     return next((row.reason for row in LEFT_OUT if row.names(item.originalname, parameters)), None)
 
 
@@ -116,11 +119,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def scene(edge: Edge, shared_verifier: Verifier, tokens: dict[str, str]) -> Scene:
+def scenario(integration: Integration, shared_verifier: Verifier, tokens: dict[str, str]) -> Scenario:
     """Each way to ask, before a warm verifier."""
-    return Scene(edge, shared_verifier, tokens)
+    return Scenario(integration, shared_verifier, tokens)
 
 
 @pytest.fixture
-def observer() -> Observer:
-    return Observer()
+def observer() -> RecordingView:
+    return RecordingView()

@@ -19,12 +19,22 @@ from django.urls import path
 from aveverify import Verifier, asgi
 from aveverify.django import ave_optional, ave_required
 from tests.http import django_settings  # noqa: F401 - configures Django
-from tests.http.http_fixtures import Client, Edge, LeftOut, Reply, Request, Server, View, http_scope, wsgi_environ
+from tests.http.http_fixtures import (
+    Client,
+    Integration,
+    LeftOut,
+    Reply,
+    Request,
+    Server,
+    View,
+    http_scope,
+    wsgi_environ,
+)
 
 MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 
 
-def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - those of an edge
+def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - those of an integration
     """The setting `AVEVERIFY` of a verifier and options."""
     names = {"load_user": "USER_LOADER"}
     return {"VERIFIER": verifier, **{names.get(name, name.upper()): value for name, value in options.items()}}
@@ -49,7 +59,7 @@ def exceptions_pass() -> Iterator[None]:
         raise raised[0]
 
 
-def ask_wsgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of an environ
+def send_to_wsgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of an environ
     """Send a request through Django's handler for WSGI."""
     server = Server()
     with exceptions_pass():
@@ -69,7 +79,7 @@ class PatientClient(Client):
         return await super().receive()
 
 
-def ask_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of a scope
+def send_to_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of a scope
     """Send a request through Django's handler for ASGI."""
     client = PatientClient({"type": "http.request", "body": request.body, "more_body": False})
     with exceptions_pass():
@@ -78,7 +88,7 @@ def ask_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401
     return reply._replace(headers={name.lower(): text for name, text in reply.headers.items()})
 
 
-def ask_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a synchronous view behind the middleware, over WSGI."""
 
     def respond(request: HttpRequest) -> HttpResponse:
@@ -87,10 +97,10 @@ def ask_middleware(verifier: Verifier, view: View, request: Request, **options: 
     with override_settings(
         AVEVERIFY=configured(verifier, **options), MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", respond),)
     ):
-        return ask_wsgi_handler(request)
+        return send_to_wsgi_handler(request)
 
 
-def ask_middleware_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an asynchronous view behind the middleware, over ASGI."""
 
     async def respond(request: HttpRequest) -> HttpResponse:
@@ -99,10 +109,10 @@ def ask_middleware_async(verifier: Verifier, view: View, request: Request, **opt
     with override_settings(
         AVEVERIFY=configured(verifier, **options), MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", respond),)
     ):
-        return ask_asgi_handler(request)
+        return send_to_asgi_handler(request)
 
 
-def ask_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a synchronous view behind a decorator and no middleware, over WSGI."""
     required, scopes = options.pop("required"), options.pop("scopes", ())
 
@@ -111,10 +121,10 @@ def ask_decorators(verifier: Verifier, view: View, request: Request, **options: 
 
     decorated = ave_required(scopes=scopes)(respond) if required else ave_optional(scopes=scopes)(respond)
     with override_settings(AVEVERIFY=configured(verifier, **options), ROOT_URLCONF=(path("", decorated),)):
-        return ask_wsgi_handler(request)
+        return send_to_wsgi_handler(request)
 
 
-def ask_decorators_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an asynchronous view behind a decorator and no middleware, over ASGI."""
     required, scopes = options.pop("required"), options.pop("scopes", ())
 
@@ -123,27 +133,27 @@ def ask_decorators_async(verifier: Verifier, view: View, request: Request, **opt
 
     decorated = ave_required(scopes=scopes)(respond) if required else ave_optional(scopes=scopes)(respond)
     with override_settings(AVEVERIFY=configured(verifier, **options), ROOT_URLCONF=(path("", decorated),)):
-        return ask_asgi_handler(request)
+        return send_to_asgi_handler(request)
 
 
-EDGES: dict[str, Edge] = {
-    "django_middleware": ask_middleware,
-    "django_middleware_async": ask_middleware_async,
-    "django_decorators": ask_decorators,
-    "django_decorators_async": ask_decorators_async,
+INTEGRATIONS: dict[str, Integration] = {
+    "django_middleware": send_to_middleware,
+    "django_middleware_async": send_to_middleware_async,
+    "django_decorators": send_to_decorators,
+    "django_decorators_async": send_to_decorators_async,
 }
 LEFT_OUT = [
     row
-    for edge in ("django_decorators", "django_decorators_async")
+    for integration in ("django_decorators", "django_decorators_async")
     for row in (
         LeftOut(
-            edge,
+            integration,
             "test_an_exception_of_the_application_is_its_own",
             {"kind": "expired", "on_invalid": "defer"},
             "@ave_required relies on the answer, so it defers nothing",
         ),
         LeftOut(
-            edge,
+            integration,
             "test_a_view_may_answer_a_deferred_refusal_by_itself",
             {"kind": "reader"},
             "the scopes of a decorator are those of its view, which is not run without them",

@@ -11,8 +11,8 @@ from rest_framework.views import APIView
 
 from aveverify import Verifier
 from aveverify.drf import AveAuthentication, exception_handler
-from tests.http.django_client import ask_wsgi_handler, configured
-from tests.http.http_fixtures import Edge, LeftOut, Reply, Request, View
+from tests.http.django_client import configured, send_to_wsgi_handler
+from tests.http.http_fixtures import Integration, LeftOut, Reply, Request, View
 
 if TYPE_CHECKING:
     from rest_framework.request import Request as DrfRequest
@@ -36,16 +36,16 @@ def make_view(view: View) -> type[APIView]:
     return Asked
 
 
-def ask_api_view(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_api_view(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an `APIView`; the text of the view arrives as JSON, which is taken apart here."""
     with override_settings(
         AVEVERIFY=configured(verifier, **options), ROOT_URLCONF=(path("", make_view(view).as_view()),)
     ):
-        reply = ask_wsgi_handler(request)
+        reply = send_to_wsgi_handler(request)
     # Every response of REST framework says what its view allows.
     reply.headers.pop("allow")
     return reply if reply.status != 200 else reply._replace(body=reply.body.strip(b'"'))
 
 
-EDGES: dict[str, Edge] = {"drf": ask_api_view}
+INTEGRATIONS: dict[str, Integration] = {"drf": send_to_api_view}
 LEFT_OUT: list[LeftOut] = []

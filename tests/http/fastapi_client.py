@@ -13,8 +13,8 @@ from aveverify import Identity, Verifier, get_user_identity
 from aveverify._http.app_user import LoadUser
 from aveverify.fastapi import AveAuth
 from aveverify.starlette import AveAuthMiddleware
-from tests.http.http_fixtures import METHODS, Edge, LeftOut, Reply, Request, View, kept
-from tests.http.starlette_client import ask_through_test_client
+from tests.http.http_fixtures import METHODS, Integration, LeftOut, Reply, Request, View, kept
+from tests.http.starlette_client import send_through_test_client
 
 
 @kept
@@ -60,21 +60,22 @@ def app_behind_middleware(verifier: Verifier, view: View, **options: Any) -> Fas
     return app
 
 
-def ask_dependency(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_dependency(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application whose view depends on the identity."""
-    return ask_through_test_client(app_with_dependency(verifier, view, **options), request)
+    return send_through_test_client(app_with_dependency(verifier, view, **options), request)
 
 
-def ask_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application behind the middleware."""
-    return ask_through_test_client(app_behind_middleware(verifier, view, **options), request)
+    return send_through_test_client(app_behind_middleware(verifier, view, **options), request)
 
 
-EDGES: dict[str, Edge] = {"fastapi-dependency": ask_dependency, "fastapi-behind-middleware": ask_behind_middleware}
+INTEGRATIONS: dict[str, Integration] = {
+    "fastapi-dependency": send_to_dependency,
+    "fastapi-behind-middleware": send_to_behind_middleware,
+}
 NOT_DEFERRED: tuple[tuple[str, dict[str, object]], ...] = (
     ("*", {"on_invalid": "defer"}),
-    ("*", {"options": {"required": True, "on_invalid": "defer"}}),
-    ("*", {"options": {"required": False, "on_invalid": "defer"}}),
     ("test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity", {}),
     ("test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks", {}),
     ("test_a_deferred_refusal_that_escapes_becomes_the_answer", {}),

@@ -9,7 +9,7 @@ from flask import request as flask_request
 
 from aveverify import Verifier
 from aveverify.flask import AveAuth
-from tests.http.http_fixtures import METHODS, Edge, LeftOut, Reply, Request, View, open_app
+from tests.http.http_fixtures import METHODS, Integration, LeftOut, Reply, Request, View, open_app
 
 
 def new_app(**config: object) -> Flask:
@@ -20,7 +20,7 @@ def new_app(**config: object) -> Flask:
     return app
 
 
-def ask_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a view behind `@ave.required(scopes=…)` or `@ave.optional(scopes=…)`."""
     app = new_app()
     required, scopes, load_user = options.pop("required"), options.pop("scopes", ()), options.pop("load_user", None)
@@ -34,7 +34,7 @@ def ask_decorators(verifier: Verifier, view: View, request: Request, **options: 
     return open_app(app, request)
 
 
-def ask_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a bare view of an application whose config says everything; without `required`, behind `@ave.optional`."""
     load_user = options.pop("load_user", None)
     app = new_app(
@@ -58,16 +58,16 @@ def ask_config(verifier: Verifier, view: View, request: Request, **options: Any)
     return open_app(app, request)
 
 
-EDGES: dict[str, Edge] = {"flask_decorators": ask_decorators, "flask_config": ask_config}
+INTEGRATIONS: dict[str, Integration] = {"flask_decorators": send_to_decorators, "flask_config": send_to_config}
 LEFT_OUT = [
     *(
         LeftOut(
-            edge,
+            integration,
             "test_no_copy_of_a_context_knows_the_user_after_the_request",
             {},
             "whose request it is, is said by Flask's own context, of which a copy keeps the request as a whole",
         )
-        for edge in ("flask_decorators", "flask_config")
+        for integration in ("flask_decorators", "flask_config")
     ),
     LeftOut(
         "flask_decorators",

@@ -1,4 +1,4 @@
-"""What the tests of the edges share: a request, a view, a reply, and four ways to get from one to the other.
+"""What the tests of the integrations share: a request, a view, a reply, and four ways to get from one to the other.
 
 Raw ASGI and raw WSGI are driven here by hand, Starlette and Flask through their own test clients.
 """
@@ -9,7 +9,7 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -66,7 +66,7 @@ def subject_of(request: Any) -> str | None:  # noqa: ANN401 - a request of any f
     return identity.subject if identity is not None else None
 
 
-class Observer:
+class RecordingView:
     """A view that says who asks, and remembers everybody it served."""
 
     def __init__(self) -> None:
@@ -77,50 +77,50 @@ class Observer:
         return f"hello {self.seen[-1]}"
 
 
-# An edge asks one question: verifier, view, request and the middleware's options, then the reply.
-Edge = Callable[..., Reply]
+# An integration asks one question: verifier, view, request and the middleware's options, then the reply.
+Integration = Callable[..., Reply]
 
 
 class LeftOut(NamedTuple):
     """Rows that cannot apply to an integration.
 
     Attributes:
-        edge: The integration.
+        integration: The integration.
         test: The test; `*` for every test.
         parameters: The parameters that name the rows; a row of a table by its id.
         reason: Why.
     """
 
-    edge: str
+    integration: str
     test: str
-    parameters: dict[str, object]
+    parameters: Mapping[str, object]
     reason: str
 
     def names(self, test: str, parameters: dict[str, object]) -> bool:
         """Whether a test with these parameters is left out."""
         return (
-            self.edge == parameters.get("edge")
+            self.integration == parameters.get("integration")
             and self.test in ("*", test)
             and self.parameters.items() <= parameters.items()
         )
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """One way to ask, and whom to ask: what a row of the contract needs."""
 
-    edge: Edge
+    integration: Integration
     verifier: Verifier
     tokens: dict[str, str]
-    observer: Observer = field(default_factory=Observer)
+    observer: RecordingView = field(default_factory=RecordingView)
 
-    def ask(self, headers: Headers = (), *, view: View | None = None, **options: Any) -> Reply:  # noqa: ANN401
+    def get(self, headers: Headers = (), *, view: View | None = None, **options: Any) -> Reply:  # noqa: ANN401
         """Send a request with these headers through a middleware with these options."""
         return self.send(Request(headers), view=view, **options)
 
     def send(self, request: Request, *, view: View | None = None, **options: Any) -> Reply:  # noqa: ANN401
         """Send a request through a middleware with these options."""
-        return self.edge(self.verifier, view or self.observer, request, **options)
+        return self.integration(self.verifier, view or self.observer, request, **options)
 
     def bearer(self, kind: str) -> Headers:
         """The header that carries a token of this kind."""
@@ -249,14 +249,14 @@ def asgi_app(view: View) -> asgi.ASGIApp:
     return app
 
 
-def ask_asgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_asgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a bare ASGI application."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
     client.call(asgi.AveAuthMiddleware(asgi_app(view), verifier, **options), http_scope(request))
     return client.reply
 
 
-def ask_starlette(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_starlette(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a Starlette application through Starlette's test client."""
 
     async def endpoint(request: StarletteRequest) -> PlainTextResponse:
@@ -361,7 +361,7 @@ def wsgi_app(view: View) -> WSGIApplication:
     return app
 
 
-def ask_wsgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_wsgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a bare WSGI application; Python's own validator watches both sides of the middleware."""
     server = Server()
     server.call(
@@ -384,7 +384,7 @@ def open_app(app: Flask, request: Request) -> Reply:
     return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
 
 
-def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a Flask application through Flask's test client."""
     app = Flask(__name__)
     # Flask answers 500 to any exception of a view by itself, unless told to let it pass.
@@ -394,4 +394,9 @@ def ask_flask(verifier: Verifier, view: View, request: Request, **options: Any) 
     return open_app(app, request)
 
 
-EDGES: dict[str, Edge] = {"asgi": ask_asgi, "starlette": ask_starlette, "wsgi": ask_wsgi, "flask": ask_flask}
+INTEGRATIONS: dict[str, Integration] = {
+    "asgi": send_to_asgi,
+    "starlette": send_to_starlette,
+    "wsgi": send_to_wsgi,
+    "flask": send_to_flask,
+}

@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from aveverify import Verifier, get_user_identity
 from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, exception_handlers
-from tests.http.http_fixtures import Edge, LeftOut, Reply, Request, View, kept
+from tests.http.http_fixtures import Integration, LeftOut, Reply, Request, View, kept
 
 
 def reraise(_request: object, error: Exception) -> NoReturn:
@@ -55,23 +55,23 @@ def app_with_middleware(verifier: Verifier, view: View, **options: Any) -> Lites
     return make_app(view, middleware=[middleware], exception_handlers=exception_handlers)
 
 
-def ask_plugin(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_plugin(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application with `AveAuthPlugin`."""
     return ask(app_with_plugin(verifier, view, **options), request)
 
 
-def ask_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application with `AveAuthMiddleware` and the exception handlers."""
     return ask(app_with_middleware(verifier, view, **options), request)
 
 
-EDGES: dict[str, Edge] = {"litestar-plugin": ask_plugin, "litestar-middleware": ask_middleware}
+INTEGRATIONS: dict[str, Integration] = {"litestar-plugin": send_to_plugin, "litestar-middleware": send_to_middleware}
 LEFT_OUT = [
     LeftOut(
-        edge,
-        "test_every_edge_keeps_the_contract",
+        integration,
+        "test_every_integration_keeps_the_contract",
         {"case": "HTP-027: TRACE like a preflight"},
         "Litestar routes no TRACE, and answers 405 before any middleware",
     )
-    for edge in EDGES
+    for integration in INTEGRATIONS
 ]

@@ -13,14 +13,14 @@ from starlette.testclient import TestClient
 
 from aveverify import Identity, Verifier
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
-from tests.http.http_fixtures import METHODS, Edge, Reply, Request, View
+from tests.http.http_fixtures import METHODS, Integration, Reply, Request, View
 
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
     from starlette.types import ASGIApp
 
 
-def ask_through_test_client(app: ASGIApp, request: Request) -> Reply:
+def send_through_test_client(app: ASGIApp, request: Request) -> Reply:
     """Send a request through Starlette's test client."""
     # Bytes, so that the client does not choose an encoding.
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
@@ -44,13 +44,13 @@ def routes_of(view: View) -> list[Route]:
     return [Route("/", endpoint, methods=list(METHODS))]
 
 
-def ask_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application behind `AveAuthMiddleware`."""
     app = Starlette(routes=routes_of(view), middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
-    return ask_through_test_client(app, request)
+    return send_through_test_client(app, request)
 
 
-def ask_backend(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_backend(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask an application behind Starlette's middleware with `AveAuthBackend`."""
     backend = AveAuthBackend(verifier, **options)
     app = Starlette(
@@ -58,7 +58,10 @@ def ask_backend(verifier: Verifier, view: View, request: Request, **options: Any
         middleware=[Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)],
         exception_handlers=exception_handlers,
     )
-    return ask_through_test_client(app, request)
+    return send_through_test_client(app, request)
 
 
-EDGES: dict[str, Edge] = {"starlette-middleware": ask_middleware, "starlette-backend": ask_backend}
+INTEGRATIONS: dict[str, Integration] = {
+    "starlette-middleware": send_to_middleware,
+    "starlette-backend": send_to_backend,
+}

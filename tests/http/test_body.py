@@ -1,7 +1,7 @@
 """HTP-051: a request without good credentials is refused before its body is read, however large or broken that is.
 
-Each edge is handed a body of which nothing is read yet. What an application reads before the edge is asked, and what to
-do then, stands on the page of its framework.
+Each integration gets a body of which nothing is read yet. What an application reads before the integration runs, and
+what to do then, is on the page of its framework.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Unread(io.BytesIO):
         return super().readline(*arguments)
 
 
-# --- every edge -----------------------------------------------------------------------------------------------------
+# --- every integration ------------------------------------------------------------------------------------------------
 
 
 def make_asgi(verifier: Verifier) -> Any:  # noqa: ANN401 - any framework's
@@ -181,7 +181,7 @@ def make_fastapi(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
     return app
 
 
-ASGI_EDGES: dict[str, Callable[[Verifier], Any]] = {
+ASGI_INTEGRATIONS: dict[str, Callable[[Verifier], Any]] = {
     "asgi": make_asgi,
     "starlette": make_starlette,
     "starlette-backend": make_backend,
@@ -196,8 +196,8 @@ REFUSED: dict[str, Headers] = {"anonymous": (), "expired": bearer(EXPIRED), "mal
 
 @pytest.mark.parametrize("body", [b"{", b"x" * CHUNK_BYTES], ids=["malformed", "huge"])
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("make", ASGI_EDGES.values(), ids=ASGI_EDGES)
-def test_htp_051_an_asgi_edge_refuses_before_the_body_is_read(
+@pytest.mark.parametrize("make", ASGI_INTEGRATIONS.values(), ids=ASGI_INTEGRATIONS)
+def test_htp_051_an_asgi_middleware_refuses_before_the_body_is_read(
     make: Callable[[Verifier], Any], headers: Headers, body: bytes, shared_verifier: Verifier
 ) -> None:
     upload = Upload(body, b"more")
@@ -246,7 +246,7 @@ class Counting(APIView):
         return DrfResponse(len(request.data))
 
 
-WSGI_EDGES: dict[str, Callable[[Verifier], Any]] = {
+WSGI_INTEGRATIONS: dict[str, Callable[[Verifier], Any]] = {
     "wsgi": make_wsgi,
     "flask": lambda verifier: make_flask(verifier, required=True),
     "flask-decorator": lambda verifier: make_flask(verifier, required=False),
@@ -255,8 +255,8 @@ WSGI_EDGES: dict[str, Callable[[Verifier], Any]] = {
 
 
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("make", WSGI_EDGES.values(), ids=WSGI_EDGES)
-def test_htp_051_a_wsgi_edge_refuses_before_the_body_is_read(
+@pytest.mark.parametrize("make", WSGI_INTEGRATIONS.values(), ids=WSGI_INTEGRATIONS)
+def test_htp_051_a_wsgi_middleware_refuses_before_the_body_is_read(
     make: Callable[[Verifier], Any], headers: Headers, shared_verifier: Verifier
 ) -> None:
     settings = {"VERIFIER": shared_verifier, "REQUIRED": True}
@@ -311,7 +311,7 @@ def test_htp_051_litestars_dependency_alone_is_solved_after_the_body_as_its_page
     assert upload.reads == reads
 
 
-def test_htp_051_django_under_asgi_reads_first_but_behind_the_asgi_edge_as_its_page_says(
+def test_htp_051_django_under_asgi_reads_first_but_behind_the_asgi_middleware_as_its_page_says(
     shared_verifier: Verifier,
 ) -> None:
     alone, behind = PatientUpload(b"x", b"y"), PatientUpload(b"x", b"y")
@@ -319,8 +319,8 @@ def test_htp_051_django_under_asgi_reads_first_but_behind_the_asgi_edge_as_its_p
     with override_settings(AVEVERIFY=settings, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=(path("", count_body),)):
         app = cast("asgi.ASGIApp", ASGIHandler())
         assert (alone.post(app), alone.reads) == (401, 2)
-        edge = asgi.AveAuthMiddleware(app, shared_verifier, required=True)
-        assert (behind.post(edge), behind.reads) == (401, 0)
+        integration = asgi.AveAuthMiddleware(app, shared_verifier, required=True)
+        assert (behind.post(integration), behind.reads) == (401, 0)
 
 
 # --- FastAPI --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""HTP-043: what cannot be right is refused when it is built, at every edge, with the field and the mend.
+"""HTP-043: what cannot be right is refused when it is built, at every integration, with the field and the mend.
 
 Each row failed at the first request before, or let everyone in.
 """
@@ -21,7 +21,7 @@ from litestar import Litestar
 from starlette.applications import Starlette
 
 from aveverify import ConfigurationError, Identity, Provider, Verifier, asgi, fastapi, forward_auth, litestar, starlette
-from aveverify import wsgi as wsgi_edge
+from aveverify import wsgi as wsgi_middleware
 from aveverify.django._settings import current_settings
 from aveverify.drf import HasScopes
 from aveverify.errors import Problem
@@ -60,13 +60,13 @@ def build_django(verifier: object, **options: object) -> object:
         return current_settings.get()
 
 
-def untyped(build: Any) -> Build:  # noqa: ANN401 - an edge
-    """An edge without its types: the arguments are wrong on purpose."""
+def untyped(build: Any) -> Build:  # noqa: ANN401 - an integration
+    """An integration without its types: the arguments are wrong on purpose."""
     return build  # type: ignore[no-any-return]
 
 
-def required(build: Any, *front: object) -> Build:  # noqa: ANN401 - an edge
-    """An edge that must be told `required`."""
+def required(build: Any, *front: object) -> Build:  # noqa: ANN401 - an integration
+    """An integration that must be told `required`."""
 
     def built(verifier: object, **options: object) -> object:
         return build(*front, verifier, **({"required": True} | options))
@@ -76,7 +76,7 @@ def required(build: Any, *front: object) -> Build:  # noqa: ANN401 - an edge
 
 MIDDLEWARES: dict[str, Build] = {
     "asgi": required(asgi.AveAuthMiddleware, app_asgi),
-    "wsgi": required(wsgi_edge.AveAuthMiddleware, app_wsgi),
+    "wsgi": required(wsgi_middleware.AveAuthMiddleware, app_wsgi),
     "starlette": required(starlette.AveAuthMiddleware, app_asgi),
     "starlette-backend": required(starlette.AveAuthBackend),
     "litestar": required(litestar.AveAuthMiddleware, app_asgi),
@@ -90,18 +90,22 @@ OTHERS: dict[str, Build] = {
     "flask-config": build_flask_config,
     "django": build_django,
 }
-EDGES = MIDDLEWARES | OTHERS
-# How a field is called at an edge whose settings stand in a framework.
+INTEGRATIONS = MIDDLEWARES | OTHERS
+# How a field is called at an integration whose settings stand in a framework.
 LABELS = {"flask-config": "AVEVERIFY_{}", "django": 'AVEVERIFY["{}"]'}
 
-every_edge = pytest.mark.parametrize("edge", list(EDGES))
+every_integration = pytest.mark.parametrize("integration", list(INTEGRATIONS))
 
 
-def named(edge: str, field: str) -> str:
-    """How the edge names a field."""
+def named(integration: str, field: str) -> str:
+    """How the integration names a field."""
     option, bracket, place = field.partition("[")
-    names = {"load_user": "USER_LOADER"} if edge == "django" else {}
-    return f"{LABELS[edge].format(names.get(option, option.upper()))}{bracket}{place}" if edge in LABELS else field
+    names = {"load_user": "USER_LOADER"} if integration == "django" else {}
+    return (
+        f"{LABELS[integration].format(names.get(option, option.upper()))}{bracket}{place}"
+        if integration in LABELS
+        else field
+    )
 
 
 def refused(build: Callable[[], object]) -> ConfigurationError:
@@ -114,7 +118,7 @@ def refused(build: Callable[[], object]) -> ConfigurationError:
 # --- the verifier ---------------------------------------------------------------------------------------------------
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize(
     "stand_in",
     [
@@ -127,16 +131,16 @@ def refused(build: Callable[[], object]) -> ConfigurationError:
         pytest.param(Verifier(Provider.ave("app_1")).verify, id="its method"),
     ],
 )
-def test_htp_043_only_a_verifier_verifies(edge: str, stand_in: object) -> None:
-    if edge == "django" and isinstance(stand_in, str):
+def test_htp_043_only_a_verifier_verifies(integration: str, stand_in: object) -> None:
+    if integration == "django" and isinstance(stand_in, str):
         pytest.skip("text is a dotted path there")
 
-    error = refused(lambda: EDGES[edge](stand_in))
+    error = refused(lambda: INTEGRATIONS[integration](stand_in))
 
     # What can be called makes a verifier there.
-    problems = {Problem.NOT_A_VERIFIER, Problem.OUT_OF_RANGE} if edge == "django" else {Problem.NOT_A_VERIFIER}
+    problems = {Problem.NOT_A_VERIFIER, Problem.OUT_OF_RANGE} if integration == "django" else {Problem.NOT_A_VERIFIER}
     assert error.problem in problems
-    assert error.field == named(edge, "verifier")
+    assert error.field == named(integration, "verifier")
 
 
 def test_htp_043_the_application_of_the_operator_needs_a_verifier_too(shared_verifier: Verifier) -> None:
@@ -149,7 +153,7 @@ def test_htp_043_the_application_of_the_operator_needs_a_verifier_too(shared_ver
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -158,45 +162,49 @@ def test_htp_043_the_application_of_the_operator_needs_a_verifier_too(shared_ver
     ],
 )  # fmt: skip
 def test_htp_043_a_misspelt_option_is_refused_with_the_nearest_name(
-    edge: str, written: str, meant: str, shared_verifier: Verifier
+    integration: str, written: str, meant: str, shared_verifier: Verifier
 ) -> None:
-    if edge in LABELS and written.upper() == meant.upper():
+    if integration in LABELS and written.upper() == meant.upper():
         pytest.skip("a setting is written in capitals")
 
-    error = refused(lambda: EDGES[edge](shared_verifier, **{written: ["admin"]}))
+    error = refused(lambda: INTEGRATIONS[integration](shared_verifier, **{written: ["admin"]}))
 
     assert error.problem is Problem.UNKNOWN_OPTION
-    assert error.field == named(edge, written)
-    assert named(edge, meant) in str(error.detail)
+    assert error.field == named(integration, written)
+    assert named(integration, meant) in str(error.detail)
 
 
-@pytest.mark.parametrize("edge", list(MIDDLEWARES))
+@pytest.mark.parametrize("integration", list(MIDDLEWARES))
 @pytest.mark.parametrize("written", ["require", "requires", "Required", "reqired"])
 def test_htp_043_a_misspelt_required_is_named_and_not_reported_as_missing(
-    edge: str, written: str, shared_verifier: Verifier
+    integration: str, written: str, shared_verifier: Verifier
 ) -> None:
     builders: dict[str, Any] = {
         "asgi": (asgi.AveAuthMiddleware, app_asgi),
-        "wsgi": (wsgi_edge.AveAuthMiddleware, app_wsgi),
+        "wsgi": (wsgi_middleware.AveAuthMiddleware, app_wsgi),
         "starlette": (starlette.AveAuthMiddleware, app_asgi),
         "starlette-backend": (starlette.AveAuthBackend,),
         "litestar": (litestar.AveAuthMiddleware, app_asgi),
         "litestar-define": (litestar.AveAuthMiddleware.define,),
         "litestar-plugin": (litestar.AveAuthPlugin,),
     }
-    build, *front = builders[edge]
+    build, *front = builders[integration]
 
     error = refused(lambda: build(*front, shared_verifier, **{written: True}))
 
     assert (error.field, error.detail) == (written, "did you mean required?")
 
 
-@pytest.mark.parametrize("edge", ["asgi", "wsgi", "starlette", "starlette-backend", "litestar", "litestar-plugin"])
+@pytest.mark.parametrize(
+    "integration", ["asgi", "wsgi", "starlette", "starlette-backend", "litestar", "litestar-plugin"]
+)
 @pytest.mark.parametrize("written", ["on_invlaid", "exemt", "token_source"])
 def test_htp_043_the_options_of_a_middleware_are_known_by_name(
-    edge: str, written: str, shared_verifier: Verifier
+    integration: str, written: str, shared_verifier: Verifier
 ) -> None:
-    assert refused(lambda: EDGES[edge](shared_verifier, **{written: ()})).problem is Problem.UNKNOWN_OPTION
+    assert (
+        refused(lambda: INTEGRATIONS[integration](shared_verifier, **{written: ()})).problem is Problem.UNKNOWN_OPTION
+    )
 
 
 @pytest.mark.parametrize("method", ["required", "optional", "protect"])
@@ -206,11 +214,11 @@ def test_htp_043_the_decorators_know_their_options(method: str) -> None:
     assert refused(lambda: decorate(scope=["read"])).detail == "did you mean scopes?"
 
 
-@every_edge
+@every_integration
 def test_htp_043_an_option_that_is_like_no_other_is_refused_with_all_that_there_are(
-    edge: str, shared_verifier: Verifier
+    integration: str, shared_verifier: Verifier
 ) -> None:
-    error = refused(lambda: EDGES[edge](shared_verifier, zyzzyva=1))
+    error = refused(lambda: INTEGRATIONS[integration](shared_verifier, zyzzyva=1))
 
     assert error.problem is Problem.UNKNOWN_OPTION
     detail = str(error.detail).lower()
@@ -219,33 +227,33 @@ def test_htp_043_an_option_that_is_like_no_other_is_refused_with_all_that_there_
     assert {"realm", "scopes"} <= set(detail.removeprefix("known are ").split(", "))
 
 
-@pytest.mark.parametrize("edge", ["flask-config", "django"])
+@pytest.mark.parametrize("integration", ["flask-config", "django"])
 @pytest.mark.parametrize("name", ["SCOPES", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", "RESOURCE_METADATA"])
 @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)
-def test_cfg_013_an_empty_setting_never_counts_as_unset(edge: str, name: str, value: str) -> None:
+def test_cfg_013_an_empty_setting_never_counts_as_unset(integration: str, name: str, value: str) -> None:
     settings: dict[str, object] = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app", name: value}
 
     def build() -> object:
-        if edge == "django":
+        if integration == "django":
             with override_settings(AVEVERIFY=settings):
                 return current_settings.get()
         return AveAuth(new_app(**{f"AVEVERIFY_{one}": text for one, text in settings.items()}))
 
     error = refused(build)
 
-    assert (error.problem, error.field) == (Problem.EMPTY, LABELS[edge].format(name))
+    assert (error.problem, error.field) == (Problem.EMPTY, LABELS[integration].format(name))
 
 
-@pytest.mark.parametrize("edge", ["flask-config", "django"])
-def test_an_empty_realm_is_a_realm(edge: str, shared_verifier: Verifier) -> None:
+@pytest.mark.parametrize("integration", ["flask-config", "django"])
+def test_an_empty_realm_is_a_realm(integration: str, shared_verifier: Verifier) -> None:
     """RFC 9110 §11.5: a quoted string, which may be empty."""
-    EDGES[edge](shared_verifier, realm="")
+    INTEGRATIONS[integration](shared_verifier, realm="")
 
 
 def test_an_unknown_option_is_still_what_python_says_of_it(shared_verifier: Verifier) -> None:
-    edge: Any = asgi.AveAuthMiddleware
+    integration: Any = asgi.AveAuthMiddleware
     with pytest.raises(TypeError) as caught:
-        edge(app_asgi, shared_verifier, require=True)
+        integration(app_asgi, shared_verifier, require=True)
 
     error = copy.copy(caught.value)
     assert isinstance(error, ConfigurationError)
@@ -265,25 +273,29 @@ def test_htp_043_a_setting_is_named_by_text() -> None:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize("value", [None, 0, 1, "yes", "", "False", [], object], ids=repr)
-def test_htp_043_required_is_true_or_false(edge: str, value: object, shared_verifier: Verifier) -> None:
-    if edge == "fastapi":
+def test_htp_043_required_is_true_or_false(integration: str, value: object, shared_verifier: Verifier) -> None:
+    if integration == "fastapi":
         pytest.skip("a dependency is required or optional by its name")
 
-    assert refused(lambda: EDGES[edge](shared_verifier, required=value)).field == named(edge, "required")
+    assert refused(lambda: INTEGRATIONS[integration](shared_verifier, required=value)).field == named(
+        integration, "required"
+    )
 
 
-@pytest.mark.parametrize("edge", ["asgi", "starlette", "litestar", "litestar-define", "litestar-plugin"])
+@pytest.mark.parametrize("integration", ["asgi", "starlette", "litestar", "litestar-define", "litestar-plugin"])
 @pytest.mark.parametrize("value", [None, 0, 1, "yes"], ids=repr)
-def test_htp_043_close_expired_is_true_or_false(edge: str, value: object, shared_verifier: Verifier) -> None:
-    assert refused(lambda: EDGES[edge](shared_verifier, close_expired=value)).field == "close_expired"
+def test_htp_043_close_expired_is_true_or_false(integration: str, value: object, shared_verifier: Verifier) -> None:
+    assert refused(lambda: INTEGRATIONS[integration](shared_verifier, close_expired=value)).field == "close_expired"
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize("value", ["admin", {"admin"}, ["admin "], [7], 7, None], ids=repr)
-def test_htp_043_scopes_are_a_list(edge: str, value: object, shared_verifier: Verifier) -> None:
-    assert refused(lambda: EDGES[edge](shared_verifier, scopes=value)).field == named(edge, "scopes")
+def test_htp_043_scopes_are_a_list(integration: str, value: object, shared_verifier: Verifier) -> None:
+    assert refused(lambda: INTEGRATIONS[integration](shared_verifier, scopes=value)).field == named(
+        integration, "scopes"
+    )
 
 
 ORIGINS = ["https://app.example"]
@@ -298,7 +310,7 @@ class Lookalike:
         """Find nothing."""
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize(
     ("sources", "place"),
     [
@@ -324,26 +336,26 @@ class Lookalike:
     ],
 )
 def test_htp_043_sources_are_sources_each_of_them_once(
-    edge: str, sources: object, place: str, shared_verifier: Verifier
+    integration: str, sources: object, place: str, shared_verifier: Verifier
 ) -> None:
-    if edge == "forward-auth":
+    if integration == "forward-auth":
         pytest.skip("it reads what a proxy passes on, and nothing else")
-    if edge == "django" and sources in ("cookie", ["cookie"]):
+    if integration == "django" and sources in ("cookie", ["cookie"]):
         pytest.skip("text is a dotted path there")
 
-    assert refused(lambda: EDGES[edge](shared_verifier, token_sources=sources)).field == named(
-        edge, f"token_sources{place}"
+    assert refused(lambda: INTEGRATIONS[integration](shared_verifier, token_sources=sources)).field == named(
+        integration, f"token_sources{place}"
     )
 
 
-@pytest.mark.parametrize("edge", [edge for edge in EDGES if edge != "forward-auth"])
-def test_different_sources_may_stand_together(edge: str, shared_verifier: Verifier) -> None:
+@pytest.mark.parametrize("integration", [integration for integration in INTEGRATIONS if integration != "forward-auth"])
+def test_different_sources_may_stand_together(integration: str, shared_verifier: Verifier) -> None:
     sources = [
         AuthorizationHeader(), WebSocketProtocol(), QueryParameter("a"), QueryParameter("b"), Lookalike(), Lookalike(),
         Cookie("a", allowed_origins=ORIGINS), Cookie("b", allowed_origins=ORIGINS),
     ]  # fmt: skip
 
-    EDGES[edge](shared_verifier, token_sources=sources)
+    INTEGRATIONS[integration](shared_verifier, token_sources=sources)
 
 
 # --- functions of the application -----------------------------------------------------------------------------------
@@ -401,8 +413,15 @@ NO_FUNCTIONS = [
 ]
 LOADERS: dict[str, Build] = {
     **{
-        edge: lambda verifier, loader, build=EDGES[edge]: build(verifier, load_user=loader)
-        for edge in ("starlette", "starlette-backend", "litestar", "litestar-define", "litestar-plugin", "django")
+        integration: lambda verifier, loader, build=INTEGRATIONS[integration]: build(verifier, load_user=loader)
+        for integration in (
+            "starlette",
+            "starlette-backend",
+            "litestar",
+            "litestar-define",
+            "litestar-plugin",
+            "django",
+        )
     },
     "fastapi": lambda verifier, loader: untyped(fastapi.AveAuth(verifier).user)(loader),
     "fastapi-optional": lambda verifier, loader: untyped(fastapi.AveAuth(verifier).optional.user)(loader),
@@ -410,54 +429,58 @@ LOADERS: dict[str, Build] = {
 }
 
 
-@pytest.mark.parametrize("edge", list(LOADERS))
+@pytest.mark.parametrize("integration", list(LOADERS))
 @pytest.mark.parametrize("loader", NO_FUNCTIONS)
-def test_htp_043_load_user_is_a_function_of_an_identity(edge: str, loader: object, shared_verifier: Verifier) -> None:
-    if edge == "django" and isinstance(loader, str):
+def test_htp_043_load_user_is_a_function_of_an_identity(
+    integration: str, loader: object, shared_verifier: Verifier
+) -> None:
+    if integration == "django" and isinstance(loader, str):
         pytest.skip("text is a dotted path there")
 
-    assert refused(lambda: LOADERS[edge](shared_verifier, loader)).field == named(edge, "load_user")
+    assert refused(lambda: LOADERS[integration](shared_verifier, loader)).field == named(integration, "load_user")
 
 
-@pytest.mark.parametrize("edge", ["fastapi", "fastapi-optional", "flask"])
-def test_htp_043_a_loader_that_is_asked_for_is_not_none(edge: str, shared_verifier: Verifier) -> None:
-    assert refused(lambda: LOADERS[edge](shared_verifier, None)).problem is Problem.MISSING
+@pytest.mark.parametrize("integration", ["fastapi", "fastapi-optional", "flask"])
+def test_htp_043_a_loader_that_is_asked_for_is_not_none(integration: str, shared_verifier: Verifier) -> None:
+    assert refused(lambda: LOADERS[integration](shared_verifier, None)).problem is Problem.MISSING
 
 
-@pytest.mark.parametrize("edge", list(LOADERS))
+@pytest.mark.parametrize("integration", list(LOADERS))
 @pytest.mark.parametrize("loader", [load_async, Loads(), LoadsAsync(), str, functools.partial(load_two, 1), {}.get])
-def test_a_loader_is_anything_that_takes_an_identity(edge: str, loader: object, shared_verifier: Verifier) -> None:
-    LOADERS[edge](shared_verifier, loader)
+def test_a_loader_is_anything_that_takes_an_identity(
+    integration: str, loader: object, shared_verifier: Verifier
+) -> None:
+    LOADERS[integration](shared_verifier, loader)
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize("check", NO_FUNCTIONS)
-def test_htp_043_check_is_a_function_of_an_identity(edge: str, check: object, shared_verifier: Verifier) -> None:
-    if edge == "django" and isinstance(check, str):
+def test_htp_043_check_is_a_function_of_an_identity(integration: str, check: object, shared_verifier: Verifier) -> None:
+    if integration == "django" and isinstance(check, str):
         pytest.skip("text is a dotted path there")
 
-    assert refused(lambda: EDGES[edge](shared_verifier, check=check)).field == named(edge, "check")
+    assert refused(lambda: INTEGRATIONS[integration](shared_verifier, check=check)).field == named(integration, "check")
 
 
 SYNCHRONOUS = ("wsgi", "flask", "flask-config")
 
 
-@every_edge
+@every_integration
 @pytest.mark.parametrize(
     "check",
     [load_async, LoadsAsync(), functools.partial(load_async), LoadsAsync().__call__],
     ids=["function", "object", "partial", "method"],
 )
-def test_htp_043_a_coroutine_function_needs_an_edge_that_can_await_it(
-    edge: str, check: Callable[[Identity], Awaitable[object]], shared_verifier: Verifier
+def test_htp_043_a_coroutine_function_needs_an_integration_that_can_await_it(
+    integration: str, check: Callable[[Identity], Awaitable[object]], shared_verifier: Verifier
 ) -> None:
     """Django can: the same settings serve both of its worlds."""
-    if edge in SYNCHRONOUS:
-        error = refused(lambda: EDGES[edge](shared_verifier, check=check))
-        assert error.field == named(edge, "check")
+    if integration in SYNCHRONOUS:
+        error = refused(lambda: INTEGRATIONS[integration](shared_verifier, check=check))
+        assert error.field == named(integration, "check")
         assert "coroutine" in str(error.detail)
     else:
-        EDGES[edge](shared_verifier, check=check)
+        INTEGRATIONS[integration](shared_verifier, check=check)
 
 
 @pytest.mark.parametrize("option", ["write_identity", "on_outcome"])
@@ -501,7 +524,9 @@ class ClassOfAsgi:
 NO_APPS = [pytest.param(None, id="None"), pytest.param(7, id="a number"), pytest.param("main:app", id="text")]
 
 
-@pytest.mark.parametrize("edge", [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware])
+@pytest.mark.parametrize(
+    "integration", [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware]
+)
 @pytest.mark.parametrize(
     "app",
     [
@@ -516,11 +541,11 @@ NO_APPS = [pytest.param(None, id="None"), pytest.param(7, id="a number"), pytest
     ],
 )
 def test_htp_043_an_asgi_middleware_stands_before_an_asgi_application(
-    edge: Any,  # noqa: ANN401 - a class
+    integration: Any,  # noqa: ANN401 - a class
     app: object,
     shared_verifier: Verifier,
 ) -> None:
-    error = refused(lambda: edge(app, shared_verifier, required=True))
+    error = refused(lambda: integration(app, shared_verifier, required=True))
 
     assert (error.problem, error.field) == (Problem.NOT_AN_APPLICATION, "app")
 
@@ -542,12 +567,12 @@ def test_htp_043_an_asgi_middleware_stands_before_an_asgi_application(
     ],
 )
 def test_htp_043_a_wsgi_middleware_stands_before_a_wsgi_application(app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
-    error = refused(lambda: wsgi_edge.AveAuthMiddleware(app, shared_verifier, required=True))
+    error = refused(lambda: wsgi_middleware.AveAuthMiddleware(app, shared_verifier, required=True))
 
     assert (error.problem, error.field) == (Problem.NOT_AN_APPLICATION, "app")
 
 
-ASGI_EDGES: list[Any] = [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware]
+ASGI_INTEGRATIONS: list[Any] = [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware]
 ASGI_APPS: list[Any] = [
     app_asgi, Starlette(), FastAPI(), Litestar([]), QuartLike.__new__(QuartLike), ClassOfAsgi, Starlette().__call__,
     functools.partial(app_asgi), pass_on, ASGIHandler.__new__(ASGIHandler), lambda *_arguments: None,
@@ -559,15 +584,15 @@ WSGI_APPS: list[Any] = [
 
 
 @pytest.mark.parametrize(
-    ("edge", "app"),
+    ("integration", "app"),
     [
-        *((edge, app) for edge in ASGI_EDGES for app in ASGI_APPS),
-        *((wsgi_edge.AveAuthMiddleware, app) for app in WSGI_APPS),
+        *((integration, app) for integration in ASGI_INTEGRATIONS for app in ASGI_APPS),
+        *((wsgi_middleware.AveAuthMiddleware, app) for app in WSGI_APPS),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_every_application_of_the_protocol_will_do(edge: Any, app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
-    edge(app, shared_verifier, required=True)
+def test_every_application_of_the_protocol_will_do(integration: Any, app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+    integration(app, shared_verifier, required=True)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """HTP-050: no cache of a framework gives the page of one user to another, or to an anonymous client.
 
-Every order in which a cache and an edge can stand is asked by three clients in turn, with Django's and Litestar's own
-caches. What stands in front of an application, a site's cache or a proxy, is told by `Vary` and `Cache-Control`.
+Three clients in turn send requests to every order of cache and integration, with the own caches of Django and Litestar.
+Caches in front of an application, a site's cache or a proxy, read `Vary` and `Cache-Control`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from tests.http import django_settings  # noqa: F401 - configures Django
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
 
-from tests.http.django_client import ask_asgi_handler, ask_wsgi_handler
+from tests.http.django_client import send_to_asgi_handler, send_to_wsgi_handler
 from tests.http.http_fixtures import Client, Reply, Request, Server, bearer, http_scope, wsgi_environ
 
 OURS = "aveverify.django.AveAuthMiddleware"
@@ -155,7 +155,7 @@ class ShownFromCache(Shown):
 
 
 class Order(NamedTuple):
-    """One order of cache, edge and view."""
+    """One order of cache, integration and view."""
 
     view: Callable[..., Any]
     middleware: tuple[str, ...] = ()
@@ -210,7 +210,7 @@ def serve_django(order: Order, verifier: Verifier, **options: Any) -> Iterator[N
     cache.clear()
 
 
-ASK = {"wsgi": ask_wsgi_handler, "asgi": ask_asgi_handler}
+ASK = {"wsgi": send_to_wsgi_handler, "asgi": send_to_asgi_handler}
 
 
 def askers(tokens: dict[str, str], carry: Carry) -> dict[str, Who]:
@@ -282,7 +282,7 @@ def test_htp_050_no_page_crosses_users_where_a_source_does_not_say_what_it_reads
 
 def get_django(headers: dict[str, str]) -> Reply:
     """Ask Django."""
-    return ask_wsgi_handler(Request(tuple(headers.items())))
+    return send_to_wsgi_handler(Request(tuple(headers.items())))
 
 
 @pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS)
@@ -483,7 +483,7 @@ def test_htp_050_no_page_of_litestars_cache_crosses_users(  # noqa: PLR0913, PLR
     assert sorted(calls) == ["anonymous page", "page of ada", "page of grace"]
 
 
-def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_edge_in_front(
+def test_htp_050_the_cache_of_a_mounted_litestar_is_kept_apart_by_the_integration_in_front(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
     calls: list[str] = []
@@ -600,7 +600,7 @@ def test_htp_050_a_refused_token_gets_no_page_of_litestars_cache(
 
 
 @pytest.mark.parametrize("guard", [requires_authenticated, requires_scopes("read")], ids=["authenticated", "scopes"])
-def test_htp_050_a_guard_keeps_litestars_cache_apart_behind_the_raw_edge(
+def test_htp_050_a_guard_keeps_litestars_cache_apart_behind_the_raw_middleware(
     guard: Any,  # noqa: ANN401 - a guard
     shared_issuer: FakeIssuer,
     shared_verifier: Verifier,
@@ -662,7 +662,7 @@ def test_htp_050_a_handler_of_litestar_without_credentials_says_nothing_of_them(
 # --- caches in front of an application ------------------------------------------------------------------------------
 
 
-def ask_flask_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_flask_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask Flask for a page with further headers."""
     app = Flask(__name__)
     ave_flask.AveAuth(app, verifier, **options)
@@ -679,7 +679,7 @@ def ask_flask_app(verifier: Verifier, request: Request, **options: Any) -> Reply
     return Reply(answer.status_code, dict(answer.headers.to_wsgi_list()), answer.data)
 
 
-def ask_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask a WSGI application for a page with further headers."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's
@@ -688,13 +688,13 @@ def ask_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:
         start_response("200 OK", headers)
         return [page]
 
-    edge = wsgi.AveAuthMiddleware(app, verifier, **options)
+    integration = wsgi.AveAuthMiddleware(app, verifier, **options)
     # As Werkzeug's client reads it, several headers of one name in one value.
-    answer = WsgiClient(edge).get(f"/{request.query}", headers=list(request.headers))
+    answer = WsgiClient(integration).get(f"/{request.query}", headers=list(request.headers))
     return Reply(answer.status_code, dict(answer.headers.to_wsgi_list()), answer.data)
 
 
-def ask_starlette_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_starlette_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask Starlette for a page with further headers."""
 
     async def shown(request: StarletteRequest) -> PlainTextResponse:
@@ -712,7 +712,7 @@ def ask_starlette_app(verifier: Verifier, request: Request, **options: Any) -> R
     return Reply(answer.status_code, dict(answer.headers), answer.content)
 
 
-def ask_fastapi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_fastapi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
     """Ask FastAPI for a page with further headers."""
     app, cache_headers = FastAPI(), options.pop("cache_headers", None)
     options.pop("required")
@@ -737,15 +737,15 @@ def ask_fastapi_app(verifier: Verifier, request: Request, **options: Any) -> Rep
 
 AskApp = Callable[..., Reply]
 APPS: dict[str, AskApp] = {
-    "flask": ask_flask_app,
-    "wsgi": ask_wsgi_app,
-    "starlette": ask_starlette_app,
-    "fastapi": ask_fastapi_app,
+    "flask": send_to_flask_app,
+    "wsgi": send_to_wsgi_app,
+    "starlette": send_to_starlette_app,
+    "fastapi": send_to_fastapi_app,
 }
 
 
 @pytest.fixture(params=list(APPS.values()), ids=list(APPS))
-def ask_app(request: pytest.FixtureRequest) -> AskApp:
+def send_to_app(request: pytest.FixtureRequest) -> AskApp:
     """Ask an application in front of which a cache may stand."""
     ask: AskApp = request.param
     return ask
@@ -760,11 +760,11 @@ def ask_app(request: pytest.FixtureRequest) -> AskApp:
     ids=["by-choice", "with-a-cookie"],
 )
 def test_htp_050_answers_tell_caches_in_front_by_which_headers_they_differ(
-    ask_app: AskApp, options: dict[str, Any], vary: str, shared_verifier: Verifier, tokens: dict[str, str]
+    send_to_app: AskApp, options: dict[str, Any], vary: str, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    signed_in = ask_app(shared_verifier, Request(bearer(tokens["good"])), required=False, **options)
-    anonymous = ask_app(shared_verifier, Request(), required=False, **options)
-    refused = ask_app(shared_verifier, Request(bearer(tokens["expired"])), required=False, **options)
+    signed_in = send_to_app(shared_verifier, Request(bearer(tokens["good"])), required=False, **options)
+    anonymous = send_to_app(shared_verifier, Request(), required=False, **options)
+    refused = send_to_app(shared_verifier, Request(bearer(tokens["expired"])), required=False, **options)
 
     assert (signed_in.body, lower(signed_in)["vary"]) == (b"page of ada", vary)
     assert lower(signed_in)["cache-control"] == "max-age=5, private"
@@ -780,9 +780,9 @@ def lower(reply: Reply) -> dict[str, str]:
 
 
 def test_htp_050_by_default_the_answers_to_an_authorization_header_are_left_as_they_are(
-    ask_app: AskApp, shared_verifier: Verifier, tokens: dict[str, str]
+    send_to_app: AskApp, shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    reply = ask_app(shared_verifier, Request(bearer(tokens["good"])), required=False)
+    reply = send_to_app(shared_verifier, Request(bearer(tokens["good"])), required=False)
 
     assert lower(reply)["cache-control"] == "max-age=5"
     assert "Authorization" not in lower(reply)["vary"]
@@ -819,9 +819,9 @@ def test_htp_050_an_answer_that_is_begun_anew_is_marked_as_the_first(
         start_response("404 Not Found", [], (LookupError, error, error.__traceback__))
         return [b"not found"]
 
-    edge = wsgi.AveAuthMiddleware(app, shared_verifier, required=True, cache_headers=True)
+    integration = wsgi.AveAuthMiddleware(app, shared_verifier, required=True, cache_headers=True)
     server = Server()
-    server.call(edge, wsgi_environ(Request(bearer(tokens["good"]))))
+    server.call(integration, wsgi_environ(Request(bearer(tokens["good"]))))
 
     assert server.reply.status == 404
     assert server.reply.headers == {"vary": "Authorization", "cache-control": "private"}
@@ -836,9 +836,9 @@ def test_htp_050_an_asgi_answer_without_headers_is_marked(shared_verifier: Verif
         ((), [(b"vary", b"Authorization")]),
         (bearer(tokens["good"]), [(b"vary", b"Authorization"), (b"cache-control", b"private")]),
     ):
-        edge = asgi.AveAuthMiddleware(app, shared_verifier, required=False, cache_headers=True)
+        integration = asgi.AveAuthMiddleware(app, shared_verifier, required=False, cache_headers=True)
         client = Client()
-        client.call(edge, http_scope(Request(given)))
+        client.call(integration, http_scope(Request(given)))
         assert client.sent[0]["headers"] == headers
 
 

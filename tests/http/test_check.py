@@ -20,9 +20,9 @@ from aveverify.errors import Problem
 from aveverify.wsgi import AveAuthMiddleware as WsgiMiddleware
 from tests.http.http_fixtures import (
     Client,
-    Observer,
+    RecordingView,
     Request,
-    Scene,
+    Scenario,
     Server,
     asgi_app,
     bearer,
@@ -39,16 +39,16 @@ def ban_ada(identity: Identity) -> str | None:
     return "banned since \r\n yesterday" if identity.subject == "ada" else None
 
 
-def test_the_application_may_refuse_a_user(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_application_may_refuse_a_user(scenario: Scenario, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "aveverify.http")
 
-    ada = scene.ask(scene.bearer("good"), required=True, check=ban_ada)
-    grace = scene.ask(scene.bearer("other"), required=True, check=ban_ada)
-    nobody = scene.ask((), required=False, check=ban_ada)
+    ada = scenario.get(scenario.bearer("good"), required=True, check=ban_ada)
+    grace = scenario.get(scenario.bearer("other"), required=True, check=ban_ada)
+    nobody = scenario.get((), required=False, check=ban_ada)
 
     assert (ada.status, grace.status, nobody.status) == (401, 200, 200)
     assert ada.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
-    assert scene.observer.seen == ["grace", None]
+    assert scenario.observer.seen == ["grace", None]
     # ERR-003: in the application's own words, quoted, on one line, and only in the log.
     [record] = [record for record in caplog.records if record.name == "aveverify.http"]
     assert Reason.REFUSED_BY_CHECK in record.getMessage()
@@ -59,26 +59,26 @@ def test_the_application_may_refuse_a_user(scene: Scene, caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     "verdict", [False, "", True, 0, [], object()], ids=["False", "''", "True", "0", "[]", "object"]
 )
-def test_whatever_is_not_a_plain_yes_is_a_no(scene: Scene, verdict: object) -> None:
-    reply = scene.ask(scene.bearer("good"), required=True, check=lambda _identity: verdict)
+def test_whatever_is_not_a_plain_yes_is_a_no(scenario: Scenario, verdict: object) -> None:
+    reply = scenario.get(scenario.bearer("good"), required=True, check=lambda _identity: verdict)
 
     assert reply.status == 401
-    assert scene.observer.seen == []
+    assert scenario.observer.seen == []
 
 
-def test_an_exception_of_the_check_lets_nobody_in(scene: Scene) -> None:
+def test_an_exception_of_the_check_lets_nobody_in(scenario: Scenario) -> None:
     def check(_identity: Identity) -> str | None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        scene.ask(scene.bearer("good"), required=True, check=check)
+        scenario.get(scenario.bearer("good"), required=True, check=check)
 
-    assert scene.observer.seen == []
+    assert scenario.observer.seen == []
 
 
 @pytest.mark.parametrize(("kind", "status"), [("good", 401), ("other", 200)])
-def test_an_asynchronous_edge_awaits_the_check(
-    kind: str, status: int, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+def test_an_asynchronous_integration_awaits_the_check(
+    kind: str, status: int, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     async def check(identity: Identity) -> str | None:
         await asyncio.sleep(0)
@@ -93,8 +93,8 @@ def test_an_asynchronous_edge_awaits_the_check(
     assert client.reply.status == status
 
 
-def test_a_synchronous_edge_cannot_await_and_says_so(
-    tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+def test_a_synchronous_integration_cannot_await_and_says_so(
+    tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """A function that gives a coroutine without being a coroutine function shows only when it is called."""
 
@@ -144,21 +144,23 @@ def test_outside_of_a_request_there_is_no_current_identity() -> None:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("good", "ada"), (None, None)], ids=["good", "anonymous"])
-def test_the_current_identity_is_that_of_the_request(scene: Scene, kind: str | None, expected: str | None) -> None:
+def test_the_current_identity_is_that_of_the_request(
+    scenario: Scenario, kind: str | None, expected: str | None
+) -> None:
     seen: list[str | None] = []
-    headers = scene.bearer(kind) if kind else ()
+    headers = scenario.bearer(kind) if kind else ()
 
     def view(_request: object) -> str:
         seen.append(subject())
         return "seen"
 
-    scene.ask(headers, view=view, required=False)
+    scenario.get(headers, view=view, required=False)
 
     assert seen == [expected]
     test_outside_of_a_request_there_is_no_current_identity()
 
 
-def test_no_copy_of_a_context_knows_the_user_after_the_request(scene: Scene) -> None:
+def test_no_copy_of_a_context_knows_the_user_after_the_request(scenario: Scenario) -> None:
     """HTP-038: tasks that go on, and servers that begin the next request in such a copy."""
     copies: list[Context] = []
 
@@ -166,7 +168,7 @@ def test_no_copy_of_a_context_knows_the_user_after_the_request(scene: Scene) -> 
         copies.append(copy_context())
         return "seen"
 
-    scene.ask(scene.bearer("good"), view=view, required=False)
+    scenario.get(scenario.bearer("good"), view=view, required=False)
 
     (copy,) = copies
     copy.run(test_outside_of_a_request_there_is_no_current_identity)
@@ -199,13 +201,13 @@ def test_a_request_that_is_given_up_in_another_context_leaves_nobody_behind(
     copies[0].run(test_outside_of_a_request_there_is_no_current_identity)
 
 
-def test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity(scene: Scene) -> None:
+def test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity(scenario: Scenario) -> None:
     def view(_request: object) -> str:
         with pytest.raises(InvalidTokenError):
             current_identity.get()
         return "public"
 
-    assert scene.ask(scene.bearer("expired"), view=view, required=False, on_invalid="defer").status == 200
+    assert scenario.get(scenario.bearer("expired"), view=view, required=False, on_invalid="defer").status == 200
 
 
 def test_the_state_of_a_request_holds_the_identity(tokens: dict[str, str], shared_verifier: Verifier) -> None:

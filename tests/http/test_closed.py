@@ -1,4 +1,4 @@
-"""A verifier that is closed behind an edge: no request is served, known token or new. CON-014."""
+"""A verifier that is closed behind an integration: no request is served, known token or new. CON-014."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from aveverify import ConfigurationError, Verifier
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer
-from tests.http.http_fixtures import Edge, Headers, Observer, Reply, Request, bearer
+from tests.http.http_fixtures import Headers, Integration, RecordingView, Reply, Request, bearer
 
 
 class ClosingHeaders(tuple[tuple[str, str], ...]):
-    """Headers that close a verifier when they are read for the first time: the edge is built by then."""
+    """Headers that close a verifier when they are read for the first time: the integration is built by then."""
 
     __slots__ = ()
     close: Callable[[], None]
@@ -33,10 +33,12 @@ def closing(verifier: Verifier, headers: Headers) -> Headers:
     return Closing(headers)
 
 
-def ask(edge: Edge, verifier: Verifier, observer: Observer, headers: Headers, **options: object) -> Reply | None:
+def ask(
+    integration: Integration, verifier: Verifier, observer: RecordingView, headers: Headers, **options: object
+) -> Reply | None:
     """The reply; None if the error went up as an exception, as a server turns it into 500."""
     try:
-        return edge(verifier, observer, Request(headers), **options)
+        return integration(verifier, observer, Request(headers), **options)
     except ConfigurationError as error:
         return None if error.problem is Problem.CLOSED else Reply(200, {}, b"")
 
@@ -52,10 +54,10 @@ def ask(edge: Edge, verifier: Verifier, observer: Observer, headers: Headers, **
     ],
 )
 @pytest.mark.parametrize("known", [True, False], ids=["known token", "new token"])
-def test_con_014_an_edge_serves_no_token_once_its_verifier_is_closed(
-    edge: Edge, issuer: FakeIssuer, *, known: bool, options: dict[str, object], built: str
+def test_con_014_an_integration_serves_no_token_once_its_verifier_is_closed(
+    integration: Integration, issuer: FakeIssuer, *, known: bool, options: dict[str, object], built: str
 ) -> None:
-    verifier, observer = issuer.verifier(), Observer()
+    verifier, observer = issuer.verifier(), RecordingView()
     token = issuer.token(sub="ada")
     verifier.verify(token)
     headers = bearer(token if known else issuer.token(sub="grace"))
@@ -64,7 +66,7 @@ def test_con_014_an_edge_serves_no_token_once_its_verifier_is_closed(
     else:
         headers = closing(verifier, headers)
 
-    reply = ask(edge, verifier, observer, headers, **options)
+    reply = ask(integration, verifier, observer, headers, **options)
 
     assert reply is None or reply.status == 500
     assert observer.seen == []

@@ -1,4 +1,4 @@
-"""The HTTP contract (design §6): one table of requests, asked at every edge, with and without `required`.
+"""The HTTP contract (design §6): one table of requests, asked at every integration, with and without `required`.
 
 The raw middlewares have no framework that could help them; the others show that nothing is lost on the way. A row that
 cannot apply to an integration is left out by a table (`LeftOut`), with the reason.
@@ -25,7 +25,7 @@ from aveverify import (
 from aveverify.errors import Problem
 from aveverify.testing import FakeIssuer
 from tests.http.conftest import LEFT_OUT_REASONS
-from tests.http.http_fixtures import Edge, Headers, Reply, Request, Scene, bearer
+from tests.http.http_fixtures import Headers, Integration, Reply, Request, Scenario, bearer
 
 Logged = Callable[[], list[logging.LogRecord]]
 
@@ -55,10 +55,10 @@ INSUFFICIENT_SCOPE = Expected(403, 'Bearer error="insufficient_scope"', "insuffi
 UNAVAILABLE = Expected(503, None, "temporarily_unavailable")
 
 
-def check(reply: Reply, scene: Scene, expected: Expected) -> None:
+def check(reply: Reply, scenario: Scenario, expected: Expected) -> None:
     """Compare all that came back, and whom the application saw."""
     assert reply.status == expected.status
-    assert tuple(scene.observer.seen) == expected.seen
+    assert tuple(scenario.observer.seen) == expected.seen
     if expected.error is None:
         assert "www-authenticate" not in reply.headers
         return
@@ -218,54 +218,54 @@ both_ways = pytest.mark.parametrize("on_invalid", ["reject", "defer"])
 
 @either
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.id)
-def test_every_edge_keeps_the_contract(scene: Scene, case: Case, *, required: bool) -> None:
+def test_every_integration_keeps_the_contract(scenario: Scenario, case: Case, *, required: bool) -> None:
     """HTP-001 to HTP-006, HTP-008, HTP-009, HTP-027, HTP-033, HTP-034, HTP-036."""
     request = case.request._replace(
-        headers=tuple((name, value.format_map(scene.tokens)) for name, value in case.request.headers),
-        query=case.request.query.format_map(scene.tokens),
-        body=case.request.body.replace(b"{good}", scene.tokens["good"].encode()),
+        headers=tuple((name, value.format_map(scenario.tokens)) for name, value in case.request.headers),
+        query=case.request.query.format_map(scenario.tokens),
+        body=case.request.body.replace(b"{good}", scenario.tokens["good"].encode()),
     )
 
-    reply = scene.send(request, required=required)
+    reply = scenario.send(request, required=required)
 
-    check(reply, scene, case.required if required else case.optional)
+    check(reply, scenario, case.required if required else case.optional)
 
 
 @either
 def test_a_preflight_without_a_token_passes_a_middleware_and_reaches_no_view_that_needs_somebody(
-    request: pytest.FixtureRequest, scene: Scene, *, required: bool
+    request: pytest.FixtureRequest, scenario: Scenario, *, required: bool
 ) -> None:
     """HTP-027: browsers send it without credentials; whoever runs a view by it would be nobody at all."""
-    stands_at_the_view = request.node.callspec.params["edge"] in AT_THE_VIEW
+    stands_at_the_view = request.node.callspec.params["integration"] in AT_THE_VIEW
 
-    reply = scene.send(Request((ORIGIN, ASKS_FOR_METHOD), method="OPTIONS"), required=required)
+    reply = scenario.send(Request((ORIGIN, ASKS_FOR_METHOD), method="OPTIONS"), required=required)
 
-    check(reply, scene, NO_CREDENTIALS if required and stands_at_the_view else ANONYMOUS)
+    check(reply, scenario, NO_CREDENTIALS if required and stands_at_the_view else ANONYMOUS)
 
 
 @pytest.mark.parametrize("kind", [None, "expired"], ids=["without credentials", "refused"])
-def test_a_refused_head_request_gets_no_body(scene: Scene, kind: str | None) -> None:
-    headers = scene.bearer(kind) if kind else ()
+def test_a_refused_head_request_gets_no_body(scenario: Scenario, kind: str | None) -> None:
+    headers = scenario.bearer(kind) if kind else ()
 
-    got = scene.ask(headers, required=True)
-    head = scene.send(Request(headers, method="HEAD"), required=True)
+    got = scenario.get(headers, required=True)
+    head = scenario.send(Request(headers, method="HEAD"), required=True)
 
     assert head == got._replace(body=b"")
-    assert scene.observer.seen == []
+    assert scenario.observer.seen == []
 
 
 @both_ways
 @either
 def test_an_issuer_that_cannot_be_reached_is_no_refusal_of_the_token(
-    edge: Edge, issuer: FakeIssuer, verifier: Verifier, *, required: bool, on_invalid: str
+    integration: Integration, issuer: FakeIssuer, verifier: Verifier, *, required: bool, on_invalid: str
 ) -> None:
     """HTP-035: 503 with Retry-After; never anonymous, never 500."""
-    scene = Scene(edge, verifier, {"good": issuer.token()})
+    scenario = Scenario(integration, verifier, {"good": issuer.token()})
     issuer.go_down()
 
-    reply = scene.ask(scene.bearer("good"), required=required, on_invalid=on_invalid)
+    reply = scenario.get(scenario.bearer("good"), required=required, on_invalid=on_invalid)
 
-    check(reply, scene, UNAVAILABLE)
+    check(reply, scenario, UNAVAILABLE)
 
 
 # --- scopes ---------------------------------------------------------------------------------------------------------
@@ -291,48 +291,48 @@ def test_an_issuer_that_cannot_be_reached_is_no_refusal_of_the_token(
     ],
 )
 def test_a_token_must_carry_every_scope_that_is_demanded(
-    scene: Scene, shared_issuer: FakeIssuer, *, scope: object, expected: Expected, on_invalid: str
+    scenario: Scenario, shared_issuer: FakeIssuer, *, scope: object, expected: Expected, on_invalid: str
 ) -> None:
     headers = bearer(shared_issuer.token(sub="ada", scope=scope))
 
-    reply = scene.ask(headers, required=True, scopes=("read", "write"), on_invalid=on_invalid)
+    reply = scenario.get(headers, required=True, scopes=("read", "write"), on_invalid=on_invalid)
 
-    check(reply, scene, expected)
+    check(reply, scenario, expected)
 
 
-def test_a_token_without_scope_lacks_every_scope(scene: Scene) -> None:
-    reply = scene.ask(scene.bearer("good"), required=True, scopes=["read"])
+def test_a_token_without_scope_lacks_every_scope(scenario: Scenario) -> None:
+    reply = scenario.get(scenario.bearer("good"), required=True, scopes=["read"])
 
-    check(reply, scene, INSUFFICIENT_SCOPE)
+    check(reply, scenario, INSUFFICIENT_SCOPE)
     assert reply.headers["www-authenticate"].endswith(', scope="read"')
 
 
-def test_the_scope_claim_of_a_custom_jwt_counts_too(edge: Edge, shared_issuer: FakeIssuer) -> None:
+def test_the_scope_claim_of_a_custom_jwt_counts_too(integration: Integration, shared_issuer: FakeIssuer) -> None:
     token = shared_issuer.token(sub="ada", scope="read")
     with shared_issuer.verifier(shared_issuer.custom_jwt_provider("RS256")) as verifier:
-        scene = Scene(edge, verifier, {"reader": token})
-        check(scene.ask(scene.bearer("reader"), required=True, scopes=["read"]), scene, ADA)
-        scene.observer.seen.clear()
-        check(scene.ask(scene.bearer("reader"), required=True, scopes=["write"]), scene, INSUFFICIENT_SCOPE)
+        scenario = Scenario(integration, verifier, {"reader": token})
+        check(scenario.get(scenario.bearer("reader"), required=True, scopes=["read"]), scenario, ADA)
+        scenario.observer.seen.clear()
+        check(scenario.get(scenario.bearer("reader"), required=True, scopes=["write"]), scenario, INSUFFICIENT_SCOPE)
 
 
-def test_scopes_are_demanded_of_tokens_not_of_anonymous_visitors(scene: Scene) -> None:
-    check(scene.ask(required=False, scopes=["read"]), scene, ANONYMOUS)
+def test_scopes_are_demanded_of_tokens_not_of_anonymous_visitors(scenario: Scenario) -> None:
+    check(scenario.get(required=False, scopes=["read"]), scenario, ANONYMOUS)
 
 
 # --- what a refusal says --------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_says_the_same_whatever_was_wrong_with_the_token(scene: Scene) -> None:
+def test_a_refusal_says_the_same_whatever_was_wrong_with_the_token(scenario: Scenario) -> None:
     """ERR-004: unknown kid, bad signature, expired and wrong audience cannot be told apart from outside."""
-    replies = [scene.ask(scene.bearer(flaw), required=True) for flaw in FLAWS]
+    replies = [scenario.get(scenario.bearer(flaw), required=True) for flaw in FLAWS]
 
     assert replies == [replies[0]] * len(FLAWS)
 
 
-def test_a_refusal_in_full(scene: Scene) -> None:
+def test_a_refusal_in_full(scenario: Scenario) -> None:
     """HTP-034: the one place that pins every byte."""
-    reply = scene.ask(scene.bearer("expired"), required=True)
+    reply = scenario.get(scenario.bearer("expired"), required=True)
 
     description = "The access token is invalid, expired or not meant for this service"
     body = f'{{"error": "invalid_token", "error_description": "{description}"}}'.encode()
@@ -368,10 +368,10 @@ def test_a_refusal_in_full(scene: Scene) -> None:
     ],
 )
 def test_a_challenge_says_what_the_service_says_of_itself(
-    scene: Scene, options: dict[str, Any], challenge: str
+    scenario: Scenario, options: dict[str, Any], challenge: str
 ) -> None:
     """RFC 6750 §3.1: without credentials there is no error code."""
-    reply = scene.ask(required=True, **options)
+    reply = scenario.get(required=True, **options)
 
     assert reply.status == 401
     assert reply.headers["www-authenticate"] == challenge
@@ -379,28 +379,28 @@ def test_a_challenge_says_what_the_service_says_of_itself(
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Logged:
-    """What the edges have logged so far."""
+    """What the integrations have logged so far."""
     caplog.set_level(logging.INFO, "aveverify")
     return lambda: [record for record in caplog.records if record.name == "aveverify.http"]
 
 
 @both_ways
 def test_a_refusal_is_logged_once_with_its_reason_and_without_the_token(
-    scene: Scene, on_invalid: str, logged: Logged, caplog: pytest.LogCaptureFixture
+    scenario: Scenario, on_invalid: str, logged: Logged, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scene.ask(scene.bearer("expired"), required=True, on_invalid=on_invalid)
+    scenario.get(scenario.bearer("expired"), required=True, on_invalid=on_invalid)
 
     [record] = logged()
     assert record.levelno == logging.INFO
     assert Reason.EXPIRED in record.getMessage()
-    assert not any(segment in caplog.text for segment in scene.tokens["expired"].split("."))
+    assert not any(segment in caplog.text for segment in scenario.tokens["expired"].split("."))
 
 
-def test_missing_credentials_are_logged_where_they_are_required(scene: Scene, logged: Logged) -> None:
-    scene.ask(required=False)
+def test_missing_credentials_are_logged_where_they_are_required(scenario: Scenario, logged: Logged) -> None:
+    scenario.get(required=False)
     assert logged() == []
 
-    scene.ask(required=True)
+    scenario.get(required=True)
     assert len(logged()) == 1
 
 
@@ -415,12 +415,12 @@ def test_missing_credentials_are_logged_where_they_are_required(scene: Scene, lo
     ],
 )
 def test_nothing_of_a_token_can_write_into_the_log(
-    scene: Scene, kid: str, shared_issuer: FakeIssuer, logged: Logged
+    scenario: Scenario, kid: str, shared_issuer: FakeIssuer, logged: Logged
 ) -> None:
     """ERR-003: escaped and shortened, on one line."""
-    reply = scene.ask(bearer(shared_issuer.token(header={"kid": kid})), required=True)
+    reply = scenario.get(bearer(shared_issuer.token(header={"kid": kid})), required=True)
 
-    check(reply, scene, INVALID_TOKEN)
+    check(reply, scenario, INVALID_TOKEN)
     [record] = logged()
     assert record.getMessage().isprintable()
     assert len(record.getMessage()) < 500
@@ -492,11 +492,11 @@ class Loader:
 loading = pytest.mark.parametrize("way", ["now", "later", "soon"])
 
 
-def blind(scene: Scene) -> Callable[[object], str]:
+def blind(scenario: Scenario) -> Callable[[object], str]:
     """A view that looks at nothing of its request."""
 
     def view(_request: object) -> str:
-        scene.observer.seen.append("served")
+        scenario.observer.seen.append("served")
         return "served"
 
     return view
@@ -506,34 +506,36 @@ def blind(scene: Scene) -> Callable[[object], str]:
 @loading
 @pytest.mark.parametrize("case", USERS, ids=lambda case: case.id)
 def test_only_users_that_the_application_admits_reach_a_view(
-    scene: Scene, case: UserCase, way: str, *, required: bool
+    scenario: Scenario, case: UserCase, way: str, *, required: bool
 ) -> None:
     """HTP-044: also a view that never looks at its user, under either kind of loader."""
     loader = Loader(case.user)
 
-    reply = scene.ask(scene.bearer("good"), view=blind(scene), required=required, load_user=getattr(loader, way))
+    reply = scenario.get(
+        scenario.bearer("good"), view=blind(scenario), required=required, load_user=getattr(loader, way)
+    )
 
-    check(reply, scene, Expected(200, seen=("served",)) if case.reason is None else INVALID_TOKEN)
+    check(reply, scenario, Expected(200, seen=("served",)) if case.reason is None else INVALID_TOKEN)
     assert loader.asked == ["ada"]
 
 
 @loading
-def test_a_user_is_loaded_once_and_only_for_a_token(scene: Scene, way: str) -> None:
+def test_a_user_is_loaded_once_and_only_for_a_token(scenario: Scenario, way: str) -> None:
     """HTP-044: anonymous requests have no user to load, and refused ones must not cost the application anything."""
     loader = Loader(Account(is_active=False))
     load_user = getattr(loader, way)
 
-    check(scene.ask(required=False, load_user=load_user), scene, ANONYMOUS)
-    scene.observer.seen.clear()
-    check(scene.ask(scene.bearer("expired"), required=False, load_user=load_user), scene, INVALID_TOKEN)
+    check(scenario.get(required=False, load_user=load_user), scenario, ANONYMOUS)
+    scenario.observer.seen.clear()
+    check(scenario.get(scenario.bearer("expired"), required=False, load_user=load_user), scenario, INVALID_TOKEN)
     assert loader.asked == []
 
 
 @pytest.mark.parametrize("case", [case for case in USERS if case.reason], ids=lambda case: case.id)
 def test_a_user_that_is_not_admitted_is_logged_once_with_its_reason(
-    scene: Scene, case: UserCase, logged: Logged
+    scenario: Scenario, case: UserCase, logged: Logged
 ) -> None:
-    scene.ask(scene.bearer("good"), required=True, load_user=Loader(case.user).now)
+    scenario.get(scenario.bearer("good"), required=True, load_user=Loader(case.user).now)
 
     [record] = logged()
     assert record.getMessage().startswith(f"refused: {case.reason} (HTP-044): ")
@@ -542,30 +544,30 @@ def test_a_user_that_is_not_admitted_is_logged_once_with_its_reason(
 @loading
 @pytest.mark.parametrize("user", [None, Account(is_active=False)], ids=["unknown", "inactive"])
 def test_a_deferred_refusal_of_a_user_is_raised_when_a_view_asks(
-    scene: Scene, request: pytest.FixtureRequest, user: object, way: str
+    scenario: Scenario, request: pytest.FixtureRequest, user: object, way: str
 ) -> None:
     """HTP-044: a view may answer it by itself, and learns nothing of the user; one that relies on a user never runs."""
     catcher = Catcher()
-    relies = request.node.callspec.params["edge"] in AT_THE_VIEW
+    relies = request.node.callspec.params["integration"] in AT_THE_VIEW
     options = {"load_user": getattr(Loader(user), way), "on_invalid": "defer"}
 
-    reply = scene.ask(scene.bearer("good"), view=catcher, required=False, **options)
-    check(scene.ask(scene.bearer("good"), required=relies, **options), scene, INVALID_TOKEN)
+    reply = scenario.get(scenario.bearer("good"), view=catcher, required=False, **options)
+    check(scenario.get(scenario.bearer("good"), required=relies, **options), scenario, INVALID_TOKEN)
 
     assert (reply.status, reply.body) == (200, b"served")
     [caught] = catcher.caught
     assert caught.reason is (Reason.UNKNOWN_USER if user is None else Reason.INACTIVE_USER)
 
 
-def test_nothing_knows_the_identity_if_the_loader_fails(scene: Scene) -> None:
+def test_nothing_knows_the_identity_if_the_loader_fails(scenario: Scenario) -> None:
     """HTP-044: a database that is down admits no user, and is an error of the application."""
 
     def load_user(_identity: Identity) -> object:
         raise ConnectionRefusedError
 
     with pytest.raises(ConnectionRefusedError):
-        scene.ask(scene.bearer("good"), required=False, load_user=load_user)
-    assert scene.observer.seen == []
+        scenario.get(scenario.bearer("good"), required=False, load_user=load_user)
+    assert scenario.observer.seen == []
 
 
 # --- deferred refusals ----------------------------------------------------------------------------------------------
@@ -600,49 +602,51 @@ refused = pytest.mark.parametrize(
 @either
 @refused
 def test_a_deferred_refusal_that_escapes_becomes_the_answer(
-    scene: Scene, kind: str, expected: Expected, *, required: bool
+    scenario: Scenario, kind: str, expected: Expected, *, required: bool
 ) -> None:
     """HTTP-09: the same answer as without `defer`."""
-    rejected = scene.ask(scene.bearer(kind), required=required, scopes=["write"])
-    deferred = scene.ask(scene.bearer(kind), required=required, scopes=["write"], on_invalid="defer")
+    rejected = scenario.get(scenario.bearer(kind), required=required, scopes=["write"])
+    deferred = scenario.get(scenario.bearer(kind), required=required, scopes=["write"], on_invalid="defer")
 
     assert deferred == rejected
-    check(deferred, scene, expected)
+    check(deferred, scenario, expected)
 
 
 @refused
-def test_a_view_may_answer_a_deferred_refusal_by_itself(scene: Scene, kind: str, expected: Expected) -> None:
+def test_a_view_may_answer_a_deferred_refusal_by_itself(scenario: Scenario, kind: str, expected: Expected) -> None:
     catcher = Catcher()
 
-    reply = scene.ask(scene.bearer(kind), view=catcher, required=False, scopes=["write"], on_invalid="defer")
+    reply = scenario.get(scenario.bearer(kind), view=catcher, required=False, scopes=["write"], on_invalid="defer")
 
     assert (reply.status, reply.body) == (200, b"served")
     assert [error.http_status for error in catcher.caught] == [expected.status]
 
 
-def test_a_view_learns_of_missing_keys_when_it_asks(edge: Edge, issuer: FakeIssuer, verifier: Verifier) -> None:
-    scene = Scene(edge, verifier, {"good": issuer.token()})
+def test_a_view_learns_of_missing_keys_when_it_asks(
+    integration: Integration, issuer: FakeIssuer, verifier: Verifier
+) -> None:
+    scenario = Scenario(integration, verifier, {"good": issuer.token()})
     catcher = Catcher()
     issuer.go_down()
 
-    reply = scene.ask(scene.bearer("good"), view=catcher, required=False, on_invalid="defer")
+    reply = scenario.get(scenario.bearer("good"), view=catcher, required=False, on_invalid="defer")
 
     assert reply.status == 200
     assert [type(error) for error in catcher.caught] == [KeysUnavailableError]
 
 
-def test_a_request_whose_view_does_not_ask_goes_on(scene: Scene) -> None:
+def test_a_request_whose_view_does_not_ask_goes_on(scenario: Scenario) -> None:
     """As Convex runs an HTTP action whatever the token."""
-    reply = scene.ask(scene.bearer("expired"), view=lambda _: "public", required=False, on_invalid="defer")
+    reply = scenario.get(scenario.bearer("expired"), view=lambda _: "public", required=False, on_invalid="defer")
 
     assert (reply.status, reply.body) == (200, b"public")
 
 
-def test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred(scene: Scene) -> None:
-    for headers in (scene.bearer("good"), (), scene.bearer("other")):
-        assert scene.ask(headers, required=False, on_invalid="defer").status == 200
+def test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred(scenario: Scenario) -> None:
+    for headers in (scenario.bearer("good"), (), scenario.bearer("other")):
+        assert scenario.get(headers, required=False, on_invalid="defer").status == 200
 
-    assert scene.observer.seen == ["ada", None, "grace"]
+    assert scenario.observer.seen == ["ada", None, "grace"]
 
 
 @pytest.mark.parametrize(
@@ -653,9 +657,9 @@ def test_good_tokens_and_anonymous_visitors_pass_where_refusals_are_deferred(sce
         pytest.param(authorization("Bearer a", "Bearer b"), INVALID_REQUEST, id="HTP-001: two"),
     ],
 )
-def test_what_is_no_token_is_never_deferred(scene: Scene, headers: Headers, expected: Expected) -> None:
+def test_what_is_no_token_is_never_deferred(scenario: Scenario, headers: Headers, expected: Expected) -> None:
     """Not even where the view does not ask."""
-    check(scene.ask(headers, view=lambda _: "public", required=True, on_invalid="defer"), scene, expected)
+    check(scenario.get(headers, view=lambda _: "public", required=True, on_invalid="defer"), scenario, expected)
 
 
 def test_rows_that_do_not_apply_are_left_out(request: pytest.FixtureRequest) -> None:
@@ -672,24 +676,24 @@ def test_rows_that_do_not_apply_are_left_out(request: pytest.FixtureRequest) -> 
 @pytest.mark.parametrize(
     ("kind", "on_invalid"), [("good", "reject"), ("good", "defer"), ("expired", "defer")], ids="-".join
 )
-def test_an_exception_of_the_application_is_its_own(scene: Scene, kind: str, on_invalid: str) -> None:
+def test_an_exception_of_the_application_is_its_own(scenario: Scenario, kind: str, on_invalid: str) -> None:
     def view(_request: object) -> str:
         raise LookupError
 
     with pytest.raises(LookupError):
-        scene.ask(scene.bearer(kind), view=view, required=True, on_invalid=on_invalid)
+        scenario.get(scenario.bearer(kind), view=view, required=True, on_invalid=on_invalid)
 
 
 @both_ways
 def test_a_closed_verifier_is_the_programmers_error_and_lets_nobody_in(
-    edge: Edge, issuer: FakeIssuer, on_invalid: str
+    integration: Integration, issuer: FakeIssuer, on_invalid: str
 ) -> None:
     """Neither anonymous nor a refusal that would blame the client."""
-    scene = Scene(edge, issuer.verifier(), {"good": issuer.token()})
-    scene.verifier.close()
+    scenario = Scenario(integration, issuer.verifier(), {"good": issuer.token()})
+    scenario.verifier.close()
 
     with pytest.raises(ConfigurationError) as caught:
-        scene.ask(scene.bearer("good"), required=False, on_invalid=on_invalid)
+        scenario.get(scenario.bearer("good"), required=False, on_invalid=on_invalid)
 
     assert caught.value.problem is Problem.CLOSED
-    assert scene.observer.seen == []
+    assert scenario.observer.seen == []

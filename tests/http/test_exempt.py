@@ -1,4 +1,4 @@
-"""Which paths need no credentials: the same answer at every edge, and no way around it."""
+"""Which paths need no credentials: the same answer at every integration, and no way around it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aveverify.errors import Problem
 from aveverify.wsgi import AveAuthMiddleware as WsgiMiddleware
 from tests.http.http_fixtures import (
     Client,
-    Observer,
+    RecordingView,
     Request,
     Server,
     asgi_app,
@@ -77,7 +77,7 @@ BYPASSES = [
 
 @pytest.mark.parametrize("path", BYPASSES)
 def test_a_path_that_could_be_read_in_two_ways_is_not_exempt(
-    path: str, shared_verifier: Verifier, observer: Observer
+    path: str, shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     exempt = ["/public", "/public/*"]
     one, two = Client(BODY), Server()
@@ -100,7 +100,7 @@ def test_a_trailing_slash_is_another_path() -> None:
     assert "/public" not in ExemptPaths(["/public/*"])
 
 
-def test_bytes_that_are_no_utf8_are_not_exempt(shared_verifier: Verifier, observer: Observer) -> None:
+def test_bytes_that_are_no_utf8_are_not_exempt(shared_verifier: Verifier, observer: RecordingView) -> None:
     """HTP-024: a PATH_INFO of /public/%ff."""
     server = Server()
 
@@ -113,7 +113,7 @@ def test_bytes_that_are_no_utf8_are_not_exempt(shared_verifier: Verifier, observ
 
 
 @pytest.mark.parametrize("host", ["localhost/public?x=", "localhost/public", "api.test"])
-def test_the_host_header_has_no_say(host: str, shared_verifier: Verifier, observer: Observer) -> None:
+def test_the_host_header_has_no_say(host: str, shared_verifier: Verifier, observer: RecordingView) -> None:
     """HTP-011: only the path decides, never an address built from Host."""
     request = Request((("Host", host),))
     one, two = Client(BODY), Server()
@@ -132,7 +132,7 @@ def test_the_host_header_has_no_say(host: str, shared_verifier: Verifier, observ
 
 @pytest.mark.parametrize("kind", [None, "good", "expired", "malformed"])
 def test_nothing_is_read_where_nothing_is_needed(
-    kind: str | None, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    kind: str | None, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """A health check answers whatever it carries, and whoever asks there is anonymous."""
     headers = bearer(tokens.get(kind, "")) if kind else ()

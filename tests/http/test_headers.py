@@ -87,7 +87,7 @@ def warm(verifier: Verifier, token: str) -> None:
     assert verifier.verify(token).subject == "ada"
 
 
-def raw(verifier: Verifier, app: asgi.ASGIApp, **options: Any) -> asgi.ASGIApp:  # noqa: ANN401 - those of an edge
+def raw(verifier: Verifier, app: asgi.ASGIApp, **options: Any) -> asgi.ASGIApp:  # noqa: ANN401 - those of an integration
     """The raw middleware."""
     return asgi.AveAuthMiddleware(app, verifier, **{"required": False, **options})
 
@@ -137,7 +137,7 @@ def test_headers_of_any_shape_are_read_once_and_stay_complete(
     """HTP-045: with a token that is known and one that is not, a bad one and none."""
     warm(shared_verifier, tokens["good"])
     app = Seeing()
-    edge = raw(shared_verifier, app, **options)
+    integration = raw(shared_verifier, app, **options)
 
     for values, expected in (
         ((tokens["good"],), (200, b"ada")),
@@ -145,10 +145,10 @@ def test_headers_of_any_shape_are_read_once_and_stay_complete(
         ((), (200, b"None")),
     ):
         pairs = pairs_with(*values)
-        assert ask(edge, shape(pairs)) == expected
+        assert ask(integration, shape(pairs)) == expected
         assert app.headers.pop() == pairs
     for kind in ("expired", "bad_signature"):
-        assert ask(edge, shape(pairs_with(tokens[kind])))[0] == 401
+        assert ask(integration, shape(pairs_with(tokens[kind])))[0] == 401
     assert app.headers == []
 
 
@@ -195,7 +195,7 @@ def test_a_known_token_passes_a_framework_however_headers_come(
 
 
 @any_shape
-def test_django_behind_the_raw_edge_reads_headers_of_any_shape(
+def test_django_behind_the_raw_middleware_reads_headers_of_any_shape(
     shared_verifier: Verifier, tokens: dict[str, str], shape: Shape
 ) -> None:
     """HTP-045."""
@@ -204,9 +204,9 @@ def test_django_behind_the_raw_edge_reads_headers_of_any_shape(
         return HttpResponse(f"{subject_of(request.scope)} {len(request.headers)}")  # type: ignore[attr-defined]
 
     with override_settings(AVEVERIFY=configured(shared_verifier), MIDDLEWARE=[], ROOT_URLCONF=(path("", view),)):
-        edge = raw(shared_verifier, cast("asgi.ASGIApp", ASGIHandler()), check=lambda _: None)
-        assert ask(edge, shape(pairs_with(tokens["good"]))) == (200, b"ada 3")
-        assert ask(edge, shape(pairs_with(tokens["expired"])))[0] == 401
+        integration = raw(shared_verifier, cast("asgi.ASGIApp", ASGIHandler()), check=lambda _: None)
+        assert ask(integration, shape(pairs_with(tokens["good"]))) == (200, b"ada 3")
+        assert ask(integration, shape(pairs_with(tokens["expired"])))[0] == 401
 
 
 @any_shape
@@ -252,11 +252,11 @@ def test_litestar_lets_nobody_in_whose_headers_it_has_read_already(
 def test_a_preflight_is_known_however_headers_come(shared_verifier: Verifier, shape: Shape) -> None:
     """HTP-045, HTP-027."""
     app = Seeing()
-    edge = raw(shared_verifier, app, required=True)
+    integration = raw(shared_verifier, app, required=True)
     pairs = [*AROUND, (b"origin", b"https://app.test"), (b"access-control-request-method", b"PUT")]
 
-    assert ask(edge, shape(pairs), method="OPTIONS") == (200, b"None")
-    assert ask(edge, shape([*pairs, (b"x-http-method-override", b"PUT")]), method="OPTIONS")[0] == 401
+    assert ask(integration, shape(pairs), method="OPTIONS") == (200, b"None")
+    assert ask(integration, shape([*pairs, (b"x-http-method-override", b"PUT")]), method="OPTIONS")[0] == 401
     assert app.headers == [pairs]
 
 
@@ -279,10 +279,10 @@ def test_a_websocket_hides_its_token_however_headers_come(
     """HTP-045, HTP-029: among the protocols."""
     app, client = Seeing(), Client({"type": "websocket.connect"})
     offer = (b"sec-websocket-protocol", f"bearer, {tokens['good']}, chat".encode())
-    edge = raw(shared_verifier, app, required=True, exempt=exempt)
+    integration = raw(shared_verifier, app, required=True, exempt=exempt)
 
     offered = ["bearer", tokens["good"], "chat"]
-    client.call(edge, http_scope(type="websocket", headers=shape([*AROUND, offer]), subprotocols=offered))
+    client.call(integration, http_scope(type="websocket", headers=shape([*AROUND, offer]), subprotocols=offered))
 
     assert client.sent == [{"type": "websocket.accept", "subprotocol": "bearer"}]
     assert app.headers == [[*AROUND, (b"sec-websocket-protocol", b"chat")]]
@@ -300,12 +300,12 @@ def test_every_source_reads_headers_of_any_shape(
         Cookie("id_token", allowed_origins=["https://app.test"]),
     ]
     app = Seeing()
-    edge = raw(shared_verifier, app, token_sources=sources)
+    integration = raw(shared_verifier, app, token_sources=sources)
     pairs = [(b"cookie", f"id_token={tokens['good']}".encode()), (b"origin", b"https://app.test")]
     bad = [(b"cookie", f"id_token={tokens['expired']}".encode()), (b"origin", b"https://app.test")]
 
-    assert ask(edge, shape(pairs)) == (200, b"ada")
-    assert ask(edge, shape(bad))[0] == 401
+    assert ask(integration, shape(pairs)) == (200, b"ada")
+    assert ask(integration, shape(bad))[0] == 401
     assert app.headers == [pairs]
 
 

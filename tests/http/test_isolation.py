@@ -10,7 +10,7 @@ from aveverify import Verifier, asgi, wsgi
 from aveverify.testing import FakeIssuer
 from tests.http.http_fixtures import (
     Client,
-    Observer,
+    RecordingView,
     Request,
     Server,
     asgi_app,
@@ -78,7 +78,7 @@ def test_threads_that_serve_one_after_the_other_keep_nothing(
 
 
 def test_an_anonymous_request_after_a_user_is_anonymous(
-    tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-037, HTP-038: also when the server uses the very same scope or environ again."""
     body: asgi.Message = {"type": "http.request", "body": b"", "more_body": False}

@@ -1,6 +1,6 @@
 """Exempt paths and the prefix of a mount, a server or a proxy (HTP-026): the path that the router sees counts alone.
 
-Every edge answers the same rows; what routers make of an odd `root_path` is taken from the routers themselves.
+Every integration answers the same rows; what routers make of an odd `root_path` is taken from the routers themselves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ REFUSED = 401
 
 
 class Asked(NamedTuple):
-    """How an edge answered: the status, and for whom and for which path its application was run."""
+    """How an integration answered: the status, and for whom and for which path its application was run."""
 
     status: int
     served: list[str]
@@ -68,7 +68,7 @@ def say_user(request: Any) -> str:  # noqa: ANN401 - a request of any framework
 # --- ASGI
 
 
-def ask_app(app: Any, path: str, root_path: str, **members: Any) -> Client:  # noqa: ANN401 - of any framework
+def send_to_app(app: Any, path: str, root_path: str, **members: Any) -> Client:  # noqa: ANN401 - of any framework
     """Send a request to an application."""
     client = PatientClient({"type": "http.request", "body": b"", "more_body": False})
     client.call(
@@ -77,14 +77,14 @@ def ask_app(app: Any, path: str, root_path: str, **members: Any) -> Client:  # n
     return client
 
 
-def ask_scope(app: Any, path: str, root_path: str) -> Asked:  # noqa: ANN401 - of any framework
+def send_to_scope(app: Any, path: str, root_path: str) -> Asked:  # noqa: ANN401 - of any framework
     """Send a request to an application whose answer is the path that it saw."""
-    client = ask_app(app, path, root_path)
+    client = send_to_app(app, path, root_path)
     status = client.sent[0]["status"]
     return Asked(status, [client.sent[1]["body"].decode()] if status == 200 else [])
 
 
-def ask_asgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_asgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the raw middleware, as a server with a prefix does."""
     served: list[str] = []
 
@@ -93,11 +93,11 @@ def ask_asgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) 
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    edge = asgi.AveAuthMiddleware(app, verifier, required=True, exempt=exempt)
-    return Asked(ask_app(edge, prefix + path, prefix).sent[0]["status"], served)
+    integration = asgi.AveAuthMiddleware(app, verifier, required=True, exempt=exempt)
+    return Asked(send_to_app(integration, prefix + path, prefix).sent[0]["status"], served)
 
 
-def ask_websocket(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_websocket(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask for a WebSocket."""
     served: list[str] = []
 
@@ -122,30 +122,30 @@ def starlette_app(*middleware: Middleware) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", say_path)], middleware=middleware)
 
 
-def ask_starlette(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_starlette(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an application of Starlette that a server serves under a prefix."""
-    edge = Middleware(starlette.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
-    return ask_scope(starlette_app(edge), prefix + path, prefix)
+    integration = Middleware(starlette.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
+    return send_to_scope(starlette_app(integration), prefix + path, prefix)
 
 
-def ask_backend(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_backend(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask Starlette's own middleware."""
     backend = starlette.AveAuthBackend(verifier, required=True, exempt=exempt)
-    edge = Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)
-    return ask_scope(starlette_app(edge), prefix + path, prefix)
+    integration = Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)
+    return send_to_scope(starlette_app(integration), prefix + path, prefix)
 
 
-def ask_mounted(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_mounted(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an application that another one has mounted."""
-    edge = Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
-    return ask_scope(Starlette(routes=[Mount(prefix, starlette_app(edge))]), prefix + path, "")
+    integration = Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
+    return send_to_scope(Starlette(routes=[Mount(prefix, starlette_app(integration))]), prefix + path, "")
 
 
-def ask_mounted_behind_a_prefix(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_mounted_behind_a_prefix(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an application that another one has mounted, which a server serves under a prefix."""
-    edge = Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
-    outer = Starlette(routes=[Mount("/v1", starlette_app(edge))])
-    return ask_scope(outer, f"{prefix}/v1{path}", prefix)
+    integration = Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=True, exempt=exempt)
+    outer = Starlette(routes=[Mount("/v1", starlette_app(integration))])
+    return send_to_scope(outer, f"{prefix}/v1{path}", prefix)
 
 
 # --- WSGI
@@ -164,7 +164,7 @@ def flask_app() -> Flask:
     return app
 
 
-def ask_environ(app: Any, path: str, prefix: str) -> Asked:  # noqa: ANN401 - of any framework
+def send_to_environ(app: Any, path: str, prefix: str) -> Asked:  # noqa: ANN401 - of any framework
     """Send a request to an application, as a server with a prefix does."""
     server = Server()
     server.call(app, wsgi_environ(SCRIPT_NAME=prefix, PATH_INFO=path))
@@ -172,23 +172,23 @@ def ask_environ(app: Any, path: str, prefix: str) -> Asked:  # noqa: ANN401 - of
     return Asked(status, [b"".join(server.sent).decode()] if status == 200 else [])
 
 
-def ask_wsgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_wsgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the raw middleware."""
 
     def view(environ: Any) -> str:  # noqa: ANN401 - PEP 3333's
         return f"{subject_of(environ)} at {environ['PATH_INFO']}"
 
-    return ask_environ(wsgi.AveAuthMiddleware(wsgi_app(view), verifier, required=True, exempt=exempt), path, prefix)
+    return send_to_environ(wsgi.AveAuthMiddleware(wsgi_app(view), verifier, required=True, exempt=exempt), path, prefix)
 
 
-def ask_flask(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_flask(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the extension."""
     app = flask_app()
     AveAuth(app, verifier, required=True, exempt=exempt)
-    return ask_environ(app, path, prefix)
+    return send_to_environ(app, path, prefix)
 
 
-def ask_flask_behind_a_proxy(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_flask_behind_a_proxy(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an application that believes in the header X-Forwarded-Prefix."""
     app = flask_app()
     AveAuth(app, verifier, required=True, exempt=exempt)
@@ -198,11 +198,11 @@ def ask_flask_behind_a_proxy(verifier: Verifier, exempt: Sequence[str], path: st
     return Asked(status, [b"".join(server.sent).decode()] if status == 200 else [])
 
 
-def ask_dispatched(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_dispatched(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an application that Werkzeug has mounted."""
     app = flask_app()
     AveAuth(app, verifier, required=True, exempt=exempt)
-    return ask_environ(DispatcherMiddleware(wsgi_app(say_user), {prefix: app}), prefix + path, "")
+    return send_to_environ(DispatcherMiddleware(wsgi_app(say_user), {prefix: app}), prefix + path, "")
 
 
 # --- Django
@@ -218,34 +218,34 @@ async def say_django_later(request: HttpRequest, path: str) -> HttpResponse:
     return say_django(request, path)
 
 
-def ask_django(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_django(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the middleware over WSGI."""
     with override_settings(
         AVEVERIFY=configured(verifier, required=True, exempt=exempt),
         MIDDLEWARE=MIDDLEWARE,
         ROOT_URLCONF=(re_path("^(.*)$", say_django),),
     ):
-        return ask_environ(WSGIHandler(), path, prefix)
+        return send_to_environ(WSGIHandler(), path, prefix)
 
 
-def ask_django_async(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_django_async(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the middleware over ASGI."""
     with override_settings(
         AVEVERIFY=configured(verifier, required=True, exempt=exempt),
         MIDDLEWARE=MIDDLEWARE,
         ROOT_URLCONF=(re_path("^(.*)$", say_django_later),),
     ):
-        return ask_scope(ASGIHandler(), prefix + path, prefix)
+        return send_to_scope(ASGIHandler(), prefix + path, prefix)
 
 
-def ask_drf(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_drf(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask an `APIView`."""
     view = make_view(lambda request: f"{subject_of(request)} at {request.path_info}")
     with override_settings(
         AVEVERIFY=configured(verifier, required=True, exempt=exempt),
         ROOT_URLCONF=(re_path("^.*$", view.as_view()),),
     ):
-        asked = ask_environ(WSGIHandler(), path, prefix)
+        asked = send_to_environ(WSGIHandler(), path, prefix)
     return asked._replace(served=[text.strip('"') for text in asked.served])
 
 
@@ -258,42 +258,42 @@ async def say_litestar(request: Request[Any, Any, Any]) -> Response[str]:
     return Response(f"{subject_of(request)} at {request.path_params['path']}", media_type="text/plain")
 
 
-def ask_litestar(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_litestar(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the plugin."""
     plugin = AveAuthPlugin(verifier, required=True, exempt=exempt)
-    return ask_scope(Litestar([say_litestar], plugins=[plugin], logging_config=None), prefix + path, prefix)
+    return send_to_scope(Litestar([say_litestar], plugins=[plugin], logging_config=None), prefix + path, prefix)
 
 
-def ask_litestar_handler(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
+def send_to_litestar_handler(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the middleware of one router."""
     router = Router(
         "/",
         route_handlers=[say_litestar],
         middleware=[AveAuthMiddleware.define(verifier, required=True, exempt=exempt)],
     )
-    return ask_scope(Litestar([router], logging_config=None), prefix + path, prefix)
+    return send_to_scope(Litestar([router], logging_config=None), prefix + path, prefix)
 
 
-EDGES: dict[str, Ask] = {
-    "asgi": ask_asgi,
-    "websocket": ask_websocket,
-    "starlette": ask_starlette,
-    "starlette-backend": ask_backend,
-    "starlette-mount": ask_mounted,
-    "starlette-mount-behind-a-prefix": ask_mounted_behind_a_prefix,
-    "wsgi": ask_wsgi,
-    "flask": ask_flask,
-    "flask-proxy-fix": ask_flask_behind_a_proxy,
-    "flask-dispatcher": ask_dispatched,
-    "django": ask_django,
-    "django-asgi": ask_django_async,
-    "drf": ask_drf,
-    "litestar": ask_litestar,
-    "litestar-router": ask_litestar_handler,
+INTEGRATIONS: dict[str, Ask] = {
+    "asgi": send_to_asgi,
+    "websocket": send_to_websocket,
+    "starlette": send_to_starlette,
+    "starlette-backend": send_to_backend,
+    "starlette-mount": send_to_mounted,
+    "starlette-mount-behind-a-prefix": send_to_mounted_behind_a_prefix,
+    "wsgi": send_to_wsgi,
+    "flask": send_to_flask,
+    "flask-proxy-fix": send_to_flask_behind_a_proxy,
+    "flask-dispatcher": send_to_dispatched,
+    "django": send_to_django,
+    "django-asgi": send_to_django_async,
+    "drf": send_to_drf,
+    "litestar": send_to_litestar,
+    "litestar-router": send_to_litestar_handler,
 }
 
 
-@pytest.mark.parametrize("ask", EDGES.values(), ids=EDGES)
+@pytest.mark.parametrize("ask", INTEGRATIONS.values(), ids=INTEGRATIONS)
 @pytest.mark.parametrize(
     ("prefix", "path", "exempt", "is_open"),
     [
@@ -315,7 +315,7 @@ def test_a_prefix_exempts_nothing_and_hides_no_exempt_path(  # noqa: PLR0913 - a
     assert asked == (Asked(200, [f"None at {path}"]) if is_open else Asked(REFUSED, []))
 
 
-def test_an_edge_around_a_whole_application_judges_the_whole_path(shared_verifier: Verifier) -> None:
+def test_an_integration_around_a_whole_application_judges_the_whole_path(shared_verifier: Verifier) -> None:
     """HTP-026: its router reads the path with the prefixes of its mounts."""
     app = Starlette(
         routes=[
@@ -324,9 +324,9 @@ def test_an_edge_around_a_whole_application_judges_the_whole_path(shared_verifie
     )
     around = asgi.AveAuthMiddleware(app, shared_verifier, required=True, exempt=["/v1/healthz"])
 
-    assert ask_scope(around, "/v1/healthz", "") == Asked(200, ["None at /healthz"])
-    assert ask_scope(around, "/api/v1/healthz", "/api") == Asked(200, ["None at /healthz"])
-    assert ask_scope(around, "/healthz", "/v1").status == REFUSED
+    assert send_to_scope(around, "/v1/healthz", "") == Asked(200, ["None at /healthz"])
+    assert send_to_scope(around, "/api/v1/healthz", "/api") == Asked(200, ["None at /healthz"])
+    assert send_to_scope(around, "/healthz", "/v1").status == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -334,9 +334,9 @@ def test_an_edge_around_a_whole_application_judges_the_whole_path(shared_verifie
 )
 def test_the_root_of_a_wsgi_application_is_a_slash(shared_verifier: Verifier, path: str, status: int) -> None:
     """PEP 3333: PATH_INFO may be empty; HTP-012."""
-    assert ask_wsgi(shared_verifier, ["/"], path, "/api").status == status
+    assert send_to_wsgi(shared_verifier, ["/"], path, "/api").status == status
     # Flask sends a client without the slash to it.
-    assert ask_flask(shared_verifier, ["/"], path, "/api").status == (status if path else 308)
+    assert send_to_flask(shared_verifier, ["/"], path, "/api").status == (status if path else 308)
 
 
 # --- an odd root_path
@@ -378,8 +378,8 @@ def test_an_odd_prefix_exempts_only_what_every_router_reads_as_exempt(
     async def app(_scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    edge = asgi.AveAuthMiddleware(app, shared_verifier, required=True, exempt=["/public/*"])
-    client.call(edge, http_scope(path=path, root_path=root_path))
+    integration = asgi.AveAuthMiddleware(app, shared_verifier, required=True, exempt=["/public/*"])
+    client.call(integration, http_scope(path=path, root_path=root_path))
 
     assert client.sent[0]["status"] == (200 if is_open else REFUSED)
 
@@ -398,7 +398,9 @@ def in_a_method(app: Any) -> Any:  # noqa: ANN401 - any ASGI application
 
 
 @pytest.mark.parametrize("wrap", [lambda app: app, in_a_method], ids=["around", "around a middleware"])
-@pytest.mark.parametrize("edge", [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware], ids=["asgi", "starlette"])
+@pytest.mark.parametrize(
+    "integration", [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware], ids=["asgi", "starlette"]
+)
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -410,19 +412,19 @@ def in_a_method(app: Any) -> Any:  # noqa: ANN401 - any ASGI application
 )
 def test_a_prefix_that_an_application_gives_itself_exempts_nothing(
     shared_verifier: Verifier,
-    edge: Callable[..., Any],
+    integration: Callable[..., Any],
     wrap: Callable[[Any], Any],
     path: str,
     status: int,
 ) -> None:
-    """HTP-026: FastAPI writes its own prefix into the scope, behind an edge that stands around it."""
+    """HTP-026: FastAPI writes its own prefix into the scope, behind an integration that stands around it."""
     with warnings.catch_warnings():
         # Newer versions wish that the server says it.
         warnings.simplefilter("ignore")
         app = FastAPI(root_path="/public")
     for name in ("/admin", "/healthz"):
         app.get(name)(lambda: "served")
-    guarded = edge(wrap(app), shared_verifier, required=True, exempt=["/public/*", "/healthz"])
+    guarded = integration(wrap(app), shared_verifier, required=True, exempt=["/public/*", "/healthz"])
 
     assert TestClient(guarded).get(path).status_code == status
 
@@ -459,7 +461,7 @@ PATHS = [
 
 
 def routers(verifier: Verifier) -> dict[str, Any]:
-    """Applications of several frameworks that say which path their router saw, without an edge of their own."""
+    """Applications of several frameworks that say which path their router saw, without an integration of their own."""
     blind = Middleware(asgi.AveAuthMiddleware, verifier=verifier, required=False)
     flask = flask_app()
     AveAuth(flask, verifier)
@@ -474,19 +476,19 @@ def routers(verifier: Verifier) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["starlette", "django", "flask", "litestar"])
 def test_no_router_serves_another_path_than_an_exempt_one(shared_verifier: Verifier, name: str) -> None:
-    """HTP-026: whatever text stands in `root_path`, every router behind the raw edge sees a path that is exempt."""
+    """HTP-026: whatever text stands in `root_path`, every router behind the middleware sees an exempt path."""
     served: dict[tuple[str, str], str] = {}
     with override_settings(
         AVEVERIFY=configured(shared_verifier),
         MIDDLEWARE=MIDDLEWARE,
         ROOT_URLCONF=(re_path("^(.*)$", say_django_later),),
     ):
-        edge = asgi.AveAuthMiddleware(
+        integration = asgi.AveAuthMiddleware(
             routers(shared_verifier)[name], shared_verifier, required=True, exempt=["/p/a", "/p/b"]
         )
         for root_path in ROOTS:
             for path in PATHS:
-                asked = ask_scope(edge, path, root_path)
+                asked = send_to_scope(integration, path, root_path)
                 if asked.status == 200:
                     served[path, root_path] = asked.served[0]
 
@@ -549,7 +551,7 @@ def test_the_path_inside_a_mount_of_litestar_is_judged_whole(  # noqa: PLR0913 -
     """HTP-026: Litestar shortens the path before any middleware runs."""
     handler = litestar_asgi("/internal", copy_scope=True, is_mount=not is_static, is_static=is_static)(say_rest)
 
-    asked = ask_scope(make(shared_verifier, exempt, handler), path, "")
+    asked = send_to_scope(make(shared_verifier, exempt, handler), path, "")
 
     assert asked.status == (REFUSED if served is None else 200)
     assert [text.rstrip("/") for text in asked.served] == ([] if served is None else [f"None at {served}".rstrip("/")])
@@ -563,9 +565,9 @@ def test_a_mount_of_litestar_at_several_paths_is_open_where_all_of_them_are(
     handler = litestar_asgi(["/one", "/two"], is_mount=True, copy_scope=True)(say_rest)
 
     half = make(shared_verifier, ["/one/*"], handler)
-    assert [ask_scope(half, path, "").status for path in ("/one/a", "/two/a")] == [REFUSED, REFUSED]
+    assert [send_to_scope(half, path, "").status for path in ("/one/a", "/two/a")] == [REFUSED, REFUSED]
     both = make(shared_verifier, ["/one/*", "/two/*"], handler)
-    assert [ask_scope(both, path, "").status for path in ("/one/a", "/two/a")] == [200, 200]
+    assert [send_to_scope(both, path, "").status for path in ("/one/a", "/two/a")] == [200, 200]
 
 
 @either_way
@@ -574,7 +576,7 @@ def test_a_mount_of_litestar_at_the_root_is_judged_whole(shared_verifier: Verifi
     handler = litestar_asgi("/", is_mount=True, copy_scope=True)(say_rest)
     app = make(shared_verifier, ["/public/*"], handler)
 
-    assert [ask_scope(app, path, "").status for path in ("/public/a", "/admin", "/")] == [200, REFUSED, REFUSED]
+    assert [send_to_scope(app, path, "").status for path in ("/public/a", "/admin", "/")] == [200, REFUSED, REFUSED]
 
 
 @either_way
@@ -583,8 +585,8 @@ def test_a_mount_of_litestar_below_a_prefix_is_judged_without_it(shared_verifier
     handler = litestar_asgi("/internal", is_mount=True, copy_scope=True)(say_rest)
     app = make(shared_verifier, ["/internal/public/*"], handler)
 
-    assert ask_scope(app, "/api/internal/public/a", "/api").status == 200
-    assert ask_scope(app, "/internal/public/internal/a", "/internal/public").status == REFUSED
+    assert send_to_scope(app, "/api/internal/public/a", "/api").status == 200
+    assert send_to_scope(app, "/internal/public/internal/a", "/internal/public").status == REFUSED
 
 
 @either_way
@@ -598,8 +600,8 @@ def test_a_handler_at_the_path_of_a_mount_keeps_its_path(shared_verifier: Verifi
     handler = litestar_asgi("/internal", is_mount=True, copy_scope=True)(say_rest)
     app = make(shared_verifier, ["/internal/*"], beside, handler)
 
-    assert ask_scope(app, "/internal", "").status == REFUSED
-    assert ask_scope(app, "/internal/a", "").status == 200
+    assert send_to_scope(app, "/internal", "").status == REFUSED
+    assert send_to_scope(app, "/internal/a", "").status == 200
 
 
 @either_way
@@ -631,5 +633,7 @@ def test_static_files_of_litestar_are_open_by_their_whole_path(shared_verifier: 
     new = {exempt: with_plugin(shared_verifier, [exempt], router) for exempt in ("/public/*", "/files/public/*")}
 
     for apps in (old, new):
-        statuses = {exempt: ask_app(app, "/files/public/a.txt", "").sent[0]["status"] for exempt, app in apps.items()}
+        statuses = {
+            exempt: send_to_app(app, "/files/public/a.txt", "").sent[0]["status"] for exempt, app in apps.items()
+        }
         assert statuses == {"/public/*": REFUSED, "/files/public/*": 200}

@@ -1,4 +1,4 @@
-"""What passes without a token as a CORS preflight (HTP-027), whatever behind the edge overrides the method."""
+"""What passes without a token as a CORS preflight (HTP-027), whatever behind the integration overrides the method."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from aveverify import Verifier, asgi, starlette, wsgi
 from aveverify._http.preflight import is_preflight
 from aveverify.flask import AveAuth
-from tests.http.django_client import MIDDLEWARE, PatientClient, ask_asgi_handler, ask_wsgi_handler, configured
+from tests.http.django_client import MIDDLEWARE, PatientClient, configured, send_to_asgi_handler, send_to_wsgi_handler
 from tests.http.http_fixtures import Client, Headers, Request, Server, http_scope, wsgi_environ
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_a_preflight_has_both_headers_as_they_are_written() -> None:
     assert not is_preflight("OPTIONS", [(b"origin", b"a"), (b"access_control_request_method", b"PUT")], b"")
 
 
-# --- what overrides the method, behind every kind of edge -----------------------------------------------------------
+# --- what overrides the method, behind every kind of integration ------------------------------------------------------
 
 OVERRIDES = [
     pytest.param(Request((("X-HTTP-Method-Override", "DELETE"),)), id="header"),
@@ -199,10 +199,10 @@ def django_forgets_body(get_response: Callable[[HttpRequest], HttpResponse]) -> 
     return serve
 
 
-def send_asgi(edge: Any, request: Request, **members: Any) -> int:  # noqa: ANN401 - of any framework
+def send_asgi(integration: Any, request: Request, **members: Any) -> int:  # noqa: ANN401 - of any framework
     """Ask over ASGI; the status."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
-    client.call(cast("asgi.ASGIApp", edge), http_scope(request, **members))
+    client.call(cast("asgi.ASGIApp", integration), http_scope(request, **members))
     return int(client.sent[0]["status"])
 
 
@@ -213,10 +213,12 @@ def test_no_preflight_becomes_another_method_over_asgi(
 ) -> None:
     """HTP-027: over HTTP/2 a body may come without a length; the application of a preflight never gets one."""
     store = Store()
-    edge = asgi.AveAuthMiddleware(store.asgi, shared_verifier, required=True)
+    integration = asgi.AveAuthMiddleware(store.asgi, shared_verifier, required=True)
 
     status = send_asgi(
-        edge, override._replace(method="OPTIONS", headers=(*PREFLIGHT, *override.headers)), http_version=http_version
+        integration,
+        override._replace(method="OPTIONS", headers=(*PREFLIGHT, *override.headers)),
+        http_version=http_version,
     )
 
     assert (status, store.methods) == ((200, ["OPTIONS"]) if override.body else (401, []))
@@ -245,7 +247,7 @@ def test_no_preflight_becomes_another_method_in_django(shared_verifier: Verifier
     """HTP-027: Django drops headers with underscores, and has read the body before any middleware over ASGI."""
     STORE.methods.clear()
     request = override._replace(method="OPTIONS", headers=(*PREFLIGHT, *override.headers))
-    ask = ask_wsgi_handler if over == "wsgi" else ask_asgi_handler
+    ask = send_to_wsgi_handler if over == "wsgi" else send_to_asgi_handler
     with override_settings(
         AVEVERIFY=configured(shared_verifier, required=True),
         MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.django_overrides"],
@@ -270,7 +272,7 @@ def test_no_preflight_has_become_another_method_in_front_of_django(
         MIDDLEWARE=[f"{__name__}.django_overrides", f"{__name__}.django_forgets_body", *MIDDLEWARE],
         ROOT_URLCONF=(path("", STORE.view),),
     ):
-        reply = ask_asgi_handler(request)
+        reply = send_to_asgi_handler(request)
 
     assert (reply.status, STORE.methods) == (401, [])
 
@@ -325,8 +327,8 @@ def test_starlettes_own_middleware_lets_no_preflight_pass_that_may_hide_a_body(
         return PlainTextResponse("served")
 
     backend = starlette.AveAuthBackend(shared_verifier, required=True)
-    edge = Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)
-    app = Starlette(routes=[Route("/", view, methods=["OPTIONS"])], middleware=[edge])
+    integration = Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)
+    app = Starlette(routes=[Route("/", view, methods=["OPTIONS"])], middleware=[integration])
 
     request = Request((*PREFLIGHT, *headers), method="OPTIONS")
     assert send_asgi(app, request, http_version=http_version) == status
@@ -353,7 +355,7 @@ def test_the_application_of_a_preflight_learns_of_its_end_whatever_the_client_se
 
 
 def test_a_body_stays_where_no_preflight_is_needed_to_pass(shared_verifier: Verifier) -> None:
-    """HTP-027: exempt paths, and edges that let anonymous requests pass, change nothing of a request."""
+    """HTP-027: exempt paths, and integrations that let anonymous requests pass, change nothing of a request."""
     request = Request(PREFLIGHT, method="OPTIONS", body=b"_method=DELETE")
     for options in ({"required": False}, {"required": True, "exempt": ["/"]}):
         store, other = Store(), Store()

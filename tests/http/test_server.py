@@ -12,12 +12,12 @@ import uvicorn
 
 from aveverify import Verifier
 from aveverify.asgi import AveAuthMiddleware
-from tests.http.http_fixtures import Observer, asgi_app
+from tests.http.http_fixtures import RecordingView, asgi_app
 
 Send = Callable[..., list[tuple[int, bytes]]]
 
 
-class Served(Observer):
+class Served(RecordingView):
     """What the application saw, and where the server listens."""
 
     address: tuple[str, int]

@@ -66,7 +66,7 @@ def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str,
     assert not policy.required
 
 
-def test_everything_that_an_edge_can_be_told_may_stand_there(place: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+def test_everything_that_an_integration_can_be_told_may_stand_there(place: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
     read, _ = place
 
     policy = read(

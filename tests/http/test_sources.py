@@ -15,7 +15,7 @@ from aveverify.wsgi import AveAuthMiddleware as WsgiMiddleware
 from tests.http.http_fixtures import (
     Client,
     Headers,
-    Observer,
+    RecordingView,
     Request,
     Server,
     asgi_app,
@@ -275,7 +275,7 @@ async def _never(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 def test_the_query_of_a_request_is_never_read(
-    tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     """HTP-033; RFC 9700 §4.3.2."""
     client = Client(BODY)
@@ -322,7 +322,7 @@ COOKIES = [
 
 @pytest.mark.parametrize("case", COOKIES, ids=lambda case: case.id)
 def test_a_cookie_counts_where_an_allowed_origin_asks(
-    case: CookieCase, tokens: dict[str, str], shared_verifier: Verifier, observer: Observer
+    case: CookieCase, tokens: dict[str, str], shared_verifier: Verifier, observer: RecordingView
 ) -> None:
     headers = tuple((name, value.format_map(tokens)) for name, value in case.headers)
     request = Request(headers, method=case.method)

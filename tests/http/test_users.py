@@ -1,4 +1,4 @@
-"""HTP-044: the user of the application behind a good token, beyond the rows that the contract has for every edge."""
+"""HTP-044: the application's user of a good token, beyond the rows that the contract has for every integration."""
 
 from __future__ import annotations
 
@@ -777,7 +777,7 @@ async def say_who(websocket: WebSocket) -> None:
         await websocket.send_text(f"{outcome} {shown.subject if shown else None} {user.subject if user else None}")
 
 
-def test_htp_046_a_further_token_counts_for_every_edge_in_front(issuer: FakeIssuer) -> None:
+def test_htp_046_a_further_token_counts_for_every_integration_in_front(issuer: FakeIssuer) -> None:
     with issuer.verifier() as verifier:
         app = Starlette(
             routes=[WebSocketRoute("/", say_who)],

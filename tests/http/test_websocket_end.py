@@ -449,7 +449,7 @@ def _header(token: str) -> tuple[bytes, bytes]:
 def test_htp_041_the_first_further_token_to_expire_ends_the_connection(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, token: str, order: tuple[int, int]
 ) -> None:
-    """CJ-29: two edges behind the middleware have let a user in by tokens of their own."""
+    """CJ-29: two integrations behind the middleware have let a user in by tokens of their own."""
     begin = clock.now()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

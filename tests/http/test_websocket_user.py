@@ -136,12 +136,12 @@ def disconnect_of(message: Any) -> int | None:  # noqa: ANN401 - ASGI's
 
 @pytest.mark.parametrize("load", [None, load_user], ids=["identity", "loaded user"])
 @pytest.mark.parametrize("copies", [False, True], ids=["passed on", "copied"])
-@pytest.mark.parametrize("edge", ["asgi", "starlette"])
+@pytest.mark.parametrize("integration", ["asgi", "starlette"])
 def test_htp_046_every_place_shows_the_user_of_the_moment_in_starlette(  # noqa: PLR0913 - what is combined
     issuer: FakeIssuer,
     clock: FakeClock,
     headers: dict[str, str],
-    edge: str,
+    integration: str,
     load: Any,  # noqa: ANN401
     *,
     copies: bool,
@@ -156,15 +156,15 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_starlette(  # noqa:
         seen.extend(await live_through(socket.scope))
         # What was made of the scope before the changes.
         seen.append({name_in(state.identity), name_in(other.state.identity), name_in(get_user_identity(other))})
-        if edge == "starlette":
+        if integration == "starlette":
             for one in (socket, other):
                 assert isinstance(one.user, UnauthenticatedUser)
                 assert (one.user.is_authenticated, one.auth.scopes) == (False, [])
         assert (await socket.receive())["code"] == CODE
 
     verifier = issuer.verifier()
-    options: dict[str, Any] = {"load_user": load} if edge == "starlette" else {}
-    outer: Any = AveAuthMiddleware if edge == "starlette" else AsgiMiddleware
+    options: dict[str, Any] = {"load_user": load} if integration == "starlette" else {}
+    outer: Any = AveAuthMiddleware if integration == "starlette" else AsgiMiddleware
     inner = Starlette(routes=[WebSocketRoute("/talk", talk)])
     app = Starlette(
         routes=[Mount("/api", routes=[Mount("/v1", inner)])],
