@@ -27,7 +27,7 @@ def pytest_report_header() -> str:
     return "with " + ", ".join(f"{name} {version(name)}" for name in names)
 
 
-def _check_loopback(address: Any) -> None:  # noqa: ANN401 - whatever a socket takes
+def _check_loopback(address: Any) -> None:
     if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
         message = f"a test tried to reach {address[0]}"
         raise AssertionError(message)
@@ -35,11 +35,11 @@ def _check_loopback(address: Any) -> None:  # noqa: ANN401 - whatever a socket t
 
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
-    def connect(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - as socket's own
+    def connect(self: socket.socket, address: Any) -> None:
         _check_loopback(address)
         _connect(self, address)
 
-    def connect_ex(self: socket.socket, address: Any) -> int:  # noqa: ANN401 - as socket's own
+    def connect_ex(self: socket.socket, address: Any) -> int:
         _check_loopback(address)
         return _connect_ex(self, address)
 

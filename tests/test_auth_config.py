@@ -26,7 +26,7 @@ def config(*entries: JsonValue) -> Json:
     return {"providers": list(entries)}
 
 
-def wrong(text: Any) -> ConfigurationError:  # noqa: ANN401 - whatever a caller may pass
+def wrong(text: Any) -> ConfigurationError:
     return raised(ConfigurationError, lambda: parse_auth_config(text))
 
 

@@ -25,7 +25,7 @@ COUNTS = {"unknown_key_refetches", "bad_signature_refetches", "max_document_byte
 NAMES = [field.name for field in fields(CachePolicy)]
 
 
-def wrong(**options: Any) -> ConfigurationError:  # noqa: ANN401 - whatever a caller may pass
+def wrong(**options: Any) -> ConfigurationError:
     make: Callable[..., CachePolicy] = CachePolicy
     error = raised(ConfigurationError, lambda: make(**options))
     assert error.problem is Problem.OUT_OF_RANGE
@@ -50,7 +50,7 @@ def test_a_name_holds_its_unit(name: str) -> None:
     ids=lambda value: str(value)[:20],
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_a_setting_is_a_finite_number_and_not_negative(name: str, value: Any) -> None:  # noqa: ANN401
+def test_a_setting_is_a_finite_number_and_not_negative(name: str, value: Any) -> None:
     """CFG-009."""
     assert wrong(**{name: value}).field == f"CachePolicy.{name}"
 

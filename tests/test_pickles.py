@@ -86,7 +86,7 @@ def fresh() -> dict[str, Any]:
     }
 
 
-def facts(value: Any) -> object:  # noqa: ANN401 - any value that a user may pickle
+def facts(value: Any) -> object:
     """Return what two equal values have in common; errors have no `==`."""
     if isinstance(value, AveVerifyError):
         return type(value), str(value), value.__reduce__()

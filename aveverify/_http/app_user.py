@@ -189,7 +189,7 @@ def withhold(scope: MutableMapping[str, Any], deferred: DeferredError) -> None:
         scope: The connection, as the application sees it.
         deferred: The refusal.
 
-    Source: HTP-044: what handles the refusal must not find the refused user.
+    Source: HTP-044: a handler of the refusal must not find the refused user.
     """
     scope[IDENTITY_KEY] = deferred
     scope["auth"] = scope["user"] = RefusedUser(deferred)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aveverify._core.identity import Identity
 
 
-class CurrentIdentity:
+class IdentityOfContext:
     """The identity of the request that this context serves, for code that has no request object.
 
     It follows the context of the request: a task sees the identity of the request that started it for as long as that
@@ -70,7 +70,7 @@ class CurrentIdentity:
         return get_user_identity(scope_or_environ)
 
 
-current_identity: Final = CurrentIdentity()
+current_identity: Final = IdentityOfContext()
 _enter: Final = current_identity.enter
 _leave: Final = current_identity.leave
 

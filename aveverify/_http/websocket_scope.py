@@ -104,15 +104,15 @@ class LiveDict(dict[str, Any]):
         """Return a member as it is now."""
         return current(super().__getitem__(key))
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as `dict.get`
         """Return a member as it is now, or the default."""
         return current(super().get(key, default))
 
-    def pop(self, key: str, *default: Any) -> Any:  # noqa: ANN401
+    def pop(self, key: str, *default: Any) -> Any:  # noqa: ANN401 - as `dict.pop`
         """Take a member out; return what it was."""
         return current(super().pop(key, *default))
 
-    def setdefault(self, key: str, default: Any = None) -> Any:  # noqa: ANN401
+    def setdefault(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as `dict`
         """Return a member as it is now; set the default where there is none."""
         return current(super().setdefault(key, default))
 

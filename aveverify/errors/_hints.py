@@ -14,7 +14,7 @@ class Hint(StrEnum):
 
     AVE_ACCESS_TOKEN = "this is Ave's access_token_jwt; send the id_token"  # noqa: S105 - a sentence
     ACCESS_TOKEN = "this looks like an access token; send the id_token"  # noqa: S105 - a sentence
-    OPAQUE_TOKEN = "this is not a JWT but an opaque token (access_token or refresh_token); send the id_token"  # noqa: S105
+    OPAQUE_TOKEN = "this is not a JWT but an opaque token (access_token or refresh_token); send the id_token"  # noqa: S105 - prose
     BEARER_PREFIX = "the text begins with a scheme; pass only what follows `Bearer `, or use verify_header"
     QUOTED = "the token is wrapped in quotes or blanks; strip them"
     ENCRYPTED = "five segments are an encrypted token (JWE); ask the issuer for a signed id_token"

@@ -97,7 +97,7 @@ class VectorEnvironment:
         self._vector = vector
         self.endpoints = Endpoints(vector.http, configured_addresses(vector.providers))
 
-    def verifier(self, **options: Any) -> Verifier:  # noqa: ANN401 - those of the constructor
+    def verifier(self, **options: Any) -> Verifier:
         """A verifier with the vector's providers that has verified nothing yet; with default options unless given."""
         return Verifier(
             *parse_auth_config({"providers": self._vector.providers}),

@@ -110,7 +110,7 @@ def test_the_word_alone_is_no_second_credential(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [1, ["Bearer a"], bytearray(b"Bearer a"), True], ids=str)
-def test_another_type_is_a_mistake_of_the_caller(value: Any) -> None:  # noqa: ANN401 - whatever a caller may pass
+def test_another_type_is_a_mistake_of_the_caller(value: Any) -> None:
     with pytest.raises(TypeError):
         parse_authorization(value)
 

@@ -30,17 +30,17 @@ from tests.core.jose_factory import (
 Make = Callable[..., Provider]
 
 
-def oidc(**options: Any) -> Provider:  # noqa: ANN401 - whatever a caller may pass
+def oidc(**options: Any) -> Provider:
     return Provider(**({"issuer": ISSUER, "application_id": APPLICATION_ID} | options))
 
 
-def custom_jwt(**options: Any) -> Provider:  # noqa: ANN401 - whatever a caller may pass
+def custom_jwt(**options: Any) -> Provider:
     defaults = {"issuer": ISSUER, "jwks": KEYS_URL, "algorithm": "RS256"}
     audience = {} if options.get("any_audience") else {"application_id": APPLICATION_ID}
     return Provider.custom_jwt(**(defaults | audience | options))
 
 
-def ave(**options: Any) -> Provider:  # noqa: ANN401 - whatever a caller may pass
+def ave(**options: Any) -> Provider:
     return Provider.ave(**({"client_id": "app_1"} | options))
 
 
@@ -425,7 +425,7 @@ def test_any_audience_contradicts_an_audience() -> None:
     ["none", "HS256", "PS256", "EdDSA", "rs256", "RS256 ", "", None, 1, ["RS256"], ("RS256",), {"RS256"}],
     ids=str,
 )
-def test_the_algorithm_is_one_of_two(algorithm: Any) -> None:  # noqa: ANN401 - whatever a caller may pass
+def test_the_algorithm_is_one_of_two(algorithm: Any) -> None:
     """CFG-13; CFG-003."""
     error = wrong(lambda: custom_jwt(algorithm=algorithm))
 

@@ -27,7 +27,7 @@ from tests.hmac_keys import KEY, KEY_TEXT
 ROOT = Path(__file__).parents[2]
 
 
-def problem_of(key: Any) -> Problem | None:  # noqa: ANN401 - some are wrong on purpose
+def problem_of(key: Any) -> Problem | None:
     """What is wrong with a key; None if it is good."""
     try:
         check_secret_key(key, "key")
@@ -232,7 +232,7 @@ def test_cfg_015_what_chance_makes_is_good(make: Make) -> None:
 
 
 @given(st.randoms(use_true_random=True))
-def test_cfg_015_random_bytes_of_any_length_are_good(random: Any) -> None:  # noqa: ANN401 - of hypothesis
+def test_cfg_015_random_bytes_of_any_length_are_good(random: Any) -> None:
     assert problem_of(random.randbytes(random.randint(32, 200))) is None
 
 

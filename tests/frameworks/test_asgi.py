@@ -101,7 +101,7 @@ def test_receive_and_send_of_the_server_reach_the_application(
     assert [(one, two) for _, one, two in recorder.calls] == [(receive, send)] * 2
 
 
-def run_without_loop(coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+def run_without_loop(coroutine: Any) -> None:
     """Run a coroutine that never has to wait: a warm token costs no turn of the event loop."""
     with pytest.raises(StopIteration):
         coroutine.send(None)
@@ -323,7 +323,7 @@ def test_with_cors_outside_the_browser_may_read_the_refusal(shared_verifier: Ver
 # --- deferred refusals ----------------------------------------------------------------------------------------------
 
 
-def deferring(app: Any, verifier: Verifier) -> AveAuthMiddleware:  # noqa: ANN401 - an ASGI application
+def deferring(app: Any, verifier: Verifier) -> AveAuthMiddleware:
     return AveAuthMiddleware(app, verifier, required=False, on_invalid="defer")
 
 

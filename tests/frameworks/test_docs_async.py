@@ -47,7 +47,7 @@ class Page:
             exec(compile(connected, f"{name}.md, example {number + 1}", "exec"), vars(self.module))  # noqa: S102 - our own page
             self.apps.append(vars(self.module).get("app"))
 
-    def client(self, number: int) -> Any:  # noqa: ANN401 - a test client
+    def client(self, number: int) -> Any:
         """A client of the application as it is after so many examples."""
         app = self.apps[number]
         return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)

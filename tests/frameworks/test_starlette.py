@@ -49,11 +49,11 @@ class User(NamedTuple):
     name: str
 
 
-def with_middleware(verifier: Verifier, **options: Any) -> list[Middleware]:  # noqa: ANN401
+def with_middleware(verifier: Verifier, **options: Any) -> list[Middleware]:
     return [Middleware(AveAuthMiddleware, verifier=verifier, **options)]
 
 
-def with_backend(verifier: Verifier, **options: Any) -> list[Middleware]:  # noqa: ANN401
+def with_backend(verifier: Verifier, **options: Any) -> list[Middleware]:
     backend = AveAuthBackend(verifier, **options)
     return [Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)]
 
@@ -81,7 +81,7 @@ def only_readers(request: StarletteRequest) -> PlainTextResponse:
 ROUTES = [Route("/", who), Route("/members", only_members), Route("/readers", only_readers)]
 
 
-def client_of(middleware: list[Middleware], **settings: Any) -> TestClient:  # noqa: ANN401
+def client_of(middleware: list[Middleware], **settings: Any) -> TestClient:
     return TestClient(
         Starlette(**({"routes": ROUTES} | settings), middleware=middleware, exception_handlers=exception_handlers)
     )
@@ -409,7 +409,7 @@ def test_an_unknown_kind_of_connection_has_no_user(shared_verifier: Verifier) ->
     """HTP-032."""
     seen: list[Any] = []
 
-    async def app(scope: Any, _receive: object, _send: object) -> None:  # noqa: ANN401
+    async def app(scope: Any, _receive: object, _send: object) -> None:
         seen.append(scope)
 
     middleware: ASGIApp = AveAuthMiddleware(app, shared_verifier, required=True)
@@ -445,7 +445,7 @@ def test_behind_the_backend_nobody_is_current_and_asking_is_an_error(
 def test_a_request_of_starlette_is_anonymous_by_starlettes_own_class(shared_verifier: Verifier) -> None:
     seen: list[Any] = []
 
-    async def app(scope: Any, _receive: object, _send: object) -> None:  # noqa: ANN401
+    async def app(scope: Any, _receive: object, _send: object) -> None:
         seen.append(scope["user"])
 
     middleware: ASGIApp = AveAuthMiddleware(app, shared_verifier, required=False)

@@ -58,7 +58,7 @@ def test_an_identity_that_stood_there_before_is_overwritten(
 @pytest.mark.parametrize("on_invalid", ["reject", "defer"])
 def test_the_application_gets_the_servers_own_and_the_server_the_applications(
     kind: str | None,
-    on_invalid: Any,  # noqa: ANN401 - one of two words
+    on_invalid: Any,
     tokens: dict[str, str],
     shared_verifier: Verifier,
 ) -> None:
@@ -66,7 +66,7 @@ def test_the_application_gets_the_servers_own_and_the_server_the_applications(
     calls: list[tuple[Any, Any]] = []
     file = FileWrapper(io.BytesIO(b"a file"))
 
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - PEP 3333's
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         calls.append((environ, start_response))
         return file
 
@@ -130,7 +130,7 @@ def test_a_refusal_does_not_wait_for_the_body(
 
 
 def test_exceptions_of_start_response_pass(tokens: dict[str, str], shared_verifier: Verifier) -> None:
-    def start_response(*_arguments: object) -> Any:  # noqa: ANN401 - never returns
+    def start_response(*_arguments: object) -> Any:
         raise OSError
 
     for headers in (bearer(tokens["good"]), bearer(tokens["expired"])):
@@ -143,30 +143,30 @@ def test_exceptions_of_start_response_pass(tokens: dict[str, str], shared_verifi
 # --- deferred refusals ----------------------------------------------------------------------------------------------
 
 
-def raises_at_once(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+def raises_at_once(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
     get_user_identity(environ)
     raise NotImplementedError
 
 
-def raises_after_the_head(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+def raises_after_the_head(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     start_response(*OK)
     get_user_identity(environ)
     raise NotImplementedError
 
 
-def raises_at_the_first_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+def raises_at_the_first_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     get_user_identity(environ)
     start_response(*OK)
     yield b"never"
 
 
-def raises_at_the_first_chunk_after_the_head(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+def raises_at_the_first_chunk_after_the_head(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     start_response(*OK)
     get_user_identity(environ)
     yield b"never"
 
 
-def raises_after_an_empty_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+def raises_after_an_empty_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     start_response(*OK)
     yield b""
     get_user_identity(environ)
@@ -175,7 +175,7 @@ def raises_after_an_empty_chunk(environ: dict[str, Any], start_response: Any) ->
 class RaisesWhenIterated:
     """An iterable whose iterator cannot be had."""
 
-    def __init__(self, environ: dict[str, Any], _start_response: Any) -> None:  # noqa: ANN401
+    def __init__(self, environ: dict[str, Any], _start_response: Any) -> None:
         self._environ = environ
 
     def __iter__(self) -> Iterator[bytes]:
@@ -183,13 +183,13 @@ class RaisesWhenIterated:
         raise NotImplementedError
 
 
-def raises_after_a_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+def raises_after_a_chunk(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     start_response(*OK)
     yield b"begun"
     get_user_identity(environ)
 
 
-def raises_after_a_write(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+def raises_after_a_write(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     start_response(*OK)(b"begun")
     get_user_identity(environ)
     raise NotImplementedError
@@ -265,7 +265,7 @@ def test_only_the_deferred_refusal_becomes_the_answer(
         shared_verifier.verify(tokens["bad_signature"])
         yield b"never"
 
-    def app(_environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+    def app(_environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
         return chunks() if when == "iteration" else list(chunks())
 
     server = Server()
@@ -287,7 +287,7 @@ def test_the_iterable_of_the_application_is_closed_once(tokens: dict[str, str], 
         yield b"never"
 
     def app_with(chunks: Iterator[bytes]) -> App:
-        def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             start_response(*OK)
             given.append(Chunks(chunks))
             return given[-1]
@@ -318,7 +318,7 @@ def test_an_iterable_without_close_is_left_alone(tokens: dict[str, str], shared_
 def test_the_application_may_replace_its_own_head(tokens: dict[str, str], shared_verifier: Verifier) -> None:
     """Its `exc_info` reaches the server while a refusal is deferred."""
 
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(*OK)
         try:
             get_user_identity(environ)

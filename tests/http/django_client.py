@@ -34,7 +34,7 @@ from tests.http.http_fixtures import (
 MIDDLEWARE = ["aveverify.django.AveAuthMiddleware"]
 
 
-def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - those of an integration
+def configured(verifier: Verifier, **options: Any) -> dict[str, Any]:
     """The setting `AVEVERIFY` of a verifier and options."""
     names = {"load_user": "USER_LOADER"}
     return {"VERIFIER": verifier, **{names.get(name, name.upper()): value for name, value in options.items()}}
@@ -59,7 +59,7 @@ def exceptions_pass() -> Iterator[None]:
         raise raised[0]
 
 
-def send_to_wsgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of an environ
+def send_to_wsgi_handler(request: Request, **members: Any) -> Reply:
     """Send a request through Django's handler for WSGI."""
     server = Server()
     with exceptions_pass():
@@ -79,7 +79,7 @@ class PatientClient(Client):
         return await super().receive()
 
 
-def send_to_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: ANN401 - of a scope
+def send_to_asgi_handler(request: Request, **members: Any) -> Reply:
     """Send a request through Django's handler for ASGI."""
     client = PatientClient({"type": "http.request", "body": request.body, "more_body": False})
     with exceptions_pass():
@@ -88,7 +88,7 @@ def send_to_asgi_handler(request: Request, **members: Any) -> Reply:  # noqa: AN
     return reply._replace(headers={name.lower(): text for name, text in reply.headers.items()})
 
 
-def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a synchronous view behind the middleware, over WSGI."""
 
     def respond(request: HttpRequest) -> HttpResponse:
@@ -100,7 +100,7 @@ def send_to_middleware(verifier: Verifier, view: View, request: Request, **optio
         return send_to_wsgi_handler(request)
 
 
-def send_to_middleware_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an asynchronous view behind the middleware, over ASGI."""
 
     async def respond(request: HttpRequest) -> HttpResponse:
@@ -112,7 +112,7 @@ def send_to_middleware_async(verifier: Verifier, view: View, request: Request, *
         return send_to_asgi_handler(request)
 
 
-def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a synchronous view behind a decorator and no middleware, over WSGI."""
     required, scopes = options.pop("required"), options.pop("scopes", ())
 
@@ -124,7 +124,7 @@ def send_to_decorators(verifier: Verifier, view: View, request: Request, **optio
         return send_to_wsgi_handler(request)
 
 
-def send_to_decorators_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators_async(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an asynchronous view behind a decorator and no middleware, over ASGI."""
     required, scopes = options.pop("required"), options.pop("scopes", ())
 

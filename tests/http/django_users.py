@@ -78,7 +78,7 @@ class Api(APIView):
     authentication_classes = (SessionAuthentication, AveAuthentication)
     permission_classes = (IsAuthenticated,)
 
-    def get(self, request: Any) -> Response:  # noqa: ANN401 - REST framework's
+    def get(self, request: Any) -> Response:
         """Answer with the name."""
         return Response(request.user.get_username())
 
@@ -90,7 +90,7 @@ wsgi, asgi = WSGIHandler(), ASGIHandler()
 def ask(case: str) -> list[tuple[str, str, int, str | None]]:
     """Ask all views, in the world that each belongs to."""
 
-    async def ask_async(url: str) -> Any:  # noqa: ANN401 - a test response
+    async def ask_async(url: str) -> Any:
         return await AsyncClient().get(url, headers=headers)
 
     headers = {"Authorization": f"Bearer {ISSUER.token(sub='ada')}"}

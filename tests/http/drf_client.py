@@ -30,13 +30,13 @@ def make_view(view: View) -> type[APIView]:
 
         post = options = trace = get
 
-        def get_exception_handler(self) -> Any:  # noqa: ANN401 - as REST framework's
+        def get_exception_handler(self) -> Any:
             return exception_handler
 
     return Asked
 
 
-def send_to_api_view(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_api_view(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an `APIView`; the text of the view arrives as JSON, which is taken apart here."""
     with override_settings(
         AVEVERIFY=configured(verifier, **options), ROOT_URLCONF=(path("", make_view(view).as_view()),)

@@ -24,7 +24,7 @@ def app_with_dependency(
     *,
     required: bool,
     on_invalid: str = "reject",
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> FastAPI:
     """An application whose view depends on the identity, and on its own user where there is a loader."""
     assert on_invalid == "reject", "a row that should be left out"
@@ -46,7 +46,7 @@ def app_with_dependency(
 
 
 @kept
-def app_behind_middleware(verifier: Verifier, view: View, **options: Any) -> FastAPI:  # noqa: ANN401
+def app_behind_middleware(verifier: Verifier, view: View, **options: Any) -> FastAPI:
     """An application behind the middleware; the dependency takes what the middleware has found."""
     ave = AveAuth(verifier)
     app = FastAPI(middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
@@ -60,12 +60,12 @@ def app_behind_middleware(verifier: Verifier, view: View, **options: Any) -> Fas
     return app
 
 
-def send_to_dependency(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_dependency(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application whose view depends on the identity."""
     return send_through_test_client(app_with_dependency(verifier, view, **options), request)
 
 
-def send_to_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_behind_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application behind the middleware."""
     return send_through_test_client(app_behind_middleware(verifier, view, **options), request)
 

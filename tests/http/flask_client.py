@@ -20,7 +20,7 @@ def new_app(**config: object) -> Flask:
     return app
 
 
-def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_decorators(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a view behind `@ave.required(scopes=…)` or `@ave.optional(scopes=…)`."""
     app = new_app()
     required, scopes, load_user = options.pop("required"), options.pop("scopes", ()), options.pop("load_user", None)
@@ -34,7 +34,7 @@ def send_to_decorators(verifier: Verifier, view: View, request: Request, **optio
     return open_app(app, request)
 
 
-def send_to_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_config(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a bare view of an application whose config says everything; without `required`, behind `@ave.optional`."""
     load_user = options.pop("load_user", None)
     app = new_app(

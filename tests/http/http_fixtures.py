@@ -55,12 +55,12 @@ class Reply(NamedTuple):
     body: bytes
 
     @property
-    def content(self) -> Any:  # noqa: ANN401 - any JSON value
+    def content(self) -> Any:
         """The body as JSON."""
         return json.loads(self.body)
 
 
-def subject_of(request: Any) -> str | None:  # noqa: ANN401 - a request of any framework
+def subject_of(request: Any) -> str | None:
     """Who asks, in one word."""
     identity = get_user_identity(request)
     return identity.subject if identity is not None else None
@@ -72,7 +72,7 @@ class RecordingView:
     def __init__(self) -> None:
         self.seen: list[str | None] = []
 
-    def __call__(self, request: Any) -> str:  # noqa: ANN401 - a request of any framework
+    def __call__(self, request: Any) -> str:
         self.seen.append(subject_of(request))
         return f"hello {self.seen[-1]}"
 
@@ -114,11 +114,11 @@ class Scenario:
     tokens: dict[str, str]
     observer: RecordingView = field(default_factory=RecordingView)
 
-    def get(self, headers: Headers = (), *, view: View | None = None, **options: Any) -> Reply:  # noqa: ANN401
+    def get(self, headers: Headers = (), *, view: View | None = None, **options: Any) -> Reply:
         """Send a request with these headers through a middleware with these options."""
         return self.send(Request(headers), view=view, **options)
 
-    def send(self, request: Request, *, view: View | None = None, **options: Any) -> Reply:  # noqa: ANN401
+    def send(self, request: Request, *, view: View | None = None, **options: Any) -> Reply:
         """Send a request through a middleware with these options."""
         return self.integration(self.verifier, view or self.observer, request, **options)
 
@@ -147,7 +147,7 @@ class Relay:
 
     view: View
 
-    def __call__(self, request: Any) -> str:  # noqa: ANN401 - a request of any framework
+    def __call__(self, request: Any) -> str:
         return self.view(request)
 
 
@@ -158,7 +158,7 @@ def kept(build: Callable[..., App]) -> Callable[..., App]:
     """
     kept_apps: WeakKeyDictionary[Verifier, dict[str, tuple[App, Relay]]] = WeakKeyDictionary()
 
-    def get(verifier: Verifier, view: View, **options: Any) -> App:  # noqa: ANN401 - those of a middleware
+    def get(verifier: Verifier, view: View, **options: Any) -> App:
         if not all(isinstance(value, (str, bool, list, tuple)) for value in options.values()):
             return build(verifier, view, **options)
         apps, key = kept_apps.setdefault(verifier, {}), repr(sorted(options.items()))
@@ -175,7 +175,7 @@ def kept(build: Callable[..., App]) -> Callable[..., App]:
 # --- ASGI -----------------------------------------------------------------------------------------------------------
 
 
-def http_scope(request: Request = Request(), **members: Any) -> dict[str, Any]:  # noqa: ANN401, B008 - a tuple
+def http_scope(request: Request = Request(), **members: Any) -> dict[str, Any]:  # noqa: B008 - a tuple
     """The scope of an HTTP request, as a server makes it."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
     return {
@@ -195,7 +195,7 @@ def http_scope(request: Request = Request(), **members: Any) -> dict[str, Any]: 
     } | members
 
 
-def websocket_scope(headers: Headers = (), **members: Any) -> dict[str, Any]:  # noqa: ANN401
+def websocket_scope(headers: Headers = (), **members: Any) -> dict[str, Any]:
     """The scope of a WebSocket, as a server makes it."""
     scope = http_scope(Request(headers), type="websocket", scheme="ws", subprotocols=[])
     del scope["method"]
@@ -249,14 +249,14 @@ def asgi_app(view: View) -> asgi.ASGIApp:
     return app
 
 
-def send_to_asgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_asgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a bare ASGI application."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
     client.call(asgi.AveAuthMiddleware(asgi_app(view), verifier, **options), http_scope(request))
     return client.reply
 
 
-def send_to_starlette(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_starlette(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a Starlette application through Starlette's test client."""
 
     async def endpoint(request: StarletteRequest) -> PlainTextResponse:
@@ -278,7 +278,7 @@ def send_to_starlette(verifier: Verifier, view: View, request: Request, **option
 ExcInfo = tuple[type[BaseException], BaseException, "TracebackType"] | tuple[None, None, None]
 
 
-def wsgi_environ(request: Request = Request(), **members: Any) -> dict[str, Any]:  # noqa: ANN401, B008 - a tuple
+def wsgi_environ(request: Request = Request(), **members: Any) -> dict[str, Any]:  # noqa: B008 - a tuple
     """The environ of a request, as a server makes it: repeated headers are joined by a comma."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
@@ -352,7 +352,7 @@ class Server:
 def wsgi_app(view: View) -> WSGIApplication:
     """A view as a bare WSGI application that reads the whole body first."""
 
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ["wsgi.input"].read(len(environ.get("CONTENT_LENGTH", "")))
         body = view(environ).encode()
         start_response("200 OK", [("content-type", "text/plain")])
@@ -361,7 +361,7 @@ def wsgi_app(view: View) -> WSGIApplication:
     return app
 
 
-def send_to_wsgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_wsgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a bare WSGI application; Python's own validator watches both sides of the middleware."""
     server = Server()
     server.call(
@@ -384,7 +384,7 @@ def open_app(app: Flask, request: Request) -> Reply:
     return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.get_data())
 
 
-def send_to_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_flask(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask a Flask application through Flask's test client."""
     app = Flask(__name__)
     # Flask answers 500 to any exception of a view by itself, unless told to let it pass.

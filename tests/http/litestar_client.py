@@ -18,7 +18,7 @@ def reraise(_request: object, error: Exception) -> NoReturn:
     raise error
 
 
-def make_app(view: View, **settings: Any) -> Litestar:  # noqa: ANN401
+def make_app(view: View, **settings: Any) -> Litestar:
     """An application with one route."""
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST, HttpMethod.OPTIONS])
@@ -43,24 +43,24 @@ def ask(app: Litestar, request: Request) -> Reply:
 
 
 @kept
-def app_with_plugin(verifier: Verifier, view: View, **options: Any) -> Litestar:  # noqa: ANN401
+def app_with_plugin(verifier: Verifier, view: View, **options: Any) -> Litestar:
     """An application with `AveAuthPlugin`."""
     return make_app(view, plugins=[AveAuthPlugin(verifier, **options)])
 
 
 @kept
-def app_with_middleware(verifier: Verifier, view: View, **options: Any) -> Litestar:  # noqa: ANN401
+def app_with_middleware(verifier: Verifier, view: View, **options: Any) -> Litestar:
     """An application with `AveAuthMiddleware` and the exception handlers."""
     middleware = AveAuthMiddleware.define(verifier, **options)
     return make_app(view, middleware=[middleware], exception_handlers=exception_handlers)
 
 
-def send_to_plugin(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_plugin(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application with `AveAuthPlugin`."""
     return ask(app_with_plugin(verifier, view, **options), request)
 
 
-def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application with `AveAuthMiddleware` and the exception handlers."""
     return ask(app_with_middleware(verifier, view, **options), request)
 

@@ -44,13 +44,13 @@ def routes_of(view: View) -> list[Route]:
     return [Route("/", endpoint, methods=list(METHODS))]
 
 
-def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_middleware(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application behind `AveAuthMiddleware`."""
     app = Starlette(routes=routes_of(view), middleware=[Middleware(AveAuthMiddleware, verifier=verifier, **options)])
     return send_through_test_client(app, request)
 
 
-def send_to_backend(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_backend(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
     """Ask an application behind Starlette's middleware with `AveAuthBackend`."""
     backend = AveAuthBackend(verifier, **options)
     app = Starlette(

@@ -88,7 +88,7 @@ class Upload:
         """Keep a message."""
         self.sent.append(message)
 
-    def post(self, app: Any, headers: Headers = (), url: str = "/") -> int:  # noqa: ANN401 - any framework's
+    def post(self, app: Any, headers: Headers = (), url: str = "/") -> int:
         """Send the body to an ASGI application; return the status."""
         scope = http_scope(Asked((*JSON, *headers), "POST"), path=url, raw_path=url.encode())
         asyncio.run(app(scope, self.receive, self.send))
@@ -111,12 +111,12 @@ class Unread(io.BytesIO):
 
     reads = 0
 
-    def read(self, *arguments: Any) -> bytes:  # noqa: ANN401 - those of a stream
+    def read(self, *arguments: Any) -> bytes:
         """Read a piece."""
         self.reads += 1
         return super().read(*arguments)
 
-    def readline(self, *arguments: Any) -> bytes:  # noqa: ANN401 - as above
+    def readline(self, *arguments: Any) -> bytes:
         """Read a line."""
         self.reads += 1
         return super().readline(*arguments)
@@ -125,7 +125,7 @@ class Unread(io.BytesIO):
 # --- every integration ------------------------------------------------------------------------------------------------
 
 
-def make_asgi(verifier: Verifier) -> Any:  # noqa: ANN401 - any framework's
+def make_asgi(verifier: Verifier) -> Any:
     async def app(_scope: asgi.Scope, receive: asgi.Receive, _send: asgi.Send) -> None:
         await receive()
 
@@ -136,12 +136,12 @@ async def read_all(request: StarletteRequest) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
-def make_starlette(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_starlette(verifier: Verifier) -> Any:
     middleware = [Middleware(ave_starlette.AveAuthMiddleware, verifier=verifier, required=True)]
     return Starlette(routes=[Route("/", read_all, methods=["POST"])], middleware=middleware)
 
 
-def make_backend(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_backend(verifier: Verifier) -> Any:
     backend = ave_starlette.AveAuthBackend(verifier, required=True)
     middleware = [Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)]
     return Starlette(routes=[Route("/", read_all, methods=["POST"])], middleware=middleware)
@@ -157,20 +157,20 @@ async def guarded(data: Posted) -> int:
     return len(data)
 
 
-def make_plugin(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_plugin(verifier: Verifier) -> Any:
     return Litestar([take], plugins=[AveAuthPlugin(verifier, required=True)], logging_config=None)
 
 
-def make_middleware(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_middleware(verifier: Verifier) -> Any:
     middleware = [AveAuthMiddleware.define(verifier, required=True)]
     return Litestar([take], middleware=middleware, logging_config=None)
 
 
-def make_guard(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_guard(verifier: Verifier) -> Any:
     return Litestar([guarded], plugins=[AveAuthPlugin(verifier, required=False)], logging_config=None)
 
 
-def make_fastapi(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
+def make_fastapi(verifier: Verifier) -> Any:
     app, ave = FastAPI(), AveAuth(verifier)
     ave.install(app)
 
@@ -214,8 +214,8 @@ def test_htp_051_the_service_for_proxies_reads_no_body(shared_verifier: Verifier
     assert upload.reads == 0
 
 
-def make_wsgi(verifier: Verifier) -> Any:  # noqa: ANN401 - as above
-    def app(environ: Any, _start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's
+def make_wsgi(verifier: Verifier) -> Any:
+    def app(environ: Any, _start_response: Any) -> list[bytes]:
         return [environ["wsgi.input"].read()]
 
     return wsgi.AveAuthMiddleware(app, verifier, required=True)
@@ -241,7 +241,7 @@ class Counting(APIView):
 
     authentication_classes = (AveAuthentication,)
 
-    def post(self, request: Any) -> DrfResponse:  # noqa: ANN401 - REST framework's
+    def post(self, request: Any) -> DrfResponse:
         """Count what came."""
         return DrfResponse(len(request.data))
 
@@ -281,7 +281,7 @@ def test_htp_051_a_view_of_django_refuses_before_the_body_is_read(
     assert reads == 0
 
 
-def post_environ(app: Any, headers: Headers) -> tuple[int, int]:  # noqa: ANN401 - WSGI's
+def post_environ(app: Any, headers: Headers) -> tuple[int, int]:
     """Send a body that is none of JSON; return the status and how often it was read."""
     body, server = Unread(b"{" * CHUNK_BYTES), Server()
     environ = wsgi_environ(Asked(headers, "POST")) | {
@@ -382,7 +382,7 @@ async def post_raw(request: Request, _identity: Annotated[Identity, Security(ave
     return len(await request.body())
 
 
-def of_route(endpoint: Callable[..., Any], **settings: Any) -> Callable[[FastAPI], None]:  # noqa: ANN401
+def of_route(endpoint: Callable[..., Any], **settings: Any) -> Callable[[FastAPI], None]:
     """An application with one route."""
     return lambda app: app.add_api_route("/", endpoint, methods=["POST"], **settings)
 
@@ -581,7 +581,7 @@ def test_htp_051_an_error_of_check_is_no_error_of_the_body(shared_verifier: Veri
 
 
 @pytest.mark.parametrize("app", [None, FastAPI, Starlette(), APIRouter()])
-def test_htp_043_only_an_application_of_fastapi_is_installed_in(app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401 - what it must not be
+def test_htp_043_only_an_application_of_fastapi_is_installed_in(app: Any, shared_verifier: Verifier) -> None:
     with pytest.raises(ConfigurationError, match="a FastAPI application"):
         AveAuth(shared_verifier).install(app)
 

@@ -60,12 +60,12 @@ def build_django(verifier: object, **options: object) -> object:
         return current_settings.get()
 
 
-def untyped(build: Any) -> Build:  # noqa: ANN401 - an integration
+def untyped(build: Any) -> Build:
     """An integration without its types: the arguments are wrong on purpose."""
     return build  # type: ignore[no-any-return]
 
 
-def required(build: Any, *front: object) -> Build:  # noqa: ANN401 - an integration
+def required(build: Any, *front: object) -> Build:
     """An integration that must be told `required`."""
 
     def built(verifier: object, **options: object) -> object:
@@ -541,7 +541,7 @@ NO_APPS = [pytest.param(None, id="None"), pytest.param(7, id="a number"), pytest
     ],
 )
 def test_htp_043_an_asgi_middleware_stands_before_an_asgi_application(
-    integration: Any,  # noqa: ANN401 - a class
+    integration: Any,
     app: object,
     shared_verifier: Verifier,
 ) -> None:
@@ -566,7 +566,7 @@ def test_htp_043_an_asgi_middleware_stands_before_an_asgi_application(
         pytest.param(load_nothing, id="a factory"),
     ],
 )
-def test_htp_043_a_wsgi_middleware_stands_before_a_wsgi_application(app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+def test_htp_043_a_wsgi_middleware_stands_before_a_wsgi_application(app: Any, shared_verifier: Verifier) -> None:
     error = refused(lambda: wsgi_middleware.AveAuthMiddleware(app, shared_verifier, required=True))
 
     assert (error.problem, error.field) == (Problem.NOT_AN_APPLICATION, "app")
@@ -591,7 +591,7 @@ WSGI_APPS: list[Any] = [
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_every_application_of_the_protocol_will_do(integration: Any, app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+def test_every_application_of_the_protocol_will_do(integration: Any, app: Any, shared_verifier: Verifier) -> None:
     integration(app, shared_verifier, required=True)
 
 
@@ -600,7 +600,7 @@ def test_every_application_of_the_protocol_will_do(integration: Any, app: Any, s
     [QuartLike.__new__(QuartLike), Flask, Starlette(), 7, "main:app", app_wsgi, Verifier(Provider.ave("app_1"))],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_htp_043_the_extension_of_flask_is_for_flask(app: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+def test_htp_043_the_extension_of_flask_is_for_flask(app: Any, shared_verifier: Verifier) -> None:
     error = refused(lambda: AveAuth(app, shared_verifier))
 
     assert (error.problem, error.field) == (Problem.NOT_AN_APPLICATION, "app")

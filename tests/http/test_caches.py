@@ -95,7 +95,7 @@ ORDERS = {
 }
 
 
-def page_of(request: Any) -> str:  # noqa: ANN401 - a request of any framework
+def page_of(request: Any) -> str:
     """A page that shows who asks."""
     identity = get_user_identity(request)
     return f"page of {identity.subject}" if identity else "anonymous page"
@@ -140,7 +140,7 @@ class Shown(APIView):
     authentication_classes = (AveAuthentication,)
     permission_classes = ()
 
-    def get(self, request: Any) -> DrfResponse:  # noqa: ANN401 - REST framework's
+    def get(self, request: Any) -> DrfResponse:
         """Show who asks."""
         return DrfResponse(page_of(request))
 
@@ -149,7 +149,7 @@ class ShownFromCache(Shown):
     """A view whose method is behind the cache, and the authentication in front of it."""
 
     @method_decorator(cache_page(60))
-    def get(self, request: Any) -> DrfResponse:  # noqa: ANN401 - as above
+    def get(self, request: Any) -> DrfResponse:
         """Show who asks."""
         return super().get(request)
 
@@ -199,7 +199,7 @@ DJANGO_ORDERS = {
 
 
 @contextmanager
-def serve_django(order: Order, verifier: Verifier, **options: Any) -> Iterator[None]:  # noqa: ANN401
+def serve_django(order: Order, verifier: Verifier, **options: Any) -> Iterator[None]:
     """Configure Django for an order, with an empty cache."""
     cache.clear()
     settings = {"VERIFIER": verifier, "TOKEN_SOURCES": [AuthorizationHeader(), COOKIE], "REQUIRED": False, **options}
@@ -444,7 +444,7 @@ INSTALL: dict[str, Install] = {
 }
 
 
-def serve_litestar(caching: Caching, calls: list[str], **settings: Any) -> Litestar:  # noqa: ANN401
+def serve_litestar(caching: Caching, calls: list[str], **settings: Any) -> Litestar:
     """An application whose one handler is cached."""
 
     @get("/", media_type="text/plain", **caching.handler)
@@ -601,7 +601,7 @@ def test_htp_050_a_refused_token_gets_no_page_of_litestars_cache(
 
 @pytest.mark.parametrize("guard", [requires_authenticated, requires_scopes("read")], ids=["authenticated", "scopes"])
 def test_htp_050_a_guard_keeps_litestars_cache_apart_behind_the_raw_middleware(
-    guard: Any,  # noqa: ANN401 - a guard
+    guard: Any,
     shared_issuer: FakeIssuer,
     shared_verifier: Verifier,
 ) -> None:
@@ -662,7 +662,7 @@ def test_htp_050_a_handler_of_litestar_without_credentials_says_nothing_of_them(
 # --- caches in front of an application ------------------------------------------------------------------------------
 
 
-def send_to_flask_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_flask_app(verifier: Verifier, request: Request, **options: Any) -> Reply:
     """Ask Flask for a page with further headers."""
     app = Flask(__name__)
     ave_flask.AveAuth(app, verifier, **options)
@@ -679,10 +679,10 @@ def send_to_flask_app(verifier: Verifier, request: Request, **options: Any) -> R
     return Reply(answer.status_code, dict(answer.headers.to_wsgi_list()), answer.data)
 
 
-def send_to_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:
     """Ask a WSGI application for a page with further headers."""
 
-    def app(environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's
+    def app(environ: Any, start_response: Any) -> list[bytes]:
         page = page_of(environ).encode()
         headers = [("Vary", "Accept"), ("Vary", "accept-language"), ("Cache-Control", "max-age=5")]
         start_response("200 OK", headers)
@@ -694,7 +694,7 @@ def send_to_wsgi_app(verifier: Verifier, request: Request, **options: Any) -> Re
     return Reply(answer.status_code, dict(answer.headers.to_wsgi_list()), answer.data)
 
 
-def send_to_starlette_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_starlette_app(verifier: Verifier, request: Request, **options: Any) -> Reply:
     """Ask Starlette for a page with further headers."""
 
     async def shown(request: StarletteRequest) -> PlainTextResponse:
@@ -712,7 +712,7 @@ def send_to_starlette_app(verifier: Verifier, request: Request, **options: Any) 
     return Reply(answer.status_code, dict(answer.headers), answer.content)
 
 
-def send_to_fastapi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:  # noqa: ANN401
+def send_to_fastapi_app(verifier: Verifier, request: Request, **options: Any) -> Reply:
     """Ask FastAPI for a page with further headers."""
     app, cache_headers = FastAPI(), options.pop("cache_headers", None)
     options.pop("required")
@@ -813,7 +813,7 @@ def test_htp_050_where_no_credentials_were_looked_at_nothing_is_said(
 def test_htp_050_an_answer_that_is_begun_anew_is_marked_as_the_first(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    def app(_environ: Any, start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         error = LookupError()
         start_response("404 Not Found", [], (LookupError, error, error.__traceback__))
@@ -850,7 +850,7 @@ def test_htp_050_a_backend_of_starlette_cannot_mark_answers_and_says_so(shared_v
 
 
 @pytest.mark.parametrize("value", ["yes", 1, 0], ids=["text", "one", "zero"])
-def test_cache_headers_is_true_or_false(value: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401 - what it must not be
+def test_cache_headers_is_true_or_false(value: Any, shared_verifier: Verifier) -> None:
     with pytest.raises(ConfigurationError) as caught:
         wsgi.AveAuthMiddleware(lambda _environ, _start: [], shared_verifier, required=True, cache_headers=value)
 
@@ -945,7 +945,7 @@ class Inheriting(Cookie):
     """A source that reads as its base does."""
 
 
-def named(headers: Any) -> Named:  # noqa: ANN401 - what it must not be
+def named(headers: Any) -> Named:
     """A source that says so by itself."""
     source = Named()
     source.request_headers = headers

@@ -116,7 +116,7 @@ def test_a_synchronous_integration_cannot_await_and_says_so(
 )
 @pytest.mark.parametrize("middleware", [AsgiMiddleware, WsgiMiddleware], ids=["asgi", "wsgi"])
 def test_an_argument_that_is_wrong_is_refused_by_name(
-    middleware: Any,  # noqa: ANN401 - one of two classes
+    middleware: Any,
     field: str,
     value: object,
     shared_verifier: Verifier,
@@ -274,7 +274,7 @@ def test_a_stream_of_wsgi_runs_under_the_identity_of_its_request(
     """CON-002, HTP-037: while it runs, and only then."""
     chunks = Chunks(closable=closable)
 
-    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - PEP 3333's
+    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
         return chunks
 
@@ -293,7 +293,7 @@ def test_a_stream_of_wsgi_runs_under_the_identity_of_its_request(
 def test_a_list_is_given_to_the_server_as_it_is(tokens: dict[str, str], shared_verifier: Verifier) -> None:
     body = [b"all"]
 
-    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - PEP 3333's
+    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
         return body
 
@@ -310,7 +310,7 @@ def test_threads_have_no_identity_that_nobody_gave_them(tokens: dict[str, str], 
             current_identity.get()
         seen.append(caught.value.problem)
 
-    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - PEP 3333's
+    def app(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         thread = Thread(target=ask)
         thread.start()
         thread.join()

@@ -19,16 +19,16 @@ MIDDLEWARES: dict[str, Any] = {
 
 
 @pytest.fixture(params=list(MIDDLEWARES.values()), ids=list(MIDDLEWARES))
-def middleware(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - one of the classes
+def middleware(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def app(*_arguments: object) -> Any:  # noqa: ANN401 - never called
+def app(*_arguments: object) -> Any:
     raise NotImplementedError
 
 
 def test_whoever_installs_it_decides_whether_credentials_are_required(
-    middleware: Any,  # noqa: ANN401
+    middleware: Any,
     shared_verifier: Verifier,
 ) -> None:
     with pytest.raises(TypeError, match="required"):
@@ -59,7 +59,7 @@ def test_whoever_installs_it_decides_whether_credentials_are_required(
     ],
 )  # fmt: skip
 def test_an_argument_that_is_wrong_is_refused_by_name(
-    middleware: Any,  # noqa: ANN401
+    middleware: Any,
     field: str,
     value: object,
     shared_verifier: Verifier,
@@ -73,7 +73,7 @@ def test_an_argument_that_is_wrong_is_refused_by_name(
 
 
 def test_what_the_standards_allow_is_accepted(
-    middleware: Any,  # noqa: ANN401
+    middleware: Any,
     shared_verifier: Verifier,
 ) -> None:
     """RFC 6749 §3.3: a scope token is any visible ASCII but quote and backslash."""

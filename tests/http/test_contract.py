@@ -86,12 +86,12 @@ class Case(NamedTuple):
     required: Expected
 
 
-def same(name: str, expected: Expected, *headers: tuple[str, str], **request: Any) -> Case:  # noqa: ANN401
+def same(name: str, expected: Expected, *headers: tuple[str, str], **request: Any) -> Case:
     """A row whose outcome does not depend on `required`."""
     return Case(name, Request(headers, **request), expected, expected)
 
 
-def without_credentials(name: str, *headers: tuple[str, str], **request: Any) -> Case:  # noqa: ANN401
+def without_credentials(name: str, *headers: tuple[str, str], **request: Any) -> Case:
     """A row of a request that carries no bearer token."""
     return Case(name, Request(headers, **request), ANONYMOUS, NO_CREDENTIALS)
 
@@ -579,7 +579,7 @@ class Catcher:
     def __init__(self) -> None:
         self.caught: list[AveVerifyError] = []
 
-    def __call__(self, request: Any) -> str:  # noqa: ANN401 - a request of any framework
+    def __call__(self, request: Any) -> str:
         try:
             get_user_identity(request)
         except AveVerifyError as error:

@@ -75,7 +75,7 @@ class Seeing:
         await send({"type": "http.response.body", "body": str(subject_of(scope)).encode()})
 
 
-def ask(app: Any, headers: Iterable[Any], **members: Any) -> tuple[int, bytes]:  # noqa: ANN401 - of any framework
+def ask(app: Any, headers: Iterable[Any], **members: Any) -> tuple[int, bytes]:
     """Send a request whose headers have a shape; status and body."""
     client = PatientClient({"type": "http.request", "body": b"", "more_body": False})
     client.call(cast("asgi.ASGIApp", app), http_scope(headers=headers, **members))
@@ -87,7 +87,7 @@ def warm(verifier: Verifier, token: str) -> None:
     assert verifier.verify(token).subject == "ada"
 
 
-def raw(verifier: Verifier, app: asgi.ASGIApp, **options: Any) -> asgi.ASGIApp:  # noqa: ANN401 - those of an integration
+def raw(verifier: Verifier, app: asgi.ASGIApp, **options: Any) -> asgi.ASGIApp:
     """The raw middleware."""
     return asgi.AveAuthMiddleware(app, verifier, **{"required": False, **options})
 
@@ -101,18 +101,18 @@ def starlette_app(*middleware: Middleware) -> Starlette:
     return Starlette(routes=[Route("/", view)], middleware=middleware)
 
 
-def with_class(verifier: Verifier) -> Any:  # noqa: ANN401 - of any framework
+def with_class(verifier: Verifier) -> Any:
     """Starlette's class."""
     return starlette_app(Middleware(starlette.AveAuthMiddleware, verifier=verifier, required=False))
 
 
-def with_backend(verifier: Verifier) -> Any:  # noqa: ANN401 - of any framework
+def with_backend(verifier: Verifier) -> Any:
     """Starlette's own middleware."""
     backend = starlette.AveAuthBackend(verifier, required=False)
     return starlette_app(Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error))
 
 
-def with_dependency(verifier: Verifier) -> Any:  # noqa: ANN401 - of any framework
+def with_dependency(verifier: Verifier) -> Any:
     """FastAPI's dependency."""
     ave = AveAuth(verifier)
     app = FastAPI()
@@ -323,7 +323,7 @@ def test_every_source_reads_headers_of_any_shape(
 )
 def test_headers_that_are_no_bytes_let_nobody_in(
     shared_verifier: Verifier,
-    headers: Any,  # noqa: ANN401 - anything
+    headers: Any,
     options: dict[str, Any],
 ) -> None:
     """HTP-045: the fault of a server, which must not look like an anonymous request."""

@@ -21,7 +21,7 @@ from aveverify.errors import Problem
 from tests.http.http_fixtures import http_scope, wsgi_environ
 
 
-async def never(*_messages: object) -> Any:  # noqa: ANN401 - never returns
+async def never(*_messages: object) -> Any:
     raise NotImplementedError
 
 

@@ -27,7 +27,7 @@ from litestar.enums import ScopeType
 from litestar.static_files import StaticFilesConfig, create_static_files_router
 
 # Litestar reads the annotations of handlers when it starts.
-from litestar.types import Receive, Scope, Send  # noqa: TC002
+from litestar.types import Receive, Scope, Send  # noqa: TC002 - Litestar reads them
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
 Ask = Callable[[Verifier, Sequence[str], str, str], Asked]
 
 
-def say_user(request: Any) -> str:  # noqa: ANN401 - a request of any framework
+def say_user(request: Any) -> str:
     """A view that says who asks."""
     return f"hello {subject_of(request)}"
 
@@ -68,7 +68,7 @@ def say_user(request: Any) -> str:  # noqa: ANN401 - a request of any framework
 # --- ASGI
 
 
-def send_to_app(app: Any, path: str, root_path: str, **members: Any) -> Client:  # noqa: ANN401 - of any framework
+def send_to_app(app: Any, path: str, root_path: str, **members: Any) -> Client:
     """Send a request to an application."""
     client = PatientClient({"type": "http.request", "body": b"", "more_body": False})
     client.call(
@@ -77,7 +77,7 @@ def send_to_app(app: Any, path: str, root_path: str, **members: Any) -> Client: 
     return client
 
 
-def send_to_scope(app: Any, path: str, root_path: str) -> Asked:  # noqa: ANN401 - of any framework
+def send_to_scope(app: Any, path: str, root_path: str) -> Asked:
     """Send a request to an application whose answer is the path that it saw."""
     client = send_to_app(app, path, root_path)
     status = client.sent[0]["status"]
@@ -164,7 +164,7 @@ def flask_app() -> Flask:
     return app
 
 
-def send_to_environ(app: Any, path: str, prefix: str) -> Asked:  # noqa: ANN401 - of any framework
+def send_to_environ(app: Any, path: str, prefix: str) -> Asked:
     """Send a request to an application, as a server with a prefix does."""
     server = Server()
     server.call(app, wsgi_environ(SCRIPT_NAME=prefix, PATH_INFO=path))
@@ -175,7 +175,7 @@ def send_to_environ(app: Any, path: str, prefix: str) -> Asked:  # noqa: ANN401 
 def send_to_wsgi(verifier: Verifier, exempt: Sequence[str], path: str, prefix: str) -> Asked:
     """Ask the raw middleware."""
 
-    def view(environ: Any) -> str:  # noqa: ANN401 - PEP 3333's
+    def view(environ: Any) -> str:
         return f"{subject_of(environ)} at {environ['PATH_INFO']}"
 
     return send_to_environ(wsgi.AveAuthMiddleware(wsgi_app(view), verifier, required=True, exempt=exempt), path, prefix)
@@ -384,14 +384,14 @@ def test_an_odd_prefix_exempts_only_what_every_router_reads_as_exempt(
     assert client.sent[0]["status"] == (200 if is_open else REFUSED)
 
 
-def in_a_method(app: Any) -> Any:  # noqa: ANN401 - any ASGI application
+def in_a_method(app: Any) -> Any:
     """An application behind a middleware that is a class with a method."""
 
     class Passing:
         def __init__(self) -> None:
             self._app = app
 
-        async def serve(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - passed on
+        async def serve(self, scope: Any, receive: Any, send: Any) -> None:
             await self._app(scope, receive, send)
 
     return Passing().serve
@@ -434,7 +434,7 @@ def test_an_application_that_leads_to_itself_is_looked_at_once(shared_verifier: 
         def __init__(self) -> None:
             self.app = self
 
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - passed on
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await PlainTextResponse("served")(scope, receive, send)
 
     guarded = asgi.AveAuthMiddleware(Circle(), shared_verifier, required=True, exempt=["/healthz"])
@@ -514,13 +514,13 @@ async def say_rest(scope: Scope, receive: Receive, send: Send) -> None:  # noqa:
 Make = Callable[..., Litestar]
 
 
-def with_plugin(verifier: Verifier, exempt: Sequence[str], *handlers: Any) -> Litestar:  # noqa: ANN401 - any kind
+def with_plugin(verifier: Verifier, exempt: Sequence[str], *handlers: Any) -> Litestar:
     """An application with the plugin."""
     plugin = AveAuthPlugin(verifier, required=True, exempt=exempt)
     return Litestar(list(handlers), plugins=[plugin], logging_config=None)
 
 
-def with_middleware(verifier: Verifier, exempt: Sequence[str], *handlers: Any) -> Litestar:  # noqa: ANN401 - any kind
+def with_middleware(verifier: Verifier, exempt: Sequence[str], *handlers: Any) -> Litestar:
     """An application with the middleware on one of its routers."""
     middleware = AveAuthMiddleware.define(verifier, required=True, exempt=exempt)
     return Litestar([Router("/", route_handlers=handlers, middleware=[middleware])], logging_config=None)

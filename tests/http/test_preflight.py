@@ -156,7 +156,7 @@ class Store:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333's
+    def wsgi(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         """Serve WSGI, with an override middleware in front."""
         headers = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
         body = environ["wsgi.input"].read()
@@ -199,7 +199,7 @@ def django_forgets_body(get_response: Callable[[HttpRequest], HttpResponse]) -> 
     return serve
 
 
-def send_asgi(integration: Any, request: Request, **members: Any) -> int:  # noqa: ANN401 - of any framework
+def send_asgi(integration: Any, request: Request, **members: Any) -> int:
     """Ask over ASGI; the status."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
     client.call(cast("asgi.ASGIApp", integration), http_scope(request, **members))

@@ -35,7 +35,7 @@ def read_django(settings: dict[str, Any]) -> AuthPolicy:
 
 
 @pytest.fixture(params=[(read_flask, "AVEVERIFY_{}"), (read_django, 'AVEVERIFY["{}"]')], ids=["flask", "django"])
-def place(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - how to read, and how a setting is called
+def place(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -57,7 +57,7 @@ def place(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - how to read,
         ),
     ],
 )
-def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str, Any], providers: object) -> None:  # noqa: ANN401
+def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str, Any], providers: object) -> None:
     read, _ = place
 
     policy = read(settings)
@@ -66,7 +66,7 @@ def test_a_verifier_is_named_in_one_of_four_ways(place: Any, settings: dict[str,
     assert not policy.required
 
 
-def test_everything_that_an_integration_can_be_told_may_stand_there(place: Any, shared_verifier: Verifier) -> None:  # noqa: ANN401
+def test_everything_that_an_integration_can_be_told_may_stand_there(place: Any, shared_verifier: Verifier) -> None:
     read, _ = place
 
     policy = read(
@@ -120,7 +120,7 @@ GOOD = {"ISSUER": "https://idp.example", "APPLICATION_ID": "app"}
     ],
 )
 def test_whatever_is_wrong_is_named_as_it_is_called_there(
-    place: Any,  # noqa: ANN401
+    place: Any,
     settings: dict[str, Any],
     field: str,
     problem: Problem,
@@ -140,7 +140,7 @@ def test_whatever_is_wrong_is_named_as_it_is_called_there(
         pytest.param({"AUTH_CONFIG": {"providers": [{"domain": "https://a.b"}]}}, "AUTH_CONFIG", id="auth config"),
     ],
 )
-def test_a_member_of_a_list_is_named_with_its_place(place: Any, settings: dict[str, Any], field: str) -> None:  # noqa: ANN401
+def test_a_member_of_a_list_is_named_with_its_place(place: Any, settings: dict[str, Any], field: str) -> None:
     read, label = place
 
     with pytest.raises(ConfigurationError) as caught:

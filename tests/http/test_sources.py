@@ -48,7 +48,7 @@ def open_websocket(
     *,
     query: str = "",
     subprotocol: str | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Seen | int:
     """Open a WebSocket and accept it; the status where it is refused."""
     seen: list[tuple[str | None, Scope]] = []
@@ -420,7 +420,7 @@ def test_the_refusal_of_several_says_so() -> None:
         pytest.param(lambda: QueryParameter(""), Problem.EMPTY, id="a parameter without a name"),
     ],
 )
-def test_a_source_that_could_mean_anything_is_refused(make: Any, problem: Problem) -> None:  # noqa: ANN401
+def test_a_source_that_could_mean_anything_is_refused(make: Any, problem: Problem) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make()
 

@@ -387,7 +387,7 @@ class Loader:
         )
 
 
-def flask_app(verifier: Verifier, load_user: Any, **options: Any) -> tuple[Flask, FlaskAuth]:  # noqa: ANN401
+def flask_app(verifier: Verifier, load_user: Any, **options: Any) -> tuple[Flask, FlaskAuth]:
     """A Flask application with the extension and a loader."""
     app = Flask("tests.http")
     app.config["PROPAGATE_EXCEPTIONS"] = True
@@ -524,7 +524,7 @@ class Api(APIView):
     authentication_classes: Any = (AveAuthentication,)
     permission_classes: Any = (IsAuthenticated,)
 
-    def get(self, request: Any) -> Response:  # noqa: ANN401 - REST framework's
+    def get(self, request: Any) -> Response:
         """Answer with the user and the identity."""
         return Response([request.user.name, request.auth.subject])
 
@@ -551,7 +551,7 @@ def test_a_loader_of_django_may_ask_for_the_identity_of_its_context(
         found = identity_of_context.get()
         return found.subject if found else None
 
-    async def ask() -> Any:  # noqa: ANN401 - a test response
+    async def ask() -> Any:
         return await AsyncClient().get("/", headers=dict(bearer(tokens["good"])))
 
     def view(_request: HttpRequest) -> HttpResponse:
@@ -595,11 +595,11 @@ def test_htp_044_rest_framework_answers_401_with_our_challenge(  # noqa: PLR0913
 def test_htp_044_whatever_a_view_of_django_looks_at_a_deferred_refusal_is_raised(
     shared_verifier: Verifier, tokens: dict[str, str], look: str
 ) -> None:
-    async def view(request: Any) -> HttpResponse:  # noqa: ANN401 - one with a user
+    async def view(request: Any) -> HttpResponse:
         found = await request.auser() if look == "auser" else getattr(request, look)
         return HttpResponse(str(found))
 
-    async def ask() -> Any:  # noqa: ANN401 - a test response
+    async def ask() -> Any:
         return await AsyncClient().get("/", headers=dict(bearer(tokens["good"])))
 
     settings = {"VERIFIER": shared_verifier, "USER_LOADER": Loader(is_active=False), "ON_INVALID": "defer"}
@@ -640,7 +640,7 @@ def test_htp_044_middleware_around_the_backend_finds_no_refused_user(
         middleware=[Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)],
     )
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - those of ASGI
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await inner(scope, receive, send)
         scopes.append(scope)
 
@@ -659,7 +659,7 @@ def test_htp_044_a_handler_of_fastapi_finds_no_refused_user(
     app = FastAPI()
     caught: list[Reason] = []
 
-    def view(_identity: Any = Security(ave), _user: Any = Security(ave.user(Loader(is_active=False)))) -> None:  # noqa: ANN401, B008
+    def view(_identity: Any = Security(ave), _user: Any = Security(ave.user(Loader(is_active=False)))) -> None:  # noqa: B008 - as FastAPI
         raise NotImplementedError
 
     async def handle(request: FastAPIRequest, error: Exception) -> JSONResponse:
@@ -743,7 +743,7 @@ def test_htp_044_a_websocket_of_fastapi_puts_a_further_token_before_the_loader_o
     app = FastAPI()
 
     @app.websocket("/")
-    async def endpoint(websocket: WebSocket, user: Any = Security(ave.user(accounts.load))) -> None:  # noqa: ANN401, B008
+    async def endpoint(websocket: WebSocket, user: Any = Security(ave.user(accounts.load))) -> None:  # noqa: B008 - as FastAPI
         await websocket.accept()
         accounts.disabled.add("ada")
         try:

@@ -44,12 +44,12 @@ def issuer(clock: FakeClock) -> FakeIssuer:
     return FakeIssuer(clock=clock)
 
 
-def soon(issuer: FakeIssuer, **claims: Any) -> str:  # noqa: ANN401 - a claim is any JSON value
+def soon(issuer: FakeIssuer, **claims: Any) -> str:
     """A token that is good for a moment."""
     return issuer.token({"exp": issuer.clock.now() + SOON_SECONDS, **claims})
 
 
-def converse(verifier: Verifier, token: str | None, talk: Talk, **options: Any) -> Client:  # noqa: ANN401
+def converse(verifier: Verifier, token: str | None, talk: Talk, **options: Any) -> Client:
     """Accept a WebSocket, say something, and return what the server was sent."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

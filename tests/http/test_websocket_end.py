@@ -75,7 +75,7 @@ def token(issuer: FakeIssuer, clock: FakeClock) -> str:
     return issuer.token(sub="ada", exp=clock.now() + LIFE_SECONDS)
 
 
-def serve(app: App, verifier: Verifier, token: str | None, client: Client, **options: Any) -> list[Message]:  # noqa: ANN401
+def serve(app: App, verifier: Verifier, token: str | None, client: Client, **options: Any) -> list[Message]:
     """Serve one WebSocket, and return what the server was sent. No task is left behind, and nothing goes unheard."""
     unheard: list[Any] = []
 

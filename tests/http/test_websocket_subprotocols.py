@@ -12,7 +12,7 @@ from tests.http.http_fixtures import Client, http_scope, subject_of
 HEADER = b"sec-websocket-protocol"
 
 
-def offer(verifier: Verifier, headers: list[tuple[bytes, bytes]], **members: Any) -> tuple[Client, list[Any]]:  # noqa: ANN401
+def offer(verifier: Verifier, headers: list[tuple[bytes, bytes]], **members: Any) -> tuple[Client, list[Any]]:
     """Open a WebSocket whose application accepts it, and say whom and which protocols that saw."""
     seen: list[Any] = []
 

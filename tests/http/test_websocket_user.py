@@ -86,13 +86,13 @@ def headers(issuer: FakeIssuer, clock: FakeClock) -> dict[str, str]:
     return dict(bearer(issuer.token(sub="ada", scope="read", exp=clock.now() + LIFE_SECONDS)))
 
 
-def name_in(user: Any) -> str | None:  # noqa: ANN401 - an account, an identity, or what stands where there is no user
+def name_in(user: Any) -> str | None:
     """The name of a user; None where there is none."""
     found = getattr(user, "subject", None)
     return None if found is None else str(found)
 
 
-def look_everywhere(scope: Any) -> set[str | None]:  # noqa: ANN401 - of any framework
+def look_everywhere(scope: Any) -> set[str | None]:
     """The names of all users that a scope, its state and its context show."""
     live = get_live_connection(scope)
     shown = [get_user_identity(scope), current_identity.get(), live.identity]
@@ -106,7 +106,7 @@ def look_everywhere(scope: Any) -> set[str | None]:  # noqa: ANN401 - of any fra
 def make_life(issuer: FakeIssuer, clock: FakeClock) -> Callable[[Any], Any]:
     """A function that lives through three users of one WebSocket, and returns all whom it saw after each change."""
 
-    async def live_through(scope: Any) -> list[set[str | None]]:  # noqa: ANN401 - of any framework
+    async def live_through(scope: Any) -> list[set[str | None]]:
         seen = [look_everywhere(scope)]
         live = get_live_connection(scope)
         exp = clock.now() + 2 * LIFE_SECONDS
@@ -126,7 +126,7 @@ def as_json(seen: list[set[str | None]]) -> list[list[str | None]]:
     return [sorted(users, key=str) for users in seen]
 
 
-def disconnect_of(message: Any) -> int | None:  # noqa: ANN401 - ASGI's
+def disconnect_of(message: Any) -> int | None:
     """The code of a disconnect."""
     return message["code"] if message["type"] == "websocket.disconnect" else None
 
@@ -142,7 +142,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_starlette(  # noqa:
     clock: FakeClock,
     headers: dict[str, str],
     integration: str,
-    load: Any,  # noqa: ANN401
+    load: Any,
     *,
     copies: bool,
 ) -> None:
@@ -186,7 +186,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
     issuer: FakeIssuer,
     clock: FakeClock,
     headers: dict[str, str],
-    load: Any,  # noqa: ANN401
+    load: Any,
     kind: str,
 ) -> None:
     """HTP-041, HTP-046: Litestar copies the scope for a mounted application, and the state for `socket.state`."""
@@ -202,7 +202,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
         assert disconnect_of(await socket.receive()) == CODE
 
     @asgi("/mounted", is_mount=True, copy_scope=True)
-    async def mounted(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         seen.extend(await live_through(scope))
         seen.append({name_in(scope["user"])})
@@ -230,7 +230,7 @@ def test_htp_046_every_place_shows_the_user_of_the_moment_in_litestar(
 def test_who_was_anonymous_is_shown_as_the_user_of_a_later_token(issuer: FakeIssuer, verifier: Verifier) -> None:
     """HTP-046: until then None is None, in copies too: nothing there could pass for a user."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401, ARG001 - ASGI's
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's
         plain = dict(scope)
         assert [scope["aveverify.identity"], plain["aveverify.identity"], dict(scope["state"])["identity"]] == [
             None
@@ -254,7 +254,7 @@ def test_sec_08_users_whose_joined_texts_are_equal_are_two(clock: FakeClock) -> 
     assert verifier.verify(first).token_identifier == verifier.verify(second).token_identifier
     refused: list[Reason] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401, ARG001 - ASGI's
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's
         live = get_live_connection(scope)
         with pytest.raises(InvalidTokenError) as caught:
             await live.reauthenticate(second)
@@ -294,7 +294,7 @@ def test_htp_041_after_install_a_websocket_ends_with_the_token_of_its_dependency
     ave = AveAuth(issuer.verifier(), scopes=["read"])
     ave.install(app)
 
-    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: B008 - as FastAPI
         await socket.accept()
         live = get_live_connection(socket)
         assert [get_user_identity(socket), current_identity.get(), live.identity] == [identity] * 3
@@ -325,7 +325,7 @@ def test_htp_041_install_may_leave_the_end_to_the_application(
     ave = AveAuth(issuer.verifier())
     ave.install(app, close_expired=False)
 
-    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: B008 - as FastAPI
         await socket.accept()
         assert get_user_identity(socket) is identity
         clock.tick(seconds=2 * LIFE_SECONDS)
@@ -355,7 +355,7 @@ def test_after_install_an_optional_dependency_lets_a_token_come_later(
     ave = AveAuth(issuer.verifier())
     ave.install(app)
 
-    async def talk(socket: Any, nobody: Any = Security(ave.optional, scopes=["read"])) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, nobody: Any = Security(ave.optional, scopes=["read"])) -> None:  # noqa: B008 - as FastAPI
         await socket.accept()
         assert [nobody, get_user_identity(socket)] == [None, None]
         live = get_live_connection(socket)
@@ -379,7 +379,7 @@ def test_after_install_a_websocket_without_a_dependency_has_no_rules_and_no_iden
     ave = AveAuth(issuer.verifier())
     ave.install(app)
 
-    async def talk(socket: Any) -> None:  # noqa: ANN401
+    async def talk(socket: Any) -> None:
         await socket.accept()
         with pytest.raises(ConfigurationError) as caught:
             await get_live_connection(socket).reauthenticate(issuer.token())
@@ -410,7 +410,7 @@ def test_htp_046_a_dependency_behind_a_middleware_gives_the_user_of_the_moment(
     if installs == "after":
         ave.install(app)
 
-    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: B008 - as FastAPI
         await socket.accept()
         assert identity.subject == "ada"
         live = get_live_connection(socket)
@@ -436,7 +436,7 @@ def test_htp_041_a_dependency_alone_has_no_user_after_exp(
     """HTP-041: it cannot end the WebSocket, but it says whose that is."""
     ave = AveAuth(issuer.verifier())
 
-    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, identity: Any = Security(ave)) -> None:  # noqa: B008 - as FastAPI
         await socket.accept()
         assert get_user_identity(socket) is identity
         assert await ave(socket, SecurityScopes()) is identity
@@ -466,7 +466,7 @@ def test_a_dependency_opens_no_websocket_in_the_leeway(
     if installs:
         ave.install(app)
 
-    async def talk(socket: Any, _identity: Any = Security(ave)) -> None:  # noqa: ANN401, B008
+    async def talk(socket: Any, _identity: Any = Security(ave)) -> None:  # noqa: B008 - as FastAPI
         raise NotImplementedError
 
     talk.__annotations__["socket"] = StarletteWebSocket
@@ -508,7 +508,7 @@ def test_htp_041_behind_the_backend_get_user_identity_gives_no_user_after_exp(
     client = TestClient(Starlette(routes=[WebSocketRoute("/", talk)], middleware=middleware))
 
     if "banned" in kind:
-        with pytest.raises(Exception) as caught, client.websocket_connect("/", headers=headers):  # noqa: PT011
+        with pytest.raises(Exception) as caught, client.websocket_connect("/", headers=headers):  # noqa: PT011 - any kind
             raise NotImplementedError
         assert type(caught.value).__name__ in ("WebSocketDisconnect", "WebSocketDenialResponse")
         return
@@ -527,7 +527,7 @@ class Holder:
         self.items = items
 
 
-def live_dict(*values: Any) -> tuple[LiveDict, list[Any]]:  # noqa: ANN401 - anything
+def live_dict(*values: Any) -> tuple[LiveDict, list[Any]]:
     """A dictionary with one live member, and the list whose first item that is."""
     held = list(values)
     return LiveDict(user=LiveValue(lambda: held[0]), path="/"), held
@@ -573,7 +573,7 @@ def test_a_plain_copy_passes_everything_on_to_the_thing_of_the_moment() -> None:
     [frozenset({"read", "write"}), "ada", None, {"read": 1}, ("read",)],
     ids=["set", "text", "None", "mapping", "tuple"],
 )
-def test_what_stands_in_a_plain_copy_behaves_as_the_thing(thing: Any) -> None:  # noqa: ANN401 - anything
+def test_what_stands_in_a_plain_copy_behaves_as_the_thing(thing: Any) -> None:
     scope, _ = live_dict(thing)
     user = {**scope}["user"]
 

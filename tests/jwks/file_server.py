@@ -61,7 +61,7 @@ class FileServer:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    def __init__(self, server: FileServer, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the base class's
+    def __init__(self, server: FileServer, *arguments: Any, **options: Any) -> None:
         self._files = server
         self._etag = ""
         super().__init__(*arguments, **options)

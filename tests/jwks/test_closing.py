@@ -320,7 +320,7 @@ def test_con_014_a_refresh_that_was_decided_but_not_started_fetches_nothing(
     (source,) = verifier._registry.key_sets
     start = source._start
 
-    def close_and_start(*refresh: Any) -> None:  # noqa: ANN401 - passed on
+    def close_and_start(*refresh: Any) -> None:
         verifier.close()
         start(*refresh)
 

@@ -537,7 +537,7 @@ def test_where_no_thread_can_be_started_the_store_is_passed_over(
     assert (store.looks, requests(issuer)) == (0, (2, 2))
 
 
-def make_stored(**changes: Any) -> Any:  # noqa: ANN401 - a store of ones own may hand out anything
+def make_stored(**changes: Any) -> Any:
     members = {"fetched_at": 1_700_000_000.0, "confirmed_at": 0.0, "headers": {}, "body": b"{}"}
     return StoredDocument(**{"url": "https://issuer.test", **members, **changes})
 
@@ -557,7 +557,7 @@ def make_stored(**changes: Any) -> Any:  # noqa: ANN401 - a store of ones own ma
         pytest.param(SystemExit(), id="the end of the program"),
     ],
 )
-def test_whatever_a_store_hands_out_costs_a_direct_fetch(issuer: FakeIssuer, found: Any) -> None:  # noqa: ANN401
+def test_whatever_a_store_hands_out_costs_a_direct_fetch(issuer: FakeIssuer, found: Any) -> None:
     class OddStore(MemoryStore):
         def get(self, url: str) -> StoredDocument | None:
             assert url

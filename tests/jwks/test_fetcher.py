@@ -105,7 +105,7 @@ def test_net_003_nothing_is_decoded(fetcher: HttpxFetcher) -> None:
 
 
 @pytest.mark.parametrize(("length", "fits"), [(999, True), (1000, True), (1001, False)], ids=["below", "at", "above"])
-def test_net_001_a_body_is_read_up_to_its_cap(fetcher: HttpxFetcher, length: int, fits: bool) -> None:  # noqa: FBT001
+def test_net_001_a_body_is_read_up_to_its_cap(fetcher: HttpxFetcher, length: int, *, fits: bool) -> None:
     with serve(whole(b"x" * length)) as server:
         request = request_for(f"{server.url}/jwks", max_body_bytes=1000)
         if fits:

@@ -221,7 +221,7 @@ def test_con_005_a_child_opens_connections_of_its_own_and_leaves_the_parents_alo
     """Two processes on one connection would read each other's answers."""
     documents = FakeIssuer(clock=aveverify.SystemClock())
 
-    def answer(connection: Any, _stopped: Event) -> None:  # noqa: ANN401 - a socket
+    def answer(connection: Any, _stopped: Event) -> None:
         path = requests_of(server)[-1]
         response = documents._answer(path)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(response.body)}\r\n\r\n"
@@ -339,7 +339,7 @@ def test_the_completion_of_a_parents_refresh_is_not_the_childs(issuer: FakeIssue
 # --- spawn: nothing is inherited, so only plain values may travel
 
 
-def verify_in_spawned_child(provider: Provider, token: str, answers: Any) -> None:  # noqa: ANN401 - a connection
+def verify_in_spawned_child(provider: Provider, token: str, answers: Any) -> None:
     """Run in a fresh interpreter: make a verifier for a provider that came by pickle, and send back the identity."""
     with Verifier(provider) as verifier:
         answers.send(verifier.verify(token))

@@ -46,7 +46,7 @@ class FallsSilent:
         raise ConnectionAbortedError
 
 
-def served(folder: Path, **options: Any) -> ssl.SSLContext:  # noqa: ANN401 - those of `make_certificates`
+def served(folder: Path, **options: Any) -> ssl.SSLContext:
     folder.mkdir()
     return make_certificates(folder, **options)[0]
 
@@ -89,7 +89,7 @@ def world(issuer: FakeIssuer, clock: FakeClock, authority: tuple[ssl.SSLContext,
     context, trusted = authority
     servers: list[ScriptedServer] = []
 
-    def answer(connection: socket.socket, stopped: Any) -> None:  # noqa: ANN401 - an event
+    def answer(connection: socket.socket, stopped: Any) -> None:
         path = servers[0].requests[-1].split(b" ")[1].decode()
         whole(issuer._answer(path).body)(connection, stopped)
 

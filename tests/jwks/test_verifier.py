@@ -63,7 +63,7 @@ class TestTokens:
         self,
         verifier: Verifier,
         verify_any: VerifyAny,
-        value: Any,  # noqa: ANN401 - wrong on purpose
+        value: Any,
     ) -> None:
         with pytest.raises(TypeError):
             verify_any(verifier, value)
@@ -199,13 +199,13 @@ class TestTokenCache:
 
 class TestConstruction:
     @pytest.mark.parametrize("value", [0, -1, True, 1.5, "1", None, 16 * 1024 * 1024 + 1], ids=repr)
-    def test_cfg_009_a_token_limit_out_of_range_is_refused(self, value: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    def test_cfg_009_a_token_limit_out_of_range_is_refused(self, value: Any) -> None:
         with pytest.raises(ConfigurationError) as caught:
             Verifier(max_token_bytes=value)
         assert caught.value.field == "max_token_bytes"
 
     @pytest.mark.parametrize("value", [-1, True, 1.5, "1", None, 10_000_001], ids=repr)
-    def test_cfg_009_a_cache_size_out_of_range_is_refused(self, value: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    def test_cfg_009_a_cache_size_out_of_range_is_refused(self, value: Any) -> None:
         with pytest.raises(ConfigurationError) as caught:
             Verifier(token_cache_size=value)
         assert caught.value.field == "token_cache_size"

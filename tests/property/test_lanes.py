@@ -76,7 +76,7 @@ def finite(make: Callable[[str], int | float]) -> Callable[[str], int | float]:
     return number
 
 
-def refuse(_text: str) -> Any:  # noqa: ANN401 - never returns
+def refuse(_text: str) -> Any:
     raise ValueError
 
 

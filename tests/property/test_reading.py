@@ -306,7 +306,7 @@ def test_the_two_paths_expire_by_their_own_formula(exp: float, leeway_seconds: f
     assert refuses(lambda: oidc.check_claims({"exp": exp}, now, leeway_seconds)) is oidc_expired
 
 
-def refuses(check: Any) -> bool:  # noqa: ANN401 - a call without arguments
+def refuses(check: Any) -> bool:
     try:
         check()
     except InvalidTokenError:
@@ -322,7 +322,7 @@ WRITTEN = [*ISSUERS, "a.example", "b.example/x/", "https://A.example", "HTTPS://
 
 def simple_selection(providers: list[Configured], issuer: str, audiences: list[str]) -> int | None:
     """SEL-01 to SEL-05 in one loop."""
-    full = issuer if issuer.startswith("https://") or issuer.startswith("http://") else "https://" + issuer  # noqa: PIE810
+    full = issuer if issuer.startswith(("https://", "http://")) else "https://" + issuer
     for index, provider in enumerate(providers):
         fits = provider.application_id is None or provider.application_id in audiences
         if full.rstrip("/") == provider.issuer.rstrip("/") and fits:

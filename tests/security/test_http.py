@@ -17,7 +17,7 @@ from aveverify.asgi import AveAuthMiddleware, get_live_connection
 from aveverify.testing import FakeClock, FakeIssuer
 
 
-async def hello(request: Any) -> PlainTextResponse:  # noqa: ANN401 - Starlette's
+async def hello(request: Any) -> PlainTextResponse:
     identity = get_user_identity(request)
     return PlainTextResponse(identity.subject if identity else "anonymous")
 
@@ -46,7 +46,7 @@ async def live(websocket: WebSocket) -> None:
             await websocket.send_text(identity.subject)
 
 
-def client_of(verifier: Verifier, **options: Any) -> TestClient:  # noqa: ANN401 - those of the middleware
+def client_of(verifier: Verifier, **options: Any) -> TestClient:
     app = Starlette(routes=[WebSocketRoute("/live", live), Route("/", hello)])
     return TestClient(AveAuthMiddleware(app, verifier, required=True, **options))
 

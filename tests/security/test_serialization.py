@@ -104,7 +104,7 @@ class Pretender:
         pytest.param(Pretender, id="an object with __str__"),
     ],
 )
-def test_what_is_neither_text_nor_bytes_is_a_mistake_of_the_caller(make: Any) -> None:  # noqa: ANN401 - that is it
+def test_what_is_neither_text_nor_bytes_is_a_mistake_of_the_caller(make: Any) -> None:
     """ENC-047: nothing is converted with str()."""
     with scenario.issuer().verifier() as verifier, pytest.raises(TypeError):
         verifier.verify(make())

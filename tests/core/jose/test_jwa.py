@@ -53,13 +53,13 @@ def test_there_is_one_row_for_each_key_type() -> None:
 
 
 @pytest.mark.parametrize("row", ALGORITHM_OF_KEY_TYPE.values(), ids=lambda row: row.name)
-def test_only_public_members_are_ever_read(row: Any) -> None:  # noqa: ANN401 - a row of the table
+def test_only_public_members_are_ever_read(row: Any) -> None:
     """DV-13."""
     assert row.key_members.isdisjoint({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 @pytest.mark.parametrize("signer", [rs256(), es256(), eddsa()], ids=["RS256", "ES256", "EdDSA"])
-def test_a_key_verifies_what_it_signed_and_nothing_else(signer: Any) -> None:  # noqa: ANN401 - a signer
+def test_a_key_verifies_what_it_signed_and_nothing_else(signer: Any) -> None:
     verify = parse(signer.material)
     signature = signer.signature(MESSAGE)
 
@@ -180,7 +180,7 @@ def test_a_tiny_signature_is_wrong(value: int) -> None:
         pytest.param(lambda key: key.sign(MESSAGE, padding.PSS(padding.MGF1(SHA256()), 32), SHA256()), id="PSS"),
     ],
 )
-def test_another_hash_or_padding_is_wrong(sign: Any) -> None:  # noqa: ANN401 - a way to sign
+def test_another_hash_or_padding_is_wrong(sign: Any) -> None:
     """SIG-027."""
     key = rs256().private_key
     assert isinstance(key, rsa.RSAPrivateKey)

@@ -30,13 +30,13 @@ def test_a_token_is_text_or_bytes(token: str | bytes) -> None:
     [None, 1, bytearray(b"a.b.c"), memoryview(b"a.b.c"), ["a.b.c"]],
     ids=["None", "number", "bytearray", "memoryview", "list"],
 )
-def test_other_types_are_a_mistake_of_the_caller(token: Any) -> None:  # noqa: ANN401 - whatever a caller may pass
+def test_other_types_are_a_mistake_of_the_caller(token: Any) -> None:
     with pytest.raises(TypeError):
         token_bytes(token, 100)
 
 
 @pytest.mark.parametrize("make", [str, lambda text: text.encode()], ids=["text", "bytes"])
-def test_a_token_has_a_longest_length(make: Any) -> None:  # noqa: ANN401 - str or an encoder
+def test_a_token_has_a_longest_length(make: Any) -> None:
     """ENC-042: just below, at and just above the limit."""
     assert token_bytes(make("a" * 99), 100) == b"a" * 99
     assert token_bytes(make("a" * 100), 100) == b"a" * 100

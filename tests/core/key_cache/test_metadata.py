@@ -19,7 +19,7 @@ from tests.core.jose_factory import ISSUER, KEYS_URL, Json, raised, without
 DOCUMENT: Json = {"issuer": ISSUER, "jwks_uri": KEYS_URL}
 
 
-def parse(document: Any, *, fetched_over_http: bool = False, any_host: bool = False) -> ProviderMetadata:  # noqa: ANN401
+def parse(document: Any, *, fetched_over_http: bool = False, any_host: bool = False) -> ProviderMetadata:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     return parse_metadata(body, fetched_over_http=fetched_over_http, any_host=any_host)
 
@@ -64,7 +64,7 @@ def test_members_that_are_not_read_may_occur_twice() -> None:
         pytest.param(json.dumps(DOCUMENT)[:-1].encode() + b',"jwks_uri":"https://x.example"}', id="jwks_uri twice"),
     ],
 )
-def test_a_document_that_cannot_be_read_is_a_fault(document: Any) -> None:  # noqa: ANN401 - JSON or its text
+def test_a_document_that_cannot_be_read_is_a_fault(document: Any) -> None:
     """DISC-04; DV-08."""
     assert raised(MetadataFault, lambda: parse(document)).cause
 
@@ -79,7 +79,7 @@ def test_a_document_that_cannot_be_read_is_a_fault(document: Any) -> None:  # no
     ids=ascii,
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["issuer", "jwks_uri"])
-def test_both_members_are_absolute_urls(name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_both_members_are_absolute_urls(name: str, value: Any) -> None:
     """DISC-04."""
     fault = raised(MetadataFault, lambda: parse(DOCUMENT | {name: value}))
 

@@ -193,7 +193,7 @@ def test_verified_flags_are_booleans(name: str, value: JsonValue) -> None:
 
 
 @pytest.mark.parametrize("value", [True, False], ids=str)
-def test_verified_flags_may_be_either(value: Any) -> None:  # noqa: ANN401 - a boolean
+def test_verified_flags_may_be_either(value: Any) -> None:
     assert parse_token(read(good_claims(email_verified=value))).claims["email_verified"] is value
 
 
@@ -330,7 +330,7 @@ def test_an_empty_tag_does_not_loosen_the_type() -> None:
 
 @pytest.mark.parametrize("name", ["name", "email", "sub"])
 @pytest.mark.parametrize("value", ["x", None], ids=["text", "null"])
-def test_both_spellings_in_one_token_are_refused(name: str, value: Any) -> None:  # noqa: ANN401 - text or null
+def test_both_spellings_in_one_token_are_refused(name: str, value: Any) -> None:
     """CLM-07."""
     error = refused(lambda: parse_token(read(good_claims(**{name: "y", f"{name}#": value}))))
 

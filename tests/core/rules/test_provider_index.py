@@ -108,7 +108,7 @@ def test_without_providers_every_token_is_refused() -> None:
         "empty text", "joined",
     ],
 )  # fmt: skip
-def test_a_provider_needs_its_exact_audience(aud: Any, found: bool) -> None:  # noqa: ANN401, FBT001
+def test_a_provider_needs_its_exact_audience(aud: Any, *, found: bool) -> None:
     """SEL-01."""
     if found:
         assert select([A], claims(aud=aud)) == 0

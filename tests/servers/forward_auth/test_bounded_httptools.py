@@ -28,7 +28,7 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.closed = 0
 
-    def write(self, data: Any) -> None:  # noqa: ANN401 - as asyncio's
+    def write(self, data: Any) -> None:
         self.written += bytes(data)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def identity_headers(headers: Any) -> list[str | None]:  # noqa: ANN401 - those of a test client
+def identity_headers(headers: Any) -> list[str | None]:
     return [headers.get(name) for name in IDENTITY_HEADERS]
 
 
@@ -243,10 +243,10 @@ def test_a_body_is_never_read(verifier: Verifier) -> None:
     """HTP-040."""
     sent: list[Any] = []
 
-    async def receive() -> Any:  # noqa: ANN401 - never comes
+    async def receive() -> Any:
         raise AssertionError
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - any message
+    async def send(message: Any) -> None:
         sent.append(message["type"])
 
     scope = {"type": "http", "method": "POST", "path": "/auth", "headers": [(b"content-length", b"1000000")]}
@@ -259,7 +259,7 @@ def test_a_body_is_never_read(verifier: Verifier) -> None:
 def test_other_protocols_are_refused_by_an_exception(verifier: Verifier, kind: str) -> None:
     """HTP-032: ASGI's way to say so; a server closes a WebSocket then."""
 
-    async def never(*_message: Any) -> Any:  # noqa: ANN401 - never comes
+    async def never(*_message: Any) -> Any:
         raise AssertionError
 
     for app in (make_app(verifier), make_admin_app(verifier)):

@@ -97,13 +97,13 @@ def test_what_another_has_written_is_refused(clock: FakeClock, change: dict[str,
     ],
     ids=lambda value: ascii(value)[:20],
 )
-def test_what_is_no_jws_is_refused(value: Any) -> None:  # noqa: ANN401 - wrong on purpose
+def test_what_is_no_jws_is_refused(value: Any) -> None:
     with pytest.raises(IdentityHeaderError):
         read_identity(value, key=KEY)
 
 
 @given(st.one_of(st.text(), st.binary(), st.none(), st.integers(), st.floats(), st.lists(st.text(), max_size=3)))
-def test_any_value_is_refused_with_our_error_alone(value: Any) -> None:  # noqa: ANN401 - wrong on purpose
+def test_any_value_is_refused_with_our_error_alone(value: Any) -> None:
     with pytest.raises(IdentityHeaderError):
         read_identity(value, key=KEY)
 
@@ -128,7 +128,7 @@ def encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def read(value: Any, at: float = 1030) -> dict[str, Any]:  # noqa: ANN401 - wrong on purpose
+def read(value: Any, at: float = 1030) -> dict[str, Any]:
     return read_identity(value, key=KEY, clock=FakeClock(now=at))
 
 
@@ -322,7 +322,7 @@ def test_clk_003_a_clock_that_gives_no_time_reads_nothing(value: object) -> None
 
 
 @pytest.mark.parametrize("audience", ["", None, b"upstream", ["upstream"]], ids=ascii)
-def test_an_audience_that_is_none_reads_nothing(audience: Any) -> None:  # noqa: ANN401 - wrong on purpose
+def test_an_audience_that_is_none_reads_nothing(audience: Any) -> None:
     with pytest.raises(ConfigurationError, match="audience"):
         read_identity(sign(good_claims()), key=KEY, audience=audience)
     with pytest.raises(ConfigurationError, match="audience"):

@@ -61,7 +61,7 @@ def serve_upstream() -> Iterator[Upstream]:
                 self.wfile.write(body)
 
         # The names that the base class calls.
-        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - as http.server calls them
 
         def _upgrade(self) -> None:
             key = self.headers["Sec-WebSocket-Key"] + _GUID
