@@ -29,6 +29,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 LISTS: Final = ROOT / "tests" / "wrong_changes"
 # The slowest of the named tests need some seconds; a wrong change may make one wait for ever.
 TIMEOUT_SECONDS: Final = 120
+# All named tests together, without any change.
+BASELINE_TIMEOUT_SECONDS: Final = 900
 TEST_TIMEOUT_SECONDS: Final = 30
 # Neither sources nor read by any test.
 _NOT_COPIED: Final = (
@@ -120,7 +122,9 @@ class Copy:
         second = next(self._seconds)
         os.utime(path, (second, second))
 
-    def run(self, tests: Sequence[str], *options: str) -> tuple[int | None, str]:
+    def run(
+        self, tests: Sequence[str], *options: str, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> tuple[int | None, str]:
         """Run tests on the copy.
 
         Returns:
@@ -141,7 +145,7 @@ class Copy:
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
-                timeout=TIMEOUT_SECONDS,
+                timeout=timeout_seconds,
             )
         except subprocess.TimeoutExpired:
             return None, ""
@@ -172,7 +176,10 @@ def _is_case_of(line: str, test: str) -> bool:
 def problem_without_changes(copy: Copy, changes: Sequence[Change]) -> str:
     """Say what is wrong if a named test fails without any change; the empty text if all of them pass."""
     tests = list(dict.fromkeys(test for change in changes for test in change.tests))
-    code, output = copy.run(tests, "--numprocesses=2")
+    print(f"first all {len(tests)} named tests without any change", flush=True)
+    code, output = copy.run(tests, "--numprocesses=2", timeout_seconds=BASELINE_TIMEOUT_SECONDS)
+    if code is None:
+        return f"without any change the named tests did not end within {BASELINE_TIMEOUT_SECONDS} seconds"
     return "" if code == _PASSED else f"without any change the tests fail (exit code {code}):\n{output}"
 
 

@@ -141,6 +141,7 @@ def test_cfg_013_a_variable_without_a_value_never_counts_as_unset(
     monkeypatch: pytest.MonkeyPatch, capsys: Output, name: str, value: str
 ) -> None:
     """A deployment that lost its scope must not accept every token."""
+    monkeypatch.setattr("aveverify.cli.serve.server.run_server", lambda _settings: pytest.fail("it serves"))
     monkeypatch.setenv(f"AVEVERIFY_{name}", value)
 
     assert main(["serve", *PROVIDER]) == 2
@@ -598,7 +599,7 @@ def test_a_worker_without_a_parent_sends_itself_sigterm(caplog: pytest.LogCaptur
 
     def serve(_sockets: list[socket.socket]) -> None:
         writing_end.close()
-        assert stopped.poll(30)
+        assert stopped.poll(10)
 
     with catch_stop_signals() as stopped, parent:
         run_worker(serve, [], parent)
