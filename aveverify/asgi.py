@@ -20,11 +20,12 @@ from aveverify._http.asgi_request import (
 )
 from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from aveverify._http.auth_options import AuthOptions
 from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.current_identity import current_identity, serving
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_flag
-from aveverify._http.policy import POLICY_KEY, AuthOptions, AuthPolicy, Denial, make_policy
+from aveverify._http.policy import POLICY_KEY, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
 from aveverify._http.websocket_scope import LiveDict

@@ -22,8 +22,8 @@ from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
+    from aveverify._http.auth_options import Check
     from aveverify._http.exempt_paths import ExemptPaths
-    from aveverify._http.policy import Check
     from aveverify.verifier import Verifier
 
 __all__ = ["IDENTITY_HEADERS", "Outcome", "make_admin_app", "make_app"]

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
+from aveverify._http.auth_options import AuthOptions
 from aveverify._http.authentication import Outcome, Preflight, authenticate
 from aveverify._http.caching import mark
 from aveverify._http.current_identity import current_identity
 from aveverify._http.option_checks import check_app
-from aveverify._http.policy import REFUSALS, AuthOptions, AuthPolicy, Denial, make_policy
+from aveverify._http.policy import REFUSALS, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.wsgi_request import WsgiRequest, find_cached_identity
 from aveverify.errors._unknown_options import refuse_unknown

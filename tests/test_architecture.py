@@ -87,7 +87,9 @@ LAYERS = {
     "prometheus": Layer(("prometheus",), ("errors", "values"), ("verifier",), ("prometheus_client",)),
     "http": Layer(("_http", "_http.*", "sources"), ("errors", "fork", "core", "verifier")),
     "asgi and wsgi": Layer(("asgi", "wsgi"), ("errors", "core", "http"), ("verifier",)),
-    "starlette": Layer(("starlette",), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)),
+    "starlette": Layer(
+        ("starlette", "starlette.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)
+    ),
     "fastapi": Layer(
         ("fastapi", "fastapi.*"), ("errors", "core", "http"), ("verifier",),
         ("fastapi", "pydantic", "starlette"),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, Unpack
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
 from aveverify._core.identity import Identity
+from aveverify._http.auth_options import AuthOptions, Check
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import EveryPath, ExemptPaths
 from aveverify._http.option_checks import NEEDS_ASYNC, check_flag, check_function, check_sources, check_verifier
@@ -33,9 +34,6 @@ from aveverify.sources import DEFAULT_SOURCES, TokenSource
 if TYPE_CHECKING:
     from aveverify.verifier import Verifier
 
-OnInvalid = Literal["reject", "defer"]
-# What the application knows of a user and a token does not: None accepts, a text refuses and is the reason.
-Check = Callable[[Identity], str | Awaitable[str | None] | None]
 # Returns the identity of a token that was accepted before and may be accepted again without a further check.
 CachedIdentity = Callable[[bytes], Identity | None]
 
@@ -48,47 +46,6 @@ REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeErro
 _QUOTABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 # The same without blanks, which contains every character of a URL (RFC 3986 §2).
 _URL: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-
-
-class AuthOptions(TypedDict, total=False):
-    """The options of every middleware and framework integration, beside its verifier and `required`; all by keyword.
-
-    Attributes:
-        on_invalid: `"reject"`, the default, answers a refused token at once. `"defer"` lets the request go on until the
-            application asks for the identity, and raises the refusal then, as Convex HTTP actions do, even where
-            credentials are required: every view must ask. A WebSocket's refusal is never deferred.
-        scopes: The scopes that the `scope` claim of a token must hold (RFC 6749 §3.3). They do not make a token
-            required.
-        realm: The `realm` of challenges (RFC 9110 §11.5): printable ASCII without quote and backslash.
-        resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
-        exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for every path below. They are
-            compared with the path that the router behind the middleware sees: PATH_INFO, the ASGI path without
-            `root_path`. The prefix of a mount, a proxy or a server is no part of it. Nothing is read there: the request
-            is anonymous.
-        token_sources: Where a request may carry its token, from `aveverify.sources`: by default in the Authorization
-            header and in `Sec-WebSocket-Protocol`.
-        check: Called with every verified identity before the application; None accepts it, a text refuses the token and
-            is logged as the reason. A coroutine function only where the integration is asynchronous.
-        cache_headers: Whether every response for which credentials were read names in `Vary` the request headers that
-            decide, and says `Cache-Control: private` where there were credentials: for caches in front. It costs each
-            response a little; by default only where a token may come by another way than the Authorization header, for
-            which RFC 9111 §3.5 binds caches anyway. Django, REST framework and Litestar, which have caches of their
-            own, always say it.
-
-    Example:
-        ```python
-        AveAuthMiddleware(app, verifier, required=True, exempt=["/healthz"], scopes=["read"])
-        ```
-    """
-
-    on_invalid: OnInvalid
-    scopes: Sequence[str]
-    realm: str | None
-    resource_metadata: str | None
-    exempt: Sequence[str]
-    token_sources: Sequence[TokenSource]
-    check: Check | None
-    cache_headers: bool | None
 
 
 class Denial(NamedTuple):

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aveverify._core.provider import Provider
+from aveverify._http.auth_options import AuthOptions
 from aveverify._http.option_checks import check_verifier
-from aveverify._http.policy import AuthOptions, AuthPolicy, make_policy
+from aveverify._http.policy import AuthPolicy, make_policy
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import unknown_option
 from aveverify.verifier import Verifier

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from aveverify._core.identity import Identity
 from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
+from aveverify._http.auth_options import Check
 from aveverify._http.authentication import identify_async
 from aveverify._http.live_identity import refuse_expired
-from aveverify._http.policy import REFUSALS, AuthPolicy, Check
+from aveverify._http.policy import REFUSALS, AuthPolicy
 from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import check_scope_list, check_scopes
 from aveverify.errors import AveVerifyError, InsufficientScopeError, Reason

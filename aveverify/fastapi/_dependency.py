@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from fastapi.openapi.models import HTTPBearer
 
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT
+from aveverify._http.auth_options import Check
 from aveverify._http.caching import choose_marking
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME
 from aveverify._http.option_checks import check_flag
-from aveverify._http.policy import Check, make_policy
+from aveverify._http.policy import make_policy
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.fastapi._authenticator import Authenticator

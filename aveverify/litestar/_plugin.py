@@ -8,7 +8,7 @@ from litestar.di import Provide
 from litestar.plugins import InitPluginProtocol
 
 from aveverify._http.app_user import LoadUser
-from aveverify._http.policy import AuthOptions
+from aveverify._http.auth_options import AuthOptions
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.litestar._middleware import AveAuthMiddleware
 from aveverify.litestar._openapi import describe_security

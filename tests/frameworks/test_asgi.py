@@ -23,7 +23,8 @@ from aveverify import (
     Verifier,
     get_user_identity,
 )
-from aveverify._http.policy import POLICY_KEY, OnInvalid
+from aveverify._http.auth_options import OnInvalid
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send
 from aveverify.errors import Problem

@@ -16,7 +16,7 @@ from litestar import Litestar
 from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from aveverify._http.policy import AuthOptions
+from aveverify._http.auth_options import AuthOptions
 from aveverify.asgi import AveAuthMiddleware
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer

@@ -24,7 +24,7 @@ from aveverify import (
     wsgi,
 )
 from aveverify import current_identity as identity_of_context
-from aveverify._http.policy import OnInvalid
+from aveverify._http.auth_options import OnInvalid
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user

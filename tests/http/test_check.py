@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from aveverify import ConfigurationError, Identity, InvalidTokenError, Reason, Verifier, current_identity
-from aveverify._http.policy import OnInvalid, make_policy
+from aveverify._http.auth_options import OnInvalid
+from aveverify._http.policy import make_policy
 from aveverify._http.request_auth import RequestAuth
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.asgi import Message, Receive, Scope, Send
