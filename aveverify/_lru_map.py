@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from cachetools import LRUCache
+from aveverify._fork import keep_from_forking, renew_after_fork
 
-from aveverify._fork import renew_after_fork
+if TYPE_CHECKING:
+    from cachetools import LRUCache
 
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
@@ -24,13 +25,15 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
     """
 
     def __init__(self, max_entries: int) -> None:
-        self._entries: LRUCache[KeyT, ValueT] = LRUCache(max_entries)
+        self._max_entries = max_entries
+        # None until the first update: `import aveverify` needs no cachetools.
+        self._entries: LRUCache[KeyT, ValueT] | None = None
         self._lock = Lock()
         renew_after_fork(self)
 
     def __len__(self) -> int:
         """Return how many entries there are."""
-        return len(self._entries)
+        return 0 if self._entries is None else len(self._entries)
 
     def update(self, key: KeyT, change: Callable[[ValueT | None], ValueT]) -> ValueT:
         """Replace the value of a key, atomically for all threads.
@@ -43,6 +46,8 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
             The new value.
         """
         with self._lock:
+            if self._entries is None:
+                self._entries = self._make_cache()
             value = change(self._entries.get(key))
             self._entries[key] = value
             return value
@@ -50,14 +55,22 @@ class RecentlyUsed(Generic[KeyT, ValueT]):
     def take_all(self) -> list[ValueT]:
         """Empty the map, and return what was in it."""
         with self._lock:
-            entries, self._entries = self._entries, LRUCache(int(self._entries.maxsize))
-            return list(entries.values())
+            entries, self._entries = self._entries, None
+            return [] if entries is None else list(entries.values())
 
     def renew_after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held, and the cache, which it may have left torn.
 
         The entries stay, except one that was being removed.
         """
-        entries, self._entries = self._entries, LRUCache(int(self._entries.maxsize))
-        self._entries.update(entries.items())
+        if self._entries is not None:
+            entries, self._entries = self._entries, self._make_cache()
+            self._entries.update(entries.items())
         self._lock = Lock()
+
+    def _make_cache(self) -> LRUCache[KeyT, ValueT]:
+        # A fork in the middle of an import would leave its lock held in the child.
+        with keep_from_forking():
+            from cachetools import LRUCache  # noqa: PLC0415 - only programs that verify need it
+
+        return LRUCache(self._max_entries)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from socket import SHUT_RDWR
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -226,6 +225,8 @@ class _Watchdog:
 
     def abort(self) -> None:
         """Shut the connections down, so that reads from them end."""
+        from socket import SHUT_RDWR  # noqa: PLC0415 - loaded by httpx already; `import aveverify` does not need it
+
         with self._lock:
             self.is_over = True
             streams = list(self._streams)

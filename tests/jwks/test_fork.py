@@ -294,6 +294,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
             return aveverify.verify(token, issuer=issuer.issuer, application_id="app_test")
 
         verify()
+        assert _verify.kept._entries is not None
         (kept,) = _verify.kept._entries.values()
         with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.key_sets[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
