@@ -1,7 +1,7 @@
-"""Headers under which a signature has verified: their text leads to what was read from them, and to the key.
+"""Cache: header segment -> parsed header and key; filled only by verified signatures.
 
 One cache for each provider. An issuer signs many tokens under few headers, so nearly every token finds its own here.
-Only a verified signature fills it; it is bounded, and a key in it counts for the key set alone in which it was chosen.
+It is bounded, and a key in it counts for the key set alone in which it was chosen.
 """
 
 from __future__ import annotations

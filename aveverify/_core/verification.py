@@ -136,7 +136,7 @@ def verify_without_waiting(
         return KeysNeeded(provider, context.remote_keys, refresh_reason, refusal.with_traceback(None))
     if known is None:
         context.headers.remember(header_segment, parsed.header, snapshot.key_set, key)
-    # 6 check the claims, and map them.
+    # 6 check the claims, and make the identity.
     claims = verified.claims
     _check_claims(context, claims, keys.now)
     identity = make_identity(provider, verified.payload, claims)

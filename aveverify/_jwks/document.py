@@ -33,7 +33,7 @@ class Document(NamedTuple):
 
     @property
     def confirmed_seconds(self) -> float:
-        """How long 304 answers have kept this body current."""
+        """How long 304 responses have kept this body current."""
         return self.confirmed.seconds_since(self.received)
 
     def is_newer_than(self, other: Document | None, *, in_full: bool) -> bool:

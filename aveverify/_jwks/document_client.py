@@ -126,26 +126,26 @@ class DocumentClient:
         condition = {} if kept is None else self._make_condition(kept)
         may_retry = True
         while True:
-            answer = self._send(request, condition, reserve_seconds)
-            if isinstance(answer, RefreshError):
-                if not (answer.retryable and may_retry):
-                    return answer
+            response = self._send(request, condition, reserve_seconds)
+            if isinstance(response, RefreshError):
+                if not (response.retryable and may_retry):
+                    return response
                 may_retry = False
-            elif kept is None or answer.status != http_response.NOT_MODIFIED:
+            elif kept is None or response.status != http_response.NOT_MODIFIED:
                 return Document(
-                    headers=answer.headers,
-                    body=answer.body,
-                    received=answer.sent,
-                    confirmed=answer.sent,
+                    headers=response.headers,
+                    body=response.body,
+                    received=response.sent,
+                    confirmed=response.sent,
                     is_shared=False,
                     refresh_number=request.refresh.number,
                 )
-            elif http_freshness.is_confirmed(kept.headers, answer.headers):
-                headers = http_freshness.renew_headers(kept.headers, answer.headers)
+            elif http_freshness.is_confirmed(kept.headers, response.headers):
+                headers = http_freshness.renew_headers(kept.headers, response.headers)
                 number = request.refresh.number
-                return kept._replace(headers=headers, confirmed=answer.sent, is_shared=False, refresh_number=number)
+                return kept._replace(headers=headers, confirmed=response.sent, is_shared=False, refresh_number=number)
             else:
-                # NET-027: a 304 for another body does not confirm this one. The next answer is a body or an error.
+                # NET-027: a 304 for another body does not confirm this one. The next response is a body or an error.
                 kept, condition = None, {}
 
     def _make_condition(self, kept: Document) -> Headers:
@@ -180,7 +180,7 @@ class DocumentClient:
 
 
 def _explain(fault: DocumentFault, retry_after_seconds: float) -> RefreshError:
-    # An issuer that asks for a pause gets no retry at once.
+    # An issuer that sends Retry-After gets no retry at once.
     retryable = fault.status in _RETRYABLE_STATUSES and retry_after_seconds == 0
     return RefreshError(fault.cause, fault.status, retry_after_seconds, retryable)
 

@@ -48,7 +48,7 @@ class _KnownMetadata(NamedTuple):
     Attributes:
         metadata: What is read of it.
         confirmed: When it was last found current.
-        confirmed_seconds: How long 304 answers had kept it current then.
+        confirmed_seconds: How long 304 responses had kept it current then.
         refresh_number: The refresh that fetched it.
         is_current: Whether the refresh that uses it fetched it from the issuer.
         error: Why there is no newer one, if the issuer failed.
@@ -141,7 +141,7 @@ class KeySetLoader:
         )
         fetched = self.client.get(request)
         if isinstance(fetched, RefreshError):
-            # NET-010: an issuer that asks for a pause is not asked for its keys either.
+            # NET-010: an issuer that sends Retry-After is not asked for its keys either.
             if last is None or fetched.retry_after_seconds:
                 return fetched
             # The last address remains in use, until the keys that it led to are too old.

@@ -49,7 +49,7 @@ class KeySetRegistry:
     Attributes:
         key_sets: Each key set once.
         providers: The providers, in configured order, each with its key set.
-        entries: The same, prepared for verification.
+        contexts: The same, prepared for verification.
     """
 
     def __init__(  # noqa: PLR0913 - the parts, each passed on from an option of `Verifier`
@@ -79,6 +79,7 @@ class KeySetRegistry:
         self.contexts = tuple(make_context(provider, key_set) for provider, key_set in self.providers)
 
     def _make_key_set(self, location: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
+        # ROT-017: no lock, budget or pause for a store is shared between key sets.
         store = self._document_store
         shared_cache = None if store is None else SharedDocumentCache(store, self.policy, self.read_instant)
         client = DocumentClient(self._fetcher, shared_cache, self.policy, self.read_instant)

@@ -56,7 +56,7 @@ class RemoteKeySet:
 
     Attributes:
         state: The state of the key cache. Replaced as a whole under the lock, read without it.
-        budgets: The budgets of forced refreshes that are spent.
+        budgets: The budgets of forced refreshes that are exhausted.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class RemoteKeySet:
             may_wait: Whether the verification may wait for a refresh; if not, it uses stale keys sooner.
 
         Returns:
-            The keys. If they are past their refresh time, a refresh in the background is running or was not due.
+            The keys. If they are past their refresh time, a refresh is running, or the cool-down after a failure is not
+            over.
 
         Raises:
             ConfigurationError: `CLOSED`.
@@ -143,6 +144,7 @@ class RemoteKeySet:
                     return _REFUSED, DONE
             events += self._give_up_overdue(monotonic)
             decision = decide_action(self.state, self._policy, question, instant)
+            # ROT-012: one refresh runs at a time, however many verifications ask.
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.refresh is None:
                 self.state = with_refresh_started(self.state, self._policy, reason, instant, _random.uniform(-1, 1))
                 refresh = self.state.refresh
@@ -204,7 +206,7 @@ class RemoteKeySet:
             self._publish(ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=usable_seconds))
 
     def _give_up_overdue(self, monotonic: float) -> Sequence[Event]:
-        """End a refresh that is past its deadline: whatever its thread still does, its answer comes too late."""
+        """End a refresh that is past its deadline: whatever its thread still does, its response comes too late."""
         refresh = self.state.refresh
         if refresh is None or refresh.remaining_seconds(self._policy, monotonic) > 0:
             return ()

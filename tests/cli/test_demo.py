@@ -33,12 +33,12 @@ def test_every_answer_is_as_expected(capsys: Output) -> None:
     for exchange in EXCHANGES:
         assert exchange.title in printed.out
     for line in (
-        "  answer       200 OK",
+        "  response     200 OK",
         "  challenge    Bearer",
         "  reason       EXPIRED (OIDC-19): the token has expired (exp)",
         "  hint         this is Ave's access_token_jwt; send the id_token",
-        "  answer       503 Service Unavailable",
-        "All 10 answers are as expected.",
+        "  response     503 Service Unavailable",
+        "All 10 responses are as expected.",
     ):
         assert line in printed.out.splitlines()
 

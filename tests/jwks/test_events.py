@@ -53,7 +53,7 @@ DEADLINE = CachePolicy().flight_deadline_seconds
         ),
         (
             BudgetExhausted(issuers=WHO, budget="unknown_key", retry_after_seconds=12),
-            "tokens are refused without a refetch, the budget unknown_key is spent for 12 s",
+            "tokens are refused without a refresh, the budget unknown_key is exhausted for 12 s",
         ),
         (Event(issuers=WHO), "Event"),
     ],

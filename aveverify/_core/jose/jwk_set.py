@@ -67,10 +67,10 @@ def parse_key_set(document: bytes, dialect: Dialect) -> KeySet:
         dialect: Which path reads it.
 
     Returns:
-        The candidates, at least one of them usable by some path.
+        The candidates, at least one of which can verify.
 
     Raises:
-        KeySetFault: The document is unreadable, too large or holds no usable key.
+        KeySetFault: The document is unreadable, too large or holds no key that can verify.
 
     Source: RFC 7517 §5; DISC-06, DISC-10, DISC-11; JWKS-03 to JWKS-08; DV-13; DV-14.
     """

@@ -46,12 +46,12 @@ def attempts_after_start(
     return (*counted, monotonic) if reason is started_for else counted
 
 
-def spent_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
-    """Return how many seconds a budget remains spent; 0 if a forced refresh may start."""
+def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
+    """Return how many seconds a budget remains exhausted; 0 if a forced refresh may start."""
     attempts = _attempts(state, reason)
     refetches, window_seconds = select_budget(policy, reason)
     if not refetches:
-        # A budget of zero stays spent for ever; the window is as good a number as any.
+        # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds
     # Attempts are in order of time, so only the oldest of the last `refetches` counts: every refused token asks this.
     return max(attempts[-refetches] + window_seconds - monotonic, 0.0) if len(attempts) >= refetches else 0.0

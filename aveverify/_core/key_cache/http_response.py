@@ -28,7 +28,7 @@ _PARAMETER: Final = re.compile(rf";\x20*({TCHARS})=(?:{_VALUE})")
 
 
 def check_response(status: int, headers: Headers, body: bytes, max_body_bytes: int) -> None:
-    """Refuse a response that is not a 200 without a content coding.
+    """Refuse any status but 200, and any content coding.
 
     Args:
         status: The HTTP status.
@@ -47,10 +47,10 @@ def check_response(status: int, headers: Headers, body: bytes, max_body_bytes: i
         raise DocumentFault(f"the issuer answered with status {status}", status)
     # NET-003: identity was asked for, and nothing is ever decoded.
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        raise DocumentFault("the answer has a content coding that was not asked for")
+        raise DocumentFault("the response has a content coding that was not asked for")
     # NET-001: the bound also holds for a custom fetcher.
     if len(body) > max_body_bytes:
-        raise DocumentFault("the answer is too long")
+        raise DocumentFault("the response is too long")
 
 
 def check_metadata_type(headers: Headers) -> None:
@@ -89,7 +89,7 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
     found = _MEDIA_TYPE.fullmatch(content_type) if is_readable else None
     if found is not None and found[1].lower() in (_JSON, _KEY_SET) and _charset_of(found) in (None, "utf-8"):
         return
-    raise DocumentFault("the answer has no fitting Content-Type")
+    raise DocumentFault("the response has no fitting Content-Type")
 
 
 def _charset_of(media_type: re.Match[str]) -> str | None:
@@ -108,4 +108,4 @@ def _check_loose_type(headers: Headers, allowed: tuple[str, ...]) -> None:
     if content_type is None:
         return
     if not content_type.isascii() or content_type.partition(";")[0].lower() not in allowed:
-        raise DocumentFault("the answer has no fitting Content-Type")
+        raise DocumentFault("the response has no fitting Content-Type")

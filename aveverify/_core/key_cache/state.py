@@ -53,7 +53,8 @@ class Snapshot:
         key_set: The candidates.
         document_issuer: The `issuer` of the discovery document; None if there is no discovery document.
         content: A digest that differs when the content differs.
-        refresh_number: The refresh that fetched the keys from the issuer; 0 if another worker had fetched them.
+        refresh_number: The refresh that fetched the keys from the issuer; 0 if a part of them is older than it: another
+            worker had fetched it, or the last discovery document named the JWK Set.
         started: When that refresh started.
         refresh_seconds: Age from which the keys are refreshed in the background.
         fresh_seconds: Age from which the keys are stale.
@@ -101,7 +102,7 @@ class Refresh:
         number: 1 for the first refresh of this JWK Set.
         started: When it started.
         is_forced: Whether a token caused it that the present keys refuse; caches between must then be bypassed.
-        jitter: From -1 to 1: how far the next refresh, or the pause after a failure, is moved from its planned time.
+        jitter: From -1 to 1; times `refresh_jitter`, the part by which the next refresh or the cool-down is moved.
     """
 
     number: int
@@ -173,8 +174,8 @@ class RefreshError(NamedTuple):
     """Why a refresh failed: a value that is returned, never raised.
 
     Attributes:
-        cause: A sentence of this package; no part of an answer or a token.
-        status: The HTTP status; 0 if there was no answer.
+        cause: A sentence of this package; no part of a response or a token.
+        status: The HTTP status; 0 if there was no response.
         retry_after_seconds: How long the issuer asked for no further request; 0 if it did not ask.
         retryable: Whether another attempt at once may succeed.
     """

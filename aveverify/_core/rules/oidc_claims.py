@@ -113,6 +113,7 @@ def _check_texts(name: str, value: JsonValue) -> None:
 
 _CHECKS: Final[dict[str, CheckClaim]] = {
     **dict.fromkeys(STANDARD_CLAIMS, _check_text),
+    # OIDC-24; OIDC-09: the type of `azp` alone is checked.
     **dict.fromkeys(("nonce", "acr", "azp", "at_hash", "c_hash"), _check_text),
     **dict.fromkeys(("email_verified", "phone_number_verified"), _check_boolean),
     "address": _check_address,

@@ -98,7 +98,7 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         verifier_options=arguments,
         host=host.strip("[]") or "127.0.0.1",
-        port=_parse_number("--bind", port, 0, _LARGEST_PORT),
+        port=_parse_number("--bind", port, 0, _LARGEST_PORT, needed="HOST:PORT with a port"),
         admin_port=admin_port,
         workers=_parse_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
         required=not arguments.optional,
@@ -116,13 +116,13 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _parse_number(option: str, text: str | int, low: int, high: int) -> int:
+def _parse_number(option: str, text: str | int, low: int, high: int, *, needed: str = "a number") -> int:
     try:
         number = int(text)
     except ValueError:
         number = low - 1
     if not low <= number <= high:
-        raise UsageError(f"{option} needs a number from {low} to {high}")
+        raise UsageError(f"{option} needs {needed} from {low} to {high}")
     return number
 
 
