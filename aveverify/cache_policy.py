@@ -9,8 +9,8 @@ from aveverify.errors import ConfigurationError, Problem
 
 # Thirty years in seconds, or a gigabyte: a larger number is a mistake of units.
 _MAX_VALUE: Final = 1_000_000_000
-_LEAST_REFRESH_AHEAD: Final = 0.5
-_LARGEST_REFRESH_JITTER: Final = 0.5
+_MIN_REFRESH_AHEAD: Final = 0.5
+_MAX_REFRESH_JITTER: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +86,9 @@ class CachePolicy:
                      "bad_signature_window_seconds"):  # fmt: skip
             if getattr(self, name) == 0:
                 raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{name}", "it must be above zero")
-        if not _LEAST_REFRESH_AHEAD <= self.refresh_ahead <= 1:
+        if not _MIN_REFRESH_AHEAD <= self.refresh_ahead <= 1:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_ahead", "0.5 to 1")
-        if self.refresh_jitter > _LARGEST_REFRESH_JITTER:
+        if self.refresh_jitter > _MAX_REFRESH_JITTER:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_jitter", "0 to 0.5")
         if not self.min_fresh_seconds <= self.fresh_seconds <= self.max_fresh_seconds:
             raise ConfigurationError(

@@ -88,7 +88,7 @@ def make_context(provider: Provider, remote_keys: RemoteKeysT) -> ProviderContex
     return ProviderContext(
         provider=provider,
         remote_keys=remote_keys,
-        rules=RULES_BY_KIND[provider.kind],
+        rules=_RULES_BY_KIND[provider.kind],
         only_audience=(provider.application_id,),
         leeway_seconds=provider.effective_leeway_seconds,
         ave_client_id=provider.application_id if provider.preset == "ave" else None,
@@ -117,7 +117,7 @@ def _check_no_document_issuer(_issuer: str, _provider: Provider, _document_issue
     """Compare nothing: customJwt has no discovery document; step 2 compared `iss` already (CJ-14)."""
 
 
-RULES_BY_KIND: Final[dict[ProviderKind, ProviderRules]] = {
+_RULES_BY_KIND: Final[dict[ProviderKind, ProviderRules]] = {
     "oidc": ProviderRules(
         parse_token=oidc.parse_token,
         check_header=oidc.check_header,

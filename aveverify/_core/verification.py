@@ -65,7 +65,7 @@ class KeysNeeded(NamedTuple, Generic[RemoteKeysT]):
     refusal: InvalidTokenError | None
 
 
-class KeyProvider(Protocol[RemoteKeysT]):
+class VerificationInput(Protocol[RemoteKeysT]):
     """The providers, their keys and the time, as one verification sees them."""
 
     @property
@@ -85,7 +85,7 @@ class KeyProvider(Protocol[RemoteKeysT]):
 
 
 def verify_without_waiting(
-    token: bytes, keys: KeyProvider[RemoteKeysT]
+    token: bytes, keys: VerificationInput[RemoteKeysT]
 ) -> Accepted[RemoteKeysT] | KeysNeeded[RemoteKeysT]:
     """Verify one token as far as that is possible without waiting.
 

@@ -17,10 +17,10 @@ from aveverify._core.key_cache.state import (
     EMPTY,
     CacheState,
     FailedLoad,
+    FetchFailure,
     Instant,
     LoadResult,
     Refresh,
-    RefreshError,
     RefreshReason,
     Snapshot,
 )
@@ -117,12 +117,15 @@ class RemoteKeySet:
             self.decide_and_refresh(question, instant)
         return snapshot
 
-    def decide_and_refresh(self, question: Question, instant: Instant) -> tuple[Decision, Completion]:
+    def decide_and_refresh(
+        self, question: Question, instant: Instant, snapshot_seen: Snapshot | None = None
+    ) -> tuple[Decision, Completion]:
         """Decide under the lock; start any refresh after releasing it.
 
         Args:
             question: What the verification asks.
             instant: The instant of the verification.
+            snapshot_seen: The keys that refused the token; None if no keys were usable.
 
         Returns:
             The decision, and what to wait for if it says WAIT: done already if other keys arrived meanwhile.
@@ -137,7 +140,7 @@ class RemoteKeySet:
             if self._is_closed:
                 raise ConfigurationError(Problem.CLOSED, "the verifier")
             if question.may_wait:
-                if question.snapshot_seen is not None and self.state.snapshot is not question.snapshot_seen:
+                if snapshot_seen is not None and self.state.snapshot is not snapshot_seen:
                     # Other keys arrived since: the missing key may be among them, and looking again costs nothing.
                     return Decision(Action.WAIT), DONE
                 if self.budgets.refuse_again(reason, self.state, monotonic):
@@ -210,7 +213,7 @@ class RemoteKeySet:
         refresh = self.state.refresh
         if refresh is None or refresh.remaining_seconds(self._policy, monotonic) > 0:
             return ()
-        events = self._end(refresh, FailedLoad(RefreshError("the deadline passed")), monotonic)
+        events = self._end(refresh, FailedLoad(FetchFailure("the deadline passed")), monotonic)
         self._completion.set_done()
         return events
 
@@ -269,4 +272,4 @@ class RemoteKeySet:
 
 
 def _failed(cause: str) -> FailedLoad:
-    return FailedLoad(RefreshError(cause))
+    return FailedLoad(FetchFailure(cause))

@@ -123,7 +123,7 @@ def test_con_005_a_child_keeps_the_keys_and_forgets_the_refresh(issuer: FakeIssu
     clock.tick(seconds=CachePolicy().fresh_seconds * 0.95)
     verifier.verify(issuer.token())
     assert blocking.arrived.wait(30)
-    source = verifier._registry.key_sets[0]
+    source = verifier._registry.remote_key_sets[0]
     locks = source._lock, verifier._tokens._lock
     source.renew_after_fork()
     verifier._tokens.renew_after_fork()

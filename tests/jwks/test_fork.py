@@ -295,7 +295,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
 
         verify()
         (kept,) = _verify.kept._entries.values()
-        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.key_sets[0]._lock):
+        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.remote_key_sets[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)
         _verify.kept.clear()

@@ -34,7 +34,7 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.state import EMPTY, FailedLoad, Instant, LoadedKeys, RefreshError, RefreshReason
+from aveverify._core.key_cache.state import EMPTY, FailedLoad, FetchFailure, Instant, LoadedKeys, RefreshReason
 from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
@@ -409,7 +409,7 @@ class TestMemory:
             refresh = state.refresh
             assert refresh is not None
             if number % 7 == 0:
-                failure = FailedLoad(RefreshError("x"))
+                failure = FailedLoad(FetchFailure("x"))
                 state = with_refresh_failed(state, POLICY, refresh, failure, instant.monotonic)
             else:
                 keys = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
@@ -582,14 +582,14 @@ class TestLateAnswers:
             verifier.verify(stolen)
         clock.tick(seconds=2)
         verifier.warm_up()
-        verifier._registry.key_sets[0].finish(30)
+        verifier._registry.remote_key_sets[0].finish(30)
         moving.go_on.set()
         for thread in late:
             thread.join(30)
         moving.discovery_fails = discovery_fails
         clock.tick(seconds=FRESH)
         verifier.warm_up()
-        verifier._registry.key_sets[0].finish(30)
+        verifier._registry.remote_key_sets[0].finish(30)
         assert verifier.verify(issuer.token()).subject
         with pytest.raises(KeysUnavailableError if discovery_fails else InvalidTokenError):
             verifier.verify(stolen)

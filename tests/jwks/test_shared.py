@@ -201,7 +201,7 @@ def test_con_013_an_outage_that_another_thread_has_just_reported_is_not_reported
     one.warm_up()
     join_refreshes()
     events.clear()
-    (source,) = one._registry.key_sets
+    (source,) = one._registry.remote_key_sets
     snapshot = source.state.snapshot
     assert snapshot is not None
     source._lock = LateLock(lambda: setattr(source, "_reported_stale", True))  # type: ignore[assignment]

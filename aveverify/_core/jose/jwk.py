@@ -56,7 +56,7 @@ def parse_public_key(jwk: JsonObject, dialect: Dialect) -> PublicKey | None:
     return PublicKey(algorithm, verify, sha256(canonical.encode()).hexdigest())
 
 
-def is_usable(jwk: JsonObject, algorithm: Algorithm) -> bool:
+def can_verify(jwk: JsonObject, algorithm: Algorithm) -> bool:
     """Tell whether a key whose public members are good could verify a signature, on either path.
 
     Source: DISC-11; JWKS-08; DV-04; DV-14.

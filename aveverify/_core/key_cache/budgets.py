@@ -19,7 +19,7 @@ class Budget(NamedTuple):
     window_seconds: float
 
 
-def select_budget(policy: CachePolicy, reason: RefreshReason) -> Budget:
+def _select_budget(policy: CachePolicy, reason: RefreshReason) -> Budget:
     """Return the budget of a forced refresh for this reason."""
     if reason is RefreshReason.UNKNOWN_KEY:
         return Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
@@ -41,7 +41,7 @@ def attempts_after_start(
     Returns:
         The attempts within the window, so that the state does not grow (ROT-018).
     """
-    window_seconds = select_budget(policy, reason).window_seconds
+    window_seconds = _select_budget(policy, reason).window_seconds
     counted = tuple(start for start in _attempts(state, reason) if monotonic - start < window_seconds)
     return (*counted, monotonic) if reason is started_for else counted
 
@@ -49,7 +49,7 @@ def attempts_after_start(
 def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
     """Return how many seconds a budget remains exhausted; 0 if a forced refresh may start."""
     attempts = _attempts(state, reason)
-    refetches, window_seconds = select_budget(policy, reason)
+    refetches, window_seconds = _select_budget(policy, reason)
     if not refetches:
         # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds

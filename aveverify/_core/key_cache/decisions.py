@@ -67,13 +67,11 @@ class Question(NamedTuple):
         may_wait: Whether it may still wait for a refresh.
         refreshes_seen: How many refreshes had started when the verification first used the keys. Keys of a later
             refresh are as new as the question.
-        snapshot_seen: The keys that refused the token; None if no keys were usable.
     """
 
     reason: RefreshReason
     may_wait: bool = True
     refreshes_seen: int = 0
-    snapshot_seen: Snapshot | None = None
 
 
 def decide_action(state: CacheState, policy: CachePolicy, question: Question, instant: Instant) -> Decision:

@@ -155,8 +155,8 @@ class LoadedKeys(NamedTuple):
         document_issuer: The issuer of the discovery document; None if there is no discovery document.
         content: A digest that differs when the content differs.
         fresh_seconds: How long the keys are fresh, within the limits of the policy.
-        is_shared: Whether a part is older than this refresh: another worker fetched it, or the last discovery document
-            named the JWK Set because no newer one was available.
+        predates_refresh: Whether a part is older than this refresh: another worker fetched it, or the last discovery
+            document named the JWK Set because no newer one was available.
         age_seconds: How old that part was when the refresh started.
         is_latest: Whether this refresh fetched the JWK Set from the issuer, so that no known one is newer.
     """
@@ -165,12 +165,12 @@ class LoadedKeys(NamedTuple):
     document_issuer: str | None
     content: bytes
     fresh_seconds: float
-    is_shared: bool = False
+    predates_refresh: bool = False
     age_seconds: float = 0.0
     is_latest: bool = False
 
 
-class RefreshError(NamedTuple):
+class FetchFailure(NamedTuple):
     """Why a refresh failed: a value that is returned, never raised.
 
     Attributes:
@@ -195,7 +195,7 @@ class FailedLoad(NamedTuple):
             the address that the last discovery document named; None if it found none.
     """
 
-    error: RefreshError
+    error: FetchFailure
     keys: LoadedKeys | None = None
 
 

@@ -130,7 +130,7 @@ def _make_snapshot(last: Snapshot | None, policy: CachePolicy, refresh: Refresh,
         document_issuer=keys.document_issuer,
         content=keys.content,
         # Keys that are older than this refresh do not decide the question that caused it.
-        refresh_number=0 if keys.is_shared else refresh.number,
+        refresh_number=0 if keys.predates_refresh else refresh.number,
         started=refresh.started.minus(keys.age_seconds),
         refresh_seconds=min(refresh_seconds, keys.fresh_seconds),
         fresh_seconds=keys.fresh_seconds,

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         mismatches = run_tour(servers)
         if arguments.serve:
             _keep_serving(servers)
-    return ExitCode.BAD if mismatches else ExitCode.GOOD
+    return ExitCode.FAILURE if mismatches else ExitCode.SUCCESS
 
 
 def _keep_serving(servers: DemoServers) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
 import httpx
@@ -17,12 +16,11 @@ from aveverify.testing import FakeIssuer
 _SHOWN_CHARACTERS: Final = 72
 
 
-def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) -> list[str]:
+def run_tour(servers: DemoServers) -> list[str]:
     """Make the requests, print the responses, and check each of them.
 
     Args:
         servers: The running servers.
-        exchanges: The requests and their expected responses.
 
     Returns:
         The differences from the expected responses; empty if there is none.
@@ -37,7 +35,7 @@ def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) ->
         )
     )
     mismatches: list[str] = []
-    for number, exchange in enumerate(exchanges, start=1):
+    for number, exchange in enumerate(EXCHANGES, start=1):
         print(f"\n{number:2}  {paint(exchange.title, Colour.BOLD)}")
         found = _run_exchange(servers, exchange)
         print(f"  {paint('not as expected: ' + '; '.join(found), Colour.RED) if found else paint('ok', Colour.GREEN)}")
@@ -46,7 +44,7 @@ def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) ->
     if mismatches:
         print(paint(f"{len(mismatches)} not as expected:", Colour.RED), *mismatches, sep="\n  ")
     else:
-        print(paint(f"All {len(exchanges)} responses are as expected.", Colour.GREEN))
+        print(paint(f"All {len(EXCHANGES)} responses are as expected.", Colour.GREEN))
     return mismatches
 
 

@@ -263,7 +263,7 @@ def test_a_verification_waits_for_an_older_refresh_and_then_is_charged_for_one_o
     """A refresh that started before the verification may load the old JWK Set."""
     late = LateKeys(issuer)
     verifier = Verifier(issuer.provider, fetcher=late, clock=clock)
-    (key_set,) = verifier._registry.key_sets
+    (key_set,) = verifier._registry.remote_key_sets
     verifier.verify(issuer.token())
     clock.tick(seconds=FRESH * 0.95)
     late.hold_next()
