@@ -394,15 +394,15 @@ class HangingStore(MemoryStore):
 def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._registry.remote_key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
-    sharing = source._thread
+    sharing = remote_keys._thread
     assert sharing is not None
     for number in range(2, 12):
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
-        source.finish(30)
+        remote_keys.finish(30)
         assert issuer.jwks_requests == number
     assert store.puts == 1
     assert verifier.status().providers[0].failures == 0
@@ -411,7 +411,7 @@ def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock:
     sharing.join(30)
     clock.tick(seconds=FRESH)
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
 
 
@@ -444,11 +444,11 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 ) -> None:
     store = StuckStore(part)
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._registry.remote_key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     with caplog.at_level(logging.WARNING, "aveverify"):
         for number in range(1, 11):
             assert verifier.verify(issuer.token()).subject
-            source.finish(30)
+            remote_keys.finish(30)
             assert requests(issuer) == (number, number)
             assert (store.calls, len(lookers())) == (1, 1)
             clock.tick(seconds=FRESH)
@@ -463,7 +463,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
     hung.join(30)
     looks = store.looks
     assert verifier.verify(issuer.token()).subject
-    source.finish(30)
+    remote_keys.finish(30)
     assert store.looks > looks
     assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
 
@@ -471,7 +471,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 def test_net_026_a_store_that_hangs_holds_a_refetch_up_for_one_key_source_alone(
     issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """ROT-017: what one key source waits for, no other one does."""
+    """ROT-017: what one remote key set waits for, no other one does."""
     other = FakeIssuer("https://other.test", clock=clock)
     store = StuckStore("get")
     hung = issuer.verifier(document_store=store, cache_policy=HASTY)
@@ -507,11 +507,11 @@ def test_net_026_the_answer_of_a_store_that_comes_back_too_late_replaces_nothing
 def test_net_026_con_005_a_child_looks_although_a_thread_of_its_parent_hangs(issuer: FakeIssuer) -> None:
     store = StuckStore("get")
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._registry.remote_key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     (hung,) = lookers()
-    source.renew_after_fork()
+    remote_keys.renew_after_fork()
     store.released.set()
     looks = store.looks
     hung.join(30)
@@ -612,15 +612,15 @@ def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stor
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
 ) -> None:
     verifier = issuer.verifier(fetcher=versions, document_store=store)
-    source = verifier._registry.remote_key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     versions.held = 2
     clock.tick(seconds=0.9 * FRESH)
     # A refresh in the background hangs, and is given up at its deadline.
     verifier.verify(issuer.token())
     assert versions.arrived.wait(30)
-    late = source._thread
+    late = remote_keys._thread
     assert late is not None
     clock.tick(seconds=CachePolicy().flight_deadline_seconds)
     issuer.rotate(keep_old=False)
@@ -628,7 +628,7 @@ def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stor
         verifier.verify(issuer.token())
     clock.tick(seconds=FRESH)
     assert verifier.verify(issuer.token()).subject
-    source.finish(30)
+    remote_keys.finish(30)
     newest = store.documents[issuer.jwks_uri]
     assert newest.headers["etag"] == '"v3"'
     versions.released.set()
@@ -711,18 +711,18 @@ def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssue
 def test_con_005_a_child_shares_although_a_thread_of_its_parent_did(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._registry.remote_key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
-    hanging = source._thread
+    hanging = remote_keys._thread
     assert hanging is not None
-    source.renew_after_fork()
+    remote_keys.renew_after_fork()
     clock.tick(seconds=FRESH)
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     store.released.set()
     hanging.join(30)
-    source.finish(30)
+    remote_keys.finish(30)
 
 
 @pytest.mark.usefixtures("first")

@@ -497,19 +497,19 @@ class TestCancellation:
             if not asyncio.run(self.is_cancelled(verifier, token, blocking, step)):
                 break
             cancelled += 1
-            _, source = verifier._registry.providers[0]
+            _, remote_keys = verifier._registry.providers[0]
             # The thread of the refresh may hold them for a moment, a cancelled waiter for ever.
-            for lock in (source._lock, source._completion._lock):
+            for lock in (remote_keys._lock, remote_keys._completion._lock):
                 assert lock.acquire(timeout=5)
                 lock.release()
-            assert source._completion._callbacks == []
+            assert remote_keys._completion._callbacks == []
             # The refresh continues without its waiter, for the next one.
             blocking.unblock()
             asked = len(blocking.requests)
             assert asyncio.run(verifier.verify_async(token)).subject
             assert verifier.verify(token).subject
             join_refreshes()
-            assert source.state.refresh is None
+            assert remote_keys.state.refresh is None
             assert len(blocking.requests) - asked <= 1
         else:
             pytest.fail("a verification has no end of await points")

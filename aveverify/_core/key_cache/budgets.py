@@ -12,18 +12,18 @@ from aveverify._core.key_cache.state import CacheState, RefreshReason
 from aveverify.cache_policy import CachePolicy
 
 
-class Budget(NamedTuple):
+class _Budget(NamedTuple):
     """How many forced refreshes are allowed within a window."""
 
-    refetches: int
+    max_refreshes: int
     window_seconds: float
 
 
-def _select_budget(policy: CachePolicy, reason: RefreshReason) -> Budget:
+def _select_budget(policy: CachePolicy, reason: RefreshReason) -> _Budget:
     """Return the budget of a forced refresh for this reason."""
     if reason is RefreshReason.UNKNOWN_KEY:
-        return Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
-    return Budget(policy.bad_signature_refetches, policy.bad_signature_window_seconds)
+        return _Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
+    return _Budget(policy.bad_signature_refetches, policy.bad_signature_window_seconds)
 
 
 def attempts_after_start(
@@ -49,12 +49,12 @@ def attempts_after_start(
 def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
     """Return how many seconds a budget remains exhausted; 0 if a forced refresh may start."""
     attempts = _attempts(state, reason)
-    refetches, window_seconds = _select_budget(policy, reason)
-    if not refetches:
+    max_refreshes, window_seconds = _select_budget(policy, reason)
+    if not max_refreshes:
         # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds
-    # Attempts are in order of time, so only the oldest of the last `refetches` counts: every refused token asks this.
-    return max(attempts[-refetches] + window_seconds - monotonic, 0.0) if len(attempts) >= refetches else 0.0
+    # Attempts are in order of time, so only the oldest of the last `max_refreshes` counts, and a refused token is cheap.
+    return max(attempts[-max_refreshes] + window_seconds - monotonic, 0.0) if len(attempts) >= max_refreshes else 0.0
 
 
 def _attempts(state: CacheState, reason: RefreshReason) -> tuple[float, ...]:

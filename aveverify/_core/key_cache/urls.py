@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-MAX_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 _PORT_DIGITS: Final = 5
 
 _HAS_SCHEME: Final = re.compile(r"\w+://")
@@ -81,7 +81,7 @@ def _split_port(text: str) -> tuple[str, str]:
 def _is_port(port: str) -> bool:
     digits = port.lstrip("0")
     return port == "" or (
-        port.isascii() and port.isdigit() and len(digits) <= _PORT_DIGITS and int(digits or 0) <= MAX_PORT
+        port.isascii() and port.isdigit() and len(digits) <= _PORT_DIGITS and int(digits or 0) <= _MAX_PORT
     )
 
 
