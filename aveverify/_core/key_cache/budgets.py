@@ -53,7 +53,7 @@ def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: Refres
     if not max_refreshes:
         # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds
-    # Attempts are in order of time, so only the oldest of the last `max_refreshes` counts, and a refused token is cheap.
+    # Attempts are in order of time: only the oldest of the last `max_refreshes` counts. Every refused token asks this.
     return max(attempts[-max_refreshes] + window_seconds - monotonic, 0.0) if len(attempts) >= max_refreshes else 0.0
 
 
