@@ -97,7 +97,7 @@ class TokenCache:
         Source: TOK-004; TOK-006 to TOK-008; TOK-016; CLK-003.
         """
         cached = self._entries.get(token[-_TAIL_CHARACTERS:])
-        # TOK-004
+        # TOK-002, TOK-004: the end of a token finds an entry; the digest of the whole token decides.
         if cached is None or cached.digest != sha256(token).digest():
             return None
         snapshot = cached.remote_keys.state.snapshot

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("aveverify")
 
 _MAX_TOKEN_CACHE_SIZE: Final = 10_000_000
-_LARGEST_MAX_TOKEN_BYTES: Final = 16 * 1024 * 1024
+_MAX_TOKEN_BYTES_LIMIT: Final = 16 * 1024 * 1024
 # This many verifiers of one provider in one process: the program makes one for each request.
 _MANY_VERIFIERS: Final = 10
 # How many verifiers were made for the network. It feeds one log record and decides nothing.
@@ -61,7 +61,7 @@ def check_sizes(max_token_bytes: object, token_cache_size: object) -> None:
 
     Source: CFG-009.
     """
-    _check_range("max_token_bytes", max_token_bytes, 1, _LARGEST_MAX_TOKEN_BYTES)
+    _check_range("max_token_bytes", max_token_bytes, 1, _MAX_TOKEN_BYTES_LIMIT)
     _check_range("token_cache_size", token_cache_size, 0, _MAX_TOKEN_CACHE_SIZE)
 
 

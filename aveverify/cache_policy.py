@@ -9,8 +9,8 @@ from aveverify.errors import ConfigurationError, Problem
 
 # Thirty years in seconds, or a gigabyte: a larger number is a mistake of units.
 _MAX_VALUE: Final = 1_000_000_000
-_LEAST_REFRESH_AHEAD: Final = 0.5
-_LARGEST_REFRESH_JITTER: Final = 0.5
+_MIN_REFRESH_AHEAD: Final = 0.5
+_MAX_REFRESH_JITTER: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,15 @@ class CachePolicy:
         refresh_jitter: How much that moment varies between processes, as a part of it. 0 to 0.5; 0.1 by default.
         stale_if_error_seconds: How long keys are used after their freshness while the issuer is down; 0 fails closed.
             3600 by default.
-        unknown_key_refetches: Forced refetches for unknown keys, per window and key set. 2 by default.
+        unknown_key_refetches: Forced refreshes for unknown keys, per window and key set. 2 by default.
         unknown_key_window_seconds: The window of that budget. Above 0; 30 by default.
-        bad_signature_refetches: Forced refetches for bad signatures under a known key, per window and key set. 1 by
+        bad_signature_refetches: Forced refreshes for bad signatures under a known key, per window and key set. 1 by
             default.
         bad_signature_window_seconds: The window of that budget. Above 0; 60 by default.
-        min_backoff_seconds: Pause after the first failure; it doubles with each further one. Above 0, at most
+        min_backoff_seconds: Cool-down after the first failure; it doubles with each further one. Above 0, at most
             `max_backoff_seconds`; 1 by default.
-        max_backoff_seconds: The longest pause after failures. 30 by default.
-        max_retry_after_seconds: How far an issuer's Retry-After may lengthen a pause. 300 by default.
+        max_backoff_seconds: The longest cool-down after failures. 30 by default.
+        max_retry_after_seconds: How far an issuer's Retry-After may lengthen a cool-down. 300 by default.
         flight_deadline_seconds: Time for one refresh: both documents and the retry together. Above 0; 5 by default.
         waiter_seconds: How long one verification waits for keys, all its waits together. Above 0; 5 by default.
         max_document_bytes: The longest document that is read. Above 0; 524,288 (512 KiB) by default.
@@ -86,16 +86,18 @@ class CachePolicy:
                      "bad_signature_window_seconds"):  # fmt: skip
             if getattr(self, name) == 0:
                 raise ConfigurationError(Problem.OUT_OF_RANGE, f"CachePolicy.{name}", "it must be above zero")
-        if not _LEAST_REFRESH_AHEAD <= self.refresh_ahead <= 1:
+        if not _MIN_REFRESH_AHEAD <= self.refresh_ahead <= 1:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_ahead", "0.5 to 1")
-        if self.refresh_jitter > _LARGEST_REFRESH_JITTER:
+        if self.refresh_jitter > _MAX_REFRESH_JITTER:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.refresh_jitter", "0 to 0.5")
         if not self.min_fresh_seconds <= self.fresh_seconds <= self.max_fresh_seconds:
             raise ConfigurationError(
-                Problem.OUT_OF_RANGE, "CachePolicy.fresh_seconds", "min_fresh <= fresh <= max_fresh"
+                Problem.OUT_OF_RANGE, "CachePolicy.fresh_seconds", "min_fresh_seconds to max_fresh_seconds"
             )
         if self.min_backoff_seconds > self.max_backoff_seconds:
-            raise ConfigurationError(Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "min <= max")
+            raise ConfigurationError(
+                Problem.OUT_OF_RANGE, "CachePolicy.min_backoff_seconds", "at most max_backoff_seconds"
+            )
 
     def bound_confirmation_seconds(self, fresh_seconds: float) -> float:
         """Compute how long 304 responses alone may keep a document fresh, counted from its last body.

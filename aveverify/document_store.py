@@ -58,7 +58,9 @@ class StoredDocument:
         return max(self.fetched_at, self.confirmed_at)
 
     def has_come_after(self, other: StoredDocument | None) -> bool:
-        """Tell whether this document may replace another one.
+        """Tell whether this document may replace another one: for stores of your own, whose `put` compares with it.
+
+        The package does not call it. `RedisDocumentStore` has the same comparison as a script of the server.
 
         Args:
             other: The document of the same URL in the store; None if there is none.

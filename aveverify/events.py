@@ -115,14 +115,14 @@ class ServedStale(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetExhausted(Event):
-    """Tokens are refused without another fetch, because the budget of forced refetches is spent.
+    """Tokens are refused without another fetch, because the budget of forced refreshes is exhausted.
 
     Reported once for each window. The reason is random key ids, forged signatures, or an issuer that signs with keys
     that it does not publish.
 
     Attributes:
         budget: Which budget.
-        retry_after_seconds: How many seconds until the next forced refetch may start.
+        retry_after_seconds: How many seconds until the next forced refresh may start.
     """
 
     budget: Literal["unknown_key", "bad_signature"]

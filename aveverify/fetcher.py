@@ -160,7 +160,7 @@ class HttpxFetcher:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
-                        raise FetchError("the answer is too long", retryable=False)
+                        raise FetchError("the response is too long", retryable=False)
             # A response that was cut off at the deadline may look complete.
             if not watchdog.is_over:
                 return FetchResponse(

@@ -96,7 +96,7 @@ class IdentitySigner:
         lifetime_seconds: int = DEFAULT_LIFETIME_SECONDS,
         clock: Clock | None = None,
     ) -> None:
-        check_secret_key(key, "key")
+        check_secret_key("key", key)
         _check_audience(audience)
         # type(), not isinstance(): bool is an int.
         if type(lifetime_seconds) is not int or not 1 <= lifetime_seconds <= _LONGEST_LIFETIME_SECONDS:
@@ -154,7 +154,7 @@ def read_identity(
 
     Source: RFC 7515 §5.2; RFC 8725 §3.1: the algorithm is ours, whatever the header says.
     """
-    check_secret_key(key, "key")
+    check_secret_key("key", key)
     _check_audience(audience)
     now = _read_clock(clock if clock is not None else SystemClock())
     claims = _read_claims(value, key)

@@ -21,15 +21,17 @@ class ProviderStatus:
         kids: The key ids of the set.
         thumbprint: A digest of all key ids and keys; equal on every worker with the same keys.
         age_seconds: How old the keys are; None without keys.
-        fresh_until: When their freshness ends, in seconds since the epoch; None without keys.
-        usable_until: When they are no longer used, in seconds since the epoch; None without keys.
-        last_success_at: When the refresh that loaded them started, in seconds since the epoch; None without keys.
+        fresh_until: When their freshness ends, in seconds since the epoch; None without keys and for a `data:` URL.
+        usable_until: When they are no longer used, in seconds since the epoch; None without keys and for a `data:` URL.
+        last_success_at: The instant of the status minus their age, in seconds since the epoch: about when their oldest
+            part was fetched, by this worker or another one, also in a refresh that failed afterwards. None without keys
+            and for a `data:` URL.
         last_error: Why the last refresh failed; None after a success.
         failures: How many refreshes failed in a row.
         retry_after_seconds: How many seconds until the next attempt; 0 if one may start now.
         is_fetching: Whether a refresh is running.
-        unknown_key_refusals: How many tokens were refused because the budget for unknown keys was spent.
-        bad_signature_refusals: How many tokens were refused because the budget for bad signatures was spent.
+        unknown_key_refusals: How many tokens were refused because the budget for unknown keys was exhausted.
+        bad_signature_refusals: How many tokens were refused because the budget for bad signatures was exhausted.
     """
 
     issuer: str

@@ -296,7 +296,9 @@ class Verifier:
         """
         self._check_open()
         instant = self._registry.read_instant()
-        providers = tuple(describe_key_set(provider, keys, instant) for provider, keys in self._registry.providers)
+        providers = tuple(
+            describe_key_set(provider, remote_keys, instant) for provider, remote_keys in self._registry.providers
+        )
         return VerifierStatus(providers=providers, cached_tokens=len(self._tokens))
 
     def close(self) -> None:
@@ -359,11 +361,11 @@ class Verifier:
     def _missing_keys(self, *, fail_closed: bool) -> Iterator[tuple[KeyLookup, Completion]]:
         """Yield each refresh to wait for until the keys of every provider are usable or unavailable."""
         self._check_open()
-        for provider, key_set in self._registry.providers:
+        for provider, remote_keys in self._registry.providers:
             lookup = self._start_lookup()
             try:
-                while lookup.usable_keys(key_set) is None:
-                    yield lookup, lookup.request_refresh(KeysNeeded(provider, key_set, RefreshReason.KEYS, None))
+                while lookup.usable_keys(remote_keys) is None:
+                    yield lookup, lookup.request_refresh(KeysNeeded(provider, remote_keys, RefreshReason.KEYS, None))
             except KeysUnavailableError:
                 if fail_closed:
                     raise

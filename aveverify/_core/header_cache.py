@@ -1,7 +1,7 @@
-"""Headers under which a signature has verified: their text leads to what was read from them, and to the key.
+"""Cache: header segment -> parsed header and key; filled only by verified signatures.
 
 One cache for each provider. An issuer signs many tokens under few headers, so nearly every token finds its own here.
-Only a verified signature fills it; it is bounded, and a key in it counts for the key set alone in which it was chosen.
+It is bounded, and a key in it counts for the key set alone in which it was chosen.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class KnownHeader(NamedTuple):
 class HeaderCache:
     """The known headers of one provider."""
 
-    __slots__ = ("find", "known")
+    __slots__ = ("_known", "find")
 
     def __init__(self) -> None:
-        self.known: dict[bytes, KnownHeader] = {}
+        self._known: dict[bytes, KnownHeader] = {}
         # The method of C itself, called for every token: a method of Python around it costs 35 ns more.
-        self.find = self.known.get
+        self.find = self._known.get
 
     def remember(self, segment: bytes, header: Header, key_set: KeySet, key: PublicKey) -> None:
         """Keep what a verified token has shown.
@@ -50,7 +50,7 @@ class HeaderCache:
             key_set: The present key set.
             key: The key under which the signature verified.
         """
-        known = self.known
+        known = self._known
         # All at once: what was chosen in an older key set dies with it.
         if len(known) >= MAX_HEADERS or any(one.key_set is not key_set for one in list(known.values())):
             known.clear()

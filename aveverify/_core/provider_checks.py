@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aveverify._core.jose.jwk_set import KeySetFault, parse_key_set
+from aveverify._core.jose.jwk_set import KeySetError, parse_key_set
 from aveverify._core.key_cache.urls import add_scheme, decode_data_url, is_data_url, is_fetch_allowed, parse_address
 from aveverify._core.rules import custom_jwt
 from aveverify.errors import ConfigurationError, Problem
@@ -105,7 +105,7 @@ def check_issuer(issuer: str, application_id: str | None, *, insecure_http: bool
     if application_id is None and address.host.rstrip(".") == _SHARED_HOST and not address.path.strip("/"):
         raise ConfigurationError(Problem.SHARED_ISSUER, "issuer")
     # DV-10
-    if not is_fetch_allowed(address, plain_http=True, any_host=insecure_http):
+    if not is_fetch_allowed(address, plain_http=True, insecure_http=insecure_http):
         raise ConfigurationError(Problem.PLAIN_HTTP, "issuer")
     return text
 
@@ -126,7 +126,7 @@ def check_fetch_url(field: str, url: object, problem: Problem, *, insecure_http:
     if address is None or address.scheme not in ("http", "https"):
         raise ConfigurationError(problem, field)
     # DV-10
-    if not is_fetch_allowed(address, plain_http=True, any_host=insecure_http):
+    if not is_fetch_allowed(address, plain_http=True, insecure_http=insecure_http):
         raise ConfigurationError(Problem.PLAIN_HTTP, field)
 
 
@@ -138,18 +138,18 @@ def check_key_set_location(jwks: str, *, insecure_http: bool) -> None:
     if not is_data_url(jwks):
         check_fetch_url("jwks", jwks, Problem.KEY_SET_ADDRESS, insecure_http=insecure_http)
         return
-    cause = _find_fault(decode_data_url(jwks))
+    cause = _explain_data_url(decode_data_url(jwks))
     if cause is not None:
         raise ConfigurationError(Problem.KEY_SET_DATA, "jwks", cause)
 
 
-def _find_fault(document: bytes | None) -> str | None:
+def _explain_data_url(document: bytes | None) -> str | None:
     if document is None:
         return "no data"
     try:
         parse_key_set(document, "customJwt")
-    except KeySetFault as fault:
-        return fault.cause
+    except KeySetError as error:
+        return error.cause
     return None
 
 

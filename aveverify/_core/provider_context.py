@@ -1,6 +1,7 @@
 """What one verification needs of a provider: its configuration, the rules of its kind, and what it has seen.
 
-The rules differ by kind only; nothing else in the core asks which kind a provider is of.
+The two kinds of provider differ in the rows of one table here, in the checks of a configuration (`provider`), and in
+which claims an identity shows (`identity`).
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ _WRONG_DOCUMENT_RETRY_SECONDS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class ProviderRules:
-    """What the two kinds of provider do differently: one row each. Every function raises `InvalidTokenError`.
+    """What the two kinds of provider do differently: one row each.
+
+    A function that refuses the token raises `InvalidTokenError`.
 
     Attributes:
         parse_token: Step 3: reads the whole token strictly; takes the header of an equal segment that is known.
         check_header: Step 3: refuses a header that no key could make acceptable; takes the configured algorithm.
-        check_audiences: Step 3: refuses further audiences; takes the configured one.
-        check_document_issuer: Step 4: compares `iss` with the issuer of the discovery document, if there is one.
+        check_audiences: Step 3: takes the configured audience; OIDC refuses further ones, customJwt refuses none.
+        check_document_issuer: Step 4: compares `iss` with the issuer of the discovery document, if there is one; also
+            raises `KeysUnavailableError`, if that document belongs to another issuer.
         select_key: Step 4: chooses the key.
         check_claims: Step 6: takes the claims, the instant and the leeway, in seconds.
-        compute_validity: Between which seconds `check_claims` certainly passes again.
+        compute_validity: Between which seconds `check_claims` certainly passes again; raises nothing.
     """
 
     parse_token: Callable[[UnverifiedClaims, Header | None], UnverifiedToken]
@@ -84,7 +88,7 @@ def make_context(provider: Provider, remote_keys: RemoteKeysT) -> ProviderContex
     return ProviderContext(
         provider=provider,
         remote_keys=remote_keys,
-        rules=RULES_BY_KIND[provider.kind],
+        rules=_RULES_BY_KIND[provider.kind],
         only_audience=(provider.application_id,),
         leeway_seconds=provider.effective_leeway_seconds,
         ave_client_id=provider.application_id if provider.preset == "ave" else None,
@@ -110,10 +114,10 @@ def _check_oidc_document_issuer(issuer: str, provider: Provider, document_issuer
 
 
 def _check_no_document_issuer(_issuer: str, _provider: Provider, _document_issuer: str | None) -> None:
-    """CJ-14: there is no document, and selection has compared the issuer."""
+    """Compare nothing: customJwt has no discovery document; step 2 compared `iss` already (CJ-14)."""
 
 
-RULES_BY_KIND: Final[dict[ProviderKind, ProviderRules]] = {
+_RULES_BY_KIND: Final[dict[ProviderKind, ProviderRules]] = {
     "oidc": ProviderRules(
         parse_token=oidc.parse_token,
         check_header=oidc.check_header,

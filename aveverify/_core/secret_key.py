@@ -26,7 +26,7 @@ from typing import Final
 from aveverify.errors import ConfigurationError, Problem
 
 # RFC 7518 §3.2; RFC 2104 §3: as long as the hash. A shorter secret is easier to guess than the hash is to break.
-MIN_KEY_BYTES: Final = 32
+_MIN_KEY_BYTES: Final = 32
 _MIN_DIFFERENT: Final = 8
 # A pattern of 16 bytes may be a key in itself, written twice.
 _MAX_DISTANCE: Final = 15
@@ -58,12 +58,12 @@ _PLACEHOLDERS: Final = """
 _WORDS: Final = re.compile("|".join(sorted(_PLACEHOLDERS.split(), key=len, reverse=True)).encode())
 
 
-def check_secret_key(key: object, field: str) -> None:
+def check_secret_key(field: str, key: object) -> None:
     """Refuse a key that is too short or can be guessed.
 
     Args:
-        key: Must be bytes.
         field: Its name, for the message.
+        key: Must be bytes.
 
     Raises:
         ConfigurationError: `OUT_OF_RANGE`: it is not bytes, or shorter than 32 of them. `WEAK_KEY`: it can be guessed.
@@ -72,8 +72,8 @@ def check_secret_key(key: object, field: str) -> None:
     """
     if isinstance(key, str):
         raise ConfigurationError(Problem.OUT_OF_RANGE, field, "it is text; write bytes.fromhex(…) around hex digits")
-    if type(key) is not bytes or len(_trim(key)) < MIN_KEY_BYTES:
-        mend = f"at least {MIN_KEY_BYTES} bytes, for example of `openssl rand -base64 48`"
+    if type(key) is not bytes or len(_trim(key)) < _MIN_KEY_BYTES:
+        mend = f"at least {_MIN_KEY_BYTES} bytes, for example of `openssl rand -base64 48`"
         raise ConfigurationError(Problem.OUT_OF_RANGE, field, mend)
     weakness = _find_weakness(key)
     if weakness is not None:

@@ -65,7 +65,7 @@ class KeysNeeded(NamedTuple, Generic[RemoteKeysT]):
     refusal: InvalidTokenError | None
 
 
-class KeyProvider(Protocol[RemoteKeysT]):
+class VerificationInput(Protocol[RemoteKeysT]):
     """The providers, their keys and the time, as one verification sees them."""
 
     @property
@@ -85,7 +85,7 @@ class KeyProvider(Protocol[RemoteKeysT]):
 
 
 def verify_without_waiting(
-    token: bytes, keys: KeyProvider[RemoteKeysT]
+    token: bytes, keys: VerificationInput[RemoteKeysT]
 ) -> Accepted[RemoteKeysT] | KeysNeeded[RemoteKeysT]:
     """Verify one token as far as that is possible without waiting.
 
@@ -136,7 +136,7 @@ def verify_without_waiting(
         return KeysNeeded(provider, context.remote_keys, refresh_reason, refusal.with_traceback(None))
     if known is None:
         context.headers.remember(header_segment, parsed.header, snapshot.key_set, key)
-    # 6 check the claims, and map them.
+    # 6 check the claims, and make the identity.
     claims = verified.claims
     _check_claims(context, claims, keys.now)
     identity = make_identity(provider, verified.payload, claims)

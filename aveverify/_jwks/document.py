@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from aveverify._core.key_cache.http_headers import Headers
-from aveverify._core.key_cache.state import Instant, Refresh, RefreshError
+from aveverify._core.key_cache.state import FetchFailure, Instant, Refresh
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Document(NamedTuple):
 
     @property
     def confirmed_seconds(self) -> float:
-        """How long 304 answers have kept this body current."""
+        """How long 304 responses have kept this body current."""
         return self.confirmed.seconds_since(self.received)
 
     def is_newer_than(self, other: Document | None, *, in_full: bool) -> bool:
@@ -58,12 +58,13 @@ class DocumentRequest(Generic[T]):
     Attributes:
         url: From the configuration or a discovery document; never from a token.
         refresh: The refresh, whose deadline holds for all of its documents together.
-        parse: Turns headers and body into a value, or raises `DocumentFault`.
+        parse: Turns headers and body into a value, or raises `DocumentError`.
         is_forced: Whether the issuer itself must send the body: the request is unconditional, and caches between are
             told to bypass what they stored (NET-027).
         fresh_seconds: How old a document of the store may be to be used without a request to the issuer. If the
             issuer fails, it may be older by `stale_if_error_seconds`.
-        reserve: The part of the remaining time, 0 to 1, that a silent issuer leaves for what follows this request.
+        reserved_fraction: The part of the remaining time, 0 to 1, that a silent issuer leaves for what follows this
+            request.
         has_fallback: Whether anything follows, even without a document in the store.
     """
 
@@ -72,7 +73,7 @@ class DocumentRequest(Generic[T]):
     parse: Callable[[Headers, bytes], T]
     is_forced: bool
     fresh_seconds: Callable[[Document], float]
-    reserve: float
+    reserved_fraction: float
     has_fallback: bool = False
 
 
@@ -89,4 +90,4 @@ class Fetched(NamedTuple, Generic[T]):
     value: T
     document: Document
     is_stale: bool = False
-    error: RefreshError | None = None
+    error: FetchFailure | None = None

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.document_error import DocumentError
 from aveverify._core.key_cache import http_freshness, http_headers, http_response
-from aveverify._core.key_cache.state import Instant, RefreshError
+from aveverify._core.key_cache.state import FetchFailure, Instant
 from aveverify._jwks.document import Document, DocumentRequest, Fetched
 from aveverify._version import __version__
 from aveverify.fetcher import FetchError, FetchRequest
@@ -31,7 +31,7 @@ _RETRYABLE_STATUSES: Final = (502, 503, 504)
 _MAX_DOCUMENTS: Final = 2
 
 
-class _Answer(NamedTuple):
+class _Response(NamedTuple):
     """A good 200, or a 304 to a conditional request."""
 
     status: int
@@ -70,7 +70,7 @@ class DocumentClient:
         if self.shared_cache is not None:
             self.shared_cache.renew_after_fork()
 
-    def get(self, request: DocumentRequest[T]) -> Fetched[T] | RefreshError:
+    def get(self, request: DocumentRequest[T]) -> Fetched[T] | FetchFailure:
         """Fetch one document: conditional GET, one retry, within the deadline.
 
         Args:
@@ -88,8 +88,8 @@ class DocumentClient:
         if isinstance(fetched, Document):
             try:
                 value = request.parse(fetched.headers, fetched.body)
-            except DocumentFault as fault:
-                fetched = RefreshError(fault.cause)
+            except DocumentError as error:
+                fetched = FetchFailure(error.cause)
             else:
                 self._keep(request.url, fetched)
                 self._unpublished.add(request.url)
@@ -118,47 +118,49 @@ class DocumentClient:
         return None if self.shared_cache is None else self.shared_cache.get(request, self._kept.get(request.url))
 
     def _reserve_seconds(self, request: DocumentRequest[T]) -> float:
-        return request.reserve * request.refresh.remaining_seconds(self.policy, self.read_instant().monotonic)
+        return request.reserved_fraction * request.refresh.remaining_seconds(self.policy, self.read_instant().monotonic)
 
-    def _fetch(self, request: DocumentRequest[T], reserve_seconds: float) -> Document | RefreshError:
+    def _fetch(self, request: DocumentRequest[T], reserve_seconds: float) -> Document | FetchFailure:
         """Ask the issuer: at most one retry after an error, and one unconditional request after a wrong 304."""
         kept = None if request.is_forced else self._kept.get(request.url)
         condition = {} if kept is None else self._make_condition(kept)
         may_retry = True
         while True:
-            answer = self._send(request, condition, reserve_seconds)
-            if isinstance(answer, RefreshError):
-                if not (answer.retryable and may_retry):
-                    return answer
+            response = self._send(request, condition, reserve_seconds)
+            if isinstance(response, FetchFailure):
+                if not (response.retryable and may_retry):
+                    return response
                 may_retry = False
-            elif kept is None or answer.status != http_response.NOT_MODIFIED:
+            elif kept is None or response.status != http_response.NOT_MODIFIED:
                 return Document(
-                    headers=answer.headers,
-                    body=answer.body,
-                    received=answer.sent,
-                    confirmed=answer.sent,
+                    headers=response.headers,
+                    body=response.body,
+                    received=response.sent,
+                    confirmed=response.sent,
                     is_shared=False,
                     refresh_number=request.refresh.number,
                 )
-            elif http_freshness.is_confirmed(kept.headers, answer.headers):
-                headers = http_freshness.renew_headers(kept.headers, answer.headers)
+            elif http_freshness.is_confirmed(kept.headers, response.headers):
+                headers = http_freshness.renew_headers(kept.headers, response.headers)
                 number = request.refresh.number
-                return kept._replace(headers=headers, confirmed=answer.sent, is_shared=False, refresh_number=number)
+                return kept._replace(headers=headers, confirmed=response.sent, is_shared=False, refresh_number=number)
             else:
-                # NET-027: a 304 for another body does not confirm this one. The next answer is a body or an error.
+                # NET-027: a 304 for another body does not confirm this one. The next response is a body or an error.
                 kept, condition = None, {}
 
     def _make_condition(self, kept: Document) -> Headers:
         body_age_seconds = self.read_instant().seconds_since(kept.received)
         return http_freshness.make_conditional_headers(kept.headers, self.policy, body_age_seconds)
 
-    def _send(self, request: DocumentRequest[T], condition: Headers, reserve_seconds: float) -> _Answer | RefreshError:
+    def _send(
+        self, request: DocumentRequest[T], condition: Headers, reserve_seconds: float
+    ) -> _Response | FetchFailure:
         if self._is_closed:
-            return RefreshError("the verifier is closed")
+            return FetchFailure("the verifier is closed")
         sent = self.read_instant()
         deadline_seconds = request.refresh.remaining_seconds(self.policy, sent.monotonic) - reserve_seconds
         if deadline_seconds <= 0:
-            return RefreshError("the deadline passed")
+            return FetchFailure("the deadline passed")
         fetch_request = FetchRequest(
             url=request.url,
             headers=_request_headers(condition, is_forced=request.is_forced),
@@ -168,21 +170,21 @@ class DocumentClient:
         try:
             response = self.fetcher.fetch(fetch_request)
         except FetchError as error:
-            return RefreshError(str(error), retryable=error.retryable)
+            return FetchFailure(str(error), retryable=error.retryable)
         headers = http_headers.fold_headers(response.headers)
         if response.status == http_response.NOT_MODIFIED and condition:
-            return _Answer(response.status, headers, b"", sent)
+            return _Response(response.status, headers, b"", sent)
         try:
             http_response.check_response(response.status, headers, response.body, self.policy.max_document_bytes)
-        except DocumentFault as fault:
-            return _explain(fault, http_headers.parse_retry_after(headers, sent.wall))
-        return _Answer(response.status, http_headers.keep_headers(headers), response.body, sent)
+        except DocumentError as error:
+            return _explain(error, http_headers.parse_retry_after(headers, sent.wall))
+        return _Response(response.status, http_headers.keep_headers(headers), response.body, sent)
 
 
-def _explain(fault: DocumentFault, retry_after_seconds: float) -> RefreshError:
-    # An issuer that asks for a pause gets no retry at once.
-    retryable = fault.status in _RETRYABLE_STATUSES and retry_after_seconds == 0
-    return RefreshError(fault.cause, fault.status, retry_after_seconds, retryable)
+def _explain(error: DocumentError, retry_after_seconds: float) -> FetchFailure:
+    # An issuer that sends Retry-After gets no retry at once.
+    retryable = error.status in _RETRYABLE_STATUSES and retry_after_seconds == 0
+    return FetchFailure(error.cause, error.status, retry_after_seconds, retryable)
 
 
 def _request_headers(condition: Headers, *, is_forced: bool) -> Headers:

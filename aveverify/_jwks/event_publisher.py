@@ -72,7 +72,7 @@ def describe(event: Event) -> str:
         case ServedStale(age_seconds=age, usable_seconds=seconds):
             sentence = f"stale keys of {age:.0f} s are used, for {seconds:.0f} s more at most"
         case BudgetExhausted(budget=budget, retry_after_seconds=seconds):
-            sentence = f"tokens are refused without a refetch, the budget {budget} is spent for {seconds:.0f} s"
+            sentence = f"tokens are refused without a refresh, the budget {budget} is exhausted for {seconds:.0f} s"
         case _:
             sentence = type(event).__name__
     return sentence

@@ -1,7 +1,7 @@
-"""Which budgets of forced refreshes are spent: counts the tokens refused for it, and reports it once per window.
+"""Which budgets of forced refreshes are exhausted: counts the tokens refused for it, and reports it once per window.
 
-A flood of bad tokens must cost little, so a budget that was found spent is not computed again until the state changes.
-Used under the lock of `RemoteKeySet`.
+A flood of bad tokens must cost little, so a budget that was found exhausted is not computed again until the state
+changes. Used under the lock of `RemoteKeySet`.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ _NAMES: Final[dict[RefreshReason, Literal["unknown_key", "bad_signature"]]] = {
 
 
 class ExhaustedBudgets:
-    """The spent budgets of one key set.
+    """The exhausted budgets of one key set.
 
     Args:
         issuers: The issuers that share the keys.
 
     Attributes:
-        refusals: How many tokens were refused because a budget was spent.
+        refusals: How many tokens were refused because a budget was exhausted.
     """
 
-    __slots__ = ("_issuers", "_reported_until", "_spent_in", "refusals")
+    __slots__ = ("_exhausted_in", "_issuers", "_reported_until", "refusals")
 
     def __init__(self, issuers: tuple[str, ...]) -> None:
         self.refusals = dict.fromkeys(_NAMES, 0)
         self._issuers = issuers
         # The end of the window that was last reported, by the monotonic clock.
         self._reported_until = dict.fromkeys(_NAMES, 0.0)
-        # The state in which each budget was last found spent.
-        self._spent_in: dict[RefreshReason, CacheState] = {}
+        # The state in which each budget was last found exhausted.
+        self._exhausted_in: dict[RefreshReason, CacheState] = {}
 
     def refuse_again(self, reason: RefreshReason, state: CacheState, monotonic: float) -> bool:
-        """Count a refusal if nothing has changed since the budget was found spent; tell whether that is so."""
-        if self._spent_in.get(reason) is not state or monotonic >= self._reported_until[reason]:
+        """Count a refusal if nothing has changed since the budget was found exhausted; tell whether that is so."""
+        if self._exhausted_in.get(reason) is not state or monotonic >= self._reported_until[reason]:
             return False
         self.refusals[reason] += 1
         return True
 
     def refuse(
-        self, reason: RefreshReason, state: CacheState, monotonic: float, spent_seconds: float
+        self, reason: RefreshReason, state: CacheState, monotonic: float, exhausted_seconds: float
     ) -> list[BudgetExhausted]:
-        """Count a refusal by a budget that was just found spent.
+        """Count a refusal by a budget that was just found exhausted.
 
         Args:
             reason: Which budget.
-            state: The state in which it is spent.
+            state: The state in which it is exhausted.
             monotonic: Monotonic clock.
-            spent_seconds: How long it remains spent.
+            exhausted_seconds: How long it remains exhausted.
 
         Returns:
             The event, if this is the first refusal of its window.
         """
         self.refusals[reason] += 1
         if state.refresh is None:
-            self._spent_in[reason] = state
+            self._exhausted_in[reason] = state
         if monotonic < self._reported_until[reason]:
             return []
-        self._reported_until[reason] = monotonic + spent_seconds
-        return [BudgetExhausted(issuers=self._issuers, budget=_NAMES[reason], retry_after_seconds=spent_seconds)]
+        self._reported_until[reason] = monotonic + exhausted_seconds
+        return [BudgetExhausted(issuers=self._issuers, budget=_NAMES[reason], retry_after_seconds=exhausted_seconds)]

@@ -99,8 +99,9 @@ class KeyLookup:
         if self._waits > _MAX_WAITS:
             self._may_wait = False
         provider, remote_keys, reason, refusal = needed
-        question = Question(reason, self._may_wait, self._refreshes_seen or 0, self._snapshot_seen)
-        decision, completion = remote_keys.decide_and_refresh(question, Instant(self.now, self.monotonic))
+        question = Question(reason, self._may_wait, self._refreshes_seen or 0)
+        instant = Instant(self.now, self.monotonic)
+        decision, completion = remote_keys.decide_and_refresh(question, instant, self._snapshot_seen)
         if decision.action is Action.REFUSE and refusal is not None:
             raise refusal.copy_without_traceback()
         if decision.action is Action.UNAVAILABLE:

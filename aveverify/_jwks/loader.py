@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aveverify._core.jose.jwk_set import KeySet, parse_key_set
 from aveverify._core.key_cache import http_response
 from aveverify._core.key_cache.http_freshness import decide_fresh_seconds
-from aveverify._core.key_cache.metadata import MetadataFault, ProviderMetadata, is_same_issuer, parse_metadata
-from aveverify._core.key_cache.state import FailedLoad, Instant, LoadedKeys, LoadResult, Refresh, RefreshError
+from aveverify._core.key_cache.metadata import MetadataError, ProviderMetadata, is_same_issuer, parse_metadata
+from aveverify._core.key_cache.state import FailedLoad, FetchFailure, Instant, LoadedKeys, LoadResult, Refresh
 from aveverify._fork import keep_from_forking
 from aveverify._jwks.document import Document, DocumentRequest
 from aveverify.errors import ProviderKind
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _MOVED: Final = (404, 410)
 # The parts of the remaining time that a silent discovery endpoint leaves for the JWK Set at the last address, and that
 # a silent JWK Set endpoint leaves for the use of old keys of the store.
-_RESERVE_FOR_KEYS: Final = 0.5
-_RESERVE_FOR_STORE: Final = 0.1
+_RESERVED_FOR_KEYS: Final = 0.5
+_RESERVED_FOR_STORE: Final = 0.1
 
 
 class KeySetLocation(NamedTuple):
@@ -48,7 +48,7 @@ class _KnownMetadata(NamedTuple):
     Attributes:
         metadata: What is read of it.
         confirmed: When it was last found current.
-        confirmed_seconds: How long 304 answers had kept it current then.
+        confirmed_seconds: How long 304 responses had kept it current then.
         refresh_number: The refresh that fetched it.
         is_current: Whether the refresh that uses it fetched it from the issuer.
         error: Why there is no newer one, if the issuer failed.
@@ -59,7 +59,7 @@ class _KnownMetadata(NamedTuple):
     confirmed_seconds: float
     refresh_number: int
     is_current: bool
-    error: RefreshError | None = None
+    error: FetchFailure | None = None
 
     @property
     def came_in_full(self) -> bool:
@@ -124,11 +124,11 @@ class KeySetLoader:
 
     def _load_through_metadata(self, refresh: Refresh, *, renew: bool) -> tuple[LoadResult, _KnownMetadata | None]:
         known = self._load_metadata(self.location.metadata_url or "", refresh, renew=renew)
-        if isinstance(known, RefreshError):
+        if isinstance(known, FetchFailure):
             return FailedLoad(known), None
         return self._load_key_set(known.metadata.jwks_uri, refresh, known), known
 
-    def _load_metadata(self, url: str, refresh: Refresh, *, renew: bool) -> _KnownMetadata | RefreshError:
+    def _load_metadata(self, url: str, refresh: Refresh, *, renew: bool) -> _KnownMetadata | FetchFailure:
         last = None if renew else self._last_metadata()
         request = DocumentRequest(
             url,
@@ -136,12 +136,12 @@ class KeySetLoader:
             self._parse_metadata,
             is_forced=refresh.is_forced or renew,
             fresh_seconds=_never_fresh if renew else self._metadata_fresh_seconds,
-            reserve=_RESERVE_FOR_KEYS,
+            reserved_fraction=_RESERVED_FOR_KEYS,
             has_fallback=last is not None,
         )
         fetched = self.client.get(request)
-        if isinstance(fetched, RefreshError):
-            # NET-010: an issuer that asks for a pause is not asked for its keys either.
+        if isinstance(fetched, FetchFailure):
+            # NET-010: an issuer that sends Retry-After is not asked for its keys either.
             if last is None or fetched.retry_after_seconds:
                 return fetched
             # The last address remains in use, until the keys that it led to are too old.
@@ -169,10 +169,10 @@ class KeySetLoader:
     def _parse_metadata(self, headers: Headers, body: bytes) -> ProviderMetadata:
         http_response.check_metadata_type(headers)
         over_http = (self.location.metadata_url or "")[:5].lower() == "http:"
-        metadata = parse_metadata(body, fetched_over_http=over_http, any_host=self.location.insecure_http)
+        metadata = parse_metadata(body, fetched_over_http=over_http, insecure_http=self.location.insecure_http)
         # DISC-05: a document that names none of the configured issuers is not theirs.
         if not any(is_same_issuer(metadata.issuer, issuer) for issuer in self.issuers):
-            raise MetadataFault("the discovery document belongs to another issuer")
+            raise MetadataError("the discovery document belongs to another issuer")
         return metadata
 
     def _load_key_set(self, url: str, refresh: Refresh, known: _KnownMetadata | None) -> LoadResult:
@@ -182,10 +182,10 @@ class KeySetLoader:
             self._parse_key_set,
             is_forced=refresh.is_forced,
             fresh_seconds=self._fresh_seconds,
-            reserve=_RESERVE_FOR_STORE,
+            reserved_fraction=_RESERVED_FOR_STORE,
         )
         fetched = self.client.get(request)
-        if isinstance(fetched, RefreshError):
+        if isinstance(fetched, FetchFailure):
             return FailedLoad(fetched)
         keys = self._combine(fetched.value, fetched.document, refresh, known)
         error = fetched.error or (None if known is None else known.error)
@@ -195,20 +195,20 @@ class KeySetLoader:
         self, key_set: KeySet, document: Document, refresh: Refresh, known: _KnownMetadata | None
     ) -> LoadedKeys:
         """Combine both documents: the keys are as old as the older one (NET-028)."""
-        is_shared = document.is_shared
-        age_seconds = refresh.started.seconds_since(document.confirmed) if is_shared else 0.0
+        predates_refresh = document.is_shared
+        age_seconds = refresh.started.seconds_since(document.confirmed) if predates_refresh else 0.0
         confirmed_seconds = document.confirmed_seconds
         if known is not None:
             confirmed_seconds = max(confirmed_seconds, known.confirmed_seconds)
             if not known.is_current:
-                is_shared = True
+                predates_refresh = True
                 age_seconds = max(age_seconds, refresh.started.seconds_since(known.confirmed))
         return LoadedKeys(
             key_set=key_set,
             document_issuer=None if known is None else known.metadata.issuer,
             content=_digest(document.body, known),
             fresh_seconds=decide_fresh_seconds(document.headers, self.policy, confirmed_seconds),
-            is_shared=is_shared,
+            predates_refresh=predates_refresh,
             is_latest=not document.is_shared,
             age_seconds=age_seconds,
         )
@@ -234,7 +234,7 @@ def _never_fresh(_document: Document) -> float:
     return 0.0
 
 
-def _may_have_moved(error: RefreshError, known: _KnownMetadata) -> bool:
+def _may_have_moved(error: FetchFailure, known: _KnownMetadata) -> bool:
     """Tell whether a newer discovery document may name another address of the JWK Set."""
     return error.status in _MOVED and not known.came_in_full and known.error is None
 

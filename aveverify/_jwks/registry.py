@@ -39,7 +39,7 @@ class KeySetRegistry:
 
     Args:
         providers: The providers, in configured order.
-        table: Selects the provider of a token.
+        provider_index: Selects the provider of a token.
         clock: The wall clock and the monotonic clock.
         fetcher: Fetches documents of issuers.
         policy: Durations, budgets and limits.
@@ -47,15 +47,15 @@ class KeySetRegistry:
         document_store: Shares documents between workers; None without one.
 
     Attributes:
-        key_sets: Each key set once.
+        remote_key_sets: Each key set once.
         providers: The providers, in configured order, each with its key set.
-        entries: The same, prepared for verification.
+        contexts: The same, prepared for verification.
     """
 
     def __init__(  # noqa: PLR0913 - the parts, each passed on from an option of `Verifier`
         self,
         providers: Sequence[Provider],
-        table: ProviderIndex,
+        provider_index: ProviderIndex,
         *,
         clock: Clock,
         fetcher: Fetcher,
@@ -63,7 +63,7 @@ class KeySetRegistry:
         on_event: OnEvent | None,
         document_store: DocumentStore | None,
     ) -> None:
-        self.provider_index = table
+        self.provider_index = provider_index
         self.policy = policy
         self._clock = clock
         self._fetcher = fetcher
@@ -73,19 +73,22 @@ class KeySetRegistry:
         issuers: dict[KeySetLocation, dict[str, None]] = {}
         for provider in providers:
             issuers.setdefault(_location_of(provider), {})[provider.issuer] = None
-        key_sets = {location: self._make_key_set(location, tuple(shared)) for location, shared in issuers.items()}
-        self.key_sets = tuple(key_sets.values())
-        self.providers = tuple((provider, key_sets[_location_of(provider)]) for provider in providers)
-        self.contexts = tuple(make_context(provider, key_set) for provider, key_set in self.providers)
+        remote_key_sets = {
+            location: self._make_remote_keys(location, tuple(shared)) for location, shared in issuers.items()
+        }
+        self.remote_key_sets = tuple(remote_key_sets.values())
+        self.providers = tuple((provider, remote_key_sets[_location_of(provider)]) for provider in providers)
+        self.contexts = tuple(make_context(provider, remote_keys) for provider, remote_keys in self.providers)
 
-    def _make_key_set(self, location: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
+    def _make_remote_keys(self, location: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
+        # ROT-017: no lock, budget or pause for a store is shared between key sets.
         store = self._document_store
         shared_cache = None if store is None else SharedDocumentCache(store, self.policy, self.read_instant)
         client = DocumentClient(self._fetcher, shared_cache, self.policy, self.read_instant)
         loader = KeySetLoader(location, issuers, client, self.policy, self.read_instant)
-        key_set = RemoteKeySet(loader, self.policy, self.read_instant, self._publisher.publish)
-        renew_after_fork(key_set)
-        return key_set
+        remote_keys = RemoteKeySet(loader, self.policy, self.read_instant, self._publisher.publish)
+        renew_after_fork(remote_keys)
+        return remote_keys
 
     def read_clocks(self) -> tuple[float, float]:
         """Read the wall clock and the monotonic clock.
@@ -115,11 +118,11 @@ class KeySetRegistry:
 
     def close(self) -> None:
         """Give up what is running, and close the connections of the fetcher, if it has any. Idempotent."""
-        for key_set in self.key_sets:
-            key_set.close()
+        for remote_keys in self.remote_key_sets:
+            remote_keys.close()
         ends_at = monotonic() + _FINISH_SECONDS
-        for key_set in self.key_sets:
-            key_set.finish(max(ends_at - monotonic(), 0.0))
+        for remote_keys in self.remote_key_sets:
+            remote_keys.finish(max(ends_at - monotonic(), 0.0))
         close, self._close_fetcher = self._close_fetcher, None
         if close is not None:
             close()

@@ -17,10 +17,10 @@ from aveverify._core.key_cache.state import (
     EMPTY,
     CacheState,
     FailedLoad,
+    FetchFailure,
     Instant,
     LoadResult,
     Refresh,
-    RefreshError,
     RefreshReason,
     Snapshot,
 )
@@ -56,7 +56,7 @@ class RemoteKeySet:
 
     Attributes:
         state: The state of the key cache. Replaced as a whole under the lock, read without it.
-        budgets: The budgets of forced refreshes that are spent.
+        budgets: The budgets of forced refreshes that are exhausted.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class RemoteKeySet:
             may_wait: Whether the verification may wait for a refresh; if not, it uses stale keys sooner.
 
         Returns:
-            The keys. If they are past their refresh time, a refresh in the background is running or was not due.
+            The keys. If they are past their refresh time, a refresh is running, or the cool-down after a failure is not
+            over.
 
         Raises:
             ConfigurationError: `CLOSED`.
@@ -116,12 +117,15 @@ class RemoteKeySet:
             self.decide_and_refresh(question, instant)
         return snapshot
 
-    def decide_and_refresh(self, question: Question, instant: Instant) -> tuple[Decision, Completion]:
+    def decide_and_refresh(
+        self, question: Question, instant: Instant, snapshot_seen: Snapshot | None = None
+    ) -> tuple[Decision, Completion]:
         """Decide under the lock; start any refresh after releasing it.
 
         Args:
             question: What the verification asks.
             instant: The instant of the verification.
+            snapshot_seen: The keys that refused the token; None if no keys were usable.
 
         Returns:
             The decision, and what to wait for if it says WAIT: done already if other keys arrived meanwhile.
@@ -136,13 +140,14 @@ class RemoteKeySet:
             if self._is_closed:
                 raise ConfigurationError(Problem.CLOSED, "the verifier")
             if question.may_wait:
-                if question.snapshot_seen is not None and self.state.snapshot is not question.snapshot_seen:
+                if snapshot_seen is not None and self.state.snapshot is not snapshot_seen:
                     # Other keys arrived since: the missing key may be among them, and looking again costs nothing.
                     return Decision(Action.WAIT), DONE
                 if self.budgets.refuse_again(reason, self.state, monotonic):
                     return _REFUSED, DONE
             events += self._give_up_overdue(monotonic)
             decision = decide_action(self.state, self._policy, question, instant)
+            # ROT-012: one refresh runs at a time, however many verifications ask.
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.refresh is None:
                 self.state = with_refresh_started(self.state, self._policy, reason, instant, _random.uniform(-1, 1))
                 refresh = self.state.refresh
@@ -204,11 +209,11 @@ class RemoteKeySet:
             self._publish(ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=usable_seconds))
 
     def _give_up_overdue(self, monotonic: float) -> Sequence[Event]:
-        """End a refresh that is past its deadline: whatever its thread still does, its answer comes too late."""
+        """End a refresh that is past its deadline: whatever its thread still does, its response comes too late."""
         refresh = self.state.refresh
         if refresh is None or refresh.remaining_seconds(self._policy, monotonic) > 0:
             return ()
-        events = self._end(refresh, FailedLoad(RefreshError("the deadline passed")), monotonic)
+        events = self._end(refresh, FailedLoad(FetchFailure("the deadline passed")), monotonic)
         self._completion.set_done()
         return events
 
@@ -267,4 +272,4 @@ class RemoteKeySet:
 
 
 def _failed(cause: str) -> FailedLoad:
-    return FailedLoad(RefreshError(cause))
+    return FailedLoad(FetchFailure(cause))

@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from time import sleep
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.document_error import DocumentError
 from aveverify._core.key_cache.http_headers import fold_headers, keep_headers
 from aveverify._core.key_cache.state import Instant, Refresh
 from aveverify._jwks.document import Document, DocumentRequest, Fetched
@@ -96,7 +96,7 @@ class SharedDocumentCache:
             outcome.set_result(found)
 
         try:
-            Thread(target=run, name="aveverify-look", daemon=True).start()
+            Thread(target=run, name="aveverify-store-read", daemon=True).start()
         except RuntimeError:
             # No thread can be started: the refresh asks the issuer without the store.
             reading.release()
@@ -140,7 +140,7 @@ class SharedDocumentCache:
             if document is not None:
                 try:
                     value = request.parse(document.headers, document.body)
-                except DocumentFault:
+                except DocumentError:
                     return found
                 found = Fetched(value, document, is_stale=self._fresh_for_seconds(request, document) <= 0)
                 if not found.is_stale:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from aveverify._jwks.remote_key_set import RemoteKeySet
 
 
-def describe_key_set(provider: Provider, key_set: RemoteKeySet, instant: Instant) -> ProviderStatus:
+def describe_key_set(provider: Provider, remote_keys: RemoteKeySet, instant: Instant) -> ProviderStatus:
     """Describe the keys of one provider.
 
     Args:
         provider: The provider.
-        key_set: Its key set.
+        remote_keys: Its key set.
         instant: The present.
 
     Returns:
         Plain data.
     """
-    state = key_set.state
+    state = remote_keys.state
     snapshot = state.snapshot
     fetched_at = age_seconds = fresh_until = usable_until = None
     # A key set of the configuration has no age.
@@ -48,8 +48,8 @@ def describe_key_set(provider: Provider, key_set: RemoteKeySet, instant: Instant
         failures=state.failures,
         retry_after_seconds=state.cool_down_seconds(instant.monotonic),
         is_fetching=state.refresh is not None,
-        unknown_key_refusals=key_set.budgets.refusals[RefreshReason.UNKNOWN_KEY],
-        bad_signature_refusals=key_set.budgets.refusals[RefreshReason.BAD_SIGNATURE],
+        unknown_key_refusals=remote_keys.budgets.refusals[RefreshReason.UNKNOWN_KEY],
+        bad_signature_refusals=remote_keys.budgets.refusals[RefreshReason.BAD_SIGNATURE],
     )
 
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of the output has closed it (`| head`). Discard the rest, so that the exit prints no traceback.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return ExitCode.UNREAD
+        return ExitCode.BROKEN_PIPE
     return code
 
 

@@ -17,14 +17,14 @@ _TOKEN: Final = re.compile(r"eyJ[\w.=-]+")
 class ExitCode(IntEnum):
     """The exit code of a command."""
 
-    GOOD = 0
-    BAD = 1
+    SUCCESS = 0
+    FAILURE = 1
     USAGE = 2
     UNAVAILABLE = 3
     # 128 + SIGINT, as shells count it.
     INTERRUPTED = 130
     # 128 + SIGPIPE.
-    UNREAD = 141
+    BROKEN_PIPE = 141
 
 
 class UsageError(Exception):

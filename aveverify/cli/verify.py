@@ -76,12 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
             identity = verifier.verify(token)
         except InvalidTokenError as error:
             _print_refusal("refused", error, as_json=arguments.json)
-            return ExitCode.BAD
+            return ExitCode.FAILURE
         except KeysUnavailableError as error:
             _print_refusal("unavailable", error, as_json=arguments.json)
             return ExitCode.UNAVAILABLE
     _print_identity(identity, as_json=arguments.json)
-    return ExitCode.GOOD
+    return ExitCode.SUCCESS
 
 
 def _read_token(arguments: argparse.Namespace) -> str | bytes:

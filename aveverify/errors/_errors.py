@@ -84,7 +84,10 @@ class InsufficientScopeError(AveVerifyError):
 
 
 class ConfigurationError(AveVerifyError, ValueError):
-    """A wrong configuration; raised when the object is built, before any token is verified.
+    """A wrong configuration or a wrong use of the package.
+
+    Nearly always raised when the object is built, before any token is verified; at a request where it shows only there:
+    a verifier that is closed, a request that passed no middleware, a user model that was changed meanwhile.
 
     Args:
         problem: What is wrong, from a closed list.

@@ -102,7 +102,9 @@ REMEDIES: Final[dict[Problem, Remedy]] = {
     Problem.FETCH_ADDRESS: Remedy(
         "DV-10", None, "must be an absolute https URL without blanks (http only on loopback)"
     ),
+    # Also where CFG-010, CFG-015 or HTP-043 forbids the value: the id stands at the check.
     Problem.OUT_OF_RANGE: Remedy("CFG-009", None, "has a wrong value"),
+    # Also where CFG-013 forbids it.
     Problem.EMPTY: Remedy("CFG-002", None, "is empty or blank; set it or leave it out"),
     Problem.AUDIENCE: Remedy(
         "SEC-03", None, "is missing: set the application id, or any_audience=True to accept tokens of every client"

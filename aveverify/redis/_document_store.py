@@ -147,7 +147,7 @@ class RedisDocumentStore:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         if hmac_key is not None:
-            check_secret_key(hmac_key, "hmac_key")
+            check_secret_key("hmac_key", hmac_key)
         # type(), not isinstance(): bool is an int.
         if type(timeout_seconds) not in (int, float) or not isfinite(timeout_seconds) or timeout_seconds <= 0:
             raise ConfigurationError(Problem.OUT_OF_RANGE, "timeout_seconds", "above zero")

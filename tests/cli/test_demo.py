@@ -1,4 +1,4 @@
-"""`aveverify demo`: the tour runs over real HTTP, and finds every answer that differs from the expected one."""
+"""`aveverify demo`: the tour runs over real HTTP, and finds every response that differs from the expected one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def our_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("aveverify-")]
 
 
-def test_every_answer_is_as_expected(capsys: Output) -> None:
+def test_every_response_is_as_expected(capsys: Output) -> None:
     assert main(["demo"]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
@@ -33,12 +33,12 @@ def test_every_answer_is_as_expected(capsys: Output) -> None:
     for exchange in EXCHANGES:
         assert exchange.title in printed.out
     for line in (
-        "  answer       200 OK",
+        "  response     200 OK",
         "  challenge    Bearer",
         "  reason       EXPIRED (OIDC-19): the token has expired (exp)",
         "  hint         this is Ave's access_token_jwt; send the id_token",
-        "  answer       503 Service Unavailable",
-        "All 10 answers are as expected.",
+        "  response     503 Service Unavailable",
+        "All 10 responses are as expected.",
     ):
         assert line in printed.out.splitlines()
 
@@ -53,10 +53,10 @@ def test_the_tour_shows_every_kind_of_answer() -> None:
     assert {exchange.status for exchange in EXCHANGES} == {200, 401, 503}
 
 
-def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.Response:
-    headers = {key: text for key, text in answer.headers.items() if key != name}
+def _with_header(response: httpx.Response, name: str, value: str | None) -> httpx.Response:
+    headers = {key: text for key, text in response.headers.items() if key != name}
     return httpx.Response(
-        answer.status_code, headers=headers | ({name: value} if value else {}), content=answer.content
+        response.status_code, headers=headers | ({name: value} if value else {}), content=response.content
     )
 
 
@@ -64,22 +64,24 @@ def _with_header(answer: httpx.Response, name: str, value: str | None) -> httpx.
     ("change", "named"),
     [
         pytest.param(
-            lambda answer: httpx.Response(418, headers=answer.headers, content=answer.content),
+            lambda response: httpx.Response(418, headers=response.headers, content=response.content),
             "A good id_token: status should be 200, is 418",
             id="status",
         ),
         pytest.param(
-            lambda answer: _with_header(answer, "www-authenticate", None),
+            lambda response: _with_header(response, "www-authenticate", None),
             "No token: challenge should be 'Bearer', is None",
             id="challenge",
         ),
         pytest.param(
-            lambda answer: _with_header(answer, "retry-after", None),
+            lambda response: _with_header(response, "retry-after", None),
             "too old: Retry-After should be True, is False",
             id="retry-after",
         ),
         pytest.param(
-            lambda answer: httpx.Response(answer.status_code, headers=answer.headers, content=b'{"subject":"x"}   '),
+            lambda response: httpx.Response(
+                response.status_code, headers=response.headers, content=b'{"subject":"x"}   '
+            ),
             "A good id_token: identity should be",
             id="identity",
         ),

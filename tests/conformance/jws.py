@@ -12,7 +12,7 @@ from typing import Any
 from aveverify import InvalidTokenError
 from aveverify._core.jose.encoding import EncodingError, decode_base64url
 from aveverify._core.jose.jwk import Dialect, parse_public_key
-from aveverify._core.jose.jwk_set import KeySetFault, parse_key_set
+from aveverify._core.jose.jwk_set import KeySetError, parse_key_set
 from aveverify._core.jose.jws import Header, UnverifiedToken, parse_header, parse_signature, verify_signature
 from aveverify._core.jose.jwt_claims import UnverifiedClaims
 from aveverify._core.jose.public_key import PublicKey
@@ -37,7 +37,7 @@ def verifying_keys(keys: Sequence[Mapping[str, Any]], dialect: Dialect) -> list[
     """The keys of a set that may verify signatures."""
     try:
         candidates = parse_key_set(json.dumps({"keys": keys}).encode(), dialect).candidates
-    except KeySetFault:
+    except KeySetError:
         return []
     return [
         candidate.key

@@ -75,7 +75,7 @@ def test_a_refused_token_makes_nothing_known(change: dict[str, Any], reason: Rea
     with oidc_verifier(rs256().jwk) as verifier:
         assert refused(lambda: verifier.verify(token)).reason is reason
 
-        assert cache_of(verifier).known == {}
+        assert cache_of(verifier)._known == {}
 
 
 def test_a_known_header_proves_nothing_about_the_rest_of_a_token() -> None:
@@ -122,7 +122,7 @@ def test_a_key_that_the_issuer_withdrew_verifies_nothing() -> None:
 
         assert refused(lambda: verifier.verify(token)).reason is Reason.BAD_SIGNATURE
         verifier.verify(rs256("other").token(kid=rs256().kid))
-        assert {known.key.thumbprint for known in cache_of(verifier).known.values()} == {
+        assert {known.key.thumbprint for known in cache_of(verifier)._known.values()} == {
             key_of(key_set(rs256("other").jwk)).thumbprint
         }
 
@@ -131,11 +131,11 @@ def test_keys_of_an_older_key_set_go_when_one_of_the_next_is_remembered() -> Non
     cache, newer = HeaderCache(), key_set(eddsa().jwk)
     cache.remember(b"a", HEADER, KEYS, key_of(KEYS))
     cache.remember(b"b", HEADER, KEYS, key_of(KEYS))
-    assert set(cache.known) == {b"a", b"b"}
+    assert set(cache._known) == {b"a", b"b"}
 
     cache.remember(b"c", HEADER, newer, key_of(newer))
 
-    assert set(cache.known) == {b"c"}
+    assert set(cache._known) == {b"c"}
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_HEADERS - 1, 63), (MAX_HEADERS, 64), (MAX_HEADERS + 1, 1)], ids=str)
@@ -144,7 +144,7 @@ def test_the_number_of_known_headers_is_bounded(count: int, kept: int) -> None:
     for index in range(count):
         cache.remember(str(index).encode(), HEADER, KEYS, key_of(KEYS))
 
-    assert len(cache.known) == kept
+    assert len(cache._known) == kept
 
 
 def test_a_known_header_does_not_outlive_the_keys() -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def problem_of(key: Any) -> Problem | None:
     """What is wrong with a key; None if it is good."""
     try:
-        check_secret_key(key, "key")
+        check_secret_key("key", key)
     except ConfigurationError as error:
         return error.problem
     return None
@@ -274,7 +274,7 @@ def test_cfg_015_every_door_for_keys_refuses_published_ones_and_says_how_to_make
 )
 def test_a_key_that_is_no_key_is_told_what_to_write(key: object, mend: str) -> None:
     with pytest.raises(ConfigurationError, match=mend) as caught:
-        check_secret_key(key, "key")
+        check_secret_key("key", key)
     assert caught.value.problem is Problem.OUT_OF_RANGE
 
 

@@ -53,7 +53,7 @@ def snapshot_of(keys: KeySet, document_issuer: str | None = ISSUER, generation: 
 
 @dataclass
 class HandmadeKeys:
-    """A `KeyProvider` made by hand, which notes whose keys were asked for."""
+    """A `VerificationInput` made by hand, which notes whose keys were asked for."""
 
     layout: Sequence[tuple[Provider, Snapshot | None]]
     asked: list[int] = field(default_factory=list)
@@ -325,7 +325,7 @@ def test_the_issuer_of_the_document_is_compared_under_a_known_header_too() -> No
     keys = layout.layout[0][1]
     assert keys is not None
     assert isinstance(verify_without_waiting(token(), layout), Accepted)
-    assert layout.contexts[0].headers.known
+    assert layout.contexts[0].headers._known
 
     layout.layout = [(OIDC, snapshot_of(keys.key_set, f"{ISSUER}/"))]
     assert refused(lambda: verify_without_waiting(token(), layout)).reason is Reason.ISSUER_MISMATCH

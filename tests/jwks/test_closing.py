@@ -78,15 +78,15 @@ def test_con_014_calls_that_wait_for_keys_learn_it_at_once_and_nothing_more_is_f
     with ThreadPoolExecutor(8) as pool:
         waiting = [start(pool, waiting_verifier, token) for _ in range(8)]
         assert blocking.arrived.wait(_SOON_SECONDS)
-        (flight,) = refresh_threads()
+        (thread,) = refresh_threads()
 
         waiting_verifier.close()
 
         assert all(is_closed(lambda one=one: one.result(_SOON_SECONDS)) for one in waiting)  # type: ignore[misc]
     # The document that was under way arrives, and changes nothing.
     blocking.unblock()
-    flight.join(_SOON_SECONDS)
-    assert not flight.is_alive()
+    thread.join(_SOON_SECONDS)
+    assert not thread.is_alive()
     assert [request.url for request in blocking.requests] == [issuer.provider.metadata_url]
     assert is_closed(lambda: waiting_verifier.verify(token))
     assert refresh_threads() == []
@@ -111,7 +111,7 @@ def test_con_014_a_refresh_that_ends_after_the_close_reports_nothing_and_restore
     join_refreshes()
 
     assert events == []
-    assert [source.state.snapshot for source in verifier._registry.key_sets] == [None]
+    assert [remote_keys.state.snapshot for remote_keys in verifier._registry.remote_key_sets] == [None]
     assert is_closed(lambda: verifier.verify(known))
 
 
@@ -317,14 +317,14 @@ def test_con_014_a_refresh_that_was_decided_but_not_started_fetches_nothing(
 ) -> None:
     """The verifier is closed between the decision to fetch and the start of the thread that would."""
     verifier = Verifier(issuer.provider, fetcher=blocking, clock=issuer.clock)
-    (source,) = verifier._registry.key_sets
-    start = source._start
+    (remote_keys,) = verifier._registry.remote_key_sets
+    start = remote_keys._start
 
     def close_and_start(*refresh: Any) -> None:
         verifier.close()
         start(*refresh)
 
-    source._start = close_and_start  # type: ignore[method-assign, assignment]
+    remote_keys._start = close_and_start  # type: ignore[method-assign, assignment]
 
     assert is_closed(lambda: verifier.verify(issuer.token()))
     join_refreshes()

@@ -186,7 +186,7 @@ def test_a_broken_store_is_tried_again_at_the_next_refresh(
     verifier = worker(issuer, store)
     verifier.warm_up()
     store.broken = set()
-    verifier._registry.key_sets[0].finish(30)
+    verifier._registry.remote_key_sets[0].finish(30)
     clock.tick(seconds=FRESH)
     verifier.warm_up()
     assert store.looks == 2
@@ -261,7 +261,7 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
         assert late.verify(issuer.token()).subject
     # Each of the two documents twice in one refresh, and no second refresh.
     assert requests(issuer) == (3, 3)
-    late._registry.key_sets[0].finish(30)
+    late._registry.remote_key_sets[0].finish(30)
     # Two threads publish these events, in either order.
     assert {type(event) for event in events} == {FetchFailed, ProviderDown, ServedStale}
     assert len(events) == 3
@@ -269,7 +269,7 @@ def test_stale_shared_keys_do_not_hide_the_outage(issuer: FakeIssuer, store: Mem
     clock.tick(seconds=2)
     issuer.come_up()
     late.verify(issuer.token())
-    late._registry.key_sets[0].finish(30)
+    late._registry.remote_key_sets[0].finish(30)
     assert late.status().providers[0].state == "fresh"
 
 
@@ -394,16 +394,16 @@ class HangingStore(MemoryStore):
 def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._registry.key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
-    sharing = source._thread
+    sharing = remote_keys._thread
     assert sharing is not None
-    for flight in range(2, 12):
+    for number in range(2, 12):
         clock.tick(seconds=FRESH)
         verifier.verify(issuer.token())
-        source.finish(30)
-        assert issuer.jwks_requests == flight
+        remote_keys.finish(30)
+        assert issuer.jwks_requests == number
     assert store.puts == 1
     assert verifier.status().providers[0].failures == 0
     # Once it is back, what was fetched meanwhile is shared with the next refresh.
@@ -411,7 +411,7 @@ def test_a_put_that_never_comes_back_holds_one_thread(issuer: FakeIssuer, clock:
     sharing.join(30)
     clock.tick(seconds=FRESH)
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
 
 
@@ -435,7 +435,7 @@ HASTY = CachePolicy(flight_deadline_seconds=0.5)
 
 
 def lookers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "aveverify-look"]
+    return [thread for thread in threading.enumerate() if thread.name == "aveverify-store-read"]
 
 
 @pytest.mark.parametrize("part", ["get", "lease"])
@@ -444,12 +444,12 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 ) -> None:
     store = StuckStore(part)
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._registry.key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     with caplog.at_level(logging.WARNING, "aveverify"):
-        for flight in range(1, 11):
+        for number in range(1, 11):
             assert verifier.verify(issuer.token()).subject
-            source.finish(30)
-            assert requests(issuer) == (flight, flight)
+            remote_keys.finish(30)
+            assert requests(issuer) == (number, number)
             assert (store.calls, len(lookers())) == (1, 1)
             clock.tick(seconds=FRESH)
     assert verifier.status().providers[0].failures == 0
@@ -463,7 +463,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
     hung.join(30)
     looks = store.looks
     assert verifier.verify(issuer.token()).subject
-    source.finish(30)
+    remote_keys.finish(30)
     assert store.looks > looks
     assert store.documents[issuer.jwks_uri].fetched_at == clock.now()
 
@@ -471,7 +471,7 @@ def test_net_026_a_store_that_never_comes_back_costs_one_thread_and_no_fetch(
 def test_net_026_a_store_that_hangs_holds_a_refetch_up_for_one_key_source_alone(
     issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    """ROT-017: what one key source waits for, no other one does."""
+    """ROT-017: what one remote key set waits for, no other one does."""
     other = FakeIssuer("https://other.test", clock=clock)
     store = StuckStore("get")
     hung = issuer.verifier(document_store=store, cache_policy=HASTY)
@@ -507,11 +507,11 @@ def test_net_026_the_answer_of_a_store_that_comes_back_too_late_replaces_nothing
 def test_net_026_con_005_a_child_looks_although_a_thread_of_its_parent_hangs(issuer: FakeIssuer) -> None:
     store = StuckStore("get")
     verifier = issuer.verifier(document_store=store, cache_policy=HASTY)
-    source = verifier._registry.key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     (hung,) = lookers()
-    source.renew_after_fork()
+    remote_keys.renew_after_fork()
     store.released.set()
     looks = store.looks
     hung.join(30)
@@ -526,7 +526,7 @@ def test_where_no_thread_can_be_started_the_store_is_passed_over(
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "aveverify-look":
+        if thread.name == "aveverify-store-read":
             message = "can't start new thread"
             raise RuntimeError(message)
         start(thread)
@@ -612,15 +612,15 @@ def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stor
     issuer: FakeIssuer, store: MemoryStore, clock: FakeClock, versions: Versions
 ) -> None:
     verifier = issuer.verifier(fetcher=versions, document_store=store)
-    source = verifier._registry.key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
-    source.finish(30)
+    remote_keys.finish(30)
     versions.held = 2
     clock.tick(seconds=0.9 * FRESH)
     # A refresh in the background hangs, and is given up at its deadline.
     verifier.verify(issuer.token())
     assert versions.arrived.wait(30)
-    late = source._thread
+    late = remote_keys._thread
     assert late is not None
     clock.tick(seconds=CachePolicy().flight_deadline_seconds)
     issuer.rotate(keep_old=False)
@@ -628,7 +628,7 @@ def test_rot_011_a_late_refresh_replaces_no_newer_document_neither_kept_nor_stor
         verifier.verify(issuer.token())
     clock.tick(seconds=FRESH)
     assert verifier.verify(issuer.token()).subject
-    source.finish(30)
+    remote_keys.finish(30)
     newest = store.documents[issuer.jwks_uri]
     assert newest.headers["etag"] == '"v3"'
     versions.released.set()
@@ -682,10 +682,10 @@ def test_net_024_headers_of_a_kept_document_do_not_grow(
             return FetchResponse(status=200, headers=dict(answer.headers) | more, body=answer.body)
 
     verifier = issuer.verifier(fetcher=Growing(), document_store=store)
-    client = verifier._registry.key_sets[0]._loader.client
+    client = verifier._registry.remote_key_sets[0]._loader.client
     for _ in range(5):
         verifier.verify(issuer.token())
-        verifier._registry.key_sets[0].finish(30)
+        verifier._registry.remote_key_sets[0].finish(30)
         clock.tick(seconds=FRESH)
     assert next(numbers) == 10
     held = [document.headers for document in client._kept.values()]
@@ -703,7 +703,7 @@ def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssue
         store.documents[url] = replace(document, headers={**document.headers, "x-more": "x" * 100_000})
     late = worker(issuer, store)
     late.warm_up()
-    kept = late._registry.key_sets[0]._loader.client._kept
+    kept = late._registry.remote_key_sets[0]._loader.client._kept
     assert requests(issuer) == (1, 1)
     assert [set(document.headers) for document in kept.values()] == [{"content-type"}] * 2
 
@@ -711,18 +711,18 @@ def test_net_024_headers_of_a_stored_document_are_cut_down_too(issuer: FakeIssue
 def test_con_005_a_child_shares_although_a_thread_of_its_parent_did(issuer: FakeIssuer, clock: FakeClock) -> None:
     store = HangingStore()
     verifier = worker(issuer, store)
-    source = verifier._registry.key_sets[0]
+    remote_keys = verifier._registry.remote_key_sets[0]
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
-    hanging = source._thread
+    hanging = remote_keys._thread
     assert hanging is not None
-    source.renew_after_fork()
+    remote_keys.renew_after_fork()
     clock.tick(seconds=FRESH)
     verifier.verify(issuer.token())
     assert store.arrived.acquire(timeout=30)
     store.released.set()
     hanging.join(30)
-    source.finish(30)
+    remote_keys.finish(30)
 
 
 @pytest.mark.usefixtures("first")

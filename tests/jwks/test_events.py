@@ -53,7 +53,7 @@ DEADLINE = CachePolicy().flight_deadline_seconds
         ),
         (
             BudgetExhausted(issuers=WHO, budget="unknown_key", retry_after_seconds=12),
-            "tokens are refused without a refetch, the budget unknown_key is spent for 12 s",
+            "tokens are refused without a refresh, the budget unknown_key is exhausted for 12 s",
         ),
         (Event(issuers=WHO), "Event"),
     ],
@@ -123,12 +123,12 @@ def test_con_005_a_child_keeps_the_keys_and_forgets_the_refresh(issuer: FakeIssu
     clock.tick(seconds=CachePolicy().fresh_seconds * 0.95)
     verifier.verify(issuer.token())
     assert blocking.arrived.wait(30)
-    source = verifier._registry.key_sets[0]
-    locks = source._lock, verifier._tokens._lock
-    source.renew_after_fork()
+    remote_keys = verifier._registry.remote_key_sets[0]
+    locks = remote_keys._lock, verifier._tokens._lock
+    remote_keys.renew_after_fork()
     verifier._tokens.renew_after_fork()
     assert not verifier.status().providers[0].is_fetching
-    assert source._lock is not locks[0]
+    assert remote_keys._lock is not locks[0]
     assert verifier._tokens._lock is not locks[1]
     blocking.unblock()
     assert verifier.verify(token).subject

@@ -265,7 +265,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
         verifier = Verifier(issuer.provider, fetcher=fetcher)
         if warm:
             verifier.warm_up()
-        _, source = verifier._registry.providers[0]
+        _, remote_keys = verifier._registry.providers[0]
         token, unknown = issuer.token(), issuer.token(header={"kid": "unknown"})
 
         def work() -> str:
@@ -276,7 +276,7 @@ def test_con_005_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child
                 return f"{subject} {refusal.reason.value}"
             return "accepted"
 
-        locks = (source._lock, source._completion._lock, verifier._tokens._lock, fetcher._lock)
+        locks = (remote_keys._lock, remote_keys._completion._lock, verifier._tokens._lock, fetcher._lock)
         with held_elsewhere(*locks):
             assert in_child(work) == "user_ada UNKNOWN_KEY"
         # Nothing of the parent's has changed.
@@ -296,7 +296,7 @@ def test_con_005_the_plain_function_survives_a_fork_under_its_lock() -> None:
         verify()
         assert _verify.kept._entries is not None
         (kept,) = _verify.kept._entries.values()
-        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.key_sets[0]._lock):
+        with held_elsewhere(_verify.kept._lock, kept._tokens._lock, kept._registry.remote_key_sets[0]._lock):
             assert in_child(lambda: str(verify().subject)) == "user_ada"
         assert (issuer.discovery_requests, issuer.jwks_requests) == (1, 1)
         _verify.kept.clear()
@@ -331,10 +331,10 @@ def test_only_a_weak_reference_is_kept_for_the_next_fork() -> None:
 def test_the_completion_of_a_parents_refresh_is_not_the_childs(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    _, source = verifier._registry.providers[0]
-    completion: Completion = source._completion
-    assert in_child(lambda: str(source._completion is completion)) == "False"
-    assert source._completion is completion
+    _, remote_keys = verifier._registry.providers[0]
+    completion: Completion = remote_keys._completion
+    assert in_child(lambda: str(remote_keys._completion is completion)) == "False"
+    assert remote_keys._completion is completion
 
 
 # --- spawn: nothing is inherited, so only plain values may travel

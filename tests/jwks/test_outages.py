@@ -34,7 +34,7 @@ from aveverify import (
     Reason,
     Verifier,
 )
-from aveverify._core.key_cache.state import EMPTY, FailedLoad, Instant, LoadedKeys, RefreshError, RefreshReason
+from aveverify._core.key_cache.state import EMPTY, FailedLoad, FetchFailure, Instant, LoadedKeys, RefreshReason
 from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
 from aveverify._jwks.completion import Completion
 from aveverify.testing import FakeClock, FakeIssuer
@@ -409,7 +409,7 @@ class TestMemory:
             refresh = state.refresh
             assert refresh is not None
             if number % 7 == 0:
-                failure = FailedLoad(RefreshError("x"))
+                failure = FailedLoad(FetchFailure("x"))
                 state = with_refresh_failed(state, POLICY, refresh, failure, instant.monotonic)
             else:
                 keys = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
@@ -497,19 +497,19 @@ class TestCancellation:
             if not asyncio.run(self.is_cancelled(verifier, token, blocking, step)):
                 break
             cancelled += 1
-            _, source = verifier._registry.providers[0]
+            _, remote_keys = verifier._registry.providers[0]
             # The thread of the refresh may hold them for a moment, a cancelled waiter for ever.
-            for lock in (source._lock, source._completion._lock):
+            for lock in (remote_keys._lock, remote_keys._completion._lock):
                 assert lock.acquire(timeout=5)
                 lock.release()
-            assert source._completion._callbacks == []
+            assert remote_keys._completion._callbacks == []
             # The refresh continues without its waiter, for the next one.
             blocking.unblock()
             asked = len(blocking.requests)
             assert asyncio.run(verifier.verify_async(token)).subject
             assert verifier.verify(token).subject
             join_refreshes()
-            assert source.state.refresh is None
+            assert remote_keys.state.refresh is None
             assert len(blocking.requests) - asked <= 1
         else:
             pytest.fail("a verification has no end of await points")
@@ -582,14 +582,14 @@ class TestLateAnswers:
             verifier.verify(stolen)
         clock.tick(seconds=2)
         verifier.warm_up()
-        verifier._registry.key_sets[0].finish(30)
+        verifier._registry.remote_key_sets[0].finish(30)
         moving.go_on.set()
         for thread in late:
             thread.join(30)
         moving.discovery_fails = discovery_fails
         clock.tick(seconds=FRESH)
         verifier.warm_up()
-        verifier._registry.key_sets[0].finish(30)
+        verifier._registry.remote_key_sets[0].finish(30)
         assert verifier.verify(issuer.token()).subject
         with pytest.raises(KeysUnavailableError if discovery_fails else InvalidTokenError):
             verifier.verify(stolen)

@@ -201,12 +201,12 @@ def test_con_013_an_outage_that_another_thread_has_just_reported_is_not_reported
     one.warm_up()
     join_refreshes()
     events.clear()
-    (source,) = one._registry.key_sets
-    snapshot = source.state.snapshot
+    (remote_keys,) = one._registry.remote_key_sets
+    snapshot = remote_keys.state.snapshot
     assert snapshot is not None
-    source._lock = LateLock(lambda: setattr(source, "_reported_stale", True))  # type: ignore[assignment]
+    remote_keys._lock = LateLock(lambda: setattr(remote_keys, "_reported_stale", True))  # type: ignore[assignment]
 
-    source._report_stale(snapshot, Instant(0, 0))
+    remote_keys._report_stale(snapshot, Instant(0, 0))
 
     assert events == []
 

@@ -274,7 +274,7 @@ SENTENCES: list[tuple[Event, str, bool]] = [
     ),
     (
         BudgetExhausted(issuers=ISSUERS, budget="unknown_key", retry_after_seconds=30),
-        "tokens are refused without a refetch, the budget unknown_key is spent for 30 s",
+        "tokens are refused without a refresh, the budget unknown_key is exhausted for 30 s",
         True,
     ),
 ]

@@ -28,10 +28,10 @@ from aveverify._core.key_cache.state import (
     EMPTY,
     CacheState,
     FailedLoad,
+    FetchFailure,
     Instant,
     LoadedKeys,
     Refresh,
-    RefreshError,
     RefreshReason,
 )
 from aveverify._core.key_cache.transitions import with_refresh_failed, with_refresh_started, with_refresh_succeeded
@@ -228,7 +228,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         if is_good:
             after = with_refresh_succeeded(self.state, self.policy, running.refresh, self.keys(running.seen[0], 0.0))
         else:
-            failure = FailedLoad(RefreshError("late", retry_after_seconds=1e9))
+            failure = FailedLoad(FetchFailure("late", retry_after_seconds=1e9))
             after = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
         assert after is self.state, "an older refresh never overwrites anything"
 
@@ -335,7 +335,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         before = self.state.snapshot
         running = self.end(0)
         self.given_up.append(running)
-        failure = FailedLoad(RefreshError("deadline"))
+        failure = FailedLoad(FetchFailure("deadline"))
         self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
         assert self.state.snapshot is before
         self.wake(running)
@@ -343,7 +343,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
     def fail(self, retry_after_seconds: float, jitter: float, keys: LoadedKeys | None = None) -> None:
         before = self.state.snapshot
         running = self.end(jitter)
-        failure = FailedLoad(RefreshError("failed", retry_after_seconds=retry_after_seconds), keys)
+        failure = FailedLoad(FetchFailure("failed", retry_after_seconds=retry_after_seconds), keys)
         now = self.instant.monotonic
         self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, now)
         if keys is None:
@@ -361,7 +361,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
             document_issuer=None,
             content=encode(published),
             fresh_seconds=max(self.policy.min_fresh_seconds, min(fresh_seconds, self.policy.max_fresh_seconds)),
-            is_shared=age_seconds is not None,
+            predates_refresh=age_seconds is not None,
             age_seconds=age_seconds or 0.0,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class DocumentFault(ValueError):  # noqa: N818 - it says what is wrong with a document
+class DocumentError(ValueError):
     """A response holds no usable document. Carries no part of it.
 
     Args:

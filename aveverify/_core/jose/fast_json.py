@@ -126,7 +126,7 @@ def count_quotes(data: bytes) -> int:
 
 
 def nests_too_deep(data: bytes) -> bool:
-    """Tell whether containers of a JSON text nest more than 127 deep; of what is not JSON, either answer is right.
+    """Tell whether containers of a JSON text nest more than 127 deep; of what is not JSON, either result is right.
 
     Source: PRE-02; DV-08.
     """

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from jwt.types import JWKDict
 
 # RFC 7518 §3.3 asks for 2048; above 8192 a check costs milliseconds (KEY-002). OIDC-17, DV-05.
-MIN_RSA_BITS: Final = 2048
-MAX_RSA_BITS: Final = 8192
+_MIN_RSA_BITS: Final = 2048
+_MAX_RSA_BITS: Final = 8192
 # OIDC-17, KEY-011: an exponent of the size of the modulus makes every check hundreds of times dearer.
-MIN_RSA_EXPONENT: Final = 3
-MAX_RSA_EXPONENT_BITS: Final = 33
-P256_COORDINATE_BYTES: Final = 32
+_MIN_RSA_EXPONENT: Final = 3
+_MAX_RSA_EXPONENT_BITS: Final = 33
+_P256_COORDINATE_BYTES: Final = 32
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-ED25519_KEY_BYTES: Final = 32
+_ED25519_KEY_BYTES: Final = 32
 ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _PAIR_BYTES: Final = 64
-_LARGEST_POSITIVE_BYTE: Final = 0x7F
+_MAX_POSITIVE_BYTE: Final = 0x7F
 _ZERO_32: Final = bytes(32)
 _P256_ORDER_32: Final = P256_ORDER.to_bytes(32)
 
@@ -46,9 +46,9 @@ def _parse_rsa(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[V
     modulus = int.from_bytes(_decode_member(jwk, "n", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
     exponent = int.from_bytes(_decode_member(jwk, "e", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits))
     # OIDC-17, CJ-10, DV-05: exactly counted; leading zero bytes do not count.
-    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
+    if not _MIN_RSA_BITS <= modulus.bit_length() <= _MAX_RSA_BITS or modulus % 2 == 0:
         raise UnsuitableKeyError
-    if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
+    if exponent < _MIN_RSA_EXPONENT or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS or exponent % 2 == 0:
         raise UnsuitableKeyError
     members = {"kty": "RSA", "n": _encode_number(modulus), "e": _encode_number(exponent)}
     key = RSAAlgorithm.from_jwk(_for_pyjwt(members))
@@ -76,7 +76,7 @@ def _parse_p256(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[
         raise UnsuitableKeyError
     x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
     y = _decode_member(jwk, "y", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
-    if len(x) != P256_COORDINATE_BYTES or len(y) != P256_COORDINATE_BYTES:
+    if len(x) != _P256_COORDINATE_BYTES or len(y) != _P256_COORDINATE_BYTES:
         raise UnsuitableKeyError
     members = {"kty": "EC", "crv": "P-256", "x": _encode(x), "y": _encode(y)}
     try:
@@ -108,8 +108,8 @@ def _parse_p256(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tuple[
 def _encode_der(r: bytes, s: bytes) -> bytes:
     # X.690 §8.3: no needless zero in front, and one where the first bit would be taken for a sign.
     r, s = r.lstrip(b"\0"), s.lstrip(b"\0")
-    r = b"\0" + r if r[0] > _LARGEST_POSITIVE_BYTE else r
-    s = b"\0" + s if s[0] > _LARGEST_POSITIVE_BYTE else s
+    r = b"\0" + r if r[0] > _MAX_POSITIVE_BYTE else r
+    s = b"\0" + s if s[0] > _MAX_POSITIVE_BYTE else s
     return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
@@ -118,7 +118,7 @@ def _parse_ed25519(jwk: JsonObject, *, allow_nonzero_trailing_bits: bool) -> tup
     if jwk.get("crv") != "Ed25519":
         raise UnsuitableKeyError
     x = _decode_member(jwk, "x", allow_nonzero_trailing_bits=allow_nonzero_trailing_bits)
-    if len(x) != ED25519_KEY_BYTES:
+    if len(x) != _ED25519_KEY_BYTES:
         raise UnsuitableKeyError
     members = {"kty": "OKP", "crv": "Ed25519", "x": _encode(x)}
     key = OKPAlgorithm.from_jwk(_for_pyjwt(members))

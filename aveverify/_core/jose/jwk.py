@@ -56,7 +56,7 @@ def parse_public_key(jwk: JsonObject, dialect: Dialect) -> PublicKey | None:
     return PublicKey(algorithm, verify, sha256(canonical.encode()).hexdigest())
 
 
-def is_usable(jwk: JsonObject, algorithm: Algorithm) -> bool:
+def can_verify(jwk: JsonObject, algorithm: Algorithm) -> bool:
     """Tell whether a key whose public members are good could verify a signature, on either path.
 
     Source: DISC-11; JWKS-08; DV-04; DV-14.
@@ -91,7 +91,8 @@ def is_readable(jwk: JsonValue, dialect: Dialect) -> bool:
 
 
 def _is_readable_in_oidc(jwk: JsonObject) -> bool:
-    # DISC-10: public members that do not decode leave the key readable; it fails when it is chosen.
+    # DISC-10: public members that do not decode leave the key readable; it fails when it is chosen. OIDC-15: `key_ops`,
+    # `x5c`, `x5t`, `x5u` and unknown members do not count here.
     kty, alg = jwk.get("kty"), jwk.get("alg")
     return (
         type(kty) is str

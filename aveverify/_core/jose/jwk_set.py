@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.document_error import DocumentError
 from aveverify._core.jose.encoding import EncodingError, JsonValue
-from aveverify._core.jose.jwk import Dialect, is_for_signatures, is_readable, is_usable, parse_public_key
+from aveverify._core.jose.jwk import Dialect, can_verify, is_for_signatures, is_readable, parse_public_key
 from aveverify._core.jose.public_key import PublicKey
 from aveverify._core.jose.strict_json import parse_json_document, repeated_members
 
@@ -55,7 +55,7 @@ class KeySet:
         return self._by_kid.get(kid, ())
 
 
-class KeySetFault(DocumentFault):
+class KeySetError(DocumentError):
     """A document is no usable JWK Set."""
 
 
@@ -67,10 +67,10 @@ def parse_key_set(document: bytes, dialect: Dialect) -> KeySet:
         dialect: Which path reads it.
 
     Returns:
-        The candidates, at least one of them usable by some path.
+        The candidates, at least one of which can verify.
 
     Raises:
-        KeySetFault: The document is unreadable, too large or holds no usable key.
+        KeySetError: The document is unreadable, too large or holds no key that can verify.
 
     Source: RFC 7517 §5; DISC-06, DISC-10, DISC-11; JWKS-03 to JWKS-08; DV-13; DV-14.
     """
@@ -80,11 +80,11 @@ def parse_key_set(document: bytes, dialect: Dialect) -> KeySet:
         if not isinstance(jwk, dict):
             continue
         key = parse_public_key(jwk, dialect)
-        has_usable_key |= key is not None and is_usable(jwk, key.algorithm)
+        has_usable_key |= key is not None and can_verify(jwk, key.algorithm)
         if is_readable(jwk, dialect):
             candidates.append(Candidate(jwk.get("kid"), jwk["kty"], jwk.get("alg"), is_for_signatures(jwk), key))
     if not has_usable_key:
-        raise KeySetFault("the key set holds no usable key")
+        raise KeySetError("the key set holds no usable key")
     return KeySet(tuple(candidates))
 
 
@@ -94,10 +94,10 @@ def _read_entries(document: bytes) -> list[JsonValue]:
     except EncodingError as error:
         members, fault = {}, error.fault
     if fault is not None:
-        raise KeySetFault(f"the key set cannot be read: {fault.value}")
+        raise KeySetError(f"the key set cannot be read: {fault.value}")
     entries = members.get("keys")
     if type(entries) is not list or "keys" in repeated_members(members):
-        raise KeySetFault("the key set has no array `keys`")
+        raise KeySetError("the key set has no array `keys`")
     if len(entries) > MAX_KEYS:
-        raise KeySetFault(f"the key set holds more than {MAX_KEYS} keys")
+        raise KeySetError(f"the key set holds more than {MAX_KEYS} keys")
     return entries

@@ -74,7 +74,7 @@ class VerifiedToken(NamedTuple):
         return "<VerifiedToken>"
 
 
-def check_segments(claims: UnverifiedClaims, kind: ProviderKind) -> None:
+def _check_segments(unverified: UnverifiedClaims, kind: ProviderKind) -> None:
     """Refuse a token that has not exactly three segments.
 
     Raises:
@@ -82,16 +82,16 @@ def check_segments(claims: UnverifiedClaims, kind: ProviderKind) -> None:
 
     Source: RFC 7515 §7.1; OIDC-01; CJ-02.
     """
-    if claims.payload_end < 0 or claims.token.rfind(b".") != claims.payload_end:
-        hint = hint_at_form(claims.token, claims.payload_end)
+    if unverified.payload_end < 0 or unverified.token.rfind(b".") != unverified.payload_end:
+        hint = hint_at_form(unverified.token, unverified.payload_end)
         raise InvalidTokenError(Reason.MALFORMED_TOKEN, rule="RFC7515-7.1", kind=kind, fault=Fault.SEGMENTS, hint=hint)
 
 
-def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
+def parse_header(unverified: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
     """Read the header segment of a token, once it has exactly three segments.
 
     Args:
-        claims: The token, read by step 1.
+        unverified: The token, read by step 1.
         kind: The kind of the chosen provider, for the error's code.
 
     Returns:
@@ -102,20 +102,20 @@ def parse_header(claims: UnverifiedClaims, kind: ProviderKind) -> JsonObject:
 
     Source: RFC 7515 §4; OIDC-01, OIDC-02; CJ-02, CJ-03; DV-08; DV-12.
     """
-    check_segments(claims, kind)
+    _check_segments(unverified, kind)
     try:
-        return parse_json_object(decode_base64url(claims.token[: claims.header_end]))
+        return parse_json_object(decode_base64url(unverified.token[: unverified.header_end]))
     except EncodingError as error:
         fault = error.fault
-    hint = hint_at_form(claims.token, claims.payload_end)
+    hint = hint_at_form(unverified.token, unverified.payload_end)
     raise InvalidTokenError(Reason.MALFORMED_HEADER, rule="RFC7515-4", kind=kind, fault=fault, hint=hint)
 
 
-def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
+def parse_signature(unverified: UnverifiedClaims, kind: ProviderKind) -> bytes:
     """Decode the signature segment.
 
     Args:
-        claims: The token, read by step 1.
+        unverified: The token, read by step 1.
         kind: The kind of the chosen provider, for the error's code.
 
     Returns:
@@ -126,12 +126,12 @@ def parse_signature(claims: UnverifiedClaims, kind: ProviderKind) -> bytes:
 
     Source: RFC 7515 §5.2 step 7, §7.1; DV-02; OIDC-01; CJ-02.
     """
-    segment = claims.token[claims.payload_end + 1 :]
+    segment = unverified.token[unverified.payload_end + 1 :]
     signature = decode_segment(segment)
     if signature is None:
         # A dot is no base64url either: with more or fewer than three segments, the last one cannot be decoded.
-        check_segments(claims, kind)
-        hint, fault = hint_at_form(claims.token, claims.payload_end), base64url_fault(segment)
+        _check_segments(unverified, kind)
+        hint, fault = hint_at_form(unverified.token, unverified.payload_end), base64url_fault(segment)
         raise InvalidTokenError(Reason.MALFORMED_SIGNATURE, rule="DV-02", kind=kind, fault=fault, hint=hint)
     return signature
 

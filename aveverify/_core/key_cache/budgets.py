@@ -12,18 +12,18 @@ from aveverify._core.key_cache.state import CacheState, RefreshReason
 from aveverify.cache_policy import CachePolicy
 
 
-class Budget(NamedTuple):
+class _Budget(NamedTuple):
     """How many forced refreshes are allowed within a window."""
 
-    refetches: int
+    max_refreshes: int
     window_seconds: float
 
 
-def select_budget(policy: CachePolicy, reason: RefreshReason) -> Budget:
+def _select_budget(policy: CachePolicy, reason: RefreshReason) -> _Budget:
     """Return the budget of a forced refresh for this reason."""
     if reason is RefreshReason.UNKNOWN_KEY:
-        return Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
-    return Budget(policy.bad_signature_refetches, policy.bad_signature_window_seconds)
+        return _Budget(policy.unknown_key_refetches, policy.unknown_key_window_seconds)
+    return _Budget(policy.bad_signature_refetches, policy.bad_signature_window_seconds)
 
 
 def attempts_after_start(
@@ -41,20 +41,20 @@ def attempts_after_start(
     Returns:
         The attempts within the window, so that the state does not grow (ROT-018).
     """
-    window_seconds = select_budget(policy, reason).window_seconds
+    window_seconds = _select_budget(policy, reason).window_seconds
     counted = tuple(start for start in _attempts(state, reason) if monotonic - start < window_seconds)
     return (*counted, monotonic) if reason is started_for else counted
 
 
-def spent_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
-    """Return how many seconds a budget remains spent; 0 if a forced refresh may start."""
+def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
+    """Return how many seconds a budget remains exhausted; 0 if a forced refresh may start."""
     attempts = _attempts(state, reason)
-    refetches, window_seconds = select_budget(policy, reason)
-    if not refetches:
-        # A budget of zero stays spent for ever; the window is as good a number as any.
+    max_refreshes, window_seconds = _select_budget(policy, reason)
+    if not max_refreshes:
+        # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds
-    # Attempts are in order of time, so only the oldest of the last `refetches` counts: every refused token asks this.
-    return max(attempts[-refetches] + window_seconds - monotonic, 0.0) if len(attempts) >= refetches else 0.0
+    # Attempts are in order of time: only the oldest of the last `max_refreshes` counts. Every refused token asks this.
+    return max(attempts[-max_refreshes] + window_seconds - monotonic, 0.0) if len(attempts) >= max_refreshes else 0.0
 
 
 def _attempts(state: CacheState, reason: RefreshReason) -> tuple[float, ...]:

@@ -1,19 +1,26 @@
 """What a verification does with the keys of the cache: one table, decided from values alone.
 
-| keys | age | key | last refresh | decision |
+The first row that fits, read from the top, names the action; "-" fits always. Keys are usable if they are loaded and
+below the cap; "KEYS" and the other reasons are those of `RefreshReason`.
+
+| usable keys | reason | may wait | refreshes | action |
 | --- | --- | --- | --- | --- |
-| none, or beyond the cap | - | - | none, succeeded, cool-down over, or running | WAIT |
-| none, or beyond the cap | - | - | failed, cooling down | UNAVAILABLE |
-| some | fresh | found | - | USE |
-| some | from the refresh time on | found | none running, not cooling down | USE_AND_REFRESH |
-| some | stale, within the cap | found | succeeded | WAIT; USE if the verification may not wait |
-| some | stale, within the cap | found | failed | USE, or USE_AND_REFRESH when the cool-down is over |
-| some | within the cap | unknown | succeeded, budget left or running | WAIT |
-| some | within the cap | unknown | succeeded, budget spent | REFUSE |
-| some | within the cap | unknown | failed | UNAVAILABLE while cooling down or the budget is spent, else WAIT |
-| some | within the cap | bad signature | budget left, or a forced refresh running | WAIT |
-| some | within the cap | bad signature | budget spent, or cooling down | REFUSE |
-| some, fetched for this verification | - | unknown, bad signature | - | REFUSE |
+| none | - | yes | one is running, or no cool-down is left | WAIT |
+| none | - | - | - | UNAVAILABLE |
+| before their refresh time | KEYS | - | - | USE |
+| stale | KEYS | yes | the last one did not fail | WAIT |
+| from their refresh time on | KEYS | - | none is running, and no cool-down is left | USE_AND_REFRESH |
+| from their refresh time on | KEYS | - | one is running, or a cool-down is left | USE |
+| of a refresh that began after the question | the others | - | - | REFUSE |
+| older than the question | UNKNOWN_KEY | no | - | UNAVAILABLE |
+| older than the question | UNKNOWN_KEY | yes | one is running | WAIT |
+| older than the question | UNKNOWN_KEY | yes | a cool-down is left | UNAVAILABLE |
+| older than the question | UNKNOWN_KEY | yes | budget left | WAIT |
+| older than the question | UNKNOWN_KEY | yes | budget exhausted, the last one failed | UNAVAILABLE |
+| older than the question | UNKNOWN_KEY | yes | budget exhausted, the last one did not fail | REFUSE |
+| older than the question | BAD_SIGNATURE | yes | a forced one is running | WAIT |
+| older than the question | BAD_SIGNATURE | yes | budget left, and no cool-down is left | WAIT |
+| older than the question | BAD_SIGNATURE | - | - | REFUSE |
 
 DV-14; DV-15; ROT-001 to ROT-020. What a refresh changes stands in `transitions`.
 """
@@ -23,7 +30,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from aveverify._core.key_cache.budgets import spent_for_seconds
+from aveverify._core.key_cache.budgets import exhausted_for_seconds
 from aveverify._core.key_cache.state import CacheState, Instant, RefreshReason, Snapshot
 from aveverify.cache_policy import CachePolicy
 
@@ -43,8 +50,9 @@ class Decision(NamedTuple):
 
     Attributes:
         action: What to do.
-        retry_after_seconds: For UNAVAILABLE, when a refresh may start again; for REFUSE, when the spent budget allows
-            another forced refresh.
+        retry_after_seconds: For UNAVAILABLE, when a refresh may start again: after the cool-down, or when the exhausted
+            budget for unknown keys allows one. For REFUSE, when the exhausted budget allows another forced refresh.
+            Otherwise 0.
     """
 
     action: Action
@@ -59,13 +67,11 @@ class Question(NamedTuple):
         may_wait: Whether it may still wait for a refresh.
         refreshes_seen: How many refreshes had started when the verification first used the keys. Keys of a later
             refresh are as new as the question.
-        snapshot_seen: The keys that refused the token; None if no keys were usable.
     """
 
     reason: RefreshReason
     may_wait: bool = True
     refreshes_seen: int = 0
-    snapshot_seen: Snapshot | None = None
 
 
 def decide_action(state: CacheState, policy: CachePolicy, question: Question, instant: Instant) -> Decision:
@@ -119,17 +125,17 @@ def _decide_unknown_key(state: CacheState, policy: CachePolicy, question: Questi
         return Decision(Action.WAIT)
     if cool_down_seconds:
         return Decision(Action.UNAVAILABLE, cool_down_seconds)
-    spent_seconds = spent_for_seconds(state, policy, RefreshReason.UNKNOWN_KEY, instant.monotonic)
-    if not spent_seconds:
+    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.UNKNOWN_KEY, instant.monotonic)
+    if not exhausted_seconds:
         return Decision(Action.WAIT)
     # A rotation during an outage must not sign every user out.
-    return Decision(Action.UNAVAILABLE if state.failures else Action.REFUSE, spent_seconds)
+    return Decision(Action.UNAVAILABLE if state.failures else Action.REFUSE, exhausted_seconds)
 
 
 def _decide_bad_signature(state: CacheState, policy: CachePolicy, question: Question, instant: Instant) -> Decision:
     if question.may_wait and state.refresh is not None and state.refresh.is_forced:
         # A forced refresh is running; wait for it without charging this budget.
         return Decision(Action.WAIT)
-    spent_seconds = spent_for_seconds(state, policy, RefreshReason.BAD_SIGNATURE, instant.monotonic)
-    may_refresh = question.may_wait and not spent_seconds and not state.cool_down_seconds(instant.monotonic)
-    return Decision(Action.WAIT) if may_refresh else Decision(Action.REFUSE, spent_seconds)
+    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.BAD_SIGNATURE, instant.monotonic)
+    may_refresh = question.may_wait and not exhausted_seconds and not state.cool_down_seconds(instant.monotonic)
+    return Decision(Action.WAIT) if may_refresh else Decision(Action.REFUSE, exhausted_seconds)

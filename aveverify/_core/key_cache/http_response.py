@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.document_error import DocumentError
 from aveverify._core.key_cache.http_headers import MAX_HEADER_CHARACTERS, TCHARS, Headers
 
 OK: Final = 200
@@ -28,7 +28,7 @@ _PARAMETER: Final = re.compile(rf";\x20*({TCHARS})=(?:{_VALUE})")
 
 
 def check_response(status: int, headers: Headers, body: bytes, max_body_bytes: int) -> None:
-    """Refuse a response that is not a 200 without a content coding.
+    """Refuse any status but 200, and any content coding.
 
     Args:
         status: The HTTP status.
@@ -37,27 +37,27 @@ def check_response(status: int, headers: Headers, body: bytes, max_body_bytes: i
         max_body_bytes: The longest body that is accepted.
 
     Raises:
-        DocumentFault: Names what is wrong.
+        DocumentError: Names what is wrong.
 
     Source: NET-001; NET-003; NET-008; NET-009.
     """
     if _FIRST_REDIRECT <= status <= _LAST_REDIRECT and status != NOT_MODIFIED:
-        raise DocumentFault(f"the issuer redirects (status {status}), which is not followed", status)
+        raise DocumentError(f"the issuer redirects (status {status}), which is not followed", status)
     if status != OK:
-        raise DocumentFault(f"the issuer answered with status {status}", status)
+        raise DocumentError(f"the issuer answered with status {status}", status)
     # NET-003: identity was asked for, and nothing is ever decoded.
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        raise DocumentFault("the answer has a content coding that was not asked for")
+        raise DocumentError("the response has a content coding that was not asked for")
     # NET-001: the bound also holds for a custom fetcher.
     if len(body) > max_body_bytes:
-        raise DocumentFault("the answer is too long")
+        raise DocumentError("the response is too long")
 
 
 def check_metadata_type(headers: Headers) -> None:
     """Refuse a discovery document with a media type other than JSON; one without a type is accepted.
 
     Raises:
-        DocumentFault: Names what is wrong.
+        DocumentError: Names what is wrong.
 
     Source: DISC-03.
     """
@@ -68,7 +68,7 @@ def check_oidc_key_set_type(headers: Headers) -> None:
     """Refuse an OIDC JWK Set with another media type than JSON or JWK Set; one without a type is accepted.
 
     Raises:
-        DocumentFault: Names what is wrong.
+        DocumentError: Names what is wrong.
 
     Source: DISC-06.
     """
@@ -79,7 +79,7 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
     """Refuse a customJwt JWK Set without a well-formed media type of JSON or JWK Set.
 
     Raises:
-        DocumentFault: Names what is wrong.
+        DocumentError: Names what is wrong.
 
     Source: JWKS-02.
     """
@@ -89,7 +89,7 @@ def check_custom_jwt_key_set_type(headers: Headers) -> None:
     found = _MEDIA_TYPE.fullmatch(content_type) if is_readable else None
     if found is not None and found[1].lower() in (_JSON, _KEY_SET) and _charset_of(found) in (None, "utf-8"):
         return
-    raise DocumentFault("the answer has no fitting Content-Type")
+    raise DocumentError("the response has no fitting Content-Type")
 
 
 def _charset_of(media_type: re.Match[str]) -> str | None:
@@ -108,4 +108,4 @@ def _check_loose_type(headers: Headers, allowed: tuple[str, ...]) -> None:
     if content_type is None:
         return
     if not content_type.isascii() or content_type.partition(";")[0].lower() not in allowed:
-        raise DocumentFault("the answer has no fitting Content-Type")
+        raise DocumentError("the response has no fitting Content-Type")

@@ -53,7 +53,8 @@ class Snapshot:
         key_set: The candidates.
         document_issuer: The `issuer` of the discovery document; None if there is no discovery document.
         content: A digest that differs when the content differs.
-        refresh_number: The refresh that fetched the keys from the issuer; 0 if another worker had fetched them.
+        refresh_number: The refresh that fetched the keys from the issuer; 0 if a part of them is older than it: another
+            worker had fetched it, or the last discovery document named the JWK Set.
         started: When that refresh started.
         refresh_seconds: Age from which the keys are refreshed in the background.
         fresh_seconds: Age from which the keys are stale.
@@ -101,7 +102,7 @@ class Refresh:
         number: 1 for the first refresh of this JWK Set.
         started: When it started.
         is_forced: Whether a token caused it that the present keys refuse; caches between must then be bypassed.
-        jitter: From -1 to 1: how far the next refresh, or the pause after a failure, is moved from its planned time.
+        jitter: From -1 to 1; times `refresh_jitter`, the part by which the next refresh or the cool-down is moved.
     """
 
     number: int
@@ -154,8 +155,8 @@ class LoadedKeys(NamedTuple):
         document_issuer: The issuer of the discovery document; None if there is no discovery document.
         content: A digest that differs when the content differs.
         fresh_seconds: How long the keys are fresh, within the limits of the policy.
-        is_shared: Whether a part is older than this refresh: another worker fetched it, or the last discovery document
-            named the JWK Set because no newer one was available.
+        predates_refresh: Whether a part is older than this refresh: another worker fetched it, or the last discovery
+            document named the JWK Set because no newer one was available.
         age_seconds: How old that part was when the refresh started.
         is_latest: Whether this refresh fetched the JWK Set from the issuer, so that no known one is newer.
     """
@@ -164,17 +165,17 @@ class LoadedKeys(NamedTuple):
     document_issuer: str | None
     content: bytes
     fresh_seconds: float
-    is_shared: bool = False
+    predates_refresh: bool = False
     age_seconds: float = 0.0
     is_latest: bool = False
 
 
-class RefreshError(NamedTuple):
+class FetchFailure(NamedTuple):
     """Why a refresh failed: a value that is returned, never raised.
 
     Attributes:
-        cause: A sentence of this package; no part of an answer or a token.
-        status: The HTTP status; 0 if there was no answer.
+        cause: A sentence of this package; no part of a response or a token.
+        status: The HTTP status; 0 if there was no response.
         retry_after_seconds: How long the issuer asked for no further request; 0 if it did not ask.
         retryable: Whether another attempt at once may succeed.
     """
@@ -194,7 +195,7 @@ class FailedLoad(NamedTuple):
             the address that the last discovery document named; None if it found none.
     """
 
-    error: RefreshError
+    error: FetchFailure
     keys: LoadedKeys | None = None
 
 

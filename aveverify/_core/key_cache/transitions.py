@@ -1,7 +1,7 @@
 """How a refresh changes the key cache: when it starts, when it succeeds, when it fails.
 
 A failed refresh changes the schedule, never the keys, except for newer ones that it loaded beside its error. A refresh
-that is no longer the running one changes nothing, so a late answer never replaces newer keys (ROT-011).
+that is no longer the running one changes nothing, so a late response never replaces newer keys (ROT-011).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from aveverify._core.key_cache.state import (
 )
 from aveverify.cache_policy import CachePolicy
 
-# A pause that has doubled 30 times is far beyond every `max_backoff_seconds`. Without a bound, a week of failures would
-# compute a number of a thousand digits.
+# A cool-down that has doubled 30 times is far beyond every `max_backoff_seconds`. Without a bound, a week of failures
+# would compute a number of a thousand digits.
 _MAX_DOUBLINGS: Final = 30
 
 
@@ -36,7 +36,7 @@ def with_refresh_started(
         policy: The budgets.
         reason: Why the refresh starts.
         instant: When it starts.
-        jitter: From -1 to 1: how far what follows is moved from its planned time.
+        jitter: -1 to 1; times `refresh_jitter`, the part by which the next refresh or cool-down is moved.
 
     Returns:
         The state with the refresh.
@@ -76,13 +76,13 @@ def with_refresh_succeeded(state: CacheState, policy: CachePolicy, refresh: Refr
 def with_refresh_failed(
     state: CacheState, policy: CachePolicy, refresh: Refresh, failure: FailedLoad, monotonic: float
 ) -> CacheState:
-    """Return the state after a refresh that failed: the schedule moves, the keys stay.
+    """Return the state after a refresh that failed: the schedule moves, the keys stay (ROT-008).
 
     Keys that the refresh loaded beside its error replace the present ones if they are newer.
 
     Args:
         state: The state before.
-        policy: The back-off.
+        policy: The cool-down.
         refresh: The refresh, as it started.
         failure: How it failed.
         monotonic: Monotonic clock at its end, from which the cool-down counts.
@@ -93,21 +93,23 @@ def with_refresh_failed(
     if state.refresh != refresh:
         return state
     failures = state.failures + 1
+    cool_down_seconds = _compute_cool_down_seconds(policy, failures, failure.error.retry_after_seconds, refresh.jitter)
     return replace(
         state,
         snapshot=_select_newer(state.snapshot, policy, refresh, failure.keys),
         refresh=None,
         failures=failures,
-        cool_until=monotonic + _pause_seconds(policy, failures, failure.error.retry_after_seconds, refresh.jitter),
+        cool_until=monotonic + cool_down_seconds,
         last_cause=failure.error.cause,
     )
 
 
-def _pause_seconds(policy: CachePolicy, failures: int, retry_after_seconds: float, jitter: float) -> float:
-    pause: float = min(policy.min_backoff_seconds * 2 ** min(failures - 1, _MAX_DOUBLINGS), policy.max_backoff_seconds)
-    pause *= 1 + policy.refresh_jitter * jitter
-    # NET-010: an issuer may lengthen the pause, up to a limit, and never shorten it.
-    return max(pause, min(retry_after_seconds, policy.max_retry_after_seconds))
+def _compute_cool_down_seconds(policy: CachePolicy, failures: int, retry_after_seconds: float, jitter: float) -> float:
+    doublings = min(failures - 1, _MAX_DOUBLINGS)
+    seconds: float = min(policy.min_backoff_seconds * 2**doublings, policy.max_backoff_seconds)
+    seconds *= 1 + policy.refresh_jitter * jitter
+    # NET-010: an issuer may lengthen the cool-down, up to a limit, and never shorten it.
+    return max(seconds, min(retry_after_seconds, policy.max_retry_after_seconds))
 
 
 def _select_newer(
@@ -127,8 +129,8 @@ def _make_snapshot(last: Snapshot | None, policy: CachePolicy, refresh: Refresh,
         key_set=last.key_set if last is not None and has_same_content else keys.key_set,
         document_issuer=keys.document_issuer,
         content=keys.content,
-        # Keys that are older than this refresh do not answer the question that caused it.
-        refresh_number=0 if keys.is_shared else refresh.number,
+        # Keys that are older than this refresh do not decide the question that caused it.
+        refresh_number=0 if keys.predates_refresh else refresh.number,
         started=refresh.started.minus(keys.age_seconds),
         refresh_seconds=min(refresh_seconds, keys.fresh_seconds),
         fresh_seconds=keys.fresh_seconds,

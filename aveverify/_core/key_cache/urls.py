@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-MAX_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 _PORT_DIGITS: Final = 5
 
 _HAS_SCHEME: Final = re.compile(r"\w+://")
@@ -81,7 +81,7 @@ def _split_port(text: str) -> tuple[str, str]:
 def _is_port(port: str) -> bool:
     digits = port.lstrip("0")
     return port == "" or (
-        port.isascii() and port.isdigit() and len(digits) <= _PORT_DIGITS and int(digits or 0) <= MAX_PORT
+        port.isascii() and port.isdigit() and len(digits) <= _PORT_DIGITS and int(digits or 0) <= _MAX_PORT
     )
 
 
@@ -98,22 +98,22 @@ def _is_host(host: str) -> bool:
     return host.strip(".") != "" and not _FORBIDDEN_IN_HOST.search(host)
 
 
-def is_fetch_allowed(address: Address, *, plain_http: bool, any_host: bool) -> bool:
+def is_fetch_allowed(address: Address, *, plain_http: bool, insecure_http: bool) -> bool:
     """Tell whether keys may be fetched from a URL.
 
     Args:
         address: The parts of the URL.
         plain_http: Whether the URL was configured as plain http, or named by a document that was fetched over it.
-        any_host: Whether the operator allows plain http beyond this machine.
+        insecure_http: Whether the operator allows plain http beyond this machine.
 
     Returns:
-        True for https. For http only if `plain_http`, and on a loopback host or with `any_host`.
+        True for https. For http only if `plain_http`, and on a loopback host or with `insecure_http`.
 
     Source: DV-10; DISC-09.
     """
     if address.scheme == "https":
         return True
-    return address.scheme == "http" and plain_http and (any_host or address.is_loopback)
+    return address.scheme == "http" and plain_http and (insecure_http or address.is_loopback)
 
 
 def is_data_url(text: str) -> bool:

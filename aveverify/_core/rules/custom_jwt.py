@@ -130,7 +130,8 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
         reason = Reason.UNKNOWN_KEY
     else:
         key = first.key
-        # CJ-06, CJ-07: the key's own alg, if present. CJ-12, CJ-13: its type.
+        # CJ-06, CJ-07: the key's own alg, if present. CJ-12, CJ-13: its type. The error names CJ-05, the rule of the
+        # choice, for all of them.
         if key is not None and key.algorithm.name == header.alg and first.alg in (None, header.alg):
             return key
         reason = Reason.KEY_NOT_SUITABLE
@@ -155,7 +156,8 @@ def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
     """
     seconds = floor(now)
     exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
-    # CJ-16; CJ-22: all three are rounded to whole seconds first.
+    # CJ-19: exp, nbf, iat, in this order. CJ-22: all three are rounded to whole seconds first.
+    # CJ-16
     if exp is not None and seconds - round_date(exp) > leeway_seconds:
         raise InvalidTokenError(Reason.EXPIRED, rule="CJ-16", kind="customJwt", claim="exp")
     # CJ-17
@@ -164,7 +166,7 @@ def check_claims(claims: JsonObject, now: float, leeway_seconds: float) -> None:
     # CJ-18
     if iat is not None and round_date(iat) - seconds > leeway_seconds:
         raise InvalidTokenError(Reason.ISSUED_IN_THE_FUTURE, rule="CJ-18", kind="customJwt", claim="iat")
-    # CJ-20. DV-06: all users with an empty subject would be one user.
+    # CJ-20. CJ-21, DV-06: all users with an empty subject would be one user.
     if not claims.get("sub"):
         raise InvalidTokenError(Reason.CLAIM_MISSING, rule="CJ-20", kind="customJwt", claim="sub")
     if claims.get("exp") is None:

@@ -74,7 +74,7 @@ def parse_token(unverified: UnverifiedClaims, header: Header | None = None) -> U
     get = claims.get
     if [*map(PLAIN_TYPE_OF_CLAIM.get, claims, types)] != types or not 0 <= get("auth_time", 0) <= MAX_NUMERIC_DATE:
         check_claim_types(claims)
-    # OIDC-20, OIDC-21, OIDC-23; DV-06
+    # OIDC-20, OIDC-21, OIDC-23; DV-06. OIDC-09, OIDC-22: `azp` and `nbf` have a type, and are never compared.
     if get("exp") is None or get("iat") is None or not get("sub"):
         _refuse_missing(claims)
     return _new(UnverifiedToken, (unverified, claims, header, token[:payload_end], signature))
@@ -165,15 +165,16 @@ def select_key(keys: KeySet, token: UnverifiedToken) -> PublicKey:
     Source: OIDC-12 to OIDC-18; DV-04.
     """
     header = token.header
+    # OIDC-13: without a kid every key of the set is a candidate. OIDC-14: with one, a key without kid is none.
     candidates = keys.candidates if header.kid is None else keys.with_kid(header.kid)
     key_type, algs = _KEY_TYPE[header.alg], (None, header.alg)
-    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are.
+    # OIDC-12: `crv` is not part of the filter. DV-04: `use` and `key_ops` are. OIDC-16: a key's own alg is the token's.
     eligible = [it for it in candidates if it.for_signatures and it.key_type == key_type and it.alg in algs]
     if len(eligible) == 1:
         key = eligible[0].key
         if key is not None and key.algorithm.name == header.alg:
             return key
-        # OIDC-17, OIDC-18: unreadable, too short, another curve.
+        # OIDC-17, OIDC-18: unreadable, too short, another curve; the error names the rule of the choice all the same.
         reason = Reason.KEY_NOT_SUITABLE
     else:
         reason = Reason.AMBIGUOUS_KEY if eligible else Reason.UNKNOWN_KEY

@@ -16,7 +16,7 @@ from aveverify._core.jose.timestamps import format_timestamp
 from aveverify._core.rules.user_claims import STANDARD_CLAIMS, TAGGABLE_CLAIMS
 from aveverify.errors import Hint, InvalidTokenError, Reason
 
-CheckClaim = Callable[[str, JsonValue], None]
+_CheckClaim = Callable[[str, JsonValue], None]
 
 _ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 
@@ -111,8 +111,9 @@ def _check_texts(name: str, value: JsonValue) -> None:
         _refuse_type(name, Hint.NOT_TEXT, "OIDC-24")
 
 
-_CHECKS: Final[dict[str, CheckClaim]] = {
+_CHECKS: Final[dict[str, _CheckClaim]] = {
     **dict.fromkeys(STANDARD_CLAIMS, _check_text),
+    # OIDC-24; OIDC-09: the type of `azp` alone is checked.
     **dict.fromkeys(("nonce", "acr", "azp", "at_hash", "c_hash"), _check_text),
     **dict.fromkeys(("email_verified", "phone_number_verified"), _check_boolean),
     "address": _check_address,
@@ -121,7 +122,7 @@ _CHECKS: Final[dict[str, CheckClaim]] = {
     "amr": _check_texts,
 }
 # The type that makes a claim right, whatever its value; `object` is the type of no JSON value.
-_RIGHT_TYPE: Final[dict[CheckClaim, type]] = {
+_RIGHT_TYPE: Final[dict[_CheckClaim, type]] = {
     _check_text: str,
     _check_boolean: bool,
     _check_auth_time: int,

@@ -65,11 +65,11 @@ class ProviderIndex:
         }
         self._similar = frozenset(map(_simplify, self._by_issuer))
 
-    def select(self, claims: UnverifiedClaims) -> int:
+    def select(self, unverified: UnverifiedClaims) -> int:
         """Select the provider of a token.
 
         Args:
-            claims: What the token says.
+            unverified: What the token says.
 
         Returns:
             The index of the first provider in written order that fits.
@@ -79,19 +79,22 @@ class ProviderIndex:
 
         Source: SEL-01 to SEL-05.
         """
-        routes = self._as_written.get(claims.issuer) or self._find_routes(claims.issuer)
+        routes = self._as_written.get(unverified.issuer) or self._find_routes(unverified.issuer)
         # SEL-01; SEL-03: the lowest index wins.
         found = routes.any_audience
-        audiences: Iterable[str] = claims.audiences
-        if claims.audiences[_MANY_AUDIENCES:]:
-            audiences = routes.by_audience.keys() & claims.audiences
+        audiences: Iterable[str] = unverified.audiences
+        if unverified.audiences[_MANY_AUDIENCES:]:
+            audiences = routes.by_audience.keys() & unverified.audiences
         for text in audiences:
             index = routes.by_audience.get(text)
             if index is not None and (found is None or index < found):
                 found = index
         if found is None:
             raise InvalidTokenError(
-                Reason.AUDIENCE_MISMATCH, rule="SEL-01", issuer=claims.issuer, hint=_hint_at_audience(claims, routes)
+                Reason.AUDIENCE_MISMATCH,
+                rule="SEL-01",
+                issuer=unverified.issuer,
+                hint=_hint_at_audience(unverified, routes),
             )
         return found
 
@@ -115,17 +118,17 @@ def _simplify(issuer: str) -> str:
     return f"{found[1]}{found[2]}" if found else issuer
 
 
-def _hint_at_audience(claims: UnverifiedClaims, routes: _Routes) -> Hint:
-    if not claims.audiences:
+def _hint_at_audience(unverified: UnverifiedClaims, routes: _Routes) -> Hint:
+    if not unverified.audiences:
         return Hint.NO_AUDIENCE
-    if claims.issuer in claims.audiences:
+    if unverified.issuer in unverified.audiences:
         # Ave's access tokens are for Ave itself and carry the client in `cid`.
-        return Hint.AVE_ACCESS_TOKEN if "cid" in claims.claims else Hint.ACCESS_TOKEN
+        return Hint.AVE_ACCESS_TOKEN if "cid" in unverified.claims else Hint.ACCESS_TOKEN
     if "" in routes.by_audience:
         # CFG-17
         return Hint.EMPTY_APPLICATION_ID
     wanted = routes.by_audience
-    compared = [*claims.audiences[:_MANY_AUDIENCES], *islice(wanted, _MANY_AUDIENCES)]
+    compared = [*unverified.audiences[:_MANY_AUDIENCES], *islice(wanted, _MANY_AUDIENCES)]
     if any(text.startswith("origin:") for text in compared):
         return Hint.ORIGIN_AUDIENCE
     return Hint.OTHER_CLIENT

@@ -1,7 +1,6 @@
 """From verified claims to the members of the identity: their names, and which claims it shows.
 
-Types were checked by the rules of the path. Rules CLM-01, CLM-05, CLM-11 to
-CLM-15, CJ-23 to CJ-27 and ID-01 to ID-05.
+Types were checked by the rules of the path. Rules CLM-01, CLM-05, CLM-11 to CLM-15, CJ-23 to CJ-27 and ID-01 to ID-05.
 """
 
 from __future__ import annotations
@@ -110,6 +109,7 @@ def oidc_custom_claims(claims: JsonObject) -> JsonObject:
     Source: CLM-13; CLM-14; ID-04; DV-07.
     """
     claims = strip_language_tags(claims)
+    # ID-04: one object holds attributes and custom claims, so a claim named like a present attribute is left out.
     taken = {*_RESERVED_MEMBERS, *oidc_attributes(claims)}
     return {
         name: value
@@ -140,6 +140,7 @@ def custom_jwt_custom_claims(claims: JsonObject) -> JsonObject:
 def _flatten(prefix: str, members: dict[str, Any], flat: JsonObject) -> None:
     # The depth is bounded by the parser: at most 127 nested containers.
     for name, value in members.items():
+        # CJ-24: objects alone are taken apart; an empty one leaves nothing, and an empty name counts.
         if isinstance(value, dict):
             _flatten(f"{prefix}{name}.", value, flat)
         else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DESCRIPTION: Final = """\
 Start a local OpenID Connect issuer and a Starlette app behind AveAuthMiddleware, send the app good and bad tokens, and
-check every answer. The demo connects to this machine alone, and stops both servers at the end.
+check every response. The demo connects to this machine alone, and stops both servers at the end.
 """
 # The packages of the extra `demo`.
 _PACKAGES: Final = ("starlette", "uvicorn")
@@ -28,7 +28,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "demo",
         help="Run a tour over real HTTP on this machine.",
         description=_DESCRIPTION,
-        epilog="exit codes: 0 every answer is as expected, 1 an answer is not, 2 the extra `demo` is missing",
+        epilog="exit codes: 0 every response is as expected, 1 a response is not, 2 the extra `demo` is missing",
     )
     parser.add_argument(
         "--serve", action="store_true", help="Keep the issuer and the app running, and print curl lines."
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         mismatches = run_tour(servers)
         if arguments.serve:
             _keep_serving(servers)
-    return ExitCode.BAD if mismatches else ExitCode.GOOD
+    return ExitCode.FAILURE if mismatches else ExitCode.SUCCESS
 
 
 def _keep_serving(servers: DemoServers) -> None:

@@ -1,4 +1,4 @@
-"""The requests of the demo's tour, and the answer that each must get."""
+"""The requests of the demo's tour, and the response that each must get."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CAP_SECONDS: Final = _FRESH_SECONDS + CachePolicy().stale_if_error_seconds
 
 
 class Exchange(NamedTuple):
-    """One request, and the answer that it must get.
+    """One request, and the response that it must get.
 
     Attributes:
         title: The case that it shows.
@@ -94,7 +94,7 @@ EXCHANGES: Final = (
         200,
         _good_token,
         before=_rotate,
-        story="The issuer rotates; the first token with the new key causes a refetch.",
+        story="The issuer rotates; the first token with the new key causes a refresh.",
     ),
     Exchange(
         "The issuer is down, its keys are still good",

@@ -1,9 +1,8 @@
-"""The tour of the demo: makes each request, prints its answer, and checks it."""
+"""The tour of the demo: makes each request, prints its response, and checks it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
 import httpx
@@ -17,15 +16,14 @@ from aveverify.testing import FakeIssuer
 _SHOWN_CHARACTERS: Final = 72
 
 
-def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) -> list[str]:
-    """Make the requests, print the answers, and check each of them.
+def run_tour(servers: DemoServers) -> list[str]:
+    """Make the requests, print the responses, and check each of them.
 
     Args:
         servers: The running servers.
-        exchanges: The requests and their expected answers.
 
     Returns:
-        The differences from the expected answers; empty if there is none.
+        The differences from the expected responses; empty if there is none.
     """
     print(paint("aveverify demo", Colour.BOLD))
     print_rows(
@@ -33,11 +31,11 @@ def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) ->
             ("issuer", f"{servers.issuer.issuer}, with throw-away keys"),
             ("app", f"{servers.app_url}/me, AveAuthMiddleware(app, verifier, required=True) under uvicorn"),
             ("clock", "one for both; the demo moves it instead of waiting"),
-            ("log", "reason and hint below come from it; an answer contains its challenge alone"),
+            ("log", "reason and hint below come from it; a response contains its challenge alone"),
         )
     )
     mismatches: list[str] = []
-    for number, exchange in enumerate(exchanges, start=1):
+    for number, exchange in enumerate(EXCHANGES, start=1):
         print(f"\n{number:2}  {paint(exchange.title, Colour.BOLD)}")
         found = _run_exchange(servers, exchange)
         print(f"  {paint('not as expected: ' + '; '.join(found), Colour.RED) if found else paint('ok', Colour.GREEN)}")
@@ -46,7 +44,7 @@ def run_tour(servers: DemoServers, exchanges: Sequence[Exchange] = EXCHANGES) ->
     if mismatches:
         print(paint(f"{len(mismatches)} not as expected:", Colour.RED), *mismatches, sep="\n  ")
     else:
-        print(paint(f"All {len(exchanges)} answers are as expected.", Colour.GREEN))
+        print(paint(f"All {len(EXCHANGES)} responses are as expected.", Colour.GREEN))
     return mismatches
 
 
@@ -56,41 +54,41 @@ def _run_exchange(servers: DemoServers, exchange: Exchange) -> list[str]:
     headers = {} if exchange.token is None else {"Authorization": f"Bearer {exchange.token(servers.issuer)}"}
     fetched_before = servers.issuer.jwks_requests
     servers.log.records.clear()
-    answer = servers.client.get("/me", headers=headers)
+    response = servers.client.get("/me", headers=headers)
     fetched = servers.issuer.jwks_requests - fetched_before
     errors = servers.log.errors()
     print_rows(
         (
             ("here", exchange.story),
             ("request", "GET /me" + (", Authorization: Bearer <token>" if headers else "")),
-            ("answer", f"{answer.status_code} {answer.reason_phrase}"),
-            ("challenge", _shorten(answer.headers.get("www-authenticate", "")) or None),
-            ("retry after", answer.headers.get("retry-after")),
+            ("response", f"{response.status_code} {response.reason_phrase}"),
+            ("challenge", _shorten(response.headers.get("www-authenticate", "")) or None),
+            ("retry after", response.headers.get("retry-after")),
             (
                 "body",
-                json.dumps(answer.json(), indent=2) if exchange.in_full else _shorten(answer.text),
+                json.dumps(response.json(), indent=2) if exchange.in_full else _shorten(response.text),
             ),
             *(("reason", f"{error.reason} ({error.rule}): {error.reason.explanation}") for error in errors),
             *(("hint", error.hint) for error in errors),
             ("issuer", f"asked for its keys, {fetched} x" if fetched else None),
         )
     )
-    mismatches = _check(exchange, answer, [error.reason for error in errors])
+    mismatches = _check(exchange, response, [error.reason for error in errors])
     if exchange.status == httpx.codes.OK and not mismatches:
-        mismatches = _compare_identity(servers.issuer, answer.json())
+        mismatches = _compare_identity(servers.issuer, response.json())
     return mismatches
 
 
-def _check(exchange: Exchange, answer: httpx.Response, reasons: list[Reason]) -> list[str]:
-    """Compare an answer with the expected one, and name every difference."""
-    challenge = answer.headers.get("www-authenticate")
+def _check(exchange: Exchange, response: httpx.Response, reasons: list[Reason]) -> list[str]:
+    """Compare a response with the expected one, and name every difference."""
+    challenge = response.headers.get("www-authenticate")
     if challenge is not None and exchange.challenge == REFUSAL_CHALLENGE:
         challenge = challenge[: len(REFUSAL_CHALLENGE)]
     pairs: tuple[tuple[str, object, object], ...] = (
-        ("status", exchange.status, answer.status_code),
+        ("status", exchange.status, response.status_code),
         ("reasons", [exchange.reason] if exchange.reason else [], reasons),
         ("challenge", exchange.challenge, challenge),
-        ("Retry-After", exchange.status == httpx.codes.SERVICE_UNAVAILABLE, "retry-after" in answer.headers),
+        ("Retry-After", exchange.status == httpx.codes.SERVICE_UNAVAILABLE, "retry-after" in response.headers),
     )
     return [f"{name} should be {wanted!r}, is {actual!r}" for name, wanted, actual in pairs if wanted != actual]
 

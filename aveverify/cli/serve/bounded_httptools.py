@@ -10,8 +10,8 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Room for a token of 16 KiB, cookies, and the headers that proxies add.
-MAX_HEAD_BYTES: Final = 64 * 1024
+from aveverify.cli.serve.settings import MAX_HEAD_BYTES
+
 _TOO_LONG: Final = "Request head too long."
 
 

@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeysUnavailableError as error:
         print(f"aveverify: {error}", file=sys.stderr)
         return ExitCode.UNAVAILABLE
-    return ExitCode.GOOD
+    return ExitCode.SUCCESS
 
 
 def _read_environment(arguments: argparse.Namespace) -> None:

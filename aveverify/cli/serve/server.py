@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import uvicorn
 
 from aveverify.cli.serve.application import make_service, open_verifier
+from aveverify.cli.serve.settings import MAX_HEAD_BYTES
 from aveverify.cli.serve.workers import catch_stop_signals, expect_stop_signals, run_workers
 from aveverify.cli.terminal import UsageError
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 # prometheus_client's own name for the folder in which several processes keep their counters.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BACKLOG: Final = 2048
-# For h11; `aveverify.cli.serve.bounded_httptools` has the same limit.
-_MAX_HEAD_BYTES: Final = 64 * 1024
 # How long a stopping server waits for its open requests.
 _GRACE_SECONDS: Final = 10
 
@@ -89,7 +88,7 @@ def _serve(app: ASGIApp, sockets: list[socket.socket]) -> None:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     with expect_stop_signals():

@@ -15,7 +15,9 @@ from aveverify.identity_header import DEFAULT_AUDIENCE
 
 DEFAULT_BIND: Final = "127.0.0.1:4180"
 DEFAULT_ADMIN_PORT: Final = 4181
-_LARGEST_PORT: Final = 65535
+_MAX_PORT: Final = 65535
+# For both parsers, h11 and httptools: room for a token of 16 KiB, cookies, and the headers that proxies add (HTP-047).
+MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_WORKERS: Final = 256
 _TEXTS: Final = (
     "realm", "resource_metadata", "sign_key", "sign_audience", "bind", "admin_port", "workers", "redis_url",
@@ -94,11 +96,11 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
     host, _, port = (arguments.bind or DEFAULT_BIND).rpartition(":")
     admin_port = arguments.admin_port or DEFAULT_ADMIN_PORT
     if admin_port not in ("same", "off"):
-        admin_port = _parse_number("--admin-port", admin_port, 0, _LARGEST_PORT)
+        admin_port = _parse_number("--admin-port", admin_port, 0, _MAX_PORT)
     return Settings(
         verifier_options=arguments,
         host=host.strip("[]") or "127.0.0.1",
-        port=_parse_number("--bind", port, 0, _LARGEST_PORT),
+        port=_parse_number("--bind", port, 0, _MAX_PORT, needed="HOST:PORT with a port"),
         admin_port=admin_port,
         workers=_parse_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
         required=not arguments.optional,
@@ -116,13 +118,13 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _parse_number(option: str, text: str | int, low: int, high: int) -> int:
+def _parse_number(option: str, text: str | int, low: int, high: int, *, needed: str = "a number") -> int:
     try:
         number = int(text)
     except ValueError:
         number = low - 1
     if not low <= number <= high:
-        raise UsageError(f"{option} needs a number from {low} to {high}")
+        raise UsageError(f"{option} needs {needed} from {low} to {high}")
     return number
 
 
@@ -137,5 +139,5 @@ def _read_key(option: str, path: str | None) -> bytes | None:
     if not key:
         raise ConfigurationError(Problem.EMPTY, f"the file of {option}")
     # Checked here, where the option is known, because two options name a key file.
-    check_secret_key(key, f"the key of {option}")
+    check_secret_key(f"the key of {option}", key)
     return key

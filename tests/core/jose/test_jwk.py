@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from aveverify._core.jose.encoding import JsonValue
-from aveverify._core.jose.jwk import Dialect, is_readable, is_usable, parse_public_key
-from aveverify._core.jose.jwk_set import KeySet, KeySetFault, parse_key_set
+from aveverify._core.jose.jwk import Dialect, can_verify, is_readable, parse_public_key
+from aveverify._core.jose.jwk_set import KeySet, KeySetError, parse_key_set
 from tests.core.jose_factory import (
     Json,
     Signer,
@@ -260,7 +260,7 @@ def test_whether_a_key_is_usable(members: Json, *, good: bool) -> None:
     """README of the vectors: usable, whichever provider asks."""
     jwk = rsa_jwk(**members)
 
-    assert is_usable(jwk, public_key(rsa_jwk()).algorithm) is good
+    assert can_verify(jwk, public_key(rsa_jwk()).algorithm) is good
 
 
 @pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
@@ -275,7 +275,7 @@ def test_an_ed25519_key_may_carry_either_name(alg: str, dialect: Dialect) -> Non
 def test_a_usable_key_has_each_member_once(name: str, dialect: Dialect) -> None:
     text = f'{{"keys":[{{"{name}":null,' + json.dumps(rsa_jwk() | {name: rsa_jwk().get(name)})[1:] + "]}"
 
-    raised(KeySetFault, lambda: parse_key_set(text.encode(), dialect))
+    raised(KeySetError, lambda: parse_key_set(text.encode(), dialect))
 
 
 @BOTH
@@ -292,7 +292,7 @@ def test_unused_bits_in_a_key_are_for_oidc_only() -> None:
     jwk = rsa_jwk() | {"e": "AAEAAR"}
 
     assert len(key_set(jwk, dialect="oidc").candidates) == 1
-    raised(KeySetFault, lambda: key_set(jwk, dialect="customJwt"))
+    raised(KeySetError, lambda: key_set(jwk, dialect="customJwt"))
     assert public_key(jwk, "oidc").algorithm.name == "RS256"
     assert parse_public_key(jwk, "customJwt") is None
 

@@ -9,10 +9,10 @@ from aveverify._core.key_cache.decisions import Decision, Question, decide_actio
 from aveverify._core.key_cache.state import (
     CacheState,
     FailedLoad,
+    FetchFailure,
     Instant,
     LoadedKeys,
     Refresh,
-    RefreshError,
     RefreshReason,
     Snapshot,
 )
@@ -27,7 +27,7 @@ KEYS = key_set(rsa_jwk(kid="a"))
 OTHER_KEYS = key_set(rsa_jwk(kid="b"))
 # Ages: from which the keys are refreshed, from which they are stale, and from which they are not used any more.
 REFRESH, FRESH, CAP = 480.0, 600.0, 4200.0
-FAILURE = FailedLoad(RefreshError("x"))
+FAILURE = FailedLoad(FetchFailure("x"))
 LOADED = LoadedKeys(KEYS, "https://idp.example", b"a", 600.0)
 
 

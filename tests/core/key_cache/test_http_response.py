@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from aveverify import CachePolicy
-from aveverify._core.jose.document_error import DocumentFault
+from aveverify._core.jose.document_error import DocumentError
 from aveverify._core.key_cache.http_freshness import (
     decide_fresh_seconds,
 )
@@ -37,7 +37,7 @@ POLICY = CachePolicy(fresh_seconds=600, min_fresh_seconds=60, max_fresh_seconds=
 )  # fmt: skip
 def test_only_a_200_counts(status: int) -> None:
     """DISC-03; NET-008; NET-009."""
-    fault = raised(DocumentFault, lambda: check_response(status, {}, b"{}", 100))
+    fault = raised(DocumentError, lambda: check_response(status, {}, b"{}", 100))
 
     assert fault.status == status
 
@@ -54,14 +54,14 @@ def test_no_content_coding_is_fine(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "identity, gzip", "gzip,gzip,gzip", "x"])
 def test_a_content_coding_that_was_not_asked_for_is_a_fault(coding: str) -> None:
     """NET-003; NET-004: nothing is ever decoded."""
-    raised(DocumentFault, lambda: check_response(200, {"content-encoding": coding}, b"{}", 100))
+    raised(DocumentError, lambda: check_response(200, {"content-encoding": coding}, b"{}", 100))
 
 
 def test_a_body_has_a_longest_length() -> None:
     """NET-001: one below, at, and one above the limit."""
     check_response(200, {}, b"x" * 99, 100)
     check_response(200, {}, b"x" * 100, 100)
-    raised(DocumentFault, lambda: check_response(200, {}, b"x" * 101, 100))
+    raised(DocumentError, lambda: check_response(200, {}, b"x" * 101, 100))
 
 
 Check = Callable[[Headers], None]
@@ -73,7 +73,7 @@ def accepts(check: Check, content_type: str | None) -> bool:
     headers = {} if content_type is None else {"content-type": content_type}
     try:
         check(headers)
-    except DocumentFault:
+    except DocumentError:
         return False
     return True
 
@@ -162,7 +162,7 @@ def test_a_hostile_header_is_read_in_time_that_grows_with_its_length(value: str)
 
 def test_a_fault_says_what_is_wrong_in_our_own_words() -> None:
     """SEC-14."""
-    fault = raised(DocumentFault, lambda: check_response(200, {"content-encoding": "s3cret"}, b"s3cret", 100))
+    fault = raised(DocumentError, lambda: check_response(200, {"content-encoding": "s3cret"}, b"s3cret", 100))
 
     assert (str(fault), fault.status) == (fault.cause, 0)
     assert "s3cret" not in fault.cause

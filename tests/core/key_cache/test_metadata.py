@@ -9,7 +9,7 @@ import pytest
 
 from aveverify._core.key_cache.metadata import (
     WELL_KNOWN_PATH,
-    MetadataFault,
+    MetadataError,
     ProviderMetadata,
     is_same_issuer,
     parse_metadata,
@@ -19,9 +19,9 @@ from tests.core.jose_factory import ISSUER, KEYS_URL, Json, raised, without
 DOCUMENT: Json = {"issuer": ISSUER, "jwks_uri": KEYS_URL}
 
 
-def parse(document: Any, *, fetched_over_http: bool = False, any_host: bool = False) -> ProviderMetadata:
+def parse(document: Any, *, fetched_over_http: bool = False, insecure_http: bool = False) -> ProviderMetadata:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return parse_metadata(body, fetched_over_http=fetched_over_http, any_host=any_host)
+    return parse_metadata(body, fetched_over_http=fetched_over_http, insecure_http=insecure_http)
 
 
 def test_issuer_and_address_of_the_keys_are_read_as_written() -> None:
@@ -66,7 +66,7 @@ def test_members_that_are_not_read_may_occur_twice() -> None:
 )
 def test_a_document_that_cannot_be_read_is_a_fault(document: Any) -> None:
     """DISC-04; DV-08."""
-    assert raised(MetadataFault, lambda: parse(document)).cause
+    assert raised(MetadataError, lambda: parse(document)).cause
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_a_document_that_cannot_be_read_is_a_fault(document: Any) -> None:
 @pytest.mark.parametrize("name", ["issuer", "jwks_uri"])
 def test_both_members_are_absolute_urls(name: str, value: Any) -> None:
     """DISC-04."""
-    fault = raised(MetadataFault, lambda: parse(DOCUMENT | {name: value}))
+    fault = raised(MetadataError, lambda: parse(DOCUMENT | {name: value}))
 
     assert name in fault.cause
 
 
 @pytest.mark.parametrize("name", ["issuer", "jwks_uri"])
 def test_both_members_are_required(name: str) -> None:
-    raised(MetadataFault, lambda: parse(without(DOCUMENT, name)))
+    raised(MetadataError, lambda: parse(without(DOCUMENT, name)))
 
 
 @pytest.mark.parametrize(
-    ("jwks_uri", "over_http", "any_host", "good"),
+    ("jwks_uri", "over_http", "insecure_http", "good"),
     [
         pytest.param("https://other.example/k", False, False, True, id="https anywhere"),
         pytest.param("HTTPS://other.example/k", False, False, True, id="https in capitals"),
@@ -113,14 +113,14 @@ def test_both_members_are_required(name: str) -> None:
     ],
 )
 def test_a_document_leads_to_plain_http_only_where_it_came_from_there(
-    jwks_uri: str, *, over_http: bool, any_host: bool, good: bool
+    jwks_uri: str, *, over_http: bool, insecure_http: bool, good: bool
 ) -> None:
     """DISC-09; DV-10."""
     document = DOCUMENT | {"jwks_uri": jwks_uri}
     if good:
-        assert parse(document, fetched_over_http=over_http, any_host=any_host).jwks_uri == jwks_uri
+        assert parse(document, fetched_over_http=over_http, insecure_http=insecure_http).jwks_uri == jwks_uri
     else:
-        raised(MetadataFault, lambda: parse(document, fetched_over_http=over_http, any_host=any_host))
+        raised(MetadataError, lambda: parse(document, fetched_over_http=over_http, insecure_http=insecure_http))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from aveverify._core.key_cache.state import (
     EMPTY,
     CacheState,
     FailedLoad,
+    FetchFailure,
     Instant,
     LoadedKeys,
     Refresh,
-    RefreshError,
     RefreshReason,
     Snapshot,
 )
@@ -188,7 +188,7 @@ def test_rot_011_a_refresh_that_is_not_the_running_one_changes_nothing(old: Refr
 def fail(state: CacheState, *, retry_after: float = 0, jitter: float = 0) -> CacheState:
     """The state after a refresh that started and failed at `PRESENT`."""
     state, refresh = refreshing(state, jitter)
-    failure = FailedLoad(RefreshError("x", retry_after_seconds=retry_after))
+    failure = FailedLoad(FetchFailure("x", retry_after_seconds=retry_after))
     return with_refresh_failed(state, POLICY, refresh, failure, AT)
 
 
@@ -254,7 +254,7 @@ def test_a_success_ends_the_row_of_failures() -> None:
 def test_keys_of_another_worker_keep_their_age() -> None:
     state, refresh = refreshing(EMPTY)
 
-    after = with_refresh_succeeded(state, POLICY, refresh, LOADED._replace(is_shared=True, age_seconds=100.0))
+    after = with_refresh_succeeded(state, POLICY, refresh, LOADED._replace(predates_refresh=True, age_seconds=100.0))
 
     assert after.snapshot is not None
     assert after.snapshot.age_seconds(PRESENT) == 100
@@ -271,7 +271,7 @@ def test_keys_of_another_worker_do_not_answer_the_question(
     """The question is older than this refresh, and younger than the one with which the other worker fetched them."""
     state, refresh = refreshing(EMPTY)
 
-    after = with_refresh_succeeded(state, POLICY, refresh, LOADED._replace(is_shared=shared))
+    after = with_refresh_succeeded(state, POLICY, refresh, LOADED._replace(predates_refresh=shared))
 
     assert decide(after, question(reason, refreshes_seen=0)).action is action
 
@@ -286,7 +286,7 @@ def test_a_failure_takes_keys_of_another_worker_if_they_are_newer(
 ) -> None:
     """Keys within the cap are used by every worker, and the issuer gets its pause all the same."""
     state, refresh = refreshing(cached(kept_age))
-    found = LOADED._replace(content=b"other", is_shared=True, age_seconds=found_age)
+    found = LOADED._replace(content=b"other", predates_refresh=True, age_seconds=found_age)
 
     after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), AT)
 
@@ -300,7 +300,7 @@ def test_a_failure_takes_keys_of_another_worker_if_they_are_newer(
 def test_net_028_a_failure_takes_the_keys_of_the_last_address_whatever_their_age(kept_age: float | None) -> None:
     """No known keys are newer; the discovery document that named their address is old. They answer no question."""
     state, refresh = refreshing(cached(kept_age))
-    found = LOADED._replace(content=b"other", is_shared=True, is_latest=True, age_seconds=700.0)
+    found = LOADED._replace(content=b"other", predates_refresh=True, is_latest=True, age_seconds=700.0)
 
     after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), AT)
 

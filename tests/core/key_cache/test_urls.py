@@ -129,7 +129,7 @@ def test_loopback_has_three_spellings(host: str, *, loopback: bool) -> None:
     assert address.is_loopback is loopback
 
 
-@pytest.mark.parametrize("any_host", [False, True], ids=["no opt-in", "opt-in"])
+@pytest.mark.parametrize("insecure_http", [False, True], ids=["no opt-in", "opt-in"])
 @pytest.mark.parametrize("plain_http", [False, True], ids=["https led here", "http led here"])
 @pytest.mark.parametrize(
     ("address", "good"),
@@ -142,10 +142,12 @@ def test_loopback_has_three_spellings(host: str, *, loopback: bool) -> None:
     ],
 )
 def test_plain_http_needs_loopback_or_an_opt_in(
-    address: Address, good: Callable[[bool, bool], bool], *, plain_http: bool, any_host: bool
+    address: Address, good: Callable[[bool, bool], bool], *, plain_http: bool, insecure_http: bool
 ) -> None:
     """DV-10; DISC-09."""
-    assert is_fetch_allowed(address, plain_http=plain_http, any_host=any_host) is good(plain_http, any_host)
+    assert is_fetch_allowed(address, plain_http=plain_http, insecure_http=insecure_http) is good(
+        plain_http, insecure_http
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ pytest.importorskip("httptools", reason="NOT TESTED HERE: httptools is not insta
 import uvicorn
 from uvicorn.server import ServerState
 
-from aveverify.cli.serve.bounded_httptools import MAX_HEAD_BYTES, BoundedHttpToolsProtocol
+from aveverify.cli.serve.bounded_httptools import BoundedHttpToolsProtocol
+from aveverify.cli.serve.settings import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from aveverify.cli.serve.bounded_httptools import MAX_HEAD_BYTES
-from aveverify.cli.serve.server import _MAX_HEAD_BYTES, _choose_protocol
+from aveverify.cli.serve.server import _choose_protocol
+from aveverify.cli.serve.settings import MAX_HEAD_BYTES
 from aveverify.clock import SystemClock
 from aveverify.testing import FakeIssuer
 from tests.processes import free_port, python, running
@@ -142,7 +142,7 @@ def test_htp_047_requests_with_bodies_and_pauses_go_on(service: Service) -> None
 
 
 def test_htp_047_both_parsers_have_one_bound() -> None:
-    assert MAX_HEAD_BYTES == _MAX_HEAD_BYTES == 64 * KIBIBYTE
+    assert MAX_HEAD_BYTES == 64 * KIBIBYTE
 
 
 @pytest.mark.parametrize("missing", ["httptools", "uvicorn.protocols.http.httptools_impl"])

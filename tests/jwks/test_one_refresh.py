@@ -263,7 +263,7 @@ def test_a_verification_waits_for_an_older_refresh_and_then_is_charged_for_one_o
     """A refresh that started before the verification may load the old JWK Set."""
     late = LateKeys(issuer)
     verifier = Verifier(issuer.provider, fetcher=late, clock=clock)
-    (key_set,) = verifier._registry.key_sets
+    (key_set,) = verifier._registry.remote_key_sets
     verifier.verify(issuer.token())
     clock.tick(seconds=FRESH * 0.95)
     late.hold_next()
@@ -479,8 +479,10 @@ def test_a_request_that_nothing_follows_may_use_the_whole_deadline(issuer: FakeI
 def test_a_question_that_the_state_has_answered_meanwhile_waits_for_nothing(issuer: FakeIssuer) -> None:
     verifier = issuer.verifier()
     verifier.warm_up()
-    provider, source = verifier._registry.providers[0]
-    completion = KeyLookup(verifier._registry).request_refresh(KeysNeeded(provider, source, RefreshReason.KEYS, None))
+    provider, remote_keys = verifier._registry.providers[0]
+    completion = KeyLookup(verifier._registry).request_refresh(
+        KeysNeeded(provider, remote_keys, RefreshReason.KEYS, None)
+    )
     assert completion.is_done
 
 
@@ -490,17 +492,17 @@ def test_a_key_that_arrives_while_its_token_is_looked_at_is_looked_for_again(
     """A refusal by keys that have been replaced meanwhile would refuse a good token, or cost a refetch."""
     verifier = Verifier(issuer.provider, fetcher=blocking, clock=clock)
     verifier.warm_up()
-    provider, source = verifier._registry.providers[0]
+    provider, remote_keys = verifier._registry.providers[0]
     lookup = KeyLookup(verifier._registry)
-    assert lookup.usable_keys(source) is not None
+    assert lookup.usable_keys(remote_keys) is not None
     issuer.rotate()
     assert verifier.verify(issuer.token()).subject
     asked = len(blocking.requests)
     refusal = InvalidTokenError(Reason.UNKNOWN_KEY, rule="OIDC-12")
-    assert lookup.request_refresh(KeysNeeded(provider, source, RefreshReason.UNKNOWN_KEY, refusal)).is_done
+    assert lookup.request_refresh(KeysNeeded(provider, remote_keys, RefreshReason.UNKNOWN_KEY, refusal)).is_done
     assert len(blocking.requests) == asked
     # Not for ever: a verification that may not wait is refused by the present keys.
-    lookup.usable_keys(source)
+    lookup.usable_keys(remote_keys)
     lookup._may_wait = False
     with pytest.raises(InvalidTokenError):
-        lookup.request_refresh(KeysNeeded(provider, source, RefreshReason.BAD_SIGNATURE, refusal))
+        lookup.request_refresh(KeysNeeded(provider, remote_keys, RefreshReason.BAD_SIGNATURE, refusal))
