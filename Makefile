@@ -35,7 +35,7 @@ help: ## this list
 demo: .venv-demo ## a tour over real HTTP: a local issuer, a protected app, which tokens are accepted and which refused
 	@.venv-demo/bin/python -m aveverify demo
 
-quick: .venv ## the inner loop, under a minute: ruff, the core and the values, every tenth vector, a fifth of each property
+quick: .venv ## the inner loop, under a minute once .venv exists: ruff, the core, configuration and errors, every tenth vector, a fifth of each property
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --check --quiet .
 	@AVEVERIFY_EXAMPLES=fifth $(RUN) -m pytest --quiet $(SIDE_BY_SIDE) --sample 10 $(CORE) tests/property \
@@ -54,9 +54,9 @@ test-random: .venv ## the whole suite, RUNS times (10), each time in another ran
 # Every property tries all its examples.
 check release-check: export AVEVERIFY_EXAMPLES ?= all
 
-check: lint types bench-smoke drill-smoke core-plain core-oldest core-newest test ## what must hold before a change goes in: CI runs this
+check: lint types bench-smoke drill-smoke core-plain core-oldest core-newest test ## what CI runs, under 20 minutes: lint, types, the suite, the core on the oldest dependencies and the newest Python, a short drill
 
-release-check: lint types bench-smoke drill core-plain oldest pythons real-issuer wrong-changes test ## what must hold before a release
+release-check: lint types bench-smoke drill core-plain oldest pythons real-issuer wrong-changes test ## before a release, about 40 minutes: the suite on every Python and the oldest dependencies, a long drill, a real issuer, the wrong changes
 
 lint: .venv ## ruff: rules and format
 	@$(RUN) -m ruff check .
@@ -75,17 +75,17 @@ core-plain: .venv ## the core, the vectors and the properties without the accele
 core-oldest: .venv-oldest ## the core and the vectors on the oldest dependencies that pyproject.toml allows
 	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) $(CORE)
 
-core-newest: .venv ## the core and the vectors on the newest other Python that is found here
+core-newest: .venv ## the core and the vectors on the newest other Python that is installed
 	@if version="$$($(RUN) tools/find_python.py --newest $(PYTHONS))"; then \
 	    $(MAKE) --no-print-directory python-$$version TESTS="$(CORE)"; \
 	else \
 	    exit $$(($$? - 1)); \
 	fi
 
-oldest: .venv-oldest ## the suite on the oldest dependencies; without the proxies, which know none of them
+oldest: .venv-oldest ## the suite on the oldest dependencies; without the proxy tests, which do not depend on them
 	@.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/servers/proxies
 
-pythons: $(PYTHONS:%=python-%) ## the suite on every other Python that is found here; without the proxies
+pythons: $(PYTHONS:%=python-%) ## the suite on every other Python that is installed; without the proxy tests
 
 # TESTS: what to run; the whole suite by default.
 python-%: TESTS = --ignore tests/servers/proxies
@@ -98,7 +98,7 @@ python-%: .venv
 	    exit $$(($$? - 1)); \
 	fi
 
-wrong-changes: .venv ## apply each wrong change of tests/wrong_changes to a copy; its tests must fail
+wrong-changes: .venv ## apply each wrong change of tests/wrong_changes to a copy, and run its tests, which must fail: about 5 minutes
 	@$(RUN) tools/wrong_changes.py
 
 real-issuer: .venv ## sign in at a certified OpenID provider; needs node and npm

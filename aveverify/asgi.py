@@ -1,7 +1,7 @@
 """ASGI: one middleware in front of any application. Knows the protocol and no framework.
 
 Everything but an HTTP request or a WebSocket passes untouched. A refusal is sent before the body is read and before a
-WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0; design §6.
+WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0.
 """
 
 from __future__ import annotations

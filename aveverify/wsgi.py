@@ -2,7 +2,7 @@
 
 A refusal is sent before the body is read. An accepted request reaches the application with the server's own
 `start_response`, and its iterable goes back to the server as it is. Nothing is kept from one request to the next.
-PEP 3333; design §6.
+PEP 3333.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def find_lanes() -> tuple[list[Lane], list[Absent]]:
     absent = []
     missing = [name for name in FAST_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        absent.append(Absent("lane fast", f"not measured: {', '.join(missing)} not installed"))
+        absent.append(Absent("environment fast", f"not measured: {', '.join(missing)} not installed"))
     else:
         lanes.append(FAST)
     if not here and usable(NEWER_PYTHON):

@@ -36,5 +36,5 @@ def measure(run: Run, extent: Extent) -> None:
                 command, env={**os.environ, **lane.environment}, stdout=subprocess.PIPE, text=True, check=True
             )
             for kind, found in json.loads(said.stdout).items():
-                title = f"{TITLE}: {kind}, lane {lane.name}, {found['ns']:,} ns, {found['samples']:,} samples"
+                title = f"{TITLE}: {kind}, environment {lane.name}, {found['ns']:,} ns, {found['samples']:,} samples"
                 run.curves[title] = {"columns": ["function", "ns", "share"], "rows": found["rows"]}

@@ -56,8 +56,8 @@ def measured(results: Sequence[Result], *, with_goals: bool) -> list[Row]:
     """The rows of one group, the settings together, the fastest of each first."""
     columns = [it for it in COLUMNS if any(it in result.ratios for result in results)]
     has_goals = with_goals and any(goals(result) for result in results)
-    rows: list[Row] = [("setting", "who", "lane", "q1 µs", "median µs", "q3 µs", *(COLUMNS[it] for it in columns),
-                        *(["goal"] if has_goals else []))]  # fmt: skip
+    head = ("setting", "who", "environment", "q1 µs", "median µs", "q3 µs")
+    rows: list[Row] = [(*head, *(COLUMNS[it] for it in columns), *(["goal"] if has_goals else []))]
     order = list(dict.fromkeys(result.setting for result in results))
     for result in sorted(results, key=lambda it: (order.index(it.setting), it.quartiles_us[1])):
         ratios = [cell(result.ratios.get(column)) for column in columns]
@@ -130,7 +130,7 @@ def as_markdown(run: Run) -> str:
 def as_summary(run: Run) -> str:
     """The table of the cold and warm RS256-2048 cases, with one line about the machine, for the page on performance."""
     chosen = [it for it in run.results if (it.group, it.setting) in (("cold", MAIN), ("warm", MAIN))]
-    rows = [("who", "lane", "token", "median µs", "to raw")]
+    rows = [("who", "environment", "token", "median µs", "to raw")]
     rows += [
         (it.contestant, it.lane, it.group, cell(it.quartiles_us[1]), cell(it.ratios.get("raw")))
         for it in sorted(chosen, key=lambda it: it.quartiles_us[1])

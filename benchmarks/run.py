@@ -103,7 +103,9 @@ def add_lane(run: Run, worker: Worker, readings: list[list[int]]) -> None:
     if uses_extra and worker.lane.name != FAST.name:
         raise UnexpectedOutcomeError(f"lane {worker.lane.name}", STANDARD_LIBRARY, said["about"][RUNS_ON])
     if worker.lane.name == FAST.name and not uses_extra:
-        run.absent.append(Absent("lane fast", "measured, but this package makes no use of the extra: see its figures"))
+        run.absent.append(
+            Absent("environment fast", "measured, but this package makes no use of the extra: see its figures")
+        )
     run.lanes[worker.lane.name] = said["about"]
     cases = [{part: it[part] for part in ("group", "setting", "contestant")} for it in said["cases"]]
     run.results += sum_up(worker.lane.name, cases, [it["baselines"] for it in said["cases"]], readings)

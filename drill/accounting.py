@@ -29,8 +29,8 @@ class Outcome(Enum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused, as it should be"
-    BUDGET_SPENT = "401 as designed: a key that the worker has not fetched, and its budget is spent"
-    UNAVAILABLE = "503 as designed: a key that the worker has not fetched, and its last fetch failed"
+    BUDGET_SPENT = "401 as designed: unknown key, refresh budget used up"
+    UNAVAILABLE = "503 as designed: unknown key, last fetch failed"
     SLOW = "503 while the whole machine stood still"
     GONE = "no answer: the connection ended with a recycled worker"
     LATE = "no answer within 20 s, while the whole machine stood still"
@@ -38,8 +38,8 @@ class Outcome(Enum):
     UNAVAILABLE_WRONGLY = "503 without a failed fetch"
     HUNG = "no answer within 20 s"
     ACCEPTED_WRONGLY = "forged, expired or of no key, and accepted"
-    OUTLIVED = "accepted longer after its key was withdrawn than the policy says"
-    OTHER = "another answer"
+    OUTLIVED = "accepted after its key's trust had ended"
+    OTHER = "any other answer"
 
 
 BROKEN: Final = (

@@ -183,7 +183,7 @@ class Issuer:
             else:
                 kids = frozenset(key.kid for key in self.published)
                 body = json.dumps({"keys": [key.jwk for key in self.published]}).encode()
-        if fault == "accepts and says nothing":
+        if fault == "accepts connections and sends nothing":
             status = 0
             self._recovered.wait()
         request.close_connection = True

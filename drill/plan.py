@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from aveverify import CachePolicy
 
-Fault = Literal["answers 503", "accepts and says nothing"]
+Fault = Literal["answers 503", "accepts connections and sends nothing"]
 
 FULL_SECONDS: Final = 60.0
 APPLICATION_ID: Final = "app_drill"
@@ -74,7 +74,7 @@ def make_plan(seconds: float) -> Plan:
     return Plan(
         seconds=seconds,
         rotation_seconds=seconds / ROTATIONS,
-        outages=((interval(12, 21), "answers 503"), (interval(33, 43), "accepts and says nothing")),
+        outages=((interval(12, 21), "answers 503"), (interval(33, 43), "accepts connections and sends nothing")),
         storm=interval(27, 39),
         flood=interval(49, 57),
         policy=CachePolicy(

@@ -16,7 +16,7 @@ from cryptography.hazmat.backends.openssl.backend import backend
 from drill.accounting import BROKEN, Outcome, RunRecord, bound_fetches
 from drill.issuer import Issuer
 from drill.load import Sample
-from drill.plan import Interval, Plan
+from drill.plan import PUBLISHED_TURNS, Interval, Plan
 from drill.servers import Server
 
 _PACKAGES = ("aveverify", "uvicorn", "gunicorn", "httpx", "cryptography")
@@ -130,22 +130,28 @@ def environment() -> str:
 
 
 def describe(plan: Plan) -> str:
-    """Describe the plan of the run, and the policy of the workers."""
+    """Describe the plan of the run in a table by second, and the policy of the workers."""
     policy = plan.policy
-    outages = "; ".join(
-        f"from {interval.begins:.0f} to {interval.ends:.0f} s it {fault}" for interval, fault in plan.outages
+    always = (
+        f"the issuer signs with a new key every {plan.rotation_seconds:.1f} s, and withdraws each key "
+        f"{PUBLISHED_TURNS * plan.rotation_seconds:.1f} s after its first use; a part of the tokens is forged or "
+        "expired; gunicorn replaces each worker after 500 to 600 requests"
     )
-    storm, flood = plan.storm, plan.flood
-    return (
-        f"{plan.seconds:.0f} s of load; the issuer signs with a new key every {plan.rotation_seconds:.1f} s and "
-        f"withdraws each after three such turns; {outages}; workers are recycled by signals from {storm.begins:.0f} "
-        f"to {storm.ends:.0f} s, those of gunicorn also after 500 requests; random key ids from {flood.begins:.0f} to "
-        f"{flood.ends:.0f} s, forged and expired tokens all the time. Policy: fresh {policy.fresh_seconds:.1f} s, "
-        f"stale {policy.stale_if_error_seconds:.1f} s, {policy.unknown_key_refetches} refetches for unknown keys in "
-        f"{policy.unknown_key_window_seconds:.1f} s, {policy.bad_signature_refetches} for a bad signature in "
-        f"{policy.bad_signature_window_seconds:.1f} s, pauses {policy.min_backoff_seconds:.2f} to "
-        f"{policy.max_backoff_seconds:.1f} s, deadline and waiter limit {policy.flight_deadline_seconds:.0f} s."
+    rows = [
+        (Interval(0, plan.seconds), always),
+        *((interval, f"the issuer {fault}") for interval, fault in plan.outages),
+        (plan.storm, "signals end workers, and the server replaces them"),
+        (plan.flood, "a part of the tokens has random key ids"),
+    ]
+    lines = [f"| {interval.begins:.0f} to {interval.ends:.0f} | {what} |" for interval, what in sorted(rows)]
+    policy_line = (
+        f"Policy: fresh {policy.fresh_seconds:.1f} s, stale {policy.stale_if_error_seconds:.1f} s, "
+        f"{policy.unknown_key_refetches} refetches for unknown keys in {policy.unknown_key_window_seconds:.1f} s, "
+        f"{policy.bad_signature_refetches} for a bad signature in {policy.bad_signature_window_seconds:.1f} s, pauses "
+        f"{policy.min_backoff_seconds:.2f} to {policy.max_backoff_seconds:.1f} s, deadline and waiter limit "
+        f"{policy.flight_deadline_seconds:.0f} s."
     )
+    return "\n".join(["| seconds | what happens |", "| --- | --- |", *lines, "", policy_line])
 
 
 def write_text(report: Report) -> str:

@@ -1,1 +1,1 @@
-"""The tests of aveverify: one folder per room, one per kind of evidence."""
+"""The tests of aveverify: one folder per area, one per kind of evidence."""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 BANNED = {
     r"whoever|somebody|nobody|anybody": "the thing that acts: the client, the caller, the issuer",
     r"cannot be had": "is unavailable",
-    r"at hand": "cached, present",
+    r"\bat hand\b": "cached, present",
     r"whom\b": "which function, which service",
     r"to blame": "the token was not judged",
     r"has the say": "decides",

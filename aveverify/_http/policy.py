@@ -229,7 +229,7 @@ def make_policy(
     Raises:
         ConfigurationError: An option is not what it must be, or could break out of the quotes of a challenge.
 
-    Source: design §6, HTP-043.
+    Source: HTP-043.
     """
     check_verifier(verifier)
     check_flag("required", required)

@@ -1,7 +1,7 @@
 """Django: a middleware, decorators and system checks, configured by `AVEVERIFY` in the settings.
 
 `INSTALLED_APPS += ["aveverify.django"]` lets `manage.py check` report wrong settings; without it, the first import of
-this package refuses them, or the first request. Django 5.2 and newer, synchronous and asynchronous; design §6.
+this package refuses them, or the first request. Django 5.2 and newer, synchronous and asynchronous.
 """
 
 from aveverify.django import _checks as _checks

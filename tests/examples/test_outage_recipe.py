@@ -17,6 +17,9 @@ def test_an_outage_signs_no_user_out(ave_verifier: Verifier, ave_issuer: FakeIss
     ave_clock.tick(seconds=24 * 3600)
     with pytest.raises(KeysUnavailableError):
         ave_verifier.verify(ave_issuer.token())
+    ave_issuer.come_up()
+    ave_clock.tick(seconds=60)
+    assert ave_verifier.verify(ave_issuer.token()).subject == "user_ada"
 
 
 # endregion

@@ -1,4 +1,4 @@
-"""The HTTP contract (design §6): one table of requests, asked at every integration, with and without `required`.
+"""The HTTP contract: one table of requests, asked at every integration, with and without `required`.
 
 The raw middlewares have no framework that could help them; the others show that nothing is lost on the way. A row that
 cannot apply to an integration is left out by a table (`LeftOut`), with the reason.

@@ -1,6 +1,6 @@
 """What has gone wrong in other key caches, each by its name: none of it goes wrong here.
 
-Short on purpose, and through public names only; the rooms have their own, closer tests.
+Short on purpose, and through public names only; each area has its own, closer tests.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What holds for every input, found by Hypothesis: sentences of the standards, and of the design."""
+"""What holds for every input, found by Hypothesis: sentences of the standards, and our own promises."""

@@ -1,4 +1,4 @@
-"""For any bytes, `verify` returns an identity or raises one of the library's own errors (design §4; ERR-001)."""
+"""For any bytes, `verify` returns an identity or raises one of the library's own errors (ERR-001)."""
 
 from __future__ import annotations
 

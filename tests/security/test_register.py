@@ -16,7 +16,7 @@ ID = re.compile(r"\b[A-Z]{3}-[0-9]{3}\b")
 # As part of the name of a test: `test_net_022_the_request_is_exactly_this`.
 NAME = re.compile(r"\bdef test_([a-z]{3})_([0-9]{3})_")
 SPAN = re.compile(r"\b([A-Z]{3})-([0-9]{3}) to (?:[A-Z]{3}-)?([0-9]{3})\b")
-# Behind a proxy or in front of a framework: the tests of those rooms name them, in files of their own.
+# Behind a proxy or in front of a framework: the tests of those areas name them, in files of their own.
 ELSEWHERE = HERE / "elsewhere.txt"
 
 

@@ -26,7 +26,7 @@ class Exchange(NamedTuple):
         challenge: The expected start of `WWW-Authenticate`; None where the header must be absent.
         before: Prepares the servers.
         story: An explanation in one sentence.
-        in_full: Whether the whole body is shown.
+        in_full: Whether the body is shown member by member.
     """
 
     title: str
@@ -87,7 +87,7 @@ EXCHANGES: Final = (
     _refused(
         "A forged token",
         "tampered_payload",
-        "`sub` was changed. A wrong signature makes the verifier fetch the keys again, once a minute.",
+        "`sub` was changed. A wrong signature makes the verifier fetch the keys again, at most once a minute.",
     ),
     Exchange(
         "A new key",

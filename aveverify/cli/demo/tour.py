@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Final
 
 import httpx
@@ -13,7 +14,7 @@ from aveverify.cli.demo.servers import DemoServers
 from aveverify.cli.terminal import Colour, paint, print_rows
 from aveverify.testing import FakeIssuer
 
-_SHOWN_CHARACTERS: Final = 72
+_LINE_CHARACTERS: Final = 96
 
 
 def run_tour(servers: DemoServers) -> list[str]:
@@ -31,7 +32,7 @@ def run_tour(servers: DemoServers) -> list[str]:
             ("issuer", f"{servers.issuer.issuer}, with throw-away keys"),
             ("app", f"{servers.app_url}/me, AveAuthMiddleware(app, verifier, required=True) under uvicorn"),
             ("clock", "one for both; the demo moves it instead of waiting"),
-            ("log", "reason and hint below come from it; a response contains its challenge alone"),
+            ("log", "`reason` and `hint` are from the server's log; the client gets only the challenge and the body"),
         )
     )
     mismatches: list[str] = []
@@ -59,18 +60,15 @@ def _run_exchange(servers: DemoServers, exchange: Exchange) -> list[str]:
     errors = servers.log.errors()
     print_rows(
         (
-            ("here", exchange.story),
+            ("note", exchange.story),
             ("request", "GET /me" + (", Authorization: Bearer <token>" if headers else "")),
             ("response", f"{response.status_code} {response.reason_phrase}"),
-            ("challenge", _shorten(response.headers.get("www-authenticate", "")) or None),
+            ("challenge", _wrap(response.headers.get("www-authenticate", "")) or None),
             ("retry after", response.headers.get("retry-after")),
-            (
-                "body",
-                json.dumps(response.json(), indent=2) if exchange.in_full else _shorten(response.text),
-            ),
+            ("body", json.dumps(response.json(), indent=2) if exchange.in_full else _wrap(json.dumps(response.json()))),
             *(("reason", f"{error.reason} ({error.rule}): {error.reason.explanation}") for error in errors),
             *(("hint", error.hint) for error in errors),
-            ("issuer", f"asked for its keys, {fetched} x" if fetched else None),
+            ("issuer", _describe_fetches(fetched)),
         )
     )
     mismatches = _check(exchange, response, [error.reason for error in errors])
@@ -108,5 +106,12 @@ def _compare_identity(issuer: FakeIssuer, found: object) -> list[str]:
     return [] if found == wanted else [f"identity should be {wanted}, is {found}"]
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+def _describe_fetches(count: int) -> str | None:
+    if not count:
+        return None
+    # One refresh requests a document at most twice.
+    return f"requests for its keys: {count}" + (", one of them a retry" if count > 1 else "")
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, _LINE_CHARACTERS, break_long_words=False, break_on_hyphens=False)

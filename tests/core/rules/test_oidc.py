@@ -540,7 +540,7 @@ def test_the_one_eligible_key_may_be_unfit(bad: Json, alg: str) -> None:
     ],
 )
 def test_a_token_expires_at_its_exp(exp: float, now: float, leeway_seconds: float, *, good: bool) -> None:
-    """OIDC-19; design §4: refused where floor(now) - exp >= leeway."""
+    """OIDC-19: refused where floor(now) - exp >= leeway."""
     if good:
         check_claims({"exp": exp}, now, leeway_seconds)
     else:
