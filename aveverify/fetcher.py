@@ -32,12 +32,12 @@ class FetchError(Exception):
 
     Args:
         cause: Why. It appears in messages and logs, so it must contain neither a URL nor a part of a response.
-        retryable: Whether another attempt at once may succeed.
+        worth_a_retry: Whether another attempt at once may succeed.
     """
 
-    def __init__(self, cause: str, *, retryable: bool = True) -> None:
+    def __init__(self, cause: str, *, worth_a_retry: bool = True) -> None:
         super().__init__(cause)
-        self.retryable = retryable
+        self.worth_a_retry = worth_a_retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class HttpxFetcher:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > request.max_body_bytes:
-                        raise FetchError("the response is too long", retryable=False)
+                        raise FetchError("the response is too long", worth_a_retry=False)
             # A response that was cut off at the deadline may look complete.
             if not watchdog.is_over:
                 return FetchResponse(

@@ -49,7 +49,7 @@ class Layer(NamedTuple):
 
 # The table, from the lowest layer to the highest. A module belongs to the first layer that names it.
 LAYERS = {
-    "errors": Layer(("errors", "errors.*", "_reasons"), standard=PURE | {"difflib"}),
+    "errors": Layer(("errors", "errors.*", "_reasons", "_spelling"), standard=PURE | {"difflib"}),
     "values": Layer(("_version", "events", "status", "cache_policy"), ("errors",), standard=PURE),
     "clock": Layer(("clock",), standard=frozenset({"time", "typing"})),
     "fork": Layer(

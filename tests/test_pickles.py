@@ -29,6 +29,7 @@ from aveverify import (
     KeysUnavailableError,
     Provider,
     Reason,
+    Verifier,
 )
 from aveverify.asgi import AveAuthMiddleware
 from aveverify.errors import Fault, Hint, Problem, Step
@@ -67,6 +68,13 @@ def refused(token_of: Callable[[FakeIssuer], str]) -> InvalidTokenError:
     return caught.value
 
 
+def unknown_option() -> ConfigurationError:
+    options: dict[str, Any] = {"foo": 1}
+    with pytest.raises(ConfigurationError) as caught:
+        Verifier(Provider.ave("a"), **options)
+    return caught.value
+
+
 def fresh() -> dict[str, Any]:
     """Return for each pickled value an equal one, made now."""
     return {
@@ -81,6 +89,7 @@ def fresh() -> dict[str, Any]:
         "invalid_request": InvalidRequestError(),
         "insufficient_scope": InsufficientScopeError(("a", "b")),
         "configuration": ConfigurationError(Problem.MISSING, "issuer"),
+        "unknown_option": unknown_option(),
         "status": status(),
         "cache_policy": CachePolicy(),
     }

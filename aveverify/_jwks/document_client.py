@@ -170,7 +170,7 @@ class DocumentClient:
         try:
             response = self.fetcher.fetch(fetch_request)
         except FetchError as error:
-            return FetchFailure(str(error), retryable=error.retryable)
+            return FetchFailure(str(error), retryable=error.worth_a_retry)
         headers = http_headers.fold_headers(response.headers)
         if response.status == http_response.NOT_MODIFIED and condition:
             return _Response(response.status, headers, b"", sent)

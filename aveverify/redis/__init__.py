@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from aveverify.redis._document_store import RedisClient, RedisDocumentStore
+from aveverify.redis._document_store import (
+    DEFAULT_PREFIX,
+    DEFAULT_TIMEOUT_SECONDS,
+    RedisClient,
+    RedisDocumentStore,
+)
 
-__all__ = ["RedisClient", "RedisDocumentStore"]
+__all__ = ["DEFAULT_PREFIX", "DEFAULT_TIMEOUT_SECONDS", "RedisClient", "RedisDocumentStore"]

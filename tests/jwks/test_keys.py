@@ -372,7 +372,7 @@ class TestOutage:
 
     def test_what_would_fail_again_is_not_asked_again(self, issuer: FakeIssuer, clock: FakeClock) -> None:
         """Ten megabytes are not fetched twice."""
-        shaky = Shaky(issuer, FetchError("the response is too long", retryable=False))
+        shaky = Shaky(issuer, FetchError("the response is too long", worth_a_retry=False))
         with pytest.raises(KeysUnavailableError, match="too long"):
             Verifier(issuer.provider, fetcher=shaky, clock=clock).verify(issuer.token())
         assert shaky.calls == 1
