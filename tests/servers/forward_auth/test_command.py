@@ -129,6 +129,11 @@ def test_an_option_takes_precedence_over_the_environment_and_an_empty_address_co
     assert (settings.realm, settings.workers, settings.required) == ("here", 1, True)
 
 
+def expect_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command that would serve fail at once, instead of serving until the test's timeout."""
+    monkeypatch.setattr("aveverify.cli.serve.server.run_server", lambda _settings: pytest.fail("it serves"))
+
+
 VARIABLES = [
     "SCOPE", "REALM", "RESOURCE_METADATA", "SIGN_KEY", "SIGN_AUDIENCE", "REDIS_URL", "REDIS_HMAC_KEY", "OPTIONAL",
     "IDENTITY", "WARM_UP", "FAIL_CLOSED", "ACCESS_LOG",
@@ -141,7 +146,7 @@ def test_cfg_013_a_variable_without_a_value_never_counts_as_unset(
     monkeypatch: pytest.MonkeyPatch, capsys: Output, name: str, value: str
 ) -> None:
     """A deployment that lost its scope must not accept every token."""
-    monkeypatch.setattr("aveverify.cli.serve.server.run_server", lambda _settings: pytest.fail("it serves"))
+    expect_no_server(monkeypatch)
     monkeypatch.setenv(f"AVEVERIFY_{name}", value)
 
     assert main(["serve", *PROVIDER]) == 2
@@ -209,6 +214,7 @@ def test_cfg_013_the_file_of_a_key_is_not_empty(capsys: Output, tmp_path: Path, 
 def test_htp_043_a_misspelt_variable_is_refused_with_the_nearest_name(
     monkeypatch: pytest.MonkeyPatch, capsys: Output, variable: str, meant: str
 ) -> None:
+    expect_no_server(monkeypatch)
     monkeypatch.setenv(variable, "admin")
 
     assert main(["serve", *PROVIDER]) == 2
