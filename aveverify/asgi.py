@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from aveverify._core.provider_checks import check_flag
 from aveverify._http.asgi_caching import MarkedApp
 from aveverify._http.asgi_request import (
     OFFERED_PROTOCOLS,
@@ -24,7 +25,7 @@ from aveverify._http.auth_options import AuthOptions
 from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.current_identity import current_identity, serving
 from aveverify._http.live_identity import LIVE_KEY
-from aveverify._http.option_checks import check_app, check_flag
+from aveverify._http.option_checks import check_app
 from aveverify._http.policy import POLICY_KEY, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live

@@ -36,7 +36,12 @@ def check_text(field: str, value: object) -> None:
 
 
 def check_flag(field: str, value: object) -> None:
-    """Refuse what is neither True nor False: `"no"` would allow what it forbids."""
+    """Refuse what is neither True nor False, for instance None, 1 or `"no"`.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    # type(), and no truth value: `"no"` would allow what it forbids.
     if type(value) is not bool:
         raise ConfigurationError(Problem.OUT_OF_RANGE, field, "True or False")
 

@@ -49,17 +49,6 @@ def check_verifier(verifier: object, name: str = "verifier") -> Verifier:
     return verifier
 
 
-def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither True nor False.
-
-    Raises:
-        ConfigurationError: It is something else, for instance None, 1 or "no".
-    """
-    # type(), and no truth value: None or "no" must not decide who comes in.
-    if type(value) is not bool:
-        raise ConfigurationError(Problem.OUT_OF_RANGE, name, "True or False")
-
-
 def check_view(view: object, mend: str) -> None:
     """Refuse to decorate what is no view function.
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
 from aveverify._core.identity import Identity
+from aveverify._core.provider_checks import check_flag
 from aveverify._http.auth_options import AuthOptions, Check
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import EveryPath, ExemptPaths
-from aveverify._http.option_checks import NEEDS_ASYNC, check_flag, check_function, check_sources, check_verifier
+from aveverify._http.option_checks import NEEDS_ASYNC, check_function, check_sources, check_verifier
 from aveverify._http.rate_limited_log import LimitedLog
 from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import check_scope_list, check_scopes

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 from fastapi import FastAPI
 from fastapi.openapi.models import HTTPBearer
 
+from aveverify._core.provider_checks import check_flag
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT
 from aveverify._http.auth_options import Check
 from aveverify._http.caching import choose_marking
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME
-from aveverify._http.option_checks import check_flag
 from aveverify._http.policy import make_policy
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown

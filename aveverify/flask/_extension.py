@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overloa
 from flask import Flask, Response, current_app
 from flask.sansio.scaffold import Scaffold
 
+from aveverify._core.provider_checks import check_flag
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.auth_options import AuthOptions
-from aveverify._http.option_checks import View, check_flag, check_function, check_verifier, check_view
+from aveverify._http.option_checks import View, check_function, check_verifier, check_view
 from aveverify._http.request_auth import ViewDemand
 from aveverify._http.scopes import check_scope_list
 from aveverify._http.settings import NAMES, make_policy_from

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from aveverify import asgi
 from aveverify._core.identity import Identity
+from aveverify._core.provider_checks import check_flag
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
 from aveverify._http.asgi_response import introduce, refuse_user, send_error_response
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.exempt_paths import ExemptPaths
 from aveverify._http.live_identity import LIVE_KEY
-from aveverify._http.option_checks import check_app, check_flag, check_function
+from aveverify._http.option_checks import check_app, check_function
 from aveverify._http.policy import make_policy
 from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import granted_scopes
