@@ -63,7 +63,8 @@ LAYERS = {
     "rules": Layer(("_core.rules", "_core.rules.*"), ("errors", "jose"), standard=PURE),
     "key cache": Layer(("_core.key_cache", "_core.key_cache.*"), ("errors", "values", "jose"), standard=PURE),
     "core": Layer(
-        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"), standard=PURE
+        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"),
+        standard=PURE | {"http"},
     ),
     "auth config": Layer(("auth_config",), ("errors", "core")),
     "fetcher": Layer(("fetcher",), ("errors", "values", "fork"), (), ("httpx",)),
