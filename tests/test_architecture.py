@@ -56,6 +56,7 @@ LAYERS = {
         ("_fork",),
         standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
     ),
+    "event loops": Layer(("_event_loops",), (), (), ("trio",), frozenset({"asyncio", "sys", "typing"})),
     "accelerators": Layer(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
     "jose": Layer(
         ("_core.jose", "_core.jose.*"), ("errors", "accelerators"), (), ("cryptography", "jwt"), PURE
@@ -72,14 +73,15 @@ LAYERS = {
     "redis": Layer(("redis", "redis.*"), ("errors", "fork", "store", "core"), (), ("redis",)),
     "jwks": Layer(
         ("_jwks", "_jwks.*", "_token_cache"),
-        ("errors", "values", "fork", "jose", "rules", "key cache", "core", "fetcher", "store"),
+        ("errors", "values", "fork", "event loops", "jose", "rules", "key cache", "core", "fetcher", "store"),
         ("clock",),
+        ("trio",),
     ),
     "verifier": Layer(
         ("verifier", "_verifier_checks", "_verify", "_lru_map"),
         (
-            "errors", "values", "clock", "fork", "jose", "rules", "key cache", "core", "auth config", "fetcher",
-            "store", "jwks",
+            "errors", "values", "clock", "fork", "event loops", "jose", "rules", "key cache", "core", "auth config",
+            "fetcher", "store", "jwks",
         ),
         (),
         ("cachetools",),
