@@ -19,7 +19,7 @@ from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Rea
 
 if TYPE_CHECKING:
     from aveverify._http.asgi_types import ASGIApp, Receive, Send
-    from aveverify._http.websocket_scope import LiveDict
+    from aveverify._http.websocket_scope import LiveScope
 
 # Loads the application's user of a new identity, and returns what shows it; may raise InvalidTokenError.
 Meet = Callable[[Identity], Awaitable[Callable[[], None]]]
@@ -203,7 +203,7 @@ def _is_only(error: Exception, expected: Exception | None) -> bool:
     return error is expected
 
 
-async def serve_live(app: ASGIApp, scope: LiveDict, live: LiveConnection) -> None:
+async def serve_live(app: ASGIApp, scope: LiveScope, live: LiveConnection) -> None:
     """Serve a WebSocket, whose scope leads to its `LiveConnection` from here on.
 
     Args:

@@ -16,8 +16,9 @@ from aveverify._http.asgi_caching import mark_message
 from aveverify._http.asgi_request import OUTER_KEY, OuterScope
 from aveverify._http.current_identity import serving
 from aveverify._http.openapi import discovery_urls
+from aveverify._http.shared_scope import copy_scope
 from aveverify._http.websocket import LiveConnection, serve_live
-from aveverify._http.websocket_scope import LiveDict
+from aveverify._http.websocket_scope import LiveScope
 from aveverify.fastapi._body_order import BodyAfterToken, FailedError, raise_failure
 from aveverify.fastapi._openapi import describe_discovery
 from aveverify.fastapi._refusals import RefusedError, answer_refused
@@ -100,7 +101,7 @@ class RequestContext:
         if scope["type"] == "websocket":
             # HTP-033: a token in the query is taken out of the server's own scope, too, whatever copies the scope
             # further in.
-            scope = LiveDict(scope, **{OUTER_KEY: OuterScope(scope)})
+            scope = copy_scope(scope, {OUTER_KEY: OuterScope(scope)}, LiveScope)
             if find_live_connection(scope) is None:
                 # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
                 live = LiveConnection(None, None, receive, send, closes=self._close_expired)

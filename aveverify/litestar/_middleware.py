@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from aveverify.verifier import Verifier
 
 
+class _UserMiddleware(asgi.PolicyMiddleware):
+    own = frozenset({"auth", "user"})
+
+
 class AveAuthMiddleware:
     """Verifies the token of every request and WebSocket, and fills `connection.user` and `connection.auth`.
 
@@ -79,8 +83,8 @@ class AveAuthMiddleware:
         self._exempt = ExemptPaths(options.pop("exempt", ()))
         self._policy = make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
-        self._middleware = asgi.PolicyMiddleware(self._serve, self._policy, close_expired=close_expired)
-        self._exempt_middleware = asgi.PolicyMiddleware(
+        self._middleware = _UserMiddleware(self._serve, self._policy, close_expired=close_expired)
+        self._exempt_middleware = _UserMiddleware(
             self._serve, self._policy.with_every_path_exempt(), close_expired=close_expired
         )
 
