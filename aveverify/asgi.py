@@ -22,6 +22,7 @@ from aveverify._http.asgi_request import (
 from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from aveverify._http.auth_options import AuthOptions
+from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
 from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.current_identity import current_identity, serving
 from aveverify._http.live_identity import LIVE_KEY
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASGIApp",
     "AuthOptions",
+    "AuthRecord",
     "AveAuthMiddleware",
     "LiveConnection",
     "Message",
@@ -92,9 +94,12 @@ class PolicyMiddleware:
                 await self._app(scope, receive, send)
                 return
             outcome = await authenticate_async(self._policy, AsgiRequest(scope), required=self._policy.required)
+            record_outcome(scope, self._policy, outcome)
             if scope["type"] == "websocket" or isinstance(outcome, (Denial, DeferredError, Preflight)):
                 await self._serve_unusual(outcome, scope, receive, send)
                 return
+        elif RECORD_KEY in scope:
+            record_outcome(scope, self._policy, outcome)
         # As `_serve`: its coroutine and `serving` would cost every request 0.4 µs more, of 2.3.
         inner, state = ScopeCopy(scope), ScopeCopy(scope.get("state") or NO_STATE)
         inner[IDENTITY_KEY] = state["identity"] = outcome

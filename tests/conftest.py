@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+import trio
 
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
@@ -73,9 +74,13 @@ def _verify_async(verifier: Verifier, token: str | bytes) -> Identity:
     return asyncio.run(verifier.verify_async(token))
 
 
-@pytest.fixture(params=[_verify, _verify_async], ids=["sync", "async"])
+def _verify_in_trio(verifier: Verifier, token: str | bytes) -> Identity:
+    return trio.run(verifier.verify_async, token)
+
+
+@pytest.fixture(params=[_verify, _verify_async, _verify_in_trio], ids=["sync", "async", "trio"])
 def verify_any(request: pytest.FixtureRequest) -> VerifyAny:
-    """Both entry points: a behaviour holds for each of them."""
+    """Both entry points, the asynchronous one under each event loop: a behaviour holds for all of them."""
     driver: VerifyAny = request.param
     return driver
 

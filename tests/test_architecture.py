@@ -56,6 +56,7 @@ LAYERS = {
         ("_fork",),
         standard=frozenset({"collections.abc", "contextlib", "logging", "os", "threading", "typing", "weakref"}),
     ),
+    "event loops": Layer(("_event_loops",), (), (), ("trio",), frozenset({"asyncio", "sys", "typing"})),
     "accelerators": Layer(("_accelerators",), (), (), ("msgspec", "pybase64"), PURE | {"os"}),
     "jose": Layer(
         ("_core.jose", "_core.jose.*"), ("errors", "accelerators"), (), ("cryptography", "jwt"), PURE
@@ -63,7 +64,8 @@ LAYERS = {
     "rules": Layer(("_core.rules", "_core.rules.*"), ("errors", "jose"), standard=PURE),
     "key cache": Layer(("_core.key_cache", "_core.key_cache.*"), ("errors", "values", "jose"), standard=PURE),
     "core": Layer(
-        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"), standard=PURE
+        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"),
+        standard=PURE | {"http"},
     ),
     "auth config": Layer(("auth_config",), ("errors", "core")),
     "fetcher": Layer(("fetcher",), ("errors", "values", "fork"), (), ("httpx",)),
@@ -71,14 +73,15 @@ LAYERS = {
     "redis": Layer(("redis", "redis.*"), ("errors", "fork", "store", "core"), (), ("redis",)),
     "jwks": Layer(
         ("_jwks", "_jwks.*", "_token_cache"),
-        ("errors", "values", "fork", "jose", "rules", "key cache", "core", "fetcher", "store"),
+        ("errors", "values", "fork", "event loops", "jose", "rules", "key cache", "core", "fetcher", "store"),
         ("clock",),
+        ("trio",),
     ),
     "verifier": Layer(
         ("verifier", "_verifier_checks", "_verify", "_lru_map"),
         (
-            "errors", "values", "clock", "fork", "jose", "rules", "key cache", "core", "auth config", "fetcher",
-            "store", "jwks",
+            "errors", "values", "clock", "fork", "event loops", "jose", "rules", "key cache", "core", "auth config",
+            "fetcher", "store", "jwks",
         ),
         (),
         ("cachetools",),

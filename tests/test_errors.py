@@ -61,6 +61,7 @@ REASONS: dict[Reason, tuple[Step | None, str | None, str | None]] = {
     Reason.MALFORMED_AUTHORIZATION: (None, None, None),
     Reason.REPEATED_AUTHORIZATION: (None, None, None),
     Reason.INSUFFICIENT_SCOPE: (None, None, None),
+    Reason.NOT_ALLOWED: (None, None, None),
     Reason.MISCONFIGURED: (None, None, None),
 }
 SCHEMA, URL, INSECURE = "AuthConfigNotMatchingSchemaError", "InvalidProviderDomainUrl", "InsecureConfiguration"
@@ -97,6 +98,7 @@ PROBLEMS: dict[Problem, tuple[str, str | None]] = {
     Problem.INSTALLED_TWICE: ("HTP-043", None),
     Problem.ENVIRONMENT: ("CFG-16", None),
     Problem.NO_MIDDLEWARE: ("HTTP-06", None),
+    Problem.NO_REQUEST: ("HTTP-06", None),
     Problem.CLOSED: ("CON-008", None),
     Problem.WEAK_KEY: ("CFG-015", None),
     Problem.INSECURE_TLS: ("CFG-014", None),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import withhold
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
@@ -78,7 +78,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     except REFUSALS as error:
         if began or error is not deferred.error:
             raise
-        await send_error_response(policy.error_response(error), scope, receive, send)
+        await send_error_response(policy.make_denial(error).response, scope, receive, send)
 
 
 async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
@@ -137,7 +137,7 @@ def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | No
     if not isinstance(error, AveVerifyError) or not isinstance(outcome, DeferredError) or outcome.error is not error:
         return None
     policy: AuthPolicy = scope[POLICY_KEY]
-    return policy.error_response(error)
+    return policy.make_denial(error).response
 
 
 def may_hide_body(scope: Scope) -> bool:

@@ -184,4 +184,4 @@ class AveAuthMiddleware:
             refused = RefusedUser(found)
             return refused, refused
         user = found if self._load_user is None else await find_user(self._load_user, found)
-        return frozenset(granted_scopes(found)), user
+        return frozenset(granted_scopes(found, self._policy.scopes.claims)), user

@@ -13,6 +13,7 @@ from aveverify._http.asgi_response import introduce, refuse_user
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_function
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.starlette._shown_user import NAMES, show
@@ -87,7 +88,7 @@ class AveAuthMiddleware:
             if kind == "http" and (self._load_user is None or not isinstance(outcome, Identity)):
                 # As `introduce`, without its two coroutines, and past the methods of the scope, which share what others
                 # set: nearly every request comes here.
-                auth, user = show(outcome, outcome)
+                auth, user = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
                 dict.update(cast("SharedScope", scope), {"auth": auth, "user": user})
             else:
                 refusal = await introduce(self._meet, scope)
@@ -103,8 +104,11 @@ class AveAuthMiddleware:
         user: object = identity
         if self._load_user is not None and identity is not None:
             user = await find_user(self._load_user, identity)
-        members = dict(zip(NAMES, show(identity, user), strict=True))
+        claims = scope[POLICY_KEY].scopes.claims
+        members = dict(zip(NAMES, show(identity, user, claims), strict=True))
         if scope["type"] == "websocket":
             # The token has no user any longer once it has expired.
-            return partial(scope[LIVE_KEY].show, scope, members, dict(zip(NAMES, show(None, None), strict=True)))
+            return partial(
+                scope[LIVE_KEY].show, scope, members, dict(zip(NAMES, show(None, None, claims), strict=True))
+            )
         return partial(scope.update, members)

@@ -318,7 +318,7 @@ def test_current_identity_raises_without_install() -> None:
     app.add_api_route("/ask", ask)
     with pytest.raises(ConfigurationError) as caught:
         TestClient(app).get("/ask", headers=token())
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 def test_a_websocket_has_the_current_identity(app: FastAPI) -> None:

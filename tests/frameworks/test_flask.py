@@ -162,15 +162,18 @@ def test_the_check_of_the_application_refuses(shared_verifier: Verifier, tokens:
     assert get(app, tokens["good"]).status_code == 401
 
 
-def test_a_check_that_is_a_coroutine_function_is_refused(shared_verifier: Verifier) -> None:
-    """HTP-043: it is refused at the start, not at the first token; nothing could await it."""
+@pytest.mark.parametrize(("kind", "status"), [("good", 200), ("other", 401)])
+def test_a_check_may_be_a_coroutine_function(
+    shared_verifier: Verifier, tokens: dict[str, str], kind: str, status: int
+) -> None:
+    async def check(identity: Identity) -> str | None:
+        return None if identity.subject == "ada" else "not ada"
 
-    async def check(_identity: Identity) -> None: ...
+    app = new_app()
+    AveAuth(app, shared_verifier, required=True, check=check)
+    app.get("/")(lambda: "hello")
 
-    with pytest.raises(ConfigurationError) as caught:
-        AveAuth(new_app(), shared_verifier, check=check)
-
-    assert caught.value.field == "check"
+    assert app.test_client().get("/", headers=dict(bearer(tokens[kind]))).status_code == status
 
 
 @pytest.mark.parametrize("planted", [None, "ada", object()], ids=["None", "text", "object"])
@@ -218,7 +221,7 @@ def context_subject() -> str | None:
 def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         identity_of_context.get()
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
@@ -293,6 +296,53 @@ def test_an_application_without_the_extension_has_no_current_identity(
         return context_subject() or "anonymous"
 
     assert get(app, tokens["good"]).text == "ada"
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_of_requests_and_bound_identities_the_innermost_counts(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037, whether or not anything has read the identity of the request before."""
+    app = new_app()
+    grace, seen = shared_verifier.verify(tokens["other"]), []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        with identity_of_context.bind(grace):
+            seen.append(context_subject())
+            with identity_of_context.bind(None), app.test_request_context(headers=bearer(tokens["good"])):
+                with identity_of_context.bind(None):
+                    seen.append(context_subject())
+                seen.append(context_subject())
+            seen.append(context_subject())
+        seen.append(context_subject())
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    with identity_of_context.bind(None):
+        assert get(app, tokens["good"]).text == "seen"
+        seen.append(context_subject())
+    assert seen == ["grace", None, "ada", "grace", "ada", None]
+    assert_no_request_is_served()
+
+
+def test_what_is_bound_is_found_for_proxies_where_no_request_within_counts(
+    app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    grace = shared_verifier.verify(tokens["other"])
+    assert ave is not None
+
+    with app.test_request_context(headers=bearer(tokens["good"])), identity_of_context.bind(grace):
+        bound = identity_of_context.find_bound()
+        assert bound is not None
+        assert bound.identity is grace
+        with app.test_request_context():
+            assert identity_of_context.find_bound() is None
+    with app.test_request_context(headers=bearer(tokens["good"])):
+        assert identity_of_context.find_bound() is None
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])

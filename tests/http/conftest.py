@@ -57,6 +57,7 @@ LEFT_OUT = [
             "test_the_current_identity_is_that_of_the_request",
             "test_a_deferred_refusal_is_raised_when_somebody_asks_for_the_current_identity",
             "test_no_copy_of_a_context_knows_the_user_after_the_request",
+            "test_a_block_within_a_request_has_its_own_identity_until_it_ends",
         )
     ),
 ]
