@@ -89,7 +89,9 @@ LAYERS = {
     "otel": Layer(("otel",), ("errors", "values", "fork"), ("verifier",), ("opentelemetry",)),
     "prometheus": Layer(("prometheus",), ("errors", "values"), ("verifier",), ("prometheus_client",)),
     # anyio: WebSockets run under asyncio and trio.
-    "http": Layer(("_http", "_http.*", "sources"), ("errors", "fork", "core", "verifier"), (), ("anyio",)),
+    "http": Layer(
+        ("_http", "_http.*", "sources"), ("errors", "fork", "event loops", "core", "verifier"), (), ("anyio",)
+    ),
     "asgi and wsgi": Layer(("asgi", "wsgi"), ("errors", "core", "http"), ("verifier",)),
     "starlette": Layer(
         ("starlette", "starlette.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aveverify._core.identity import Identity
 from aveverify._http.asgi_response import deny_websocket
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.current_identity import serving
 from aveverify._http.live_identity import LIVE_KEY, refuse_expired
 from aveverify._http.policy import AuthPolicy
@@ -219,7 +220,8 @@ class LiveConnection(ExpiringChannel):
         return refusals is not None
 
     async def _refuse(self, refusal: AveVerifyError, scope: Scope, policy: AuthPolicy) -> None:
-        policy.log.info("refused: %s", refusal)
+        denial = policy.deny(refusal)
+        record_outcome(scope, policy, denial)
         if self._is_over or self._is_accepted:
             self._close(close_of(refusal))
             return
@@ -228,7 +230,7 @@ class LiveConnection(ExpiringChannel):
         with suppress(Exception):
             if self._is_opening:
                 await self._receive()
-            await deny_websocket(policy.error_response(refusal), scope, self._send)
+            await deny_websocket(denial.response, scope, self._send)
 
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aveverify._event_loops import find_event_loop
 from aveverify._http.websocket_shown import ShownIdentity
 from aveverify.errors import InvalidTokenError, Reason
 
@@ -259,25 +260,25 @@ class ExpiringChannel(ShownIdentity):
 
         Args:
             serve: Runs the application.
+
+        Raises:
+            RuntimeError: Neither asyncio nor trio runs, and the connection must be closed when its token expires.
         """
-        anyio = load_anyio()
-        try:
-            tasks = anyio.create_task_group()
-        except RuntimeError:
+        if find_event_loop() is None:
             if self._closes:
-                raise
-            # Neither asyncio nor trio: nothing can run beside the application there, and nothing needs to.
+                raise RuntimeError("WebSockets end with their token under asyncio or trio only; or close_expired=False")
             await self._serve(serve)
             return
+        anyio = load_anyio()
         failure: BaseException | None = None
-        async with tasks as self._tasks:
+        async with anyio.create_task_group() as self._tasks:
             try:
                 await self._serve(serve)
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # noqa: BLE001 - raised below, where no group of tasks wraps it
                 failure = error
-            tasks.cancel_scope.cancel()
+            self._tasks.cancel_scope.cancel()
         if failure is not None:
             try:
                 raise failure
