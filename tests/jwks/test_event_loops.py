@@ -129,13 +129,16 @@ def step(coroutine: Coroutine[Any, Any, Identity]) -> None:
     coroutine.send(None)
 
 
-def test_under_another_event_loop_a_wait_is_a_clear_error_and_known_keys_need_none(issuer: FakeIssuer) -> None:
-    with issuer.verifier() as verifier:
-        with pytest.raises(RuntimeError, match="asyncio or trio"):
-            step(verifier.verify_async(issuer.token()))
-        join_refreshes()
-        with pytest.raises(StopIteration) as returned:
-            step(verifier.verify_async(issuer.token()))
+def test_under_another_event_loop_a_wait_is_a_clear_error_and_known_keys_need_none(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
+) -> None:
+    blocking.block()
+    with pytest.raises(RuntimeError, match="asyncio or trio"):
+        step(waiting_verifier.verify_async(issuer.token()))
+    blocking.unblock()
+    join_refreshes()
+    with pytest.raises(StopIteration) as returned:
+        step(waiting_verifier.verify_async(issuer.token()))
     assert returned.value.value.subject == "user_ada"
 
 
