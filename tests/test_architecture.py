@@ -94,7 +94,10 @@ LAYERS = {
     ),
     "otel": Layer(("otel",), ("errors", "values", "fork"), ("verifier",), ("opentelemetry",)),
     "prometheus": Layer(("prometheus",), ("errors", "values"), ("verifier",), ("prometheus_client",)),
-    "http": Layer(("_http", "_http.*", "sources"), ("errors", "clock", "fork", "core", "verifier")),
+    # anyio: WebSockets run under asyncio and trio.
+    "http": Layer(
+        ("_http", "_http.*", "sources"), ("errors", "clock", "fork", "event loops", "core", "verifier"), (), ("anyio",)
+    ),
     "asgi and wsgi": Layer(("asgi", "wsgi"), ("errors", "core", "http"), ("verifier",)),
     "starlette": Layer(
         ("starlette", "starlette.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)
