@@ -106,7 +106,7 @@ class Installation:
         request_auth = members.get(_REQUEST_AUTH)
         if not isinstance(request_auth, RequestAuth):
             policy, environ = self.policy, request.environ
-            path = route_path(environ) if policy.exempt else ""
+            path = route_path(environ) if policy.exempt or policy.optional else ""
             request_auth = members[_REQUEST_AUTH] = RequestAuth(policy, environ, path, self._extension.users)
             members[_SERVED_AROUND] = identity_of_context.entered()
             # HTP-010: the identity of this request replaces whatever stood there.
