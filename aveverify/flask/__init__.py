@@ -5,7 +5,7 @@ Nothing is kept from one request to the next. Flask's own documentation of exten
 """
 
 from aveverify.flask._extension import AveAuth, FlaskOptions
-from aveverify.flask._refusals import RefusedError
+from aveverify.flask._refused_error import RefusedError
 from aveverify.flask._request import current_identity, current_user, get_verifier
 
 __all__ = ["AveAuth", "FlaskOptions", "RefusedError", "current_identity", "current_user", "get_verifier"]

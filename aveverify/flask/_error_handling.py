@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aveverify._http.policy import Denial
 from aveverify.errors import AveVerifyError, ConfigurationError, InsufficientScopeError
-from aveverify.flask._refusals import EXTENSION, RefusedError, current_request, make_refused
+from aveverify.flask._refusals import EXTENSION, current_request, note_refusal
+from aveverify.flask._refused_error import RefusedError, denial_of, make_refused
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -88,6 +89,7 @@ class _ErrorHandling:
 
     def _answer(self, *arguments: Any) -> Any:  # noqa: ANN401 - what a handler may return
         refused: RefusedError = arguments[-1]
+        note_refusal(denial_of(refused), ends_request=True)
         handler = self._find_handler(_kinds_of(refused))
         try:
             return self._handle_user_exception(*arguments) if handler is None else handler(refused)

@@ -22,7 +22,8 @@ from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 from aveverify.flask._error_handling import handle_errors
 from aveverify.flask._optional_views import open_blueprint, open_view
-from aveverify.flask._refusals import EXTENSION, RefusedError, current_request, raise_denial
+from aveverify.flask._refusals import EXTENSION, current_request, raise_denial
+from aveverify.flask._refused_error import RefusedError
 from aveverify.flask._request import (
     Installation,
     current_identity,

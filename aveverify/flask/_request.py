@@ -158,7 +158,8 @@ def _identity_or_refuse(request_auth: RequestAuth) -> Identity | None:
     if isinstance(outcome, Identity):
         return outcome
     if request_auth.error is not None:
-        raise_denial(outcome if isinstance(outcome, Denial) else request_auth.make_denial(request_auth.error))
+        denial = outcome if isinstance(outcome, Denial) else request_auth.make_denial(request_auth.error)
+        raise_denial(denial, ends_request=False)
     return None
 
 
