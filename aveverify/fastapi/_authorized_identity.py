@@ -38,14 +38,11 @@ class AuthorizedIdentity(Generic[IdentityT]):
     Args:
         authenticator: Finds the identity of a request.
         identity_dependency: The dependency on the identity.
-        allow: A predicate; None where there is none.
-        any_scopes: Scopes of which the token must hold one.
+        allow: A predicate, already checked; None where there is none.
+        any_scopes: Scopes, already checked, of which the token must hold one; empty where there are none.
 
     Attributes:
         identity_dependency: As given.
-
-    Raises:
-        ConfigurationError: An argument is not what it must be.
 
     Source: RFC 6750 §3.1; HTP-030; HTP-051.
     """
@@ -58,10 +55,6 @@ class AuthorizedIdentity(Generic[IdentityT]):
         allow: Allow | None = None,
         any_scopes: Sequence[str] = (),
     ) -> None:
-        check_function("allow", allow)
-        check_scope_list(any_scopes, name="any_scope")
-        if allow is None and not any_scopes:
-            raise ConfigurationError(Problem.MISSING, "allow")
         self.identity_dependency = identity_dependency
         self._authenticator = authenticator
         self._allow = allow
@@ -124,3 +117,25 @@ class AuthorizedIdentity(Generic[IdentityT]):
             raise make_exception(policy, connection, error, scopes=names) from None
         if state is not None and identity is not None:
             state.authorized[self] = identity
+
+
+def check_predicate(predicate: Allow) -> Allow:
+    """Return the argument of `allow`.
+
+    Raises:
+        ConfigurationError: It is no function of an identity.
+    """
+    if predicate is None:
+        raise ConfigurationError(Problem.MISSING, "allow")
+    check_function("allow", predicate)
+    return predicate
+
+
+def check_any_scopes(scopes: Sequence[str]) -> Sequence[str]:
+    """Return the arguments of `any_scope`.
+
+    Raises:
+        ConfigurationError: There is no scope, or one is no scope token.
+    """
+    check_scope_list(scopes, may_be_empty=False, name="any_scope")
+    return scopes

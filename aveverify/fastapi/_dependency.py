@@ -22,7 +22,7 @@ from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.fastapi._authenticator import Authenticator
-from aveverify.fastapi._authorized_identity import AuthorizedIdentity
+from aveverify.fastapi._authorized_identity import AuthorizedIdentity, check_any_scopes, check_predicate
 from aveverify.fastapi._installation import install_middleware, install_openapi
 from aveverify.fastapi._openapi import BearerScheme, describe_refusals
 from aveverify.fastapi._optional_dependency import OptionalAveAuth
@@ -178,7 +178,7 @@ class AveAuth(BearerScheme):
         Raises:
             ConfigurationError: `predicate` is no function of an identity.
         """
-        return AuthorizedIdentity(self._authenticator, self, allow=predicate)
+        return AuthorizedIdentity(self._authenticator, self, allow=check_predicate(predicate))
 
     def any_scope(self, *scopes: str) -> AuthorizedIdentity[Identity]:
         """Make a dependency on an identity with one of several scopes: `Security(ave.any_scope("admin", "editor"))`.
@@ -192,7 +192,7 @@ class AveAuth(BearerScheme):
         Raises:
             ConfigurationError: There is no scope, or one is no scope token of RFC 6749 §3.3.
         """
-        return AuthorizedIdentity(self._authenticator, self, any_scopes=scopes)
+        return AuthorizedIdentity(self._authenticator, self, any_scopes=check_any_scopes(scopes))
 
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT
-from aveverify.fastapi._authorized_identity import AuthorizedIdentity
+from aveverify.fastapi._authorized_identity import AuthorizedIdentity, check_any_scopes, check_predicate
 from aveverify.fastapi._openapi import BearerScheme
 from aveverify.fastapi._user_dependency import UserDependency
 
@@ -88,7 +88,7 @@ class OptionalAveAuth(BearerScheme):
         Raises:
             ConfigurationError: As there.
         """
-        return AuthorizedIdentity(self._authenticator, self, allow=predicate)
+        return AuthorizedIdentity(self._authenticator, self, allow=check_predicate(predicate))
 
     def any_scope(self, *scopes: str) -> AuthorizedIdentity[Identity | None]:
         """Make a dependency on an identity with one of several scopes, None for an anonymous request.
@@ -102,4 +102,4 @@ class OptionalAveAuth(BearerScheme):
         Raises:
             ConfigurationError: As `AveAuth.any_scope`.
         """
-        return AuthorizedIdentity(self._authenticator, self, any_scopes=scopes)
+        return AuthorizedIdentity(self._authenticator, self, any_scopes=check_any_scopes(scopes))
