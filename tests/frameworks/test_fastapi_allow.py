@@ -212,6 +212,38 @@ def test_a_subclass_with_a_call_of_its_own_finds_the_identity() -> None:
     assert TestClient(app).post("/", json={}, headers=FREE).json() == "grace"
 
 
+# --- optional where the rest is required ----------------------------------------------------------------------------
+
+
+def feed(identity: Annotated[Identity | None, Security(ave.optional)]) -> str | None:
+    return identity.subject if identity else None
+
+
+def test_an_optional_path_of_the_middleware_serves_a_view_with_an_optional_identity() -> None:
+    app = FastAPI()
+    app.add_api_route("/feed", feed)
+    app.add_api_route("/me", feed)
+    app.add_api_route("/feed/mine", lambda: None, dependencies=[Security(ave)])
+    app.add_middleware(AveAuthMiddleware, verifier=VERIFIER, required=True, optional=["/feed", "/feed/*"])
+    client = TestClient(app)
+
+    assert (client.get("/feed").status_code, client.get("/feed").json()) == (200, None)
+    assert client.get("/feed", headers=FREE).json() == "ada"
+    assert client.get("/feed", headers=dict(bearer(ISSUER.forge("expired")))).status_code == 401
+    assert client.get("/me").status_code == 401
+    # The view decides, too.
+    assert client.get("/feed/mine").status_code == 401
+
+
+def test_an_optional_dependency_does_not_weaken_that_of_its_router() -> None:
+    router = APIRouter(dependencies=[Security(ave)])
+    router.add_api_route("/feed", feed)
+    app = FastAPI()
+    app.include_router(router)
+
+    assert TestClient(app).get("/feed").status_code == 401
+
+
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 
