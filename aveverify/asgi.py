@@ -171,7 +171,7 @@ class PolicyMiddleware:
         inner = copy_scope(scope, members, LiveScope, (*self.own, *hidden))
         live.show_in(inner, IDENTITY_KEY)
         live.show_in(state, "identity")
-        await serve_live(self._app, inner, live)
+        await serve_live(self._app, inner, live, self._policy)
 
 
 class AveAuthMiddleware(PolicyMiddleware):

@@ -236,7 +236,7 @@ class AveAuth(BearerScheme):
         check_flag("close_expired", close_expired)
         policy = self._authenticator.policy
         adds_cache_headers = choose_marking(policy.parameters.vary, chosen=cache_headers)
-        install_middleware(app, _find_early, close_expired=close_expired, adds_cache_headers=adds_cache_headers)
+        install_middleware(app, policy, _find_early, close_expired=close_expired, adds_cache_headers=adds_cache_headers)
         install_openapi(app, self.scheme_name, policy.verifier.providers)
 
 

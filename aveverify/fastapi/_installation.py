@@ -31,13 +31,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from aveverify._core.provider import Provider
+    from aveverify._http.policy import AuthPolicy
 
 
-def install_middleware(app: FastAPI, find_early: FindEarly, *, close_expired: bool, adds_cache_headers: bool) -> None:
+def install_middleware(
+    app: FastAPI,
+    policy: AuthPolicy,
+    find_early: FindEarly,
+    *,
+    close_expired: bool,
+    adds_cache_headers: bool,
+) -> None:
     """Add the middlewares and exception handlers to an application. Idempotent.
 
     Args:
         app: The application.
+        policy: The rules of the first `AveAuth`.
         find_early: Returns what runs for a dependency before the body of a request is read.
         close_expired: Whether a WebSocket is closed when its token expires.
         adds_cache_headers: Whether responses tell caches by which headers they differ.
@@ -46,7 +55,7 @@ def install_middleware(app: FastAPI, find_early: FindEarly, *, close_expired: bo
     app.add_exception_handler(FailedError, raise_failure)
     installed: list[object] = [middleware.cls for middleware in app.user_middleware]
     if RequestContext not in installed:
-        app.add_middleware(RequestContext, close_expired=close_expired)
+        app.add_middleware(RequestContext, policy=policy, close_expired=close_expired)
         # Innermost: the scope names the route only there. FastAPI puts what is added later in front.
         app.user_middleware.append(Middleware(BodyAfterToken, find_early=find_early))
     if adds_cache_headers and CacheHeaders not in installed:
@@ -91,8 +100,9 @@ class RequestContext:
     FastAPI tells no dependency when its request ends.
     """
 
-    def __init__(self, app: ASGIApp, *, close_expired: bool) -> None:
+    def __init__(self, app: ASGIApp, *, policy: AuthPolicy, close_expired: bool) -> None:
         self._app = app
+        self._policy = policy
         self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +113,7 @@ class RequestContext:
             if find_live_connection(scope) is None:
                 # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
                 live = LiveConnection(None, None, receive, send, closes=self._close_expired)
-                await serve_live(self._app, scope, live)
+                await serve_live(self._app, scope, live, self._policy)
                 return
         with serving(scope):
             await self._app(scope, receive, send)

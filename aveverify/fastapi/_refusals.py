@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 from fastapi import HTTPException, WebSocketException
 from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import Response
 
 from aveverify import starlette
 from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
 
     from aveverify._http.policy import AuthPolicy
     from aveverify.errors import AveVerifyError
@@ -36,7 +36,6 @@ class RefusedError(starlette.RefusedError, HTTPException):
 
     Attributes:
         refusal: The refusal: status, headers, error code, description, reason and error.
-        response: The whole response: `status`, `headers` and `body`.
 
     Source: RFC 6750 §3; HTP-034.
     """
@@ -78,6 +77,5 @@ def install_handler(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> Response:
     if isinstance(error, starlette.RefusedError):
-        response = error.response
-        return Response(response.body, response.status, dict(response.headers))
+        return error.response
     return await http_exception_handler(request, cast("StarletteHTTPException", error))

@@ -23,11 +23,15 @@ from aveverify.errors import InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.litestar._caching import cache_by_identity
 from aveverify.litestar._exempt_requests import is_exempt
+from aveverify.litestar._websockets import close_cleanly_everywhere
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.verifier import Verifier
+
+# At import: no WebSocket has passed this middleware before.
+close_cleanly_everywhere()
 
 
 class _UserMiddleware(asgi.PolicyMiddleware):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
@@ -21,7 +20,7 @@ from aveverify._http.request_identity import get_user_identity
 from aveverify._http.scopes import check_scope_list
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
-from aveverify.starlette._refusals import RefusedResponse
+from aveverify.starlette._refusals import RefusedResponse, make_response
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -130,8 +129,7 @@ def _find_connection(arguments: Iterable[object]) -> HTTPConnection:
 
 
 async def _refuse_websocket(websocket: WebSocket, denial: Denial) -> None:
-    response = denial.response
     if websocket.application_state is WebSocketState.CONNECTING and can_deny(websocket.scope):
-        await websocket.send_denial_response(Response(response.body, response.status, dict(response.headers)))
+        await websocket.send_denial_response(make_response(denial))
     else:
         await websocket.close(POLICY_VIOLATION)

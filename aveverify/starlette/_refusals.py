@@ -6,6 +6,7 @@ Where they have nothing to say about it, the response is the one of RFC 6750.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from aveverify._core.refusal import ErrorResponse, Refusal
+    from aveverify._core.refusal import Refusal
     from aveverify.errors import AveVerifyError, Reason
 
 # Where FastAPI defines the handler that each of its applications has, and the class of its applications.
@@ -36,27 +37,31 @@ class RefusedError(HTTPException):
     """A refused request, as the exception handlers of the application see it.
 
     `exception_handlers={HTTPException: handle}`, and handlers for `RefusedError` or for a status code, answer every
-    refused HTTP request: `handle(request, error)`. What they return is the whole response, so they should pass on
-    `error.headers`, which hold the challenge. Without such a handler the response is `response`.
+    refused HTTP request: `handle(request, error)`. What they return is the whole response: `error.response`, perhaps
+    changed, or another one with `error.headers`, which hold the challenge. Without such a handler, `error.response` is
+    sent.
 
     Args:
         denial: The refusal, and its response.
 
     Attributes:
         refusal: The refusal: status, headers, error code, description, reason and error.
-        response: The whole response that is sent where no handler answers: `status`, `headers` and `body`.
 
     Source: RFC 6750 §3; HTP-034.
     """
 
     refusal: Refusal
-    response: ErrorResponse
 
     def __init__(self, denial: Denial) -> None:
         refusal = denial.refusal
         super().__init__(refusal.status, refusal.description, dict(refusal.headers))
         self.refusal = refusal
-        self.response = denial.response
+        self._denial = denial
+
+    @cached_property
+    def response(self) -> Response:
+        """The whole response to the refusal, as it is sent where no handler answers."""
+        return make_response(self._denial)
 
     @property
     def reason(self) -> Reason | None:
@@ -128,6 +133,11 @@ def _error_class(app: Starlette) -> type[RefusedError]:
     # By name: that package stands on this one, and knows what this one must not.
     fastapi_class: type[RefusedError] = import_module("aveverify.fastapi").RefusedError
     return fastapi_class
+
+
+def make_response(denial: Denial) -> Response:
+    """Return the response to a refusal as one of Starlette."""
+    return Response(denial.response.body, denial.response.status, dict(denial.response.headers))
 
 
 class RefusedResponse(Response):

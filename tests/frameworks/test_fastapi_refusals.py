@@ -6,14 +6,13 @@ import pytest
 from fastapi import FastAPI, HTTPException, Security, WebSocket
 from fastapi import Request as FastAPIRequest
 from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Receive, Scope, Send
 
 from aveverify import AuthRecord, Identity, Reason, Refusal, problem_details, starlette
-from aveverify._core.refusal import ErrorResponse
 from aveverify.fastapi import AveAuth, RefusedError
 from aveverify.fastapi._openapi import ProblemBody
 from aveverify.starlette import AveAuthMiddleware
@@ -166,7 +165,7 @@ def test_a_refused_error_is_an_error_of_fastapi_and_of_starlette() -> None:
         assert isinstance(error, (HTTPException, starlette.RefusedError))
         assert type(error) is RefusedError
         assert isinstance(error.refusal, Refusal)
-        assert isinstance(error.response, ErrorResponse)
+        assert isinstance(error.response, Response)
         assert error.error is not None
         assert error.reason is error.error.reason is Reason.EXPIRED
         assert (error.detail, error.headers) == (error.refusal.description, dict(error.refusal.headers))

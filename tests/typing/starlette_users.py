@@ -42,7 +42,7 @@ async def endpoint(request: Request, number: int) -> Response:
 
 
 def check(verifier: Verifier, request: Request, error: RefusedError) -> None:
-    assert_type((error.reason, error.response.status), tuple[Reason | None, int])
+    assert_type((error.reason, error.response), tuple[Reason | None, Response])
     endpoint(request, "text")  # type: ignore[arg-type]
     assert_type(get_user_identity(request), Identity | None)
     assert_type(AveAuthBackend(verifier, required=True), AveAuthBackend[Identity])
