@@ -19,7 +19,7 @@ from aveverify._http.asgi_request import (
     find_cached_identity,
     handshake_headers,
 )
-from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
+from aveverify._http.asgi_response import send_denial, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
@@ -136,7 +136,7 @@ class PolicyMiddleware:
             receive: Gives the client's messages.
             send: Takes the messages of the response.
         """
-        await send_error_response(denial.response, scope, receive, send)
+        await send_denial(denial, scope, receive, send)
 
     async def _serve(
         self, app: ASGIApp, outcome: DeferredError | None, scope: Scope, receive: Receive, send: Send
