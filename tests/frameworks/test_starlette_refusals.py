@@ -72,8 +72,19 @@ def mounted(handlers: Handlers, verifier: Verifier, **options: Any) -> ASGIApp:
     return Starlette(routes=[Mount("/", inner)], exception_handlers={HTTPException: not_asked})
 
 
-BUILDS = [with_middleware, with_backend, around, mounted]
-every_build = pytest.mark.parametrize("build", BUILDS, ids=["middleware", "backend", "around", "mounted"])
+def on_a_route(handlers: Handlers, verifier: Verifier, **options: Any) -> ASGIApp:
+    middleware = [Middleware(AveAuthMiddleware, verifier=verifier, **options)]
+    return Starlette(routes=[Route("/", view, middleware=middleware)], exception_handlers=handlers)
+
+
+BUILDS = {
+    "middleware": with_middleware,
+    "backend": with_backend,
+    "around": around,
+    "mounted": mounted,
+    "route": on_a_route,
+}
+every_build = pytest.mark.parametrize("build", BUILDS.values(), ids=list(BUILDS))
 
 
 def describe(_request: StarletteRequest, error: RefusedError) -> JSONResponse:
