@@ -19,7 +19,7 @@ from aveverify._http.asgi_request import (
     find_cached_identity,
     handshake_headers,
 )
-from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
+from aveverify._http.asgi_response import send_denial, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
@@ -104,12 +104,24 @@ class PolicyMiddleware:
             served.clear()
             current_identity.leave(token)
 
+    async def refuse(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refused connection; the integration of a framework may leave that to its error handlers.
+
+        Args:
+            denial: The refusal; it is logged.
+            scope: The connection.
+            receive: Gives the client's messages.
+            send: Takes the messages of the response.
+        """
+        await send_denial(denial, scope, receive, send)
+
     async def _serve_unusual(self, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, a preflight, or a request whose credentials are refused."""
         if isinstance(outcome, Denial):
-            await send_error_response(outcome.response, scope, receive, send)
+            await self.refuse(outcome, scope, receive, send)
         elif isinstance(outcome, DeferredError):
-            await serve_deferred(partial(self._serve, outcome), outcome, self._policy, scope, receive, send)
+            serve = partial(self._serve, outcome)
+            await serve_deferred(serve, outcome, self._policy, scope, receive, send, refuse=self.refuse)
         elif isinstance(outcome, Preflight):
             await self._serve(None, scope, without_body(receive), send)
         else:

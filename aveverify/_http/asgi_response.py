@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import withhold
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import AveVerifyError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 
 Meet = Callable[["Scope", Any], Awaitable[Callable[[], None]]]
+# Answers a refused connection, which has got no response so far.
+Refuse = Callable[[Denial, "Scope", "Receive", "Send"], Awaitable[None]]
 
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
@@ -40,13 +43,25 @@ async def send_error_response(response: ErrorResponse, scope: Scope, receive: Re
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
 
+async def send_denial(denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response of a denial; see `send_error_response`."""
+    await send_error_response(denial.response, scope, receive, send)
+
+
 def can_deny(scope: Scope) -> bool:
     """Tell whether the server can refuse this WebSocket with an HTTP response."""
     return _DENIAL in (scope.get("extensions") or {})
 
 
 async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
-    app: ASGIApp, deferred: DeferredError, policy: AuthPolicy, scope: Scope, receive: Receive, send: Send
+    app: ASGIApp,
+    deferred: DeferredError,
+    policy: AuthPolicy,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    refuse: Refuse = send_denial,
 ) -> None:
     """Serve an HTTP request whose refusal is deferred: the response to it, if it escapes before another one began.
 
@@ -57,6 +72,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
         scope: The connection.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
+        refuse: Answers where the refusal escapes.
     """
     began = False
 
@@ -70,7 +86,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     except REFUSALS as error:
         if began or error is not deferred.error:
             raise
-        await send_error_response(policy.make_denial(error).response, scope, receive, send)
+        await refuse(policy.make_denial(error), scope, receive, send)
 
 
 async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
@@ -93,7 +109,9 @@ async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
     return None
 
 
-async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_user(  # noqa: PLR0913 - one connection
+    app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send, *, refuse: Refuse = send_denial
+) -> None:
     """Deny a connection whose user the application does not admit, or defer that; behind the ASGI middleware.
 
     Args:
@@ -102,16 +120,18 @@ async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive
         scope: The connection; keeps nothing of the identity.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
+        refuse: Answers where the refusal is not deferred, or escapes.
 
     Source: HTP-044.
     """
     policy: AuthPolicy = scope[POLICY_KEY]
     outcome = policy.deny_or_defer(error) if scope["type"] == "http" else policy.deny(error)
+    record_outcome(scope, policy, outcome)
     if isinstance(outcome, Denial):
-        await send_error_response(outcome.response, scope, receive, send)
+        await refuse(outcome, scope, receive, send)
         return
     withhold(scope, outcome)
-    await serve_deferred(app, outcome, policy, scope, receive, send)
+    await serve_deferred(app, outcome, policy, scope, receive, send, refuse=refuse)
 
 
 def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | None:
