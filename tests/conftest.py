@@ -17,6 +17,8 @@ from aveverify.testing import FakeClock, FakeIssuer
 
 pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "marks", "measured", "memory", "skips")]
 
+# Far from the real time, so that a test fails where code reads another clock.
+NOW = 1_700_000_000.0
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 
 _connect = socket.socket.connect
@@ -52,7 +54,7 @@ def _loopback_only() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock
-from time import monotonic
 from typing import Final
 
 from aveverify._event_loops import find_event_loop
+from aveverify.clock import monotonic
 
 # Trio's clocks of tests jump to the end of a wait that has hardly begun. No real clock differs from another by so much.
 _JUMP_SECONDS: Final = 0.1

@@ -5,7 +5,7 @@ They are called where the middleware stands, so that all middleware in front of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from litestar._asgi.utils import wrap_in_exception_handler
 from litestar.types import Empty
@@ -14,11 +14,15 @@ from litestar.utils.scope.state import ScopeState
 from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import send_denial
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.shared_scope import SharedScope, SharedState, copy_scope, copy_state
 from aveverify.litestar._refusals import exception_handlers, make_exception
 
 if TYPE_CHECKING:
     from aveverify._http.asgi_types import Receive, Scope, Send
     from aveverify._http.policy import Denial
+
+# What the middleware sets for the application behind it, and what nothing in front sees.
+OWN_MEMBERS: Final = frozenset({"auth", "user"})
 
 
 async def answer_refused(denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,10 +54,9 @@ async def answer_refused(denial: Denial, scope: Scope, receive: Receive, send: S
 
 def _withhold_user(scope: Scope, denial: Denial) -> Scope:
     """Return a copy of a scope in which an exception handler finds no user, but the refusal."""
-    shown = {**scope, "state": {**scope["state"]}}
-    if denial.error is None:
-        shown |= {IDENTITY_KEY: None, "auth": frozenset(), "user": None}
-    else:
+    members: Scope = {IDENTITY_KEY: None, "auth": frozenset(), "user": None, "state": copy_state(scope, SharedState)}
+    shown = copy_scope(scope, members, SharedScope, OWN_MEMBERS)
+    if denial.error is not None:
         # HTP-044: not the refused user that the middleware has found.
         withhold(shown, DeferredError(denial.error))
     return shown

@@ -22,7 +22,7 @@ from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import granted_scopes
 from aveverify.errors import InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
-from aveverify.litestar._answers import answer_refused
+from aveverify.litestar._answers import OWN_MEMBERS, answer_refused
 from aveverify.litestar._caching import cache_by_identity
 from aveverify.litestar._marked_requests import EXEMPT_MARK, OPTIONAL_MARK, is_marked
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 class _PolicyMiddleware(asgi.PolicyMiddleware):
+    own = OWN_MEMBERS
     refuse = staticmethod(answer_refused)
 
 

@@ -1,7 +1,8 @@
 """Litestar: what its routes do for requests behind a middleware of this package.
 
-A response cache serves each identity apart, and a refusal that escapes a handler becomes one of Litestar's exceptions
-before Litestar sees it. HTP-036; HTP-050.
+A response cache serves each identity apart. Litestar answers every exception of a handler behind all middleware, so a
+refusal that escapes is dealt with before: it becomes one of Litestar's own, or the clean end of a WebSocket. HTP-030;
+HTP-036; HTP-041; HTP-050.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
-from litestar.types import Empty
 from litestar.utils.scope.state import ScopeState
 
+from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.websocket import LiveConnection
 from aveverify.errors import AveVerifyError
 from aveverify.litestar._caching import cache_by_identity
-from aveverify.litestar._refusals import RefusedError, make_exception, refuse_here
+from aveverify.litestar._refusals import make_exception
 
 if TYPE_CHECKING:
     from aveverify._http.asgi_types import Receive, Scope, Send
@@ -48,43 +50,45 @@ def _replace_handle(kind: Any) -> None:  # noqa: ANN401 - Litestar's scopes are 
         # No coroutine of its own where it is not needed, which would cost every request.
         if IDENTITY_KEY in scope:
             cache_by_identity(scope)  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
-            if scope["type"] == "websocket" or isinstance(scope[IDENTITY_KEY], DeferredError):
-                return _raise_as_litestars(serving, scope)
+            if scope["type"] == "websocket":
+                return _end_cleanly(serving, scope)
+            if isinstance(scope[IDENTITY_KEY], DeferredError):
+                return _raise_as_litestars(serving, scope, scope[IDENTITY_KEY])
         return serving
 
     setattr(serve, _REPLACED, True)
     kind.handle = serve
 
 
-async def _raise_as_litestars(serving: Coroutine[Any, Any, None], scope: Scope) -> None:
+async def _end_cleanly(serving: Coroutine[Any, Any, None], scope: Scope) -> None:
+    """Serve a WebSocket: a refusal that escapes, or its normal end, is no failure (HTP-030, HTP-041).
+
+    Litestar would close it with code 4500, and may log a traceback.
+    """
+    try:
+        await serving
+    except Exception as error:
+        live = scope.get(LIVE_KEY)
+        if not isinstance(live, LiveConnection) or not await live.close_after(error, scope, scope[POLICY_KEY]):
+            raise
+
+
+async def _raise_as_litestars(serving: Coroutine[Any, Any, None], scope: Scope, deferred: DeferredError) -> None:
+    """Serve a request whose refusal is deferred: where that escapes, Litestar sees an exception of its own."""
     try:
         await serving
     except REFUSALS as error:
-        refused = _find_refused(scope, error)
-        if refused is None:
+        # The refusal of some other token, which the application verified by itself, is not this client's.
+        if error is not deferred.error or _is_handled(scope, error):
             raise
     else:
         return
-    # Not within `except`: the error that it comes from has the frames of the handler, and here is its whole sense.
-    raise refused
-
-
-def _find_refused(scope: Scope, error: AveVerifyError) -> RefusedError | None:
-    """Return what to raise in the place of an error; None where the error stays."""
     policy: AuthPolicy = scope[POLICY_KEY]
-    if scope["type"] == "websocket":
-        return refuse_here(scope, policy, error)
-    outcome = scope[IDENTITY_KEY]
-    # The refusal of some other token, which the application verified by itself, is not this client's.
-    is_own = isinstance(outcome, DeferredError) and outcome.error is error
-    if not is_own or _is_handled(scope, error):
-        return None
-    return make_exception(policy.make_denial(error), "http")
+    # Not within `except`: the error itself is a part of what is raised.
+    raise make_exception(policy.make_denial(deferred.error), "http")
 
 
 def _is_handled(scope: Scope, error: AveVerifyError) -> bool:
     """Tell whether the application has an exception handler for such an error itself."""
-    handlers = ScopeState.from_scope(scope).exception_handlers  # type: ignore[arg-type] # as above
-    if handlers is Empty:
-        return True
+    handlers: Any = ScopeState.from_scope(scope).exception_handlers  # type: ignore[arg-type] # as above
     return any(kind in handlers for kind in type(error).__mro__ if issubclass(kind, AveVerifyError))

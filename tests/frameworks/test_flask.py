@@ -30,6 +30,7 @@ from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
@@ -678,7 +679,7 @@ def test_a_refusal_passes_the_after_request_hooks_of_the_application(app: Flask,
 
 
 def test_a_token_is_refused_from_its_expiration_time_on(app: Flask) -> None:
-    clock = FakeClock()
+    clock = FakeClock(now=NOW)
     issuer = FakeIssuer(clock=clock)
     app.add_url_rule("/", "who", AveAuth(app, issuer.verifier()).required(who))
     token = issuer.token(sub="ada", exp=clock.now() + 60)

@@ -9,6 +9,7 @@ import pytest
 
 from aveverify import Verifier
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http import (
     django_client,
     drf_client,
@@ -65,7 +66,7 @@ LEFT_OUT = [
 
 @pytest.fixture(scope="session")
 def shared_issuer() -> FakeIssuer:
-    return FakeIssuer(clock=FakeClock())
+    return FakeIssuer(clock=FakeClock(now=NOW))
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +85,7 @@ def tokens(shared_issuer: FakeIssuer) -> dict[str, str]:
 @pytest.fixture
 def issuer() -> FakeIssuer:
     """An issuer that the test may take down."""
-    return FakeIssuer(clock=FakeClock())
+    return FakeIssuer(clock=FakeClock(now=NOW))
 
 
 @pytest.fixture

@@ -92,14 +92,14 @@ def test_asyncio_that_blocks_a_task_of_trio_is_asyncio() -> None:
 async def guest_run(function: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
     """Run trio within the loop of asyncio that is running, until the function returns."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+    ended: asyncio.Future[Any] = loop.create_future()
     trio.lowlevel.start_guest_run(
         function,
         run_sync_soon_threadsafe=loop.call_soon_threadsafe,
-        done_callback=lambda outcome: (outcome.unwrap(), ended.set_result(None)),
+        done_callback=ended.set_result,
     )
     yield
-    await ended
+    (await ended).unwrap()
 
 
 def test_a_guest_run_of_trio_and_its_host_wait_for_the_same_keys(
@@ -129,13 +129,16 @@ def step(coroutine: Coroutine[Any, Any, Identity]) -> None:
     coroutine.send(None)
 
 
-def test_under_another_event_loop_a_wait_is_a_clear_error_and_known_keys_need_none(issuer: FakeIssuer) -> None:
-    with issuer.verifier() as verifier:
-        with pytest.raises(RuntimeError, match="asyncio or trio"):
-            step(verifier.verify_async(issuer.token()))
-        join_refreshes()
-        with pytest.raises(StopIteration) as returned:
-            step(verifier.verify_async(issuer.token()))
+def test_under_another_event_loop_a_wait_is_a_clear_error_and_known_keys_need_none(
+    waiting_verifier: Verifier, blocking: BlockingFetcher, issuer: FakeIssuer
+) -> None:
+    blocking.block()
+    with pytest.raises(RuntimeError, match="asyncio or trio"):
+        step(waiting_verifier.verify_async(issuer.token()))
+    blocking.unblock()
+    join_refreshes()
+    with pytest.raises(StopIteration) as returned:
+        step(waiting_verifier.verify_async(issuer.token()))
     assert returned.value.value.subject == "user_ada"
 
 
@@ -349,10 +352,15 @@ def test_a_completion_around_the_beginning_of_a_wait_is_not_missed(event_loop: E
                 self._event.wait(30)
             return super().is_done
 
+    async def is_woken() -> bool:
+        with anyio.move_on_after(10) as scope:
+            await LateCompletion().wait_async(60)
+        return not scope.cancelled_caught
+
     done = Completion()
     done.set_done()
     assert event_loop.run(done.wait_async, 0)
-    assert event_loop.run(LateCompletion().wait_async, 60)
+    assert event_loop.run(is_woken)
     assert not event_loop.run(Completion().wait_async, 0)
 
 
