@@ -20,6 +20,7 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from litestar.testing import TestClient
 
 from aveverify import AuthRecord, Identity, InvalidTokenError, Reason, Refusal, Verifier, get_user_identity
+from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors import AveVerifyError
 from aveverify.litestar import (
     AveAuthMiddleware,
@@ -615,3 +616,27 @@ def test_what_stands_in_front_of_the_application_learns_the_reason(
     (record,) = records
     assert record.refusal is not None
     assert (record.refusal.status, record.refusal.reason) == (case.status, case.reason)
+
+
+@some_cases
+def test_what_stands_in_front_sees_what_a_handler_writes(
+    shared_verifier: Verifier, tokens: dict[str, str], case: Case
+) -> None:
+    scopes: list[Any] = []
+
+    def answer_refused(request: Request[Any, Any, Any], error: RefusedError) -> Response[bytes]:
+        request.state.answered = error.status_code
+        return error.response
+
+    inner = make_app(shared_verifier, case, exception_handlers={RefusedError: cast("Any", answer_refused)})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await inner(scope, receive, send)
+
+    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
+
+    (scope,) = scopes
+    assert scope["state"]["answered"] == case.status
+    assert scope["path_template"] == case.path
+    assert not {"user", "auth", IDENTITY_KEY} & set(scope)
