@@ -8,7 +8,9 @@ identity = verifier.verify(token)
 
 from aveverify._core.identity import Identity
 from aveverify._core.provider import Provider
+from aveverify._core.refusal import Refusal, problem_details
 from aveverify._core.standard_attributes import ConvexIdentity
+from aveverify._http.auth_record import AuthRecord
 from aveverify._http.current_identity import current_identity
 from aveverify._http.request_identity import get_user_identity
 from aveverify._verify import verify
@@ -29,6 +31,7 @@ from aveverify.fetcher import Fetcher, FetchError, FetchRequest, FetchResponse, 
 from aveverify.verifier import Verifier
 
 __all__ = [
+    "AuthRecord",
     "AveVerifyError",
     "CachePolicy",
     "Clock",
@@ -46,11 +49,13 @@ __all__ = [
     "KeysUnavailableError",
     "Provider",
     "Reason",
+    "Refusal",
     "SystemClock",
     "Verifier",
     "__version__",
     "current_identity",
     "get_user_identity",
     "parse_auth_config",
+    "problem_details",
     "verify",
 ]

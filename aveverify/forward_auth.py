@@ -16,13 +16,15 @@ from aveverify._http.asgi_types import ASGIApp, Receive, Scope, Send
 from aveverify._http.authentication import authenticate_async
 from aveverify._http.option_checks import check_callable, check_verifier
 from aveverify._http.policy import Denial, make_policy
+from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS
 from aveverify.errors import AveVerifyError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.identity_header import encode_text
 from aveverify.sources import RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
-    from aveverify._http.auth_options import Check
+    from aveverify._core.refusal import RenderRefusal
+    from aveverify._http.auth_options import Allow, Check
     from aveverify._http.exempt_paths import ExemptPaths
     from aveverify.verifier import Verifier
 
@@ -66,9 +68,13 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
     *,
     required: bool = True,
     scopes: Sequence[str] = (),
+    any_scopes: Sequence[str] = (),
+    scope_claims: Sequence[str] = DEFAULT_SCOPE_CLAIMS,
+    allow: Allow | None = None,
     realm: str | None = None,
     resource_metadata: str | None = None,
     check: Check | None = None,
+    render_refusal: RenderRefusal | None = None,
     write_identity: Write | None = None,
     on_outcome: OnOutcome | None = None,
 ) -> ASGIApp:
@@ -77,10 +83,14 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
     Args:
         verifier: Verifies the tokens.
         required: Whether a request without credentials is refused.
-        scopes: As in `aveverify.asgi.AuthOptions`, like the three that follow.
+        scopes: As in `aveverify.asgi.AuthOptions`, like those down to `render_refusal`.
+        any_scopes: See there.
+        scope_claims: See there.
+        allow: See there.
         realm: See there.
         resource_metadata: See there.
         check: See there.
+        render_refusal: See there.
         write_identity: Returns the value of `X-Ave-Identity`: `encode_identity`, or an `IdentitySigner`. The header is
             empty without it.
         on_outcome: Called with the outcome of each request and the status of its response.
@@ -95,7 +105,16 @@ def make_app(  # noqa: PLR0913 - options, all by keyword
     Source: RFC 6750; HTP-009; HTP-034 to HTP-036.
     """
     policy = make_policy(
-        verifier, required=required, scopes=scopes, realm=realm, resource_metadata=resource_metadata, check=check
+        verifier,
+        required=required,
+        scopes=scopes,
+        any_scopes=any_scopes,
+        scope_claims=scope_claims,
+        allow=allow,
+        realm=realm,
+        resource_metadata=resource_metadata,
+        check=check,
+        render_refusal=render_refusal,
     )
     check_callable("write_identity", write_identity, arguments=1)
     check_callable("on_outcome", on_outcome, arguments=2)
@@ -138,9 +157,9 @@ class _ForwardedRequest:
     def __init__(self, headers: Headers) -> None:
         self._headers = headers
 
-    def is_exempt(self, exempt: ExemptPaths) -> bool:
-        """Tell whether the path needs no credentials: it is the proxy's own, and never exempt."""
-        del exempt
+    def is_at(self, paths: ExemptPaths) -> bool:
+        """Tell whether the path is one of these: it is the proxy's own, and never exempt or optional."""
+        del paths
         return False
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:

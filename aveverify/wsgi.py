@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from aveverify._http.auth_options import AuthOptions
+from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
 from aveverify._http.authentication import Outcome, Preflight, authenticate
 from aveverify._http.caching import mark
 from aveverify._http.current_identity import current_identity
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from aveverify._core.bearer import ErrorResponse
+    from aveverify._core.refusal import ErrorResponse
     from aveverify.errors import AveVerifyError
     from aveverify.verifier import Verifier
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Write = Callable[[bytes], object]
 
 
-__all__ = ["AuthOptions", "AveAuthMiddleware"]
+__all__ = ["AuthOptions", "AuthRecord", "AveAuthMiddleware"]
 
 # The end of an iterable, told from every chunk by identity; typed as one.
 _END: Final = cast("bytes", object())
@@ -85,12 +86,15 @@ class AveAuthMiddleware:
         if outcome is None:
             request = WsgiRequest(environ)
             outcome = authenticate(self._policy, request, required=self._policy.required)
+            record_outcome(environ, self._policy, outcome)
             if isinstance(outcome, Denial):
                 start_response(*_head(outcome.response))
                 return _body(outcome.response, environ)
             if isinstance(outcome, Preflight):
                 request.drop_body()
                 outcome = None
+        elif RECORD_KEY in environ:
+            record_outcome(environ, self._policy, outcome)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         environ[IDENTITY_KEY] = outcome
         if isinstance(outcome, DeferredError):
@@ -126,7 +130,7 @@ class AveAuthMiddleware:
         def refuse(error: AveVerifyError) -> Iterable[bytes]:
             if error is not deferred.error:
                 raise error
-            response = self._policy.error_response(error)
+            response = self._policy.make_denial(error).response
             # PEP 3333: exc_info replaces what the application said, or raises the error where that is sent already.
             start_response(*_head(response), *((sys.exc_info(),) if started else ()))
             return _body(response, environ)
@@ -145,7 +149,7 @@ class _MarkedApp:
         self._policy = policy
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._policy.exempt and WsgiRequest(environ).is_exempt(self._policy.exempt):
+        if self._policy.exempt and WsgiRequest(environ).is_at(self._policy.exempt):
             return self._app(environ, start_response)
         vary, is_personal = self._policy.parameters.vary, environ[IDENTITY_KEY] is not None
 

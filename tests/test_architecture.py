@@ -70,7 +70,8 @@ LAYERS = {
     "rules": Layer(("_core.rules", "_core.rules.*"), ("errors", "jose"), standard=PURE),
     "key cache": Layer(("_core.key_cache", "_core.key_cache.*"), ("errors", "values", "jose"), standard=PURE),
     "core": Layer(
-        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"), standard=PURE
+        ("_core", "_core.*", "identity", "provider"), ("errors", "values", "jose", "rules", "key cache"),
+        standard=PURE | {"http"},
     ),
     "auth config": Layer(("auth_config",), ("errors", "core")),
     "fetcher": Layer(("fetcher",), ("errors", "values", "fork"), (), ("httpx",)),
@@ -93,7 +94,10 @@ LAYERS = {
     ),
     "otel": Layer(("otel",), ("errors", "values", "fork"), ("verifier",), ("opentelemetry",)),
     "prometheus": Layer(("prometheus",), ("errors", "values"), ("verifier",), ("prometheus_client",)),
-    "http": Layer(("_http", "_http.*", "sources"), ("errors", "clock", "fork", "core", "verifier")),
+    # anyio: WebSockets run under asyncio and trio.
+    "http": Layer(
+        ("_http", "_http.*", "sources"), ("errors", "clock", "fork", "event loops", "core", "verifier"), (), ("anyio",)
+    ),
     "asgi and wsgi": Layer(("asgi", "wsgi"), ("errors", "core", "http"), ("verifier",)),
     "starlette": Layer(
         ("starlette", "starlette.*"), ("errors", "core", "http", "asgi and wsgi"), ("verifier",), ("starlette",)

@@ -61,6 +61,7 @@ REASONS: dict[Reason, tuple[Step | None, str | None, str | None]] = {
     Reason.MALFORMED_AUTHORIZATION: (None, None, None),
     Reason.REPEATED_AUTHORIZATION: (None, None, None),
     Reason.INSUFFICIENT_SCOPE: (None, None, None),
+    Reason.NOT_ALLOWED: (None, None, None),
     Reason.MISCONFIGURED: (None, None, None),
 }
 SCHEMA, URL, INSECURE = "AuthConfigNotMatchingSchemaError", "InvalidProviderDomainUrl", "InsecureConfiguration"

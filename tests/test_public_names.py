@@ -38,7 +38,7 @@ NAMES = {
     "Verifier", "Provider", "parse_auth_config", "Identity", "ConvexIdentity", "verify", "get_user_identity",
     "CachePolicy", "Reason", "AveVerifyError", "InvalidTokenError", "InvalidRequestError", "InsufficientScopeError",
     "KeysUnavailableError", "ConfigurationError", "Clock", "SystemClock", "Fetcher", "FetchRequest", "FetchResponse",
-    "FetchError", "HttpxFetcher", "__version__", "current_identity",
+    "FetchError", "HttpxFetcher", "__version__", "current_identity", "AuthRecord", "Refusal", "problem_details",
 }  # fmt: skip
 MODULES = [
     "aveverify", "aveverify.asgi", "aveverify.django", "aveverify.drf", "aveverify.fastapi", "aveverify.flask",
@@ -199,7 +199,11 @@ def test_every_argument_of_a_public_function_has_a_type(value: object) -> None:
         pytest.param(
             KeysUnavailableError, "(retry_after_seconds, *, kind, issuer, cause=None)", id="KeysUnavailableError"
         ),
-        pytest.param(InsufficientScopeError, "(required)", id="InsufficientScopeError"),
+        pytest.param(
+            InsufficientScopeError,
+            "(required=(), *, any_of=(), hint=None, reason=<Reason.INSUFFICIENT_SCOPE: 'INSUFFICIENT_SCOPE'>)",
+            id="InsufficientScopeError",
+        ),
     ],
 )
 def test_a_public_signature_is_unchanged(function: Callable[..., object], signature: str) -> None:
@@ -295,6 +299,10 @@ def test_no_option_switches_a_check_off() -> None:
         "insecure_http",
         "any_audience",
         "allow_other_user",
+        # Each requires something more of a token.
+        "allow",
+        "any_of",
+        "any_scopes",
         "allowed_origins",
         "options",
     }

@@ -1,15 +1,14 @@
-"""The Authorization header becomes a token, and an error becomes the response of RFC 6750.
+"""The Authorization header becomes a token, and an error becomes the challenge of RFC 6750.
 
-Knows no framework. Nothing of a token gets into a response. RFC 6750; RFC 9110 §11; RFC 9728.
+Knows no framework. Nothing of a token gets into a challenge. RFC 6750; RFC 9110 §11; RFC 9728.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final, NamedTuple
 
-from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError, Reason
+from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, Reason
 
 # RFC 6750 §2.1: the characters of a b64token before its padding.
 _B64TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
@@ -77,20 +76,6 @@ class ChallengeParameters(NamedTuple):
     vary: str = "Authorization"
 
 
-class ErrorResponse(NamedTuple):
-    """A refusal as HTTP: the same for every token, whatever is wrong with it (ERR-004).
-
-    Attributes:
-        status: The status code.
-        headers: Names in lower case, and values.
-        body: A JSON object.
-    """
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
 def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters) -> str:
     """Write a `WWW-Authenticate` challenge.
 
@@ -113,35 +98,3 @@ def make_challenge(error: AveVerifyError | None, parameters: ChallengeParameters
     if parameters.resource_metadata is not None:
         pairs.append(("resource_metadata", parameters.resource_metadata))
     return " ".join(["Bearer", ", ".join(f'{name}="{value}"' for name, value in pairs)]).rstrip()
-
-
-def make_answer(error: AveVerifyError | None, parameters: ChallengeParameters) -> ErrorResponse:
-    """Write the whole response to a refused request.
-
-    Args:
-        error: Why the request is refused; None where it has no credentials and they are required.
-        parameters: The parameters of the service.
-
-    Returns:
-        Status, headers and a JSON body `{"error", "error_description"}`.
-
-    Source: RFC 6750 §3.1; DV-14; HTP-034; HTP-035.
-    """
-    if error is None:
-        status, content = 401, {"error": "unauthorized", "error_description": "Credentials are required"}
-    else:
-        status = error.http_status
-        content = {"error": error.error_code or "temporarily_unavailable", "error_description": error.description}
-    body = json.dumps(content).encode()
-    headers = [
-        ("content-type", "application/json"),
-        ("content-length", str(len(body))),
-        ("cache-control", "no-store"),
-    ]
-    if parameters.vary:
-        headers.append(("vary", parameters.vary))
-    if isinstance(error, KeysUnavailableError):
-        headers.append(("retry-after", str(error.retry_after_seconds)))
-    else:
-        headers.append(("www-authenticate", make_challenge(error, parameters)))
-    return ErrorResponse(status, tuple(headers), body)

@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from aveverify._core.identity import Identity
+from aveverify._http.app_calls import AppCalls, is_awaitable
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
@@ -21,9 +22,6 @@ UserT = TypeVar("UserT")
 LoadUserAsync = Callable[[Identity], Awaitable[UserT | None]]
 LoadUserSync = Callable[[Identity], UserT | None]
 LoadUser = LoadUserAsync[UserT] | LoadUserSync[UserT]
-# Makes a coroutine function callable from synchronous code, as `asgiref.sync.async_to_sync` does.
-Run = Callable[[Callable[..., Any]], Callable[..., Any]]
-
 # What a user says of itself in Django, Flask-Login and Starlette; a user without the member is admitted. The anonymous
 # user of each of them is not authenticated: a loader that returns it has found no user.
 _FLAGS: Final = (("is_authenticated", Reason.UNKNOWN_USER), ("is_active", Reason.INACTIVE_USER))
@@ -56,16 +54,16 @@ async def find_user(load_user: LoadUser[UserT], identity: Identity) -> UserT:
             value = steps.send(result)
         except StopIteration as end:
             return cast("UserT", end.value)
-        result = await value if _is_awaitable(value) else value
+        result = await value if is_awaitable(value) else value
 
 
-def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> UserT:
+def find_user_now(load_user: LoadUser[UserT], identity: Identity, calls: AppCalls) -> UserT:
     """Load and check a user from synchronous code; see `find_user`.
 
     Args:
         load_user: As there.
         identity: As there.
-        run: Runs a coroutine function to its end, where `load_user` or the user needs it.
+        calls: Runs a coroutine to its end, where `load_user` or the user needs it.
     """
     steps = admit_user(load_user, identity)
     result: object = None
@@ -74,7 +72,7 @@ def find_user_now(load_user: LoadUser[UserT], identity: Identity, run: Run) -> U
             value = steps.send(result)
         except StopIteration as end:
             return cast("UserT", end.value)
-        result = _finish(value, run) if _is_awaitable(value) else value
+        result = calls.finish("load_user", value) if is_awaitable(value) else value
 
 
 def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any, Any, UserT]:
@@ -91,7 +89,7 @@ def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any,
         ConfigurationError: As `find_user`.
     """
     user: Any = yield load_user(identity)
-    if _is_awaitable(user):
+    if is_awaitable(user):
         # Any object passes for an active user, so a forgotten `await` would admit a disabled one.
         raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "what it returns must be awaited once, not twice")
     if inspect.isgenerator(user) or inspect.isasyncgen(user):
@@ -104,11 +102,6 @@ def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any,
         if not (yield _read_flag(user, name)):
             raise make_refusal(reason, identity)
     return user  # type: ignore[no-any-return] # what load_user returned
-
-
-def _is_awaitable(value: object) -> bool:
-    # Every proxy of Werkzeug looks awaitable by its class, whatever it stands for.
-    return inspect.isawaitable(value) and (inspect.isgenerator(value) or hasattr(value, "__await__"))
 
 
 def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:
@@ -146,36 +139,23 @@ def _read_member(user: object, name: str) -> object:
     return cast("Any", user)[name] if name in names else True
 
 
-def _finish(awaitable: object, run: Run) -> object:
-    try:
-        return run(_wait_for)(awaitable)
-    finally:
-        if inspect.iscoroutine(awaitable):
-            # Where `run` refuses, as inside a running event loop, nothing else would.
-            awaitable.close()
-
-
-async def _wait_for(awaitable: Awaitable[object]) -> object:
-    return await awaitable
-
-
 class Users:
     """The application's users, for integrations that serve synchronous and asynchronous views.
 
     Args:
         load_user: The application's function.
-        run: Makes a coroutine function callable from synchronous code.
+        calls: Runs a coroutine to its end, from synchronous code.
     """
 
-    __slots__ = ("_load_user", "_run")
+    __slots__ = ("_calls", "_load_user")
 
-    def __init__(self, load_user: LoadUser[Any], run: Run) -> None:
+    def __init__(self, load_user: LoadUser[Any], calls: AppCalls) -> None:
         self._load_user = load_user
-        self._run = run
+        self._calls = calls
 
     def find(self, identity: Identity) -> object:
         """Load and check a user; see `find_user`."""
-        return find_user_now(self._load_user, identity, self._run)
+        return find_user_now(self._load_user, identity, self._calls)
 
     async def find_async(self, identity: Identity) -> object:
         """Load and check a user without blocking the event loop; see `find_user`."""

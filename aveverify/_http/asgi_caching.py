@@ -45,7 +45,7 @@ class MarkedApp:
         if (
             scope["type"] != "http"
             or not isinstance(policy, AuthPolicy)
-            or (policy.exempt and AsgiRequest(scope).is_exempt(policy.exempt))
+            or (policy.exempt and AsgiRequest(scope).is_at(policy.exempt))
         ):
             return self._app(scope, receive, send)
         is_personal = scope[IDENTITY_KEY] is not None

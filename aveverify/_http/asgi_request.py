@@ -42,9 +42,9 @@ class AsgiRequest:
         """Whether the connection is a WebSocket."""
         return self._scope["type"] != "http"  # type: ignore[no-any-return] # a text by ASGI
 
-    def is_exempt(self, exempt: ExemptPaths) -> bool:
-        """Tell whether the path needs no credentials."""
-        return bool(exempt) and exempt.covers(self._scope["path"], self._scope.get("root_path"))
+    def is_at(self, paths: ExemptPaths) -> bool:
+        """Tell whether the path is one of these."""
+        return bool(paths) and paths.covers(self._scope["path"], self._scope.get("root_path"))
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Take a token out of the query, unread."""

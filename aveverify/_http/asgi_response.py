@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import withhold
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
@@ -26,18 +26,26 @@ _DENIAL: Final = "websocket.http.response"
 
 async def send_error_response(response: ErrorResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a refusal: to a WebSocket as a denial where the server can, else by closing it before it is accepted."""
-    headers = [(name.encode(), value.encode()) for name, value in response.headers]
     if scope["type"] == "http":
         body = b"" if scope["method"] == "HEAD" else response.body
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
         await send({"type": "http.response.body", "body": body})
         return
     await receive()  # websocket.connect, which every response must follow
+    await deny_websocket(response, scope, send)
+
+
+async def deny_websocket(response: ErrorResponse, scope: Scope, send: Send) -> None:
+    """Refuse a WebSocket whose `websocket.connect` was received, and that is not accepted; see above."""
     if can_deny(scope):
-        await send({"type": f"{_DENIAL}.start", "status": response.status, "headers": headers})
+        await send({"type": f"{_DENIAL}.start", "status": response.status, "headers": _encode_headers(response)})
         await send({"type": f"{_DENIAL}.body", "body": response.body})
     else:
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+def _encode_headers(response: ErrorResponse) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in response.headers]
 
 
 def can_deny(scope: Scope) -> bool:
@@ -70,7 +78,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     except REFUSALS as error:
         if began or error is not deferred.error:
             raise
-        await send_error_response(policy.error_response(error), scope, receive, send)
+        await send_error_response(policy.make_denial(error).response, scope, receive, send)
 
 
 async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
@@ -129,7 +137,7 @@ def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | No
     if not isinstance(error, AveVerifyError) or not isinstance(outcome, DeferredError) or outcome.error is not error:
         return None
     policy: AuthPolicy = scope[POLICY_KEY]
-    return policy.error_response(error)
+    return policy.make_denial(error).response
 
 
 def may_hide_body(scope: Scope) -> bool:

@@ -36,8 +36,8 @@ class IncomingRequest(Protocol):
     def is_websocket(self) -> bool:
         """Whether the request opens a WebSocket, which ends with its token: its refusal is never deferred."""
 
-    def is_exempt(self, exempt: ExemptPaths) -> bool:
-        """Tell whether the path needs no credentials."""
+    def is_at(self, paths: ExemptPaths) -> bool:
+        """Tell whether the path is one of these."""
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Take a token out of the query, unread, on an exempt path."""
@@ -86,14 +86,14 @@ def authenticate(
     Args:
         policy: The rules.
         request: The request.
-        required: Whether a request without credentials is refused here.
+        required: Whether a request without credentials is refused here, but for the optional paths.
         known: The identity of a token that was accepted before, from `find_cached_identity`.
         admit: Loads the application's user of an identity; may raise `InvalidTokenError`.
 
     Returns:
         The identity; None or `PREFLIGHT` for an anonymous request; or what follows from a refusal, which is logged.
     """
-    if request.is_exempt(policy.exempt):
+    if request.is_at(policy.exempt):
         request.hide_token(policy.sources)
         return None
     try:
@@ -104,7 +104,8 @@ def authenticate(
             admit(identity)
     except REFUSALS as error:
         return _deny_or_defer(policy, request, error)
-    return deny_anonymous(policy, request) if identity is None and required else identity
+    is_missing = identity is None and required and not request.is_at(policy.optional)
+    return deny_anonymous(policy, request) if is_missing else identity
 
 
 async def authenticate_async(
@@ -119,7 +120,7 @@ async def authenticate_async(
 
     A WebSocket is refused from the `exp` of its token on: the leeway is for single requests (CJ-29).
     """
-    if request.is_exempt(policy.exempt):
+    if request.is_at(policy.exempt):
         request.hide_token(policy.sources)
         return None
     try:
@@ -134,7 +135,8 @@ async def authenticate_async(
                 await admit(identity)
     except REFUSALS as error:
         return _deny_or_defer(policy, request, error)
-    return deny_anonymous(policy, request) if identity is None and required else identity
+    is_missing = identity is None and required and not request.is_at(policy.optional)
+    return deny_anonymous(policy, request) if is_missing else identity
 
 
 def deny_anonymous(policy: AuthPolicy, request: IncomingRequest) -> Denial | Preflight:

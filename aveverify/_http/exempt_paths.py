@@ -1,4 +1,4 @@
-"""Which paths need no credentials: compared segment by segment, on the decoded path that the router sees.
+"""Which paths need no credentials, or may go without: compared by segments, on the decoded path that the router sees.
 
 A path that two readers could understand differently is never exempt. HTP-011 to HTP-024; HTP-026.
 """
@@ -22,11 +22,12 @@ _UNREADABLE: Final = ""
 
 
 class ExemptPaths:
-    """The paths of one middleware that need no credentials.
+    """The paths of one middleware that need no credentials, or may go without.
 
     Args:
         patterns: A path, `/healthz`, which stands for itself alone; or with `/*` at its end everything below it.
         own_prefixes: Prefixes that the application behind the middleware gives itself.
+        name: The name of the option.
 
     Raises:
         ConfigurationError: A pattern could mean more than one thing.
@@ -34,10 +35,10 @@ class ExemptPaths:
 
     __slots__ = ("_below", "_exact", "_own_prefixes", "_patterns")
 
-    def __init__(self, patterns: Sequence[str], own_prefixes: tuple[str, ...] = ()) -> None:
+    def __init__(self, patterns: Sequence[str], own_prefixes: tuple[str, ...] = (), *, name: str = "exempt") -> None:
         if not isinstance(patterns, (list, tuple)) or not all(map(_is_pattern, patterns)):
             raise ConfigurationError(
-                Problem.OUT_OF_RANGE, "exempt", "a list of decoded paths such as '/healthz' or '/public/*'"
+                Problem.OUT_OF_RANGE, name, "a list of decoded paths such as '/healthz' or '/public/*'"
             )
         self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith(_BELOW))
         self._below = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith(_BELOW))

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
 
+from aveverify._http.app_calls import NEEDS_ASYNC
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.sources import TokenSource, is_same_source
 from aveverify.verifier import Verifier
@@ -23,8 +24,6 @@ _ARGUMENTS: Final = {"WSGI": ("environ", "start_response"), "ASGI": ("scope", "r
 # What the instances of a class have that is an application by itself: PEP 3333, and `async def __call__` by a class.
 _INSTANCE: Final = {"WSGI": "__iter__", "ASGI": "__await__"}
 
-# What is wrong with a coroutine function where nothing awaits it.
-NEEDS_ASYNC: Final = "a coroutine function needs an asynchronous middleware"
 # An object that has every attribute would go on for ever.
 _MOST_LAYERS: Final = 100
 

@@ -10,16 +10,25 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
-from aveverify._core.bearer import ChallengeParameters, ErrorResponse, make_answer
+from aveverify._core.bearer import ChallengeParameters
 from aveverify._core.identity import Identity
 from aveverify._core.provider_checks import check_flag
-from aveverify._http.auth_options import AuthOptions, Check
+from aveverify._core.refusal import ErrorResponse, Refusal, RenderRefusal, make_refusal, oauth_error
+from aveverify._http.app_calls import AppCalls
+from aveverify._http.auth_options import Allow, AuthOptions, Check
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import EveryPath, ExemptPaths
-from aveverify._http.option_checks import NEEDS_ASYNC, check_function, check_sources, check_verifier
+from aveverify._http.option_checks import (
+    check_callable,
+    check_function,
+    check_sources,
+    check_verifier,
+    is_coroutine_function,
+)
 from aveverify._http.rate_limited_log import LimitedLog
+from aveverify._http.rendering import render_response
 from aveverify._http.request_identity import DeferredError
-from aveverify._http.scopes import check_scope_list, check_scopes
+from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS, RequiredScopes, check_scope_claims, check_scope_list
 from aveverify.errors import (
     AveVerifyError,
     ConfigurationError,
@@ -50,15 +59,20 @@ _URL: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class Denial(NamedTuple):
-    """A refused request: what was wrong with it, and its HTTP response.
+    """A refused request, and its HTTP response.
 
     Attributes:
-        error: The refusal; None where credentials are required and the request has none.
-        response: The response.
+        refusal: What was wrong with it.
+        response: The whole response.
     """
 
-    error: AveVerifyError | None
+    refusal: Refusal
     response: ErrorResponse
+
+    @property
+    def error(self) -> AveVerifyError | None:
+        """The error; None where credentials are required and the request has none."""
+        return self.refusal.error
 
 
 class AuthPolicy(NamedTuple):
@@ -68,27 +82,39 @@ class AuthPolicy(NamedTuple):
         verifier: Verifies tokens.
         required: Whether a request without credentials is refused.
         defers: Whether a refusal is raised when the application asks for the identity.
+        scopes: The scopes that a token must hold.
+        allow: Tells whether an identity may use the application.
         parameters: What challenges name: realm, metadata and required scopes.
         exempt: The paths that need no credentials.
+        optional: The paths that also serve requests without credentials.
         sources: Where a request may carry its token; `DEFAULT_SOURCES` itself where these are the default ones.
         check: The application's further check of an identity.
+        calls: Calls the functions of the application.
+        render: Renders the body of a refusal.
         log: Where refusals are logged.
         cached_identity: Returns the identity of a token that was accepted before and may be accepted again without any
             further check, else None. The member itself is None if this policy checks more than the token: with scopes,
-            `check`, exempt paths or other sources than the default ones.
+            `check`, `allow`, exempt paths or other sources than the default ones.
         marks: Whether responses tell caches by which headers they differ.
+        ends_streams: Whether a response that goes on is ended when the token expires.
     """
 
     verifier: Verifier
     required: bool
     defers: bool
+    scopes: RequiredScopes
+    allow: Allow | None
     parameters: ChallengeParameters
     exempt: ExemptPaths
+    optional: ExemptPaths
     sources: tuple[TokenSource, ...]
     check: Check | None
+    calls: AppCalls
+    render: RenderRefusal
     log: LimitedLog
     cached_identity: CachedIdentity | None
     marks: bool
+    ends_streams: bool
 
     def authenticate(self, token: str | bytes) -> Identity:
         """Verify a token and everything else that this policy requires of it.
@@ -101,13 +127,15 @@ class AuthPolicy(NamedTuple):
 
         Raises:
             InvalidTokenError: The token is refused, by the verifier or by `check`.
-            InsufficientScopeError: A scope is missing.
+            InsufficientScopeError: A scope is missing, or `allow` says no.
             KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
         """
         identity = self.verifier.verify(token)
-        check_scopes(identity, self.parameters.scopes)
+        self.scopes.check(identity)
         if self.check is not None:
-            _require_accepted(self.check(identity), identity)
+            _require_accepted(self.calls.call("check", self.check, identity), identity)
+        if self.allow is not None:
+            require_allowed(self.calls.call("allow", self.allow, identity))
         return identity
 
     async def authenticate_async(self, token: str | bytes) -> Identity:
@@ -117,34 +145,45 @@ class AuthPolicy(NamedTuple):
         return identity
 
     async def authorize_async(self, identity: Identity) -> None:
-        """Check what this policy requires of a verified identity: the scopes, and the application's `check`.
+        """Check what this policy requires of a verified identity: the scopes, and the application's own functions.
 
         Args:
             identity: The identity of a verified token.
 
         Raises:
             InvalidTokenError: `check` refuses the identity.
-            InsufficientScopeError: A scope is missing.
+            InsufficientScopeError: A scope is missing, or `allow` says no.
         """
-        check_scopes(identity, self.parameters.scopes)
+        self.scopes.check(identity)
         if self.check is not None:
-            result = self.check(identity)
-            _require_accepted(await result if inspect.isawaitable(result) else result, identity)
+            _require_accepted(await self.calls.call_async(self.check, identity), identity)
+        if self.allow is not None:
+            require_allowed(await self.calls.call_async(self.allow, identity))
 
-    def with_scopes(self, scopes: Sequence[str]) -> AuthPolicy:
-        """Return the same policy with further required scopes, those of one view."""
-        if not scopes:
+    def with_scopes(self, scopes: Sequence[str], any_scopes: Sequence[str] = ()) -> AuthPolicy:
+        """Return the same policy with further required scopes, those of one view.
+
+        Args:
+            scopes: The scopes that a token must hold, all of them.
+            any_scopes: Scopes of which it must hold one.
+        """
+        if not scopes and not any_scopes:
             return self
-        required = tuple(dict.fromkeys((*self.parameters.scopes, *scopes)))
-        return self._replace(parameters=self.parameters._replace(scopes=required), cached_identity=None)
+        required = self.scopes.and_also(scopes, any_scopes)
+        parameters = self.parameters._replace(scopes=required.names)
+        return self._replace(scopes=required, parameters=parameters, cached_identity=None)
 
     def with_check(self, check: Check) -> AuthPolicy:
         """Return the same policy with another `check`."""
         return self._replace(check=check, cached_identity=None)
 
+    def with_allow(self, allow: Allow) -> AuthPolicy:
+        """Return the same policy with another `allow`."""
+        return self._replace(allow=allow, cached_identity=None)
+
     def in_front_of(self, app: object) -> AuthPolicy:
-        """Return the same policy with exempt paths that consider the prefixes of an ASGI application (HTP-026)."""
-        return self._replace(exempt=self.exempt.in_front_of(app))
+        """Return the same policy with paths that consider the prefixes of an ASGI application (HTP-026)."""
+        return self._replace(exempt=self.exempt.in_front_of(app), optional=self.optional.in_front_of(app))
 
     def with_every_path_exempt(self) -> AuthPolicy:
         """Return the same policy for requests that need no credentials, for integrations that know it by the handler.
@@ -153,33 +192,28 @@ class AuthPolicy(NamedTuple):
         """
         return self._replace(exempt=EveryPath(), cached_identity=None)
 
-    def error_response(self, error: AveVerifyError | None) -> ErrorResponse:
-        """Return the HTTP response to a refusal, without a log record.
+    def make_denial(self, error: AveVerifyError | None, *, scopes: Sequence[str] = ()) -> Denial:
+        """Describe a refused request and make its response, without a log record.
 
         Args:
             error: The refusal; None where credentials are required and the request has none.
+            scopes: The scopes that the challenge names; by default those that `error` misses, or those of the policy.
 
         Returns:
-            The response. It names the scopes that `error` misses, or those of the policy, and does not otherwise depend
-            on the token (ERR-004).
+            The refusal. Its response does not otherwise depend on the token (ERR-004).
         """
-        scopes = error.required if isinstance(error, InsufficientScopeError) else self.parameters.scopes
-        return make_answer(error, self.parameters._replace(scopes=scopes))
+        if not scopes:
+            scopes = error.required if isinstance(error, InsufficientScopeError) else self.parameters.scopes
+        if error is not None:
+            # Without the frames of the verification, where a crash report would find the token among the locals.
+            error = error.with_traceback(None)
+        refusal = make_refusal(error, self.parameters._replace(scopes=tuple(scopes)))
+        return Denial(refusal, render_response(refusal, self.render))
 
     def deny(self, error: AveVerifyError | None, *, scopes: Sequence[str] = ()) -> Denial:
-        """Log a refusal and make its response.
-
-        Args:
-            error: The refusal; None where credentials are required and the request has none.
-            scopes: The scopes that the challenge names; by default those of the policy.
-
-        Returns:
-            The refusal. Its response does not depend on the token (ERR-004); the log has the reason.
-        """
+        """Log a refusal and make its response; see `make_denial`. The log has the reason."""
         self.log.info("refused: %s", error or "no credentials where they are required")
-        parameters = self.parameters._replace(scopes=tuple(scopes)) if scopes else self.parameters
-        # Without the frames of the verification, where a crash report would find the token among the locals.
-        return Denial(None if error is None else error.with_traceback(None), make_answer(error, parameters))
+        return self.make_denial(error, scopes=scopes)
 
     def deny_or_defer(self, error: AveVerifyError) -> Denial | DeferredError:
         """Log a refusal; then deny the request, or defer the refusal until the application asks for the identity.
@@ -199,12 +233,9 @@ class AuthPolicy(NamedTuple):
 
 
 def _require_accepted(result: object, identity: Identity) -> None:
-    # Fail closed: anything but None refuses, such as False, an empty text, or a coroutine that was never awaited.
+    # Fail closed: anything but None refuses, such as False or an empty text.
     if result is None:
         return
-    if inspect.iscoroutine(result):
-        result.close()
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "check", NEEDS_ASYNC)
     raise InvalidTokenError(
         Reason.REFUSED_BY_CHECK,
         rule="check",
@@ -213,8 +244,29 @@ def _require_accepted(result: object, identity: Identity) -> None:
     )
 
 
+def require_allowed(result: object) -> None:
+    """Refuse an identity to which a predicate of the application says no.
+
+    Args:
+        result: What the predicate has returned.
+
+    Raises:
+        InsufficientScopeError: It is false.
+        ConfigurationError: It is a generator, which is true whatever it would yield.
+    """
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "allow", "it must return a truth value, not yield one")
+    if not result:
+        raise InsufficientScopeError(reason=Reason.NOT_ALLOWED)
+
+
 def make_policy(
-    verifier: Verifier, *, required: bool, awaits: bool = True, **options: Unpack[AuthOptions]
+    verifier: Verifier,
+    *,
+    required: bool,
+    awaits: bool = True,
+    calls: AppCalls | None = None,
+    **options: Unpack[AuthOptions],
 ) -> AuthPolicy:
     """Check the options of a middleware or integration.
 
@@ -222,6 +274,7 @@ def make_policy(
         verifier: Verifies tokens.
         required: Whether a request without credentials is refused.
         awaits: Whether the integration can await a coroutine function.
+        calls: Calls the functions of the application; by default, coroutine functions from asynchronous code only.
         options: The other options.
 
     Returns:
@@ -237,8 +290,11 @@ def make_policy(
     on_invalid = options.get("on_invalid", "reject")
     if on_invalid not in ("reject", "defer"):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "on_invalid", "'reject' or 'defer'")
-    scopes = options.get("scopes", ())
+    scopes, any_scopes = options.get("scopes", ()), options.get("any_scopes", ())
     check_scope_list(scopes)
+    check_scope_list(any_scopes, name="any_scopes")
+    scope_claims = check_scope_claims(options.get("scope_claims", DEFAULT_SCOPE_CLAIMS))
+    required_scopes = RequiredScopes(claims=scope_claims).and_also(scopes, any_scopes)
     realm, resource_metadata = options.get("realm"), options.get("resource_metadata")
     if realm is not None and not _is_like(_QUOTABLE, realm):
         raise ConfigurationError(Problem.OUT_OF_RANGE, "realm", "printable ASCII without quote and backslash")
@@ -247,22 +303,37 @@ def make_policy(
     given_sources = check_sources(options.get("token_sources", DEFAULT_SOURCES))
     # One object, so that every reader asks for it by `is`.
     sources = DEFAULT_SOURCES if tuple(given_sources) == DEFAULT_SOURCES else tuple(given_sources)
-    check = options.get("check")
+    check, allow = options.get("check"), options.get("allow")
     check_function("check", check, awaits=awaits)
+    check_function("allow", allow, awaits=awaits)
+    render = options.get("render_refusal")
+    check_callable("render_refusal", render, arguments=1)
+    if is_coroutine_function(render):
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "render_refusal", "a plain function, no coroutine function")
+    ends_streams = options.get("end_expired_streams", False)
+    check_flag("end_expired_streams", ends_streams)
     vary = vary_of(sources)
     exempt = ExemptPaths(options.get("exempt", ()))
-    decides_by_token = check is None and not scopes and not exempt and sources is DEFAULT_SOURCES
+    decides_by_token = (
+        check is None and allow is None and not required_scopes.names and not exempt and sources is DEFAULT_SOURCES
+    )
     return AuthPolicy(
         verifier=verifier,
         required=required,
         defers=on_invalid == "defer",
-        parameters=ChallengeParameters(realm, resource_metadata, tuple(scopes), vary),
+        scopes=required_scopes,
+        allow=allow,
+        parameters=ChallengeParameters(realm, resource_metadata, required_scopes.names, vary),
         exempt=exempt,
+        optional=ExemptPaths(options.get("optional", ()), name="optional"),
         sources=sources,
         check=check,
+        calls=calls or AppCalls(),
+        render=render or oauth_error,
         log=LimitedLog(),
         cached_identity=verifier.cached_identity if decides_by_token else None,
         marks=choose_marking(vary, chosen=options.get("cache_headers")),
+        ends_streams=ends_streams,
     )
 
 

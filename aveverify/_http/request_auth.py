@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aveverify._core.identity import Identity
+from aveverify._http.auth_record import RECORD_KEY, record_outcome
 from aveverify._http.authentication import authenticate, authenticate_async, deny_anonymous
 from aveverify._http.current_identity import current_identity, serving
-from aveverify._http.policy import AuthPolicy, Denial
+from aveverify._http.policy import AuthPolicy, Denial, require_allowed
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
-from aveverify._http.scopes import check_scopes
 from aveverify._http.wsgi_request import WsgiRequest, find_cached_identity
 from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from wsgiref.types import WSGIEnvironment
 
-    from aveverify._core.bearer import ErrorResponse
     from aveverify._http.app_user import Users
+    from aveverify._http.auth_options import Allow
     from aveverify._http.authentication import Outcome
 
 
@@ -33,6 +33,8 @@ class ViewDemand(NamedTuple):
     Attributes:
         required: Whether the view refuses anonymous requests.
         scopes: The scopes that a token must hold beside those of the policy.
+        any_scopes: Scopes of which a token must hold one.
+        allow: Tells whether an identity may reach the view.
         uses_identity: Whether the view runs and relies on the identity: then no refusal is deferred, and even a CORS
             preflight, which carries no credentials, is refused without them.
     """
@@ -40,6 +42,13 @@ class ViewDemand(NamedTuple):
     required: bool
     scopes: Sequence[str] = ()
     uses_identity: bool = False
+    any_scopes: Sequence[str] = ()
+    allow: Allow | None = None
+
+    @property
+    def asks_identity(self) -> bool:
+        """Whether it requires more of an identity than the policy does."""
+        return bool(self.scopes) or bool(self.any_scopes) or self.allow is not None
 
 
 class _Candidate(dict[str, Identity]):
@@ -89,7 +98,13 @@ class RequestAuth:
     def is_exempt(self) -> bool:
         """Whether the path needs no credentials, so that nothing is read."""
         exempt = self.policy.exempt
-        return bool(exempt) and self._request.is_exempt(exempt)
+        return bool(exempt) and self._request.is_at(exempt)
+
+    @property
+    def requires_credentials(self) -> bool:
+        """Whether the policy requires credentials of this request."""
+        policy = self.policy
+        return policy.required and not self.is_exempt and not (policy.optional and self._request.is_at(policy.optional))
 
     @property
     def has_looked(self) -> bool:
@@ -120,7 +135,7 @@ class RequestAuth:
             if users is not None and (candidate := self._find_candidate()) is not None:
                 return candidate
             known = find_cached_identity(self.policy.cached_identity, self._environ)
-            if known is not None and users is None:
+            if known is not None and users is None and RECORD_KEY not in self._environ:
                 self._outcome, self._is_authenticated = known, True
             else:
                 admit = None if users is None else partial(self._load_user, users)
@@ -132,7 +147,7 @@ class RequestAuth:
         if not self._is_authenticated:
             users = self.users
             known = find_cached_identity(self.policy.cached_identity, self._environ)
-            if known is not None and users is None:
+            if known is not None and users is None and RECORD_KEY not in self._environ:
                 self._outcome, self._is_authenticated = known, True
             else:
                 admit = None if users is None else partial(self._load_user_async, users)
@@ -144,6 +159,7 @@ class RequestAuth:
         self._outcome = outcome
         self.error = outcome.error if isinstance(outcome, (Denial, DeferredError)) else None
         self._is_authenticated = True
+        record_outcome(self._environ, self.policy, outcome)
 
     def _load_user(self, users: Users, identity: Identity) -> None:
         # HTP-044: the loader, and nothing else, sees the identity that it decides about.
@@ -187,29 +203,55 @@ class RequestAuth:
             None, or the refusal, which is logged: with an error where the request carries credentials, and without one
             where it carries none.
         """
+        identity = self._outcome
+        # What all requests need was checked before there was an identity.
+        if not isinstance(identity, Identity):
+            return self._authorize_other(demand)
+        if not demand.asks_identity:
+            return None
+        policy = self.policy.with_scopes(demand.scopes, demand.any_scopes)
+        try:
+            policy.scopes.check(identity)
+            if demand.allow is not None:
+                require_allowed(policy.calls.call("allow", demand.allow, identity))
+        except InsufficientScopeError as error:
+            return self._record(policy.deny(error))
+        return None
+
+    async def authorize_async(self, demand: ViewDemand) -> Denial | None:
+        """Decide whether the authenticated request may reach a view, without blocking the event loop; see `authorize`.
+
+        Args:
+            demand: What the view requires.
+        """
+        identity = self._outcome
+        if demand.allow is None or not isinstance(identity, Identity):
+            return self.authorize(demand)
+        policy = self.policy.with_scopes(demand.scopes, demand.any_scopes)
+        try:
+            policy.scopes.check(identity)
+            require_allowed(await policy.calls.call_async(demand.allow, identity))
+        except InsufficientScopeError as error:
+            return self._record(policy.deny(error))
+        return None
+
+    def _authorize_other(self, demand: ViewDemand) -> Denial | None:
         outcome = self._outcome
-        if isinstance(outcome, Identity):
-            # What all requests need was checked before there was an identity.
-            return self._authorize_scopes(outcome, demand.scopes) if demand.scopes else None
         if isinstance(outcome, Denial):
             return outcome
         if isinstance(outcome, DeferredError):
-            return Denial(outcome.error, self.error_response(outcome.error)) if demand.uses_identity else None
+            return self.make_denial(outcome.error) if demand.uses_identity else None
         return self._authorize_anonymous(demand) if demand.required else None
 
-    def _authorize_scopes(self, identity: Identity, scopes: Sequence[str]) -> Denial | None:
-        policy = self.policy.with_scopes(scopes)
-        try:
-            check_scopes(identity, policy.parameters.scopes)
-        except InsufficientScopeError as error:
-            return policy.deny(error)
-        return None
+    def _record(self, denial: Denial) -> Denial:
+        record_outcome(self._environ, self.policy, denial)
+        return denial
 
     def _authorize_anonymous(self, demand: ViewDemand) -> Denial | None:
-        policy = self.policy.with_scopes(demand.scopes)
+        policy = self.policy.with_scopes(demand.scopes, demand.any_scopes)
         denial = policy.deny(None) if demand.uses_identity else deny_anonymous(policy, self._request)
         if isinstance(denial, Denial):
-            return denial
+            return self._record(denial)
         self._request.drop_body()
         return None
 
@@ -220,6 +262,6 @@ class RequestAuth:
         """
         return error is self.error or isinstance(error, InsufficientScopeError)
 
-    def error_response(self, error: AveVerifyError) -> ErrorResponse:
-        """Return the response to an error that this request owns."""
-        return self.policy.error_response(error)
+    def make_denial(self, error: AveVerifyError) -> Denial:
+        """Return the refusal and the response of an error that this request owns; it is logged already."""
+        return self.policy.make_denial(error)

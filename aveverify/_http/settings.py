@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aveverify._core.provider import Provider
+from aveverify._http.app_calls import AppCalls
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.option_checks import check_verifier
 from aveverify._http.policy import AuthPolicy, make_policy
@@ -26,13 +27,14 @@ _OPTIONS: Final = ("REQUIRED", *(name.upper() for name in AuthOptions.__annotati
 NAMES: Final = frozenset(("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", *_OPTIONS))
 
 
-def make_policy_from(
+def make_policy_from(  # noqa: PLR0913 - the settings, and what an integration adds to them
     settings: Mapping[str, Any],
     label: Label,
     *,
     verifier: Verifier | None = None,
     options: Mapping[str, Any] | None = None,
     awaits: bool = True,
+    calls: AppCalls | None = None,
 ) -> AuthPolicy:
     """Make a policy from settings.
 
@@ -43,6 +45,7 @@ def make_policy_from(
         verifier: The verifier, unless the settings name one.
         options: `required` and `AuthOptions`, unless the settings have them; `required` is False by default.
         awaits: Whether the integration can await a coroutine function.
+        calls: Calls the functions of the application.
 
     Returns:
         The policy.
@@ -61,7 +64,7 @@ def make_policy_from(
         return f"{label(option.upper())}{bracket}{place}" if option.upper() in settings else field
 
     with _errors_named(name_setting):
-        return make_policy(selected, awaits=awaits, **({"required": False} | dict(options or {}) | given))
+        return make_policy(selected, awaits=awaits, calls=calls, **({"required": False} | dict(options or {}) | given))
 
 
 def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str] = ()) -> None:

@@ -35,9 +35,9 @@ class WsgiRequest:
         self._environ = environ
         self._path = path
 
-    def is_exempt(self, exempt: ExemptPaths) -> bool:
-        """Tell whether the path needs no credentials."""
-        return bool(exempt) and (route_path(self._environ) if self._path is None else self._path) in exempt
+    def is_at(self, paths: ExemptPaths) -> bool:
+        """Tell whether the path is one of these."""
+        return bool(paths) and (route_path(self._environ) if self._path is None else self._path) in paths
 
     def hide_token(self, sources: Sequence[TokenSource]) -> None:
         """Leave the query as it is: a parameter carries a token for WebSockets only."""

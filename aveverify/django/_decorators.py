@@ -161,4 +161,4 @@ def _guard_async(view: View, let_in: LetIn) -> View:
 def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:
     if not request_auth.owns(error):
         raise error
-    return make_response(request, request_auth.error_response(error))
+    return make_response(request, request_auth.make_denial(error).response)

@@ -89,7 +89,7 @@ class AveAuthMiddleware:
         """
         request_auth = request_auth_of(request)
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
-            return make_response(request, request_auth.error_response(exception))
+            return make_response(request, request_auth.make_denial(exception).response)
         return None
 
 

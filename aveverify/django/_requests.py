@@ -10,8 +10,8 @@ from typing import Final
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
-from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.policy import Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
@@ -65,7 +65,7 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> De
     Returns:
         The refusal; None lets the request in.
     """
-    required = request_auth.policy.required and not request_auth.is_exempt
+    required = request_auth.requires_credentials
     denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
     is_anonymous = denial is None and required and request_auth.authenticate() is None
     if is_anonymous and (request.method != "OPTIONS" or request.body):

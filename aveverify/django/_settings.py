@@ -11,6 +11,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from aveverify._core.identity import Identity
+from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.option_checks import check_callable, check_function
@@ -23,7 +24,7 @@ from aveverify.errors._unknown_options import nearest
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"
 # The names whose values may be dotted paths.
-_MAY_BE_DOTTED: Final = ("VERIFIER", "CHECK", _USER_LOADER, "TOKEN_SOURCES")
+_MAY_BE_DOTTED: Final = ("VERIFIER", "CHECK", "ALLOW", "RENDER_REFUSAL", _USER_LOADER, "TOKEN_SOURCES")
 # How similar the name of another setting must be to count as a misspelling: 1 is equal.
 _SIMILARITY: Final = 0.8
 # The names that demand something of requests. A project may have settings like AVEVERIFY_ISSUER, and make its AVEVERIFY
@@ -94,8 +95,9 @@ def read_settings(configured: object) -> AuthSettings:
         check_callable(_label("VERIFIER"), verifier, arguments=0)
         members["VERIFIER"] = verifier()
     refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
-    users = None if load_user is None else _DjangoUsers(cast("LoadUser[Any]", load_user), async_to_sync)
-    return AuthSettings(make_policy_from(members, _label), users, "VERIFIER" not in members)
+    calls = AppCalls(async_to_sync)
+    users = None if load_user is None else _DjangoUsers(cast("LoadUser[Any]", load_user), calls)
+    return AuthSettings(make_policy_from(members, _label, calls=calls), users, "VERIFIER" not in members)
 
 
 def check_settings_at_import(configured: object) -> None:

@@ -59,7 +59,7 @@ class AveAuthentication(BaseAuthentication):
             add_vary(request, request_auth)
         denial = authorize_by_settings(inner, request_auth)
         if denial is not None:
-            raise make_refused_error(request, request_auth, denial.response)
+            raise make_refused_error(request, request_auth, denial)
         set_identity(inner, request_auth)
         if isinstance(outcome, DeferredError):
             find_user = _DeferredUser(request, request_auth)
@@ -95,6 +95,6 @@ class _DeferredUser:
         try:
             return self._request_auth.identity_or_raise()
         except AveVerifyError as error:
-            refused = make_refused_error(self._request, self._request_auth, self._request_auth.error_response(error))
+            refused = make_refused_error(self._request, self._request_auth, self._request_auth.make_denial(error))
         # Outside of the handler, so that the refusal is not the context of the new exception.
         raise refused

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
     from rest_framework.request import Request
 
-    from aveverify._core.bearer import ErrorResponse
+    from aveverify._core.refusal import ErrorResponse
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
@@ -43,11 +43,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         answer = exc.answer
     elif isinstance(exc, AveVerifyError):
         request_auth = request_auth_of(inner)
-        answer = request_auth.error_response(exc) if request_auth.owns(exc) else None
+        answer = request_auth.make_denial(exc).response if request_auth.owns(exc) else None
     elif isinstance(exc, NotAuthenticated) and isinstance(_first(request.authenticators), AveAuthentication):
         request_auth = request_auth_of(inner)
         error = request_auth.error
-        answer = request_auth.policy.deny(None).response if error is None else request_auth.error_response(error)
+        answer = request_auth.policy.deny(None).response if error is None else request_auth.make_denial(error).response
     if answer is None:
         return views.exception_handler(exc, context)
     # As REST framework's handler does: with ATOMIC_REQUESTS, what the refused view wrote must not be committed.

@@ -38,13 +38,15 @@ class _ScopePermission(BasePermission):
         """
         # `request.auth` raises a deferred refusal here.
         identity = request.auth if isinstance(request.auth, Identity) else None
-        if identity is not None and set(self.scopes) <= set(granted_scopes(identity)):
+        if identity is not None and set(self.scopes) <= set(
+            granted_scopes(identity, request_auth_of(django_request(request)).policy.scopes.claims)
+        ):
             return True
         if type(self) in view.permission_classes:
             request_auth = request_auth_of(django_request(request))
             policy = request_auth.policy.with_scopes(self.scopes)
             error = None if identity is None else InsufficientScopeError(policy.parameters.scopes)
-            raise make_refused_error(request, request_auth, policy.deny(error).response)
+            raise make_refused_error(request, request_auth, policy.deny(error))
         return False
 
 

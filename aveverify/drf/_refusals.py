@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rest_framework.exceptions import APIException
 
-from aveverify._core.bearer import ErrorResponse
 from aveverify._http.caching import merge_vary
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
 
+    from aveverify._http.policy import Denial
     from aveverify._http.request_auth import RequestAuth
 
 
@@ -26,8 +25,9 @@ class RefusedError(APIException):
         answer: The whole response of RFC 6750, for `exception_handler`.
     """
 
-    def __init__(self, answer: ErrorResponse) -> None:
-        super().__init__(json.loads(answer.body))
+    def __init__(self, denial: Denial) -> None:
+        refusal, answer = denial
+        super().__init__({"error": refusal.error_code, "error_description": refusal.description})
         self.answer = answer
         self.status_code = answer.status
         headers = dict(answer.headers)
@@ -36,13 +36,13 @@ class RefusedError(APIException):
         self.wait = int(headers["retry-after"]) if "retry-after" in headers else None
 
 
-def make_refused_error(request: Request, request_auth: RequestAuth, answer: ErrorResponse) -> RefusedError:
+def make_refused_error(request: Request, request_auth: RequestAuth, denial: Denial) -> RefusedError:
     """Make the exception of a refusal, and forbid caches to store its response.
 
     Args:
         request: The request of REST framework.
         request_auth: The authentication of the same request.
-        answer: The response of RFC 6750.
+        denial: The refusal and its response.
 
     Returns:
         The exception, to be raised.
@@ -51,7 +51,7 @@ def make_refused_error(request: Request, request_auth: RequestAuth, answer: Erro
     headers = add_vary(request, request_auth)
     if headers is not None:
         headers["Cache-Control"] = "no-store"
-    return RefusedError(answer)
+    return RefusedError(denial)
 
 
 def add_vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ A caller passes facts, `_messages` makes the sentence for logs; a response carri
 from __future__ import annotations
 
 from aveverify.errors._base import AveVerifyError
+from aveverify.errors._hints import Hint
 from aveverify.errors._messages import quote, reason_sentence
 from aveverify.errors._problems import REMEDIES, Problem
 from aveverify.errors._reasons import TABLE, ProviderKind, Reason
@@ -64,8 +65,13 @@ class InvalidRequestError(AveVerifyError):
 class InsufficientScopeError(AveVerifyError):
     """The token is good but lacks a scope that the route requires: answer 403.
 
+    Or it is good and has them, and the application's `allow` says no (`NOT_ALLOWED`).
+
     Args:
         required: The scopes that the route requires, as configured.
+        any_of: Those of them of which one is enough, in groups.
+        hint: The most likely mistake, or None.
+        reason: `INSUFFICIENT_SCOPE` or `NOT_ALLOWED`.
 
     Source: RFC 6750 §3.1.
     """
@@ -74,13 +80,25 @@ class InsufficientScopeError(AveVerifyError):
     error_code = "insufficient_scope"
     description = "The token does not carry the required scope"
 
-    def __init__(self, required: tuple[str, ...]) -> None:
-        reason = Reason.INSUFFICIENT_SCOPE
-        message = reason_sentence(reason, "RFC6750-3.1", facts=[f"required {' '.join(required)}"])
-        super().__init__(message, required=required)
+    def __init__(
+        self,
+        required: tuple[str, ...] = (),
+        *,
+        any_of: tuple[tuple[str, ...], ...] = (),
+        hint: Hint | None = None,
+        reason: Reason = Reason.INSUFFICIENT_SCOPE,
+    ) -> None:
+        all_of = [scope for scope in required if not any(scope in group for group in any_of)]
+        facts = [f"required {' '.join(all_of)}"] if all_of else []
+        facts += [f"one of {' '.join(group)}" for group in any_of]
+        super().__init__(
+            reason_sentence(reason, "RFC6750-3.1", facts=facts, hint=hint),
+            required=required, any_of=any_of, hint=hint, reason=reason,
+        )  # fmt: skip
         self.reason = reason
         self.rule = "RFC6750-3.1"
         self.required = required
+        self.hint = hint
 
 
 class ConfigurationError(AveVerifyError, ValueError):

@@ -31,6 +31,7 @@ class Hint(StrEnum):
     NOT_NUMBER = "this claim must be a JSON number"
     ES256_NEEDS_CUSTOM_JWT = "OIDC providers accept RS256 and EdDSA; for ES256 use Provider.custom_jwt"
     NO_USER = "load_user (Django: USER_LOADER) returned no user; to admit new users, let it create them"
+    OTHER_SCOPE_CLAIM = "the token has scopes in another claim than `scope`; name that claim in scope_claims"
     CUSTOM_JWT_ALGORITHM = "a customJwt provider accepts only its configured algorithm"
 
 

@@ -66,6 +66,7 @@ class Reason(NamedValues):
     MALFORMED_AUTHORIZATION = auto()
     REPEATED_AUTHORIZATION = auto()
     INSUFFICIENT_SCOPE = auto()
+    NOT_ALLOWED = auto()
     MISCONFIGURED = auto()
 
     @property
@@ -147,5 +148,6 @@ TABLE: Final[dict[Reason, Row]] = {
     Reason.MALFORMED_AUTHORIZATION: Row(None, None, None, "the credentials of the request are malformed"),
     Reason.REPEATED_AUTHORIZATION: Row(None, None, None, "the request carries credentials more than once"),
     Reason.INSUFFICIENT_SCOPE: Row(None, None, None, "the token lacks a required scope"),
+    Reason.NOT_ALLOWED: Row(None, None, None, "the application's `allow` says no to this identity"),
     Reason.MISCONFIGURED: Row(None, None, None, "the configuration is wrong"),
 }

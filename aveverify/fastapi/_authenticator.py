@@ -16,7 +16,7 @@ from aveverify._http.authentication import identify_async
 from aveverify._http.live_identity import refuse_expired
 from aveverify._http.policy import REFUSALS, AuthPolicy
 from aveverify._http.request_identity import DeferredError
-from aveverify._http.scopes import check_scope_list, check_scopes
+from aveverify._http.scopes import check_scope_list
 from aveverify.errors import AveVerifyError, InsufficientScopeError, Reason
 from aveverify.fastapi._refusals import make_exception
 from aveverify.fastapi._request_state import (
@@ -122,7 +122,7 @@ def _from_this_request(policy: AuthPolicy, result: Result) -> Identity | None:
     """Return what the same `AveAuth` has found for another dependency, which may demand other scopes."""
     identity = identity_of(result)
     if identity is not None:
-        check_scopes(identity, policy.parameters.scopes)
+        policy.scopes.check(identity)
     return identity
 
 

@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from fastapi.openapi.models import HTTPBearer
 
 from aveverify._core.provider_checks import check_flag
+from aveverify._core.refusal import RenderRefusal
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT
-from aveverify._http.auth_options import Check
+from aveverify._http.auth_options import Allow, Check
 from aveverify._http.caching import choose_marking
 from aveverify._http.openapi import BEARER_DESCRIPTION, BEARER_SCHEME
 from aveverify._http.policy import make_policy
+from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.fastapi._authenticator import Authenticator
@@ -45,11 +47,15 @@ class AveAuth(BearerScheme):
 
     Args:
         verifier: Verifies the tokens.
-        scopes: As in `aveverify.asgi.AuthOptions`, like the options down to `check`.
+        scopes: As in `aveverify.asgi.AuthOptions`, like the options down to `render_refusal`.
+        any_scopes: See there.
+        scope_claims: See there.
+        allow: See there.
         realm: See there.
         resource_metadata: See there.
         token_sources: See there.
         check: See there.
+        render_refusal: See there.
         scheme_name: The name of the bearer token among the security schemes of OpenAPI.
         description: Its description there.
 
@@ -82,10 +88,14 @@ class AveAuth(BearerScheme):
         verifier: Verifier,
         *,
         scopes: Sequence[str] = (),
+        any_scopes: Sequence[str] = (),
+        scope_claims: Sequence[str] = DEFAULT_SCOPE_CLAIMS,
+        allow: Allow | None = None,
         realm: str | None = None,
         resource_metadata: str | None = None,
         token_sources: Sequence[TokenSource] = DEFAULT_SOURCES,
         check: Check | None = None,
+        render_refusal: RenderRefusal | None = None,
         scheme_name: str = BEARER_SCHEME,
         description: str = BEARER_DESCRIPTION,
     ) -> None:
@@ -93,10 +103,14 @@ class AveAuth(BearerScheme):
             verifier,
             required=True,
             scopes=scopes,
+            any_scopes=any_scopes,
+            scope_claims=scope_claims,
+            allow=allow,
             realm=realm,
             resource_metadata=resource_metadata,
             token_sources=token_sources,
             check=check,
+            render_refusal=render_refusal,
         )
         super().__init__(HTTPBearer(bearerFormat="JWT", description=description), scheme_name)
         self._authenticator = Authenticator(policy)
@@ -188,7 +202,7 @@ class AveAuth(BearerScheme):
         policy = self._authenticator.policy
         adds_cache_headers = choose_marking(policy.parameters.vary, chosen=cache_headers)
         install_middleware(
-            app, _is_token_dependency, close_expired=close_expired, adds_cache_headers=adds_cache_headers
+            app, policy, _is_token_dependency, close_expired=close_expired, adds_cache_headers=adds_cache_headers
         )
         install_openapi(app, self.scheme_name, policy.verifier.providers)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from fastapi import HTTPException, WebSocketException
 from starlette.responses import Response
 
-from aveverify._core.bearer import ErrorResponse, make_answer
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def make_exception(
     Returns:
         `RefusedError`; `WebSocketException` where the server cannot answer a WebSocket with an HTTP response.
     """
-    response = make_answer(error, policy.parameters) if is_logged else policy.deny(error).response
+    response = (policy.make_denial(error) if is_logged else policy.deny(error)).response
     if connection.scope["type"] == "websocket" and not can_deny(connection.scope):
         return WebSocketException(POLICY_VIOLATION)
     return RefusedError(response, "Credentials are required" if error is None else error.description)

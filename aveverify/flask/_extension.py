@@ -11,6 +11,7 @@ from flask import Flask, Response, current_app
 from flask.sansio.scaffold import Scaffold
 
 from aveverify._core.provider_checks import check_flag
+from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.option_checks import View, check_function, check_verifier, check_view
@@ -97,7 +98,7 @@ class AveAuth:
         refuse_misspelt(app.config, [PREFIX + name for name in sorted(NAMES)])
         settings = {name.removeprefix(PREFIX): app.config[name] for name in app.config if name.startswith(PREFIX)}
         policy = make_policy_from(
-            settings, PREFIX.__add__, verifier=self._verifier, options=self._options, awaits=False
+            settings, PREFIX.__add__, verifier=self._verifier, options=self._options, calls=AppCalls(_make_sync)
         )
         watch.refuse_unguarded(app, self._state)
         installation = app.extensions[EXTENSION] = Installation(self._state, policy)
@@ -204,7 +205,7 @@ class AveAuth:
         if loader is None:
             raise ConfigurationError(Problem.MISSING, "load_user")
         check_function("load_user", loader)
-        self._state.users = Users(loader, _make_sync)
+        self._state.users = Users(loader, AppCalls(_make_sync))
         return loader
 
     def _decorate(self, view: View | None, scopes: Sequence[str], *, required: bool) -> View:
@@ -242,7 +243,7 @@ def _answer(error: AveVerifyError) -> Response:
     request_auth = current_request_auth()
     if not request_auth.owns(error):
         raise error
-    return make_response(request_auth.error_response(error))
+    return make_response(request_auth.make_denial(error).response)
 
 
 def _make_sync(function: View) -> View:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 from werkzeug.exceptions import Unauthorized
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.policy import Denial
 
 

@@ -46,7 +46,7 @@ class Installation:
             self._refuse_unguarded_views()
         request_auth = self.request_auth(current_request())
         if self.policy.required and not isinstance(request_auth.authenticate(), Identity):
-            raise_denial(request_auth.authorize(ViewDemand(required=not request_auth.is_exempt)))
+            raise_denial(request_auth.authorize(ViewDemand(required=request_auth.requires_credentials)))
 
     def _refuse_unguarded_views(self) -> None:
         decorations = watch.decorations

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aveverify._http.policy import POLICY_KEY, AuthPolicy
 from aveverify._http.request_identity import get_user_identity
-from aveverify._http.scopes import check_scope_list, check_scopes
+from aveverify._http.scopes import RequiredScopes, check_scope_list
 from aveverify.errors import InsufficientScopeError
 from aveverify.litestar._caching import cache_by_identity
 from aveverify.litestar._refusals import make_exception
@@ -57,8 +58,9 @@ def requires_scopes(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any
         identity = get_user_identity(connection)
         if identity is None:
             raise make_exception(connection.scope, None, scopes)
+        policy: AuthPolicy = connection.scope[POLICY_KEY]  # type: ignore[typeddict-item] # our own key
         try:
-            check_scopes(identity, scopes)
+            RequiredScopes(claims=policy.scopes.claims).and_also(scopes).check(identity)
         except InsufficientScopeError as error:
             raise make_exception(connection.scope, error, scopes) from None
 

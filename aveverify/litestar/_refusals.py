@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar import Response
 from litestar.exceptions import HTTPException, WebSocketException
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.asgi_response import POLICY_VIOLATION, find_deferred_response
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy
 from aveverify.errors import AveVerifyError
@@ -76,11 +76,12 @@ def _answer_deferred(request: Request[Any, Any, Any], error: Exception) -> Respo
 
 
 def _respond(response: ErrorResponse) -> Response[bytes]:
+    headers = dict(response.headers)
     return Response(
         response.body,
         status_code=response.status,
         headers=_headers_without_body(response),
-        media_type="application/json",
+        media_type=headers["content-type"],
     )
 
 

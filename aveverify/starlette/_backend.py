@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, Unpack, cast, overload
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
 
-from aveverify._core.bearer import ErrorResponse
 from aveverify._core.identity import Identity
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
 from aveverify._http.asgi_response import may_hide_body
@@ -133,7 +133,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
             await self._follow(scope, outcome)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         scope[IDENTITY_KEY], scope[POLICY_KEY] = outcome, policy
-        return None if outcome is None else show(outcome, user)
+        return None if outcome is None else show(outcome, user, policy.scopes.claims)
 
     async def _decide(self, scope: Scope, known: Identity | None) -> tuple[Outcome, Any]:
         load_user, user = self._load_user, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aveverify import asgi
 from aveverify._core.identity import Identity
@@ -13,6 +13,7 @@ from aveverify._http.asgi_response import introduce, refuse_user
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_function
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.starlette._shown_user import NAMES, show
@@ -20,7 +21,12 @@ from aveverify.starlette._shown_user import NAMES, show
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from aveverify._http.shared_scope import SharedScope
     from aveverify.verifier import Verifier
+
+
+class _UserMiddleware(asgi.AveAuthMiddleware):
+    own = frozenset(NAMES)
 
 
 class AveAuthMiddleware:
@@ -58,7 +64,7 @@ class AveAuthMiddleware:
         # First of all, for the ASGI middleware finds the prefixes of the application through `_serve`.
         self._app = app
         self._load_user = load_user
-        self._middleware = asgi.AveAuthMiddleware(
+        self._middleware = _UserMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         check_function("load_user", load_user)
@@ -80,8 +86,10 @@ class AveAuthMiddleware:
             # The scope is this connection's own copy.
             outcome = scope[IDENTITY_KEY]
             if kind == "http" and (self._load_user is None or not isinstance(outcome, Identity)):
-                # As `introduce`, without its two coroutines: nearly every request comes here.
-                scope["auth"], scope["user"] = show(outcome, outcome)
+                # As `introduce`, without its two coroutines, and past the methods of the scope, which share what others
+                # set: nearly every request comes here.
+                auth, user = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
+                dict.update(cast("SharedScope", scope), {"auth": auth, "user": user})
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
@@ -96,8 +104,11 @@ class AveAuthMiddleware:
         user: object = identity
         if self._load_user is not None and identity is not None:
             user = await find_user(self._load_user, identity)
-        members = dict(zip(NAMES, show(identity, user), strict=True))
+        claims = scope[POLICY_KEY].scopes.claims
+        members = dict(zip(NAMES, show(identity, user, claims), strict=True))
         if scope["type"] == "websocket":
             # The token has no user any longer once it has expired.
-            return partial(scope[LIVE_KEY].show, scope, members, dict(zip(NAMES, show(None, None), strict=True)))
+            return partial(
+                scope[LIVE_KEY].show, scope, members, dict(zip(NAMES, show(None, None, claims), strict=True))
+            )
         return partial(scope.update, members)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from aveverify._core.bearer import ErrorResponse
+from aveverify._core.refusal import ErrorResponse
 from aveverify._http.asgi_response import find_deferred_response
 from aveverify._http.policy import REFUSALS
 

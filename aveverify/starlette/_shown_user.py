@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,18 +22,19 @@ NAMES: Final = ("auth", "user")
 class TokenCredentials(AuthCredentials):
     """The scopes of a token, read from its claims when they are first needed, not at every request."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, scope_claims: Sequence[str]) -> None:
         self._identity = identity
+        self._scope_claims = scope_claims
 
     @cached_property
     def scopes(self) -> list[str]:  # type: ignore[override]
-        return [AUTHENTICATED, *granted_scopes(self._identity)]
+        return [AUTHENTICATED, *granted_scopes(self._identity, self._scope_claims)]
 
 
-def show(outcome: Identity | DeferredError | None, user: object) -> tuple[Any, Any]:
+def show(outcome: Identity | DeferredError | None, user: object, scope_claims: Sequence[str]) -> tuple[Any, Any]:
     """Return what becomes `request.auth` and `request.user`."""
     if isinstance(outcome, Identity):
-        return TokenCredentials(outcome), user
+        return TokenCredentials(outcome, scope_claims), user
     if outcome is None:
         return AuthCredentials(), UnauthenticatedUser()
     refused = RefusedUser(outcome)

@@ -164,6 +164,7 @@ _PLANS: Final[dict[Reason, Callable[[Issuer], _Plan]]] = {
     Reason.MALFORMED_AUTHORIZATION: _malformed,
     Reason.REPEATED_AUTHORIZATION: _repeated,
     Reason.INSUFFICIENT_SCOPE: lambda issuer: _Plan(issuer.token(), options={"scopes": (_SCOPE,)}),
+    Reason.NOT_ALLOWED: lambda issuer: _Plan(issuer.token(), options={"allow": lambda _identity: False}),
     Reason.MISCONFIGURED: lambda issuer: _Plan(issuer.token(), closed=True),
 }
 # The first flaw of each reason.

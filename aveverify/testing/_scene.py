@@ -23,6 +23,7 @@ _STATUS: Final = {
     Reason.MALFORMED_AUTHORIZATION: InvalidRequestError.http_status,
     Reason.REPEATED_AUTHORIZATION: InvalidRequestError.http_status,
     Reason.INSUFFICIENT_SCOPE: InsufficientScopeError.http_status,
+    Reason.NOT_ALLOWED: InsufficientScopeError.http_status,
     Reason.MISCONFIGURED: ConfigurationError.http_status,
 }
 

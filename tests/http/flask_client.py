@@ -63,6 +63,21 @@ LEFT_OUT = [
     *(
         LeftOut(
             integration,
+            "test_an_optional_path_reads_a_token_if_there_is_one",
+            {"kind": None},
+            "the view demands a token by itself",
+        )
+        for integration in ("flask_decorators", "flask_config")
+    ),
+    LeftOut(
+        "flask_decorators",
+        "test_a_challenge_names_every_scope_of_which_one_is_enough",
+        {},
+        "a decorator demands its own scopes after those of all requests",
+    ),
+    *(
+        LeftOut(
+            integration,
             "test_no_copy_of_a_context_knows_the_user_after_the_request",
             {},
             "whose request it is, is said by Flask's own context, of which a copy keeps the request as a whole",

@@ -51,6 +51,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify import current_identity as identity_of_context
+from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, find_user, find_user_now
 from aveverify.asgi import get_live_connection
 from aveverify.django import ave_required
@@ -72,7 +73,7 @@ Admit = Callable[[Any], object]
 
 def admit_now(identity: Identity) -> Admit:
     """Load a user from synchronous code."""
-    return lambda user: find_user_now(lambda _identity: user, identity, async_to_sync)
+    return lambda user: find_user_now(lambda _identity: user, identity, AppCalls(async_to_sync))
 
 
 def admit_later(identity: Identity) -> Admit:
@@ -359,7 +360,7 @@ def test_a_coroutine_that_nothing_can_run_is_closed(identity: Identity) -> None:
 
     async def load() -> object:
         load_user: LoadUser[object] = lambda _identity: loading  # noqa: E731 - for its type
-        return find_user_now(load_user, identity, async_to_sync)
+        return find_user_now(load_user, identity, AppCalls(async_to_sync))
 
     with pytest.raises(RuntimeError, match="event loop"):
         asyncio.run(load())

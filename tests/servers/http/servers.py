@@ -61,6 +61,7 @@ WEBSOCKET_SERVERS = {
     **_SANSIO,
     "uvicorn-wsproto": Server((*_UVICORN, "--ws", "wsproto", _WEBSOCKET)),
     "hypercorn": Server((*_HYPERCORN, _WEBSOCKET)),
+    "hypercorn-trio": Server((*_HYPERCORN, "--worker-class", "trio", _WEBSOCKET)),
 }
 
 
