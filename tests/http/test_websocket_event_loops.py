@@ -14,6 +14,7 @@ from aveverify import InvalidTokenError, Verifier, current_identity, get_user_id
 from aveverify._http import websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import bearer, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -71,7 +72,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture
