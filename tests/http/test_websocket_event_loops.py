@@ -14,6 +14,7 @@ from aveverify import InvalidTokenError, Verifier, current_identity, get_user_id
 from aveverify._http import websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import bearer, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -67,6 +68,11 @@ class Server:
 @pytest.fixture(params=["asyncio", "trio"])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture
