@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 
 Meet = Callable[["Scope", Any], Awaitable[Callable[[], None]]]
-# Answers a refused connection, which has got no response so far.
+# Answers a refused connection.
 Refuse = Callable[[Denial, "Scope", "Receive", "Send"], Awaitable[None]]
 
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
@@ -48,7 +48,7 @@ async def deny_websocket(response: ErrorResponse, scope: Scope, send: Send) -> N
 
 
 async def send_denial(denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the response of a denial; see `send_error_response`."""
+    """Send the response to a refusal, as it is; see `send_error_response`."""
     await send_error_response(denial.response, scope, receive, send)
 
 
@@ -80,7 +80,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
         scope: The connection.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
-        refuse: Answers where the refusal escapes.
+        refuse: Answers the refusal that escapes.
     """
     began = False
 
@@ -118,7 +118,13 @@ async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
 
 
 async def refuse_user(  # noqa: PLR0913 - one connection
-    app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send, *, refuse: Refuse = send_denial
+    app: ASGIApp,
+    error: AveVerifyError,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    refuse: Refuse = send_denial,
 ) -> None:
     """Deny a connection whose user the application does not admit, or defer that; behind the ASGI middleware.
 
@@ -128,7 +134,7 @@ async def refuse_user(  # noqa: PLR0913 - one connection
         scope: The connection; keeps nothing of the identity.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
-        refuse: Answers where the refusal is not deferred, or escapes.
+        refuse: Answers the refusal.
 
     Source: HTP-044.
     """
@@ -143,21 +149,27 @@ async def refuse_user(  # noqa: PLR0913 - one connection
 
 
 def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | None:
-    """Return the response to a deferred refusal that escaped a view, for the exception handlers of frameworks.
+    """Return the response to a deferred refusal that escaped a view; see `find_deferred_denial`."""
+    denial = find_deferred_denial(scope, error)
+    return None if denial is None else denial.response
+
+
+def find_deferred_denial(scope: Scope, error: Exception) -> Denial | None:
+    """Return the deferred refusal that escaped a view, for the exception handlers of frameworks.
 
     Args:
         scope: The connection.
         error: The exception that escaped.
 
     Returns:
-        The response; None where the error is not the deferred refusal of this connection: the refusal of some other
+        The refusal; None where the error is not the deferred refusal of this connection: the refusal of some other
         token, which the application verified by itself, is not this client's.
     """
     outcome = scope.get(IDENTITY_KEY)
     if not isinstance(error, AveVerifyError) or not isinstance(outcome, DeferredError) or outcome.error is not error:
         return None
     policy: AuthPolicy = scope[POLICY_KEY]
-    return policy.make_denial(error).response
+    return policy.make_denial(error)
 
 
 def may_hide_body(scope: Scope) -> bool:

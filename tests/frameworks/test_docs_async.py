@@ -134,6 +134,10 @@ def test_starlette_optional_and_scopes(page: Page) -> None:
     assert client.get("/hello", headers=page.bearer(name="Ada")).json() == {"hello": "Ada"}
     assert client.get("/documents", headers=page.bearer()).status_code == 403
     assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == {"documents of": "ada"}
+    assert [client.get(path).status_code for path in ("/exports", "/drafts")] == [401] * 2
+    assert [client.get(path, headers=page.bearer()).status_code for path in ("/exports", "/drafts")] == [403] * 2
+    assert client.get("/exports", headers=page.bearer(plan="pro")).json() == {"exports of": "ada"}
+    assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == {"drafts of": "ada"}
 
 
 @on("starlette")
@@ -166,6 +170,36 @@ def test_starlettes_own_middleware_and_deferred_refusals(page: Page) -> None:
         assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
 
 
+both_paths = pytest.mark.parametrize(
+    ("page", "path"), [("starlette", "/me"), ("fastapi", "/name")], indirect=["page"], ids=["starlette", "fastapi"]
+)
+
+
+@both_paths
+def test_handlers_of_a_page_answer_refusals(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="app"):
+        answer = page.client(6).get(path, headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+
+    assert (answer.status_code, list(answer.json())) == (401, ["message"])
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert f"{path} refused: EXPIRED" in caplog.text
+
+
+@both_paths
+def test_the_access_log_of_a_page_knows_who_it_was(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="app"), page.client(7) as client:
+        client.get(path, headers=page.bearer())
+        client.get(path, headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+        client.get(path)
+
+    said = [record.getMessage() for record in caplog.records if "user=" in record.getMessage()]
+    assert said == [
+        f"GET {path} user=ada refused=-",
+        f"GET {path} user=- refused=EXPIRED",
+        f"GET {path} user=- refused=unauthorized",
+    ]
+
+
 # --- FastAPI --------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +211,9 @@ def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
     assert client.get("/hello", headers=page.bearer()).json() == "hello ada"
     assert client.get("/documents", headers=page.bearer()).status_code == 403
     assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == "documents of ada"
+    assert [client.get(path, headers=page.bearer()).status_code for path in ("/drafts", "/exports")] == [403] * 2
+    assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == "drafts of ada"
+    assert client.get("/exports", headers=page.bearer(plan="pro")).json() == "exports of ada"
     assert client.get("/api/ping").status_code == 401
     assert client.get("/api/ping", headers=page.bearer()).json() == "pong"
 
