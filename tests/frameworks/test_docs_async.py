@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 from litestar import Litestar
@@ -38,6 +38,7 @@ class Page:
     def __init__(self, name: str, issuer: FakeIssuer) -> None:
         self.text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
         self.issuer = issuer
+        self.clock = cast("FakeClock", issuer.clock)
         # A real module: frameworks look annotations up there.
         self.module = ModuleType(f"page_{name}")
         self.apps: list[Any] = []
@@ -273,7 +274,7 @@ def test_litestar_websockets(page: Page) -> None:
             session.send_text(token)
             assert session.receive_text() == "ada may stay"
             if last == "late":
-                page.issuer.clock.tick(seconds=86400)
+                page.clock.tick(seconds=86400)
             if last is not None:
                 session.send_text(last)
                 with pytest.raises(WebSocketDisconnect) as closed:

@@ -16,6 +16,7 @@ from litestar.exceptions import (
     PermissionDeniedException,
     ServiceUnavailableException,
 )
+from litestar.logging import LoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.testing import TestClient
 
@@ -468,6 +469,31 @@ def test_a_hook_sees_every_refusal_once(shared_verifier: Verifier, tokens: dict[
     (refused,) = seen
     assert isinstance(refused, RefusedError)
     check(refused, case)
+
+
+@each_case
+@pytest.mark.parametrize("is_silent", [True, False], ids=["disabled", "enabled"])
+def test_litestar_logs_refusals_as_other_errors_of_their_status(
+    shared_verifier: Verifier, tokens: dict[str, str], case: Case, *, is_silent: bool
+) -> None:
+    """Where an application wants a traceback of every exception, it may leave statuses out. ERR-004."""
+    logged: list[str] = []
+
+    def record(_logger: object, _scope: object, lines: list[str]) -> None:
+        logged.append("".join(lines))
+
+    logs = LoggingConfig(
+        log_exceptions="always",
+        exception_logging_handler=record,
+        configure_root_logger=False,
+        disable_stack_trace={case.status} if is_silent else set(),
+    )
+    app = make_app(shared_verifier, case, logging_config=logs)
+
+    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
+
+    assert len(logged) == (0 if is_silent else 1)
+    assert tokens.get(case.token or "", "two words") not in "".join(logged)
 
 
 @each_case
