@@ -7,9 +7,10 @@ this package refuses them, or the first request. Django 5.2 and newer, synchrono
 from aveverify.django import _checks as _checks
 from aveverify.django._decorators import ave_optional, ave_required
 from aveverify.django._enforcement import check_at_import
+from aveverify.django._identity_user import IdentityUser
 from aveverify.django._middleware import AveAuthMiddleware
 from aveverify.django._requests import AveOptionalRequest, AveRequest
 
-__all__ = ["AveAuthMiddleware", "AveOptionalRequest", "AveRequest", "ave_optional", "ave_required"]
+__all__ = ["AveAuthMiddleware", "AveOptionalRequest", "AveRequest", "IdentityUser", "ave_optional", "ave_required"]
 
 check_at_import()
