@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rest_framework.permissions import AND, BasePermission
 
@@ -104,8 +104,13 @@ class TokenPermission(BasePermission):
 
     def _is_part_of(self, other: object) -> bool:
         if isinstance(other, AND):
-            return self._is_part_of(other.op1) or self._is_part_of(other.op2)
+            return any(map(self._is_part_of, operands(other)))
         return isinstance(other, TokenPermission) and other.demand == self.demand
+
+
+def operands(permission: Any) -> tuple[object, object]:  # noqa: ANN401 - they have no types
+    """Return the two permissions that REST framework's `AND` or `OR` combines."""
+    return permission.op1, permission.op2
 
 
 def _identity_of(request: Request) -> Identity | None:

@@ -86,15 +86,15 @@ class RefusedError(APIException):
         return RefusalResponse(self._denial, is_rendered=self._is_rendered)
 
 
-class _NoCredentialsError(RefusedError, NotAuthenticated):  # type: ignore[misc] # a property of what is an attribute there
+class _NoCredentialsError(RefusedError, NotAuthenticated):
     """Credentials are required, and the request has none."""
 
 
-class _BadTokenError(RefusedError, AuthenticationFailed):  # type: ignore[misc] # as above
+class _BadTokenError(RefusedError, AuthenticationFailed):
     """The token is refused."""
 
 
-class _NotAllowedError(RefusedError, PermissionDenied):  # type: ignore[misc] # as above
+class _NotAllowedError(RefusedError, PermissionDenied):
     """The token is good, and not enough."""
 
 

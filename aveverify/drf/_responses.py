@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -50,14 +50,13 @@ class RefusalResponse(Response):
         return content if isinstance(content, dict) else None
 
     @property
-    def rendered_content(self) -> bytes:
+    def rendered_content(self) -> bytes:  # type: ignore[override] # Django's stubs know templates alone
         """The body; REST framework reads it once."""
         is_changed = self._is_object and self.data != self._read()
         if self._is_rendered_by_application or (type(self.accepted_renderer) is JSONRenderer and not is_changed):
             self["Content-Type"] = self._media_type
             return JSONRenderer().render(self.data) if is_changed else self._body
-        content: bytes = super().rendered_content
-        return content
+        return cast("bytes", super().rendered_content)
 
     def render(self) -> Response:
         """Render the body, once, and say how long it is; REST framework calls this.
@@ -67,9 +66,10 @@ class RefusalResponse(Response):
         """
         if self.is_rendered:
             return self
-        response = super().render()
+        # A callback may return another response.
+        response = cast("Response", super().render())
         response["Content-Length"] = str(len(response.content))
-        request = (self.renderer_context or {}).get("request")
+        request = getattr(self, "renderer_context", {}).get("request")
         if request is not None and request.method == "HEAD":
             response.content = b""
         return response

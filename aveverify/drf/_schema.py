@@ -14,7 +14,7 @@ from rest_framework.permissions import AND, OR
 
 from aveverify._http.openapi import BEARER_SCHEME, security_schemes
 from aveverify.django._settings import current_settings
-from aveverify.drf._permissions import TokenPermission
+from aveverify.drf._permissions import TokenPermission, operands
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -65,9 +65,9 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
 def _ways(permission: object) -> list[list[str]]:
     """Return the lists of scopes of which each is enough for a permission; an empty one where it asks for none."""
     if isinstance(permission, AND):
-        return _all_of(_ways(permission.op1), _ways(permission.op2))
+        return _all_of(*map(_ways, operands(permission)))
     if isinstance(permission, OR):
-        return [*_ways(permission.op1), *_ways(permission.op2)]
+        return [*chain.from_iterable(map(_ways, operands(permission)))]
     if isinstance(permission, TokenPermission):
         demand = permission.demand
         return _ways_of(demand.scopes, [demand.any_scopes] if demand.any_scopes else [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -313,8 +313,8 @@ def test_scopes_are_asked_of_the_token_whichever_class_stands_first(
 
 def test_without_a_loader_the_user_is_an_identity_user(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     def get(_self: APIView, request: Request) -> Response:
-        user: Any = request.user
-        return Response([type(user).__name__, user == request.auth, user.pk == request.auth.token_identifier])
+        user, auth = cast("Any", (request.user, request.auth))
+        return Response([type(user).__name__, user == auth, user.pk == auth.token_identifier])
 
     for has_middleware in (True, False):
         answer = ask(shared_verifier, [AveAuthentication], token=tokens["good"], has_middleware=has_middleware, get=get)
