@@ -16,7 +16,7 @@ from aveverify._http.request_auth import ViewDemand
 from aveverify._http.request_identity import DeferredError
 from aveverify.django._identity_user import IdentityUser
 from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
-from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error, record_carrier
+from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error
 from aveverify.errors import AveVerifyError
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ class AveAuthentication(BaseAuthentication):
         """
         request_auth = request_auth_of(django_request(request))
         forbid_storing(request, request_auth)
-        carrier = record_carrier(request)
-        record = carrier.get(RECORD_KEY)
+        members = django_request(request).META
+        record = members.get(RECORD_KEY)
         if record is not None and record.refusal is None:
             # A permission of REST framework refuses an anonymous request, and calls nothing else of ours.
-            record_outcome(carrier, request_auth.policy, request_auth.policy.make_denial(None))
+            record_outcome(members, request_auth.policy, request_auth.policy.make_denial(None))
         return make_challenge(request_auth.error, request_auth.policy.parameters)
 
 
