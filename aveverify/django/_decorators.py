@@ -32,7 +32,7 @@ class RequiredDecorator(Protocol):
     """The type of `ave_required(scopes=[…])`."""
 
     @overload
-    def __call__(self, view: RequiredView[P, R], /) -> DjangoView[P, R]: ...
+    def __call__(self, view: RequiredView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # as below
 
     @overload
     def __call__(self, view: RequiredMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
@@ -42,14 +42,14 @@ class OptionalDecorator(Protocol):
     """The type of `ave_optional(scopes=[…])`."""
 
     @overload
-    def __call__(self, view: OptionalView[P, R], /) -> DjangoView[P, R]: ...
+    def __call__(self, view: OptionalView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # as below
 
     @overload
     def __call__(self, view: OptionalMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
 
 
 @overload
-def ave_required(view: RequiredView[P, R], /) -> DjangoView[P, R]: ...
+def ave_required(view: RequiredView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # no view takes two requests
 
 
 @overload
@@ -94,7 +94,7 @@ def ave_required(
 
 
 @overload
-def ave_optional(view: OptionalView[P, R], /) -> DjangoView[P, R]: ...
+def ave_optional(view: OptionalView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # no view takes two requests
 
 
 @overload

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 from django.views import View
 
 from aveverify._http.option_checks import layers
 from aveverify._http.wsgi_request import WsgiRequest
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
 # True of a view that needs a token, False of one that also serves requests without.
-_REQUIRES_TOKEN: Final = "_aveverify_requires_token"
+_IS_REQUIRED: Final = "_aveverify_is_required"
 
 
 def mark_view(guard: Callable[..., Any], *, required: bool) -> None:
@@ -28,7 +30,7 @@ def mark_view(guard: Callable[..., Any], *, required: bool) -> None:
         guard: What a decorator has made.
         required: Whether it refuses requests without a token.
     """
-    setattr(guard, _REQUIRES_TOKEN, required)
+    setattr(guard, _IS_REQUIRED, required)
     # LoginRequiredMiddleware of Django reads it: who may reach this view is decided here.
     guard.login_required = False  # type: ignore[attr-defined]
 
@@ -57,14 +59,14 @@ def serves_anonymous(view: object, request: HttpRequest) -> bool:
         Whether it does. Of a class with further methods that have no mark, a mark counts only where nothing could lead
         the request to one of them.
     """
-    requires = getattr(view, _REQUIRES_TOKEN, None)
-    if requires is not None:
-        return requires is False
+    is_required = getattr(view, _IS_REQUIRED, None)
+    if is_required is not None:
+        return is_required is False
     if any(one.is_optional for one in _our_authentication_classes(view)):
         return True
     handlers = _handlers_of(view)
     handler = handlers.get((request.method or "").lower())
-    return getattr(handler, _REQUIRES_TOKEN, None) is False and (
+    return getattr(handler, _IS_REQUIRED, None) is False and (
         _are_guarded(handlers) or not _may_become_another_method(request)
     )
 
@@ -85,13 +87,13 @@ def unguarded_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str =
 
 
 def _is_guarded(view: object) -> bool:
-    if any(hasattr(layer, _REQUIRES_TOKEN) for layer in layers(view)):
+    if any(hasattr(layer, _IS_REQUIRED) for layer in layers(view)):
         return True
     return _are_guarded(_handlers_of(view))
 
 
 def _are_guarded(handlers: dict[str, object]) -> bool:
-    return bool(handlers) and all(hasattr(handler, _REQUIRES_TOKEN) for handler in handlers.values())
+    return bool(handlers) and all(hasattr(handler, _IS_REQUIRED) for handler in handlers.values())
 
 
 def _handlers_of(view: object) -> dict[str, object]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from functools import wraps
-from typing import Any, Final
+from typing import Final
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
@@ -32,59 +32,70 @@ def make_guard(view: View, demand: ViewDemand) -> View:
     Returns:
         The guard; a coroutine function where the view is one.
     """
-    owner = _owner_of(view)
+    guarded = _GuardedView(view, demand)
+    if iscoroutinefunction(view):
 
-    async def serve_async(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        @wraps(view)
+        async def guard_async(*args: object, **kwargs: object) -> object:
+            return await guarded.serve_async(_find_request(view, args, kwargs), args, kwargs)
+
+        return guard_async
+
+    @wraps(view)
+    def guard(*args: object, **kwargs: object) -> object:
+        return guarded.serve(args, kwargs)
+
+    return guard
+
+
+class _GuardedView:
+    """A view behind its demand."""
+
+    def __init__(self, view: View, demand: ViewDemand) -> None:
+        self.view = view
+        self.demand = demand
+        self.owner = _owner_of(view)
+
+    def serve(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Serve one request, or return a coroutine that does, where `dispatch` leads to a coroutine function."""
+        request = _find_request(self.view, args, kwargs)
+        if _is_async(self.owner or (args[0] if args else None)):
+            return self.serve_async(request, args, kwargs)
         request_auth = request_auth_of(request)
-        await request_auth.authenticate_async()
-        denial = await request_auth.authorize_async(demand)
+        request_auth.authenticate()
+        denial = request_auth.authorize(self.demand)
         if denial is not None:
             return make_response(request, denial)
         set_identity(request, request_auth)
         with serving(request):
             try:
-                response = view(*args, **kwargs)
-                # `dispatch` of a class may answer by itself, and need not call a coroutine function.
+                return add_cache_headers(self.view(*args, **kwargs), request_auth)
+            except AveVerifyError as error:
+                return _answer(request, request_auth, error)
+
+    async def serve_async(self, request: HttpRequest, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Serve one request."""
+        request_auth = request_auth_of(request)
+        await request_auth.authenticate_async()
+        denial = await request_auth.authorize_async(self.demand)
+        if denial is not None:
+            return make_response(request, denial)
+        set_identity(request, request_auth)
+        with serving(request):
+            try:
+                response = self.view(*args, **kwargs)
+                # `dispatch` of a class may answer by itself, without a coroutine.
                 if not isinstance(response, HttpResponseBase):
                     response = await response
                 return add_cache_headers(response, request_auth)
             except AveVerifyError as error:
                 return _answer(request, request_auth, error)
 
-    if iscoroutinefunction(view):
 
-        @wraps(view)
-        async def guard_async(*args: Any, **kwargs: Any) -> object:
-            return await serve_async(_find_request(view, args, kwargs), args, kwargs)
-
-        # `method_decorator` calls a decorator at each request. Before Django 5.2.1 it hid that a method is a coroutine
-        # function, and Django calls the view in a thread.
-        return async_to_sync(guard_async) if owner is not None and not _is_async(owner) else guard_async
-
-    @wraps(view)
-    def guard(*args: Any, **kwargs: Any) -> object:
-        request = _find_request(view, args, kwargs)
-        if owner is not None or request is not args[0]:
-            # A method. `dispatch` is no coroutine function, and returns what the coroutine function of the class does.
-            if _is_async(args[0] if owner is None and args else owner):
-                return serve_async(request, args, kwargs)
-        request_auth = request_auth_of(request)
-        request_auth.authenticate()
-        denial = request_auth.authorize(demand)
-        if denial is not None:
-            return make_response(request, denial)
-        set_identity(request, request_auth)
-        with serving(request):
-            try:
-                return add_cache_headers(view(*args, **kwargs), request_auth)
-            except AveVerifyError as error:
-                return _answer(request, request_auth, error)
-
-    return guard
-
-
-def _find_request(view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HttpRequest:
+def _find_request(view: View, args: tuple[object, ...], kwargs: dict[str, object]) -> HttpRequest:
     """Return the request of a call: the first argument of a function, the second one of a method."""
+    if args and isinstance(args[0], HttpRequest):
+        return args[0]
     for argument in (*args[:2], kwargs.get("request")):
         if isinstance(argument, HttpRequest):
             return argument
@@ -108,7 +119,7 @@ def _owner_of(view: object) -> DjangoView | None:
 
 
 def _is_async(owner: object) -> bool:
-    return isinstance(owner, DjangoView) and type(owner).view_is_async
+    return isinstance(owner, DjangoView) and bool(type(owner).view_is_async)
 
 
 def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -18,6 +18,9 @@ from aveverify.django._caches import patch_cache_middleware
 from aveverify.django._calls import DjangoCalls
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest
+
+if TYPE_CHECKING:
+    from aveverify.verifier import Verifier
 
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"
@@ -154,3 +157,18 @@ class _CurrentSettings:
 
 current_settings: Final = _CurrentSettings()
 setting_changed.connect(current_settings.forget)
+
+
+def get_verifier() -> Verifier:
+    """Return the verifier that the settings name or describe, for tokens that come another way than by a request.
+
+    Returns:
+        The verifier; it belongs to the settings, which close it. Ask again after `override_settings`.
+
+    Raises:
+        ConfigurationError: `AVEVERIFY` in the settings is wrong.
+
+    Example:
+        `identity = get_verifier().verify(token)`, in a task of Celery or a management command
+    """
+    return current_settings.get().policy.verifier

@@ -6,11 +6,13 @@ HTP-036; HTP-044.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 # The attribute of a request that holds the user that was shown last, and what makes it.
 _SHOWN: Final = "_aveverify_shown_user"
@@ -68,7 +70,7 @@ def replace_user(request: HttpRequest, user: object, make: Callable[[], Any]) ->
 
 
 def show_again(request: HttpRequest) -> None:
-    """Show the user of the token again where `AuthenticationMiddleware`, behind ours, has replaced it by an anonymous one.
+    """Show the user of the token again where something behind ours, `AuthenticationMiddleware`, has replaced it.
 
     Args:
         request: The request.
