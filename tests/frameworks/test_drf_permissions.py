@@ -81,7 +81,7 @@ def test_scopes_stand_in_the_claims_of_the_settings(ask: Ask, shared_issuer: Fak
 
     def statuses(*permissions: type[BasePermission]) -> list[int]:
         return [
-            ask(shared_issuer.token(**claims), settings=settings, permission_classes=permissions).status_code
+            ask(shared_issuer.token(claims), settings=settings, permission_classes=permissions).status_code
             for claims in ({"scp": "read"}, {"permissions": ["read"]}, {"scope": "read"})
         ]
 
@@ -174,7 +174,8 @@ def test_an_error_of_a_predicate_is_not_swallowed(ask: Ask, tokens: dict[str, st
 
 # --- combinations ---------------------------------------------------------------------------------------------------
 
-PRO, FREE = {"plan": "pro", "scope": "read"}, {"plan": "free", "scope": "read"}
+PRO: dict[str, Any] = {"plan": "pro", "scope": "read"}
+FREE: dict[str, Any] = {"plan": "free", "scope": "read"}
 COMBINED = [
     pytest.param(Allow(is_pro) & HasScope("read"), [200, 403], id="and"),
     pytest.param(Allow(is_pro) | HasScope("read"), [200, 200], id="or"),
@@ -189,7 +190,7 @@ COMBINED = [
 
 @pytest.mark.parametrize(("permission", "statuses"), COMBINED)
 def test_permissions_are_combined(ask: Ask, shared_issuer: FakeIssuer, permission: Any, statuses: list[int]) -> None:
-    answers = [ask(shared_issuer.token(**claims), permission_classes=[permission]) for claims in (PRO, FREE)]
+    answers = [ask(shared_issuer.token(claims), permission_classes=[permission]) for claims in (PRO, FREE)]
 
     assert [answer.status_code for answer in answers] == statuses
 
@@ -203,7 +204,7 @@ def test_permissions_mean_the_same_for_an_object(
         view.check_object_permissions(request, object())
         return Response("object")
 
-    answers = [ask(shared_issuer.token(**claims), get=get) for claims in (PRO, FREE)]
+    answers = [ask(shared_issuer.token(claims), get=get) for claims in (PRO, FREE)]
 
     assert [answer.status_code for answer in answers] == statuses
 
@@ -277,16 +278,16 @@ def test_view_sets_and_functions_have_permissions(shared_verifier: Verifier, sha
     router = SimpleRouter(trailing_slash=False)
     router.register("notes", Notes, basename="notes")
 
-    def status(method: str, where: str, **claims: object) -> int:
-        answer = getattr(APIClient(), method)(where, headers=dict(bearer(shared_issuer.token(**claims))))
+    def status(method: str, where: str, claims: dict[str, object]) -> int:
+        answer = getattr(APIClient(), method)(where, headers=dict(bearer(shared_issuer.token(claims))))
         return int(answer.status_code)
 
     with override_settings(
         AVEVERIFY={"VERIFIER": shared_verifier}, ROOT_URLCONF=(*router.urls, path("report", report))
     ):
-        assert [status("get", "/notes", scope=scope) for scope in ("read", "write")] == [200, 403]
-        assert [status("post", "/notes/publish", scope=scope) for scope in ("admin", "read")] == [200, 403]
-        assert [status("get", "/report", plan=plan) for plan in ("pro", "free")] == [200, 403]
+        assert [status("get", "/notes", {"scope": scope}) for scope in ("read", "write")] == [200, 403]
+        assert [status("post", "/notes/publish", {"scope": scope}) for scope in ("admin", "read")] == [200, 403]
+        assert [status("get", "/report", {"plan": plan}) for plan in ("pro", "free")] == [200, 403]
 
 
 # --- users of other authentication classes --------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from django.contrib.auth.models import User
@@ -152,7 +152,7 @@ def test_a_throttled_request_is_no_refusal_of_its_token(ask: Ask, tokens: dict[s
 # --- users that a test forces ---------------------------------------------------------------------------------------
 
 
-def status_of(verifier: Verifier, *permissions: type, **forced: object) -> int:
+def status_of(verifier: Verifier, *permissions: type, **forced: Any) -> int:
     """The status of a view with these permissions for a forced user."""
     view: Any = type("View", (Who,), {"permission_classes": permissions, "queryset": User.objects.all()})
     client = APIClient()
@@ -200,7 +200,7 @@ def test_a_forced_user_without_an_identity_has_no_scopes(shared_verifier: Verifi
 def test_a_forced_identity_is_throttled_by_its_token_identifier(shared_verifier: Verifier, ada: Identity) -> None:
     view: Any = type("View", (Who,), {"throttle_classes": [Daily]})
     client = APIClient()
-    client.force_authenticate(user=ada)
+    client.force_authenticate(user=cast("Any", ada))
 
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}, ROOT_URLCONF=(path("", view.as_view()),)):
         assert [client.get("/").status_code for _ in range(2)] == [200, 429]
@@ -219,7 +219,8 @@ def test_a_view_finds_a_forced_identity_where_it_finds_that_of_a_token(
     request = APIRequestFactory().get("/")
     force_authenticate(request, **{forced: ada})  # type: ignore[arg-type] # an identity is a user, and a token
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
-        type("View", (Who,), {"get": get}).as_view()(request)
+        view: Any = type("View", (Who,), {"get": get})
+        view.as_view()(request)
 
     assert seen == [ada, ada, ada]
 
@@ -230,7 +231,7 @@ def test_a_refusal_of_a_forced_identity_does_not_ask_for_the_scopes_of_the_setti
     """Whether the token holds those, its authentication would have decided, which the test has replaced."""
     view: Any = type("View", (Who,), {"permission_classes": [HasScope("read")]})
     client = APIClient()
-    client.force_authenticate(user=ada)
+    client.force_authenticate(user=cast("Any", ada))
 
     with override_settings(
         AVEVERIFY={"VERIFIER": shared_verifier, "SCOPES": ["openid"]}, ROOT_URLCONF=(path("", view.as_view()),)
