@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from django.urls import path
@@ -21,14 +22,17 @@ from aveverify import AuthRecord, KeysUnavailableError, Reason, Refusal, Verifie
 from aveverify.drf import AveAuthentication, HasScope, RefusedError, exception_handler
 from aveverify.testing import FakeIssuer
 from tests.frameworks.drf_fixtures import Ask, Who, handled, make_ask
+from tests.http.django_client import PatientClient
 from tests.http.http_fixtures import Request as Sent
-from tests.http.http_fixtures import Server, bearer, wsgi_environ
+from tests.http.http_fixtures import Server, bearer, http_scope, wsgi_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rest_framework.request import Request
     from rest_framework.views import APIView
+
+    from aveverify.asgi import ASGIApp
 
 BROWSABLE = {
     "STATIC_URL": "/static/",
@@ -133,6 +137,7 @@ def test_an_outage_is_an_error_with_the_time_to_wait(ask: Ask, issuer: FakeIssue
 def add_request_id(exc: Exception, context: dict[str, Any]) -> Response | None:
     """The recipe of REST framework's own page, around our handler."""
     response = exception_handler(exc, context)
+    assert response is None or isinstance(response, Response)
     if response is not None:
         response.data["request_id"] = "r1"
     return response
@@ -294,17 +299,23 @@ def test_of_any_other_body_the_data_is_the_default_and_a_change_has_no_effect(
 # --- who it was, for what stands in front ---------------------------------------------------------------------------
 
 
-def record_of(verifier: Verifier, token: str | None, **members: Any) -> tuple[int, AuthRecord]:
+def record_of(verifier: Verifier, token: str | None, *, is_async: bool, **members: Any) -> tuple[int, AuthRecord]:
     """The status of a response, and what a log in front would know of the request."""
-    environ = wsgi_environ(Sent(bearer(token) if token else ()))
-    record = AuthRecord.begin(environ)
-    server = Server()
+    sent = Sent(bearer(token) if token else ())
     view: Any = type("View", (Who,), members)
     with override_settings(AVEVERIFY={"VERIFIER": verifier}, ROOT_URLCONF=(path("", view.as_view()),)):
+        if is_async:
+            scope, client = http_scope(sent), PatientClient({"type": "http.request", "body": b"", "more_body": False})
+            record = AuthRecord.begin(scope)
+            client.call(cast("ASGIApp", ASGIHandler()), scope)
+            return client.reply.status, record
+        environ, server = wsgi_environ(sent), Server()
+        record = AuthRecord.begin(environ)
         server.call(WSGIHandler(), environ)
-    return server.reply.status, record
+        return server.reply.status, record
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["wsgi", "asgi"])
 @pytest.mark.parametrize("has_handler", [True, False], ids=["our handler", "rest framework's"])
 @pytest.mark.parametrize(
     ("kind", "members", "status", "reason"),
@@ -324,10 +335,11 @@ def test_code_in_front_sees_who_it_was_or_why_it_was_refused(  # noqa: PLR0913, 
     status: int,
     reason: Reason | None,
     has_handler: bool,  # noqa: FBT001 - a column
+    is_async: bool,  # noqa: FBT001 - a column
 ) -> None:
     handling = {"get_exception_handler": handled} if has_handler else {}
 
-    got, record = record_of(shared_verifier, tokens[kind] if kind else None, **(members | handling))
+    got, record = record_of(shared_verifier, tokens[kind] if kind else None, is_async=is_async, **(members | handling))
 
     assert got == status
     assert (record.identity.subject if record.identity else None) == ("ada" if kind == "good" else None)
