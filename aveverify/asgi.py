@@ -7,7 +7,7 @@ WebSocket is accepted. Nothing is kept from one request to the next. ASGI 3.0.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from aveverify._core.provider_checks import check_flag
 from aveverify._http.asgi_caching import MarkedApp
@@ -29,8 +29,9 @@ from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app
 from aveverify._http.policy import POLICY_KEY, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.shared_scope import NO_STATE, NOTHING, ScopeCopy, SharedScope, SharedState, copy_scope, copy_state
 from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
-from aveverify._http.websocket_scope import LiveDict
+from aveverify._http.websocket_scope import LiveScope, LiveState
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
 
@@ -59,7 +60,12 @@ class PolicyMiddleware:
         app: The application behind it.
         policy: The rules.
         close_expired: Whether a WebSocket ends (code 3000) when its token expires.
+
+    Attributes:
+        own: Further members that the application's copy of a scope does not share with what is in front.
     """
+
+    own: ClassVar[frozenset[str]] = NOTHING
 
     def __init__(self, app: ASGIApp, policy: AuthPolicy, *, close_expired: bool) -> None:
         self._policy = policy
@@ -71,8 +77,9 @@ class PolicyMiddleware:
         """Serve one connection.
 
         Args:
-            scope: The connection; copied, and changed in two cases only: headers that are no list become one, and a
-                token in its query is taken out.
+            scope: The connection. The application gets a copy that shares what the application writes. Beside that it
+                is changed in two cases only: headers that are no list become one, and a token in its query is taken
+                out.
             receive: Gives the client's messages.
             send: Takes the messages of the response.
         """
@@ -82,7 +89,8 @@ class PolicyMiddleware:
                 # HTP-032: nothing of an unknown protocol can be verified, so it has no identity, not even an anonymous
                 # one.
                 if IDENTITY_KEY in scope:
-                    scope = {name: value for name, value in scope.items() if name != IDENTITY_KEY}
+                    scope = copy_scope(scope, {}, SharedScope)
+                    del scope[IDENTITY_KEY]
                 await self._app(scope, receive, send)
                 return
             outcome = await authenticate_async(self._policy, AsgiRequest(scope), required=self._policy.required)
@@ -92,11 +100,14 @@ class PolicyMiddleware:
                 return
         elif RECORD_KEY in scope:
             record_outcome(scope, self._policy, outcome)
-        # As `_serve`: its coroutine and `serving` would cost every request 0.4 µs more, of 2.1.
-        inner, state = {**scope}, {**(scope.get("state") or {})}
+        # As `_serve`: its coroutine and `serving` would cost every request 0.4 µs more, of 2.3.
+        inner, state = ScopeCopy(scope), ScopeCopy(scope.get("state") or NO_STATE)
         inner[IDENTITY_KEY] = state["identity"] = outcome
         inner[POLICY_KEY] = self._policy
         inner["state"] = state
+        inner.front = state.front = scope
+        inner.own = self.own
+        inner.__class__, state.__class__ = SharedScope, SharedState
         token = current_identity.enter(served := [inner])
         try:
             await self._app(inner, receive, send)
@@ -116,22 +127,22 @@ class PolicyMiddleware:
             await self._serve_websocket(outcome, scope, receive, send)
 
     async def _serve(self, outcome: DeferredError | None, scope: Scope, receive: Receive, send: Send) -> None:
-        inner, state = {**scope}, {**(scope.get("state") or {})}
+        state = copy_state(scope, SharedState)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        state["identity"] = inner[IDENTITY_KEY] = outcome
+        dict.update(state, identity=outcome)
         if isinstance(outcome, DeferredError):
-            del state["identity"]
-        inner[POLICY_KEY], inner["state"] = self._policy, state
+            dict.pop(state, "identity")
+        members = {IDENTITY_KEY: outcome, POLICY_KEY: self._policy, "state": state}
+        inner = copy_scope(scope, members, SharedScope, self.own)
         with serving(inner):
             await self._app(inner, receive, send)
 
     async def _serve_websocket(self, identity: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""
         answer_protocol: str | None = None
-        inner, state = LiveDict({**scope}), LiveDict(scope.get("state") or {})
+        hidden: dict[str, Any] = {}
         if any(isinstance(source, WebSocketProtocol) for source in self._policy.sources):
             answer_protocol, hidden = _hide_protocols(scope)
-            inner.update(hidden)
         live = LiveConnection(
             identity,
             self._policy,
@@ -141,10 +152,12 @@ class PolicyMiddleware:
             answer_protocol=answer_protocol,
             outer=scope.get(LIVE_KEY),
         )
-        inner[OUTER_KEY], inner[POLICY_KEY], inner["state"] = OuterScope(scope), self._policy, state
+        state = copy_state(scope, LiveState)
+        members = {**hidden, OUTER_KEY: OuterScope(scope), POLICY_KEY: self._policy, "state": state}
+        inner = copy_scope(scope, members, LiveScope, (*self.own, *hidden))
         live.show_in(inner, IDENTITY_KEY)
         live.show_in(state, "identity")
-        await serve_live(self._app, inner, live)
+        await serve_live(self._app, inner, live, self._policy)
 
 
 class AveAuthMiddleware(PolicyMiddleware):

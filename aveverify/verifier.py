@@ -7,7 +7,6 @@ A driver runs the six steps of `aveverify._core.verification`; if they need othe
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
@@ -19,6 +18,7 @@ from aveverify._core.key_cache.state import RefreshReason
 from aveverify._core.provider import Provider
 from aveverify._core.rules.provider_index import ProviderIndex
 from aveverify._core.verification import KeysNeeded, verify_without_waiting
+from aveverify._event_loops import find_event_loop
 from aveverify._jwks.key_lookup import KeyLookup
 from aveverify._jwks.registry import KeySetRegistry
 from aveverify._jwks.status_report import describe_key_set
@@ -371,13 +371,7 @@ class Verifier:
                     raise
 
     def _warn_of_blocked_loop(self, completion: Completion) -> None:
-        if self._has_warned or completion.is_done or "asyncio" not in sys.modules:
-            return
-        import asyncio  # noqa: PLC0415 - the program has imported it already
-
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if self._has_warned or completion.is_done or find_event_loop() is None:
             return
         self._has_warned = True
         warnings.warn(

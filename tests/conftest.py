@@ -10,12 +10,15 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+import trio
 
 from aveverify import Identity, Verifier
 from aveverify.testing import FakeClock, FakeIssuer
 
 pytest_plugins = [f"tests.suite.{name}" for name in ("effort", "marks", "measured", "memory", "skips")]
 
+# Far from the real time, so that a test fails where code reads another clock.
+NOW = 1_700_000_000.0
 VerifyAny = Callable[[Verifier, str | bytes], Identity]
 
 _connect = socket.socket.connect
@@ -51,7 +54,7 @@ def _loopback_only() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture
@@ -73,9 +76,13 @@ def _verify_async(verifier: Verifier, token: str | bytes) -> Identity:
     return asyncio.run(verifier.verify_async(token))
 
 
-@pytest.fixture(params=[_verify, _verify_async], ids=["sync", "async"])
+def _verify_in_trio(verifier: Verifier, token: str | bytes) -> Identity:
+    return trio.run(verifier.verify_async, token)
+
+
+@pytest.fixture(params=[_verify, _verify_async, _verify_in_trio], ids=["sync", "async", "trio"])
 def verify_any(request: pytest.FixtureRequest) -> VerifyAny:
-    """Both entry points: a behaviour holds for each of them."""
+    """Both entry points, the asynchronous one under each event loop: a behaviour holds for all of them."""
     driver: VerifyAny = request.param
     return driver
 

@@ -98,6 +98,7 @@ PROBLEMS: dict[Problem, tuple[str, str | None]] = {
     Problem.INSTALLED_TWICE: ("HTP-043", None),
     Problem.ENVIRONMENT: ("CFG-16", None),
     Problem.NO_MIDDLEWARE: ("HTTP-06", None),
+    Problem.NO_REQUEST: ("HTTP-06", None),
     Problem.CLOSED: ("CON-008", None),
     Problem.WEAK_KEY: ("CFG-015", None),
     Problem.INSECURE_TLS: ("CFG-014", None),

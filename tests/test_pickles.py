@@ -35,6 +35,7 @@ from aveverify.asgi import AveAuthMiddleware
 from aveverify.errors import Fault, Hint, Problem, Step
 from aveverify.status import ProviderStatus, VerifierStatus
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 
 STORED = json.loads((Path(__file__).parent / "pickles_of_version_0_1.json").read_text(encoding="utf-8"))
 VALUES: dict[str, bytes] = {name: base64.b64decode(text) for name, text in STORED["values"].items()}
@@ -46,7 +47,7 @@ PUBLIC_MODULES = {
 
 
 def identity() -> Identity:
-    issuer = FakeIssuer(clock=FakeClock())
+    issuer = FakeIssuer(clock=FakeClock(now=NOW))
     return issuer.verifier().verify(issuer.token(sub="ada", plan="pro", name="Ada"))
 
 
@@ -62,7 +63,7 @@ def status() -> VerifierStatus:
 
 
 def refused(token_of: Callable[[FakeIssuer], str]) -> InvalidTokenError:
-    issuer = FakeIssuer(clock=FakeClock())
+    issuer = FakeIssuer(clock=FakeClock(now=NOW))
     with pytest.raises(InvalidTokenError) as caught:
         issuer.verifier().verify(token_of(issuer))
     return caught.value
@@ -152,7 +153,7 @@ def test_the_stored_pickles_hold_no_token_and_no_signature(pickled: bytes) -> No
 
 def misspelt_option() -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
-        AveAuthMiddleware(None, FakeIssuer(clock=FakeClock()).verifier(), require=True)  # type: ignore[call-arg, arg-type]  # the misspelling
+        AveAuthMiddleware(None, FakeIssuer(clock=FakeClock(now=NOW)).verifier(), require=True)  # type: ignore[call-arg, arg-type]  # the misspelling
     return caught.value
 
 

@@ -26,18 +26,26 @@ _DENIAL: Final = "websocket.http.response"
 
 async def send_error_response(response: ErrorResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a refusal: to a WebSocket as a denial where the server can, else by closing it before it is accepted."""
-    headers = [(name.encode(), value.encode()) for name, value in response.headers]
     if scope["type"] == "http":
         body = b"" if scope["method"] == "HEAD" else response.body
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
         await send({"type": "http.response.body", "body": body})
         return
     await receive()  # websocket.connect, which every response must follow
+    await deny_websocket(response, scope, send)
+
+
+async def deny_websocket(response: ErrorResponse, scope: Scope, send: Send) -> None:
+    """Refuse a WebSocket whose `websocket.connect` was received, and that is not accepted; see above."""
     if can_deny(scope):
-        await send({"type": f"{_DENIAL}.start", "status": response.status, "headers": headers})
+        await send({"type": f"{_DENIAL}.start", "status": response.status, "headers": _encode_headers(response)})
         await send({"type": f"{_DENIAL}.body", "body": response.body})
     else:
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+def _encode_headers(response: ErrorResponse) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in response.headers]
 
 
 def can_deny(scope: Scope) -> bool:

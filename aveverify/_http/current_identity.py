@@ -1,20 +1,36 @@
 """`current_identity`: the identity of the request that this context serves, for code that has no request object.
 
-Knows no framework and decides nothing: middlewares and integrations serve a request within `serving`. HTTP-06.
+Knows no framework and decides nothing: middlewares and integrations serve a request within `serving`. Where there is no
+request, the application binds an identity itself. HTTP-06.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final
 
-from aveverify._http.request_identity import get_user_identity
+from aveverify._core.identity import Identity
+from aveverify._http.request_identity import IDENTITY_KEY, get_user_identity
+from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from aveverify._core.identity import Identity
+
+class BoundIdentity(dict[str, Identity | None]):
+    """What the context serves within `current_identity.bind`: in place of a scope, the identity alone."""
+
+    __slots__ = ()
+
+    def __init__(self, identity: Identity | None) -> None:
+        super().__init__({IDENTITY_KEY: identity})
+
+    @property
+    def identity(self) -> Identity | None:
+        """The identity; None for an anonymous one."""
+        return self[IDENTITY_KEY]
 
 
 class IdentityOfContext:
@@ -22,7 +38,8 @@ class IdentityOfContext:
 
     It follows the context of the request: a task sees the identity of the request that started it for as long as that
     request is served. Of requests within each other, the innermost counts. After the request, or where neither a
-    middleware nor an integration of this package serves one, `get` raises.
+    middleware nor an integration of this package serves one, `get` raises. Code without a request, of a worker or a
+    command, runs within `bind`.
     """
 
     __slots__ = ("_finders", "_served", "enter", "leave")
@@ -35,11 +52,51 @@ class IdentityOfContext:
         self.leave: Final[Callable[[Token[list[Any]]], None]] = self._served.reset
         self._finders: list[Callable[[object], object]] = []
 
+    @contextmanager
+    def bind(self, identity: Identity | None) -> Iterator[None]:
+        """Give an identity to a block of code: `with current_identity.bind(identity):`, or `@` at a function.
+
+        The identity is not verified again. A task or a thread that runs in a copy of this context has it until the
+        block ends. Of requests and blocks within each other, the innermost counts.
+
+        Args:
+            identity: The identity, or None for an anonymous one.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            TypeError: The argument is neither an identity nor None.
+        """
+        if identity is not None and not isinstance(identity, Identity):
+            message = f"bind needs an Identity or None, not {type(identity).__name__}"
+            raise TypeError(message)
+        # A framework that keeps its request in a context of its own notes that this request is around the block.
+        self._find()
+        token = self.enter(bound := [BoundIdentity(identity)])
+        try:
+            yield
+        finally:
+            # HTP-010: as `serving`, emptied first.
+            bound.clear()
+            # A generator that is closed elsewhere ends the block in another context, which never held the identity.
+            with suppress(ValueError):
+                self.leave(token)
+
     def entered(self) -> object:
         """Return the scope, environ or request that this context serves; None where it serves none."""
         # A copy: another thread may empty the list meanwhile.
         served = self._served.get([])[:1]
         return served[0] if served else None
+
+    def find_bound(self) -> BoundIdentity | None:
+        """Return what `bind` gives to this context; None where it gives nothing, or a request within the block counts.
+
+        For a framework whose own proxies do not call `get`.
+        """
+        entered = self.entered()
+        # Only a bound identity pays for the finders.
+        return entered if isinstance(entered, BoundIdentity) and self._find() is entered else None
 
     def look_in(self, finder: Callable[[object], object]) -> None:
         """Register a function that finds the request of a framework which keeps it in a context of its own.
@@ -47,8 +104,9 @@ class IdentityOfContext:
         The integration of such a framework need not serve each request within `serving`.
 
         Args:
-            finder: Called by `get` with the scope or environ that was entered last, or None; returns the one that
-                counts, which is its argument where the framework serves no request.
+            finder: Called by `get` with the scope or environ that was entered last, or None, and at the beginning of
+                each block of `bind`; returns the one that counts, which is its argument where the framework serves no
+                request.
         """
         self._finders.append(finder)
 
@@ -64,10 +122,16 @@ class IdentityOfContext:
             InsufficientScopeError: As `get_user_identity`.
             KeysUnavailableError: As `get_user_identity`.
         """
+        scope_or_environ = self._find()
+        if scope_or_environ is None:
+            raise ConfigurationError(Problem.NO_REQUEST, "current_identity")
+        return get_user_identity(scope_or_environ)
+
+    def _find(self) -> object:
         scope_or_environ = self.entered()
         for find in self._finders:
             scope_or_environ = find(scope_or_environ)
-        return get_user_identity(scope_or_environ)
+        return scope_or_environ
 
 
 current_identity: Final = IdentityOfContext()

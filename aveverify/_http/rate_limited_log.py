@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from threading import Lock
-from time import monotonic
 from typing import Final
 
 from aveverify._fork import renew_after_fork
+from aveverify.clock import monotonic
 
 log = logging.getLogger("aveverify.http")
 

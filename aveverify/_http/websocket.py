@@ -6,20 +6,24 @@ Knows no framework. HTP-030; HTP-041; HTP-046; HTP-048; CJ-29.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
 from aveverify._core.identity import Identity
+from aveverify._http.asgi_response import deny_websocket
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.current_identity import serving
 from aveverify._http.live_identity import LIVE_KEY, refuse_expired
 from aveverify._http.policy import AuthPolicy
 from aveverify._http.request_identity import scope_or_environ
 from aveverify._http.websocket_channel import ExpiringChannel
-from aveverify.errors import ConfigurationError, InvalidTokenError, Problem, Reason
+from aveverify._http.websocket_escape import close_of, find_refusals
+from aveverify.errors import AveVerifyError, ConfigurationError, InvalidTokenError, Problem, Reason
 
 if TYPE_CHECKING:
-    from aveverify._http.asgi_types import ASGIApp, Receive, Send
-    from aveverify._http.websocket_scope import LiveDict
+    from aveverify._http.asgi_types import ASGIApp, Receive, Scope, Send
+    from aveverify._http.websocket_scope import LiveScope
 
 # Loads the application's user of a new identity, and returns what shows it; may raise InvalidTokenError.
 Meet = Callable[[Identity], Awaitable[Callable[[], None]]]
@@ -46,7 +50,7 @@ class LiveConnection(ExpiringChannel):
         outer: The connection of a middleware in front, whose token must be good, too.
     """
 
-    __slots__ = ("_further", "_further_ends_at", "_is_joined", "_meet", "_outer")
+    __slots__ = ("_further", "_further_ends_at", "_is_joined", "_meet", "_outer", "_too_late")
 
     def __init__(  # noqa: PLR0913 - the six of a connection, and the connection in front
         self,
@@ -68,6 +72,8 @@ class LiveConnection(ExpiringChannel):
         self._further: list[AuthPolicy] = []
         self._further_ends_at = inf
         self._meet: Meet | None = None
+        # What is raised for a new token after the end of the last one.
+        self._too_late: ConfigurationError | None = None
 
     @property
     def in_front(self) -> Identity | None:
@@ -134,7 +140,11 @@ class LiveConnection(ExpiringChannel):
         return identity
 
     def _check_open(self) -> None:
-        if self._find_end() or self._is_over:
+        if self._find_end():
+            if self._too_late is None:
+                self._too_late = ConfigurationError(Problem.CLOSED, "the connection")
+            raise self._too_late.with_traceback(None)
+        if self._is_over:
             raise ConfigurationError(Problem.CLOSED, "the connection")
 
     def _check_change(self, identity: Identity, *, allow_other_user: bool) -> None:
@@ -185,9 +195,46 @@ class LiveConnection(ExpiringChannel):
         known = self._identity
         return known is not None and identity is not None and _is_same_user(known, identity)
 
+    async def close_after(self, error: Exception, scope: Scope, policy: AuthPolicy) -> bool:
+        """End the connection after an exception has escaped its application; for middlewares.
+
+        A refusal, of whatever token, ends it: before it is accepted with the response to the refusal, where the server
+        can send one, else with a close. So the application need not catch what `reauthenticate` raises. Once the token
+        has ended the connection, an exception that says so is the normal end.
+
+        Args:
+            error: The exception.
+            scope: The connection.
+            policy: The rules whose log and response tell of a refusal, where no dependency has added any.
+
+        Returns:
+            Whether the exception is dealt with; a failure of the application is not.
+        """
+        if self._tasks is None:
+            # Neither asyncio nor trio: nothing can be closed there.
+            return False
+        ends = (self.refused, self._too_late)
+        refusals = find_refusals(error, ends, has_ended=self._ended_by is not None)
+        if refusals:
+            await self._refuse(refusals[0], scope, self.policy or policy)
+        return refusals is not None
+
+    async def _refuse(self, refusal: AveVerifyError, scope: Scope, policy: AuthPolicy) -> None:
+        denial = policy.deny(refusal)
+        record_outcome(scope, policy, denial)
+        if self._is_over or self._is_accepted:
+            self._close(close_of(refusal))
+            return
+        self._end_quietly()
+        # The client may be gone.
+        with suppress(Exception):
+            if self._is_opening:
+                await self._receive()
+            await deny_websocket(denial.response, scope, self._send)
+
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
-        self._meet = None
+        self._meet = self._too_late = None
         await super().finish()
 
 
@@ -196,31 +243,26 @@ def _is_same_user(one: Identity, two: Identity) -> bool:
     return (one.issuer, one.subject) == (two.issuer, two.subject)
 
 
-def _is_only(error: Exception, expected: Exception | None) -> bool:
-    """Tell whether an error is the expected one, perhaps in the group of an `asyncio.TaskGroup`."""
-    if isinstance(error, ExceptionGroup):
-        return all(_is_only(each, expected) for each in error.exceptions)
-    return error is expected
-
-
-async def serve_live(app: ASGIApp, scope: LiveDict, live: LiveConnection) -> None:
+async def serve_live(app: ASGIApp, scope: LiveScope, live: LiveConnection, policy: AuthPolicy) -> None:
     """Serve a WebSocket, whose scope leads to its `LiveConnection` from here on.
 
     Args:
         app: The application.
         scope: The connection, as the application sees it.
         live: The connection; its end is that of the application.
+        policy: As for `LiveConnection.close_after`.
     """
     scope[LIVE_KEY] = live
-    try:
-        with serving(scope):
-            await app(scope, live.receive, live.send)
-    except Exception as error:
-        # An application that only sends, and lets this error pass, has ended as it should.
-        if not _is_only(error, live.refused):
-            raise
-    finally:
-        await live.finish()
+
+    async def serve() -> None:
+        try:
+            with serving(scope):
+                await app(scope, live.receive, live.send)
+        except Exception as error:
+            if not await live.close_after(error, scope, policy):
+                raise
+
+    await live.run(serve)
 
 
 def get_live_connection(websocket: object) -> LiveConnection:

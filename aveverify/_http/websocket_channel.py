@@ -1,19 +1,23 @@
 """The messages of a WebSocket, and its end: when its token expires, its application and its client are disconnected.
 
-Knows the messages of ASGI and asyncio, and no framework. HTP-041; HTP-048; CJ-29; RFC 6455 §7.4.
+Knows the messages of ASGI and the event loops of asyncio and trio, and no framework. HTP-041; HTP-048; CJ-29;
+RFC 6455 §7.4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aveverify._event_loops import find_event_loop
 from aveverify._http.websocket_shown import ShownIdentity
 from aveverify.errors import InvalidTokenError, Reason
 
 if TYPE_CHECKING:
-    import asyncio
     from types import ModuleType
+
+    import anyio.abc
 
     from aveverify._core.identity import Identity
     from aveverify._http.asgi_types import Message, Receive, Send
@@ -32,11 +36,23 @@ _LONGEST_CLOSE_SECONDS: Final = 10.0
 _LONGEST_ANSWER_SECONDS: Final = 1.0
 
 
-def load_asyncio() -> ModuleType:
-    """Return asyncio. It is heavy, and where there is a connection, it is loaded already."""
-    import asyncio  # noqa: PLC0415 - as said above
+def load_anyio() -> ModuleType:
+    """Return anyio, which httpx needs, too. It is heavy, and only WebSockets need it here."""
+    import anyio  # noqa: PLC0415 - as said above
 
-    return asyncio
+    return anyio
+
+
+class _Closing(NamedTuple):
+    """A close that a task of its own sends.
+
+    Attributes:
+        began: Set when the server has got it.
+        ended: Set when the server has sent it.
+    """
+
+    began: anyio.Event
+    ended: anyio.Event
 
 
 class ExpiringChannel(ShownIdentity):
@@ -60,12 +76,13 @@ class ExpiringChannel(ShownIdentity):
         "_closes",
         "_closing",
         "_ended_by",
+        "_is_accepted",
         "_is_opening",
         "_is_over",
         "_receive",
         "_receiving",
         "_send",
-        "_watcher",
+        "_tasks",
         "policy",
         "refused",
     )
@@ -92,11 +109,13 @@ class ExpiringChannel(ShownIdentity):
         self._is_over = False
         # Whether the application has seen nothing yet of the handshake.
         self._is_opening = True
-        self._watcher: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._is_accepted = False
+        # What runs beside the application; None outside of asyncio and trio.
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._closing: _Closing | None = None
         # What waits for an earlier or later end, and for a message.
-        self._changed: set[asyncio.Event] = set()
-        self._receiving: set[asyncio.Timeout] = set()
+        self._changed: set[anyio.Event] = set()
+        self._receiving: set[anyio.CancelScope] = set()
 
     def find_fault(self) -> Reason | None:
         """Return why the connection has no user any longer; None while it may have one."""
@@ -111,23 +130,21 @@ class ExpiringChannel(ShownIdentity):
 
         Source: CJ-29: at `exp`, without leeway. HTP-048.
         """
-        changed = load_asyncio().Event()
-        self._changed.add(changed)
-        try:
-            while not self._is_over:
-                fault = self.find_fault()
-                if fault is not None:
-                    self._end(fault)
-                    break
-                changed.clear()
-                rest_seconds = self._rest_seconds()
-                with suppress(TimeoutError):
-                    async with load_asyncio().timeout(min(_LONGEST_SLEEP_SECONDS, rest_seconds or 0.0)):
-                        await changed.wait()
-        finally:
-            self._changed.discard(changed)
+        anyio = load_anyio()
+        while not self._is_over:
+            fault = self.find_fault()
+            if fault is not None:
+                self._end(fault)
+                break
+            changed = anyio.Event()
+            self._changed.add(changed)
+            try:
+                with anyio.move_on_after(min(_LONGEST_SLEEP_SECONDS, self._rest_seconds() or 0.0)):
+                    await changed.wait()
+            finally:
+                self._changed.discard(changed)
         if self._closing is not None:
-            await load_asyncio().shield(self._closing)
+            await self._closing.began.wait()
 
     def _end_quietly(self) -> None:
         self._is_over = True
@@ -152,27 +169,27 @@ class ExpiringChannel(ShownIdentity):
         self._ended_by = fault
         for waiting in self._receiving:
             # Its `receive` returns: what the server still gives is no message of a user.
-            waiting.reschedule(0.0)
-        if not self._is_over:
-            self._end_quietly()
-            # A server may wait for the client's answer before it returns. No message may wait for that.
-            self._closing = load_asyncio().create_task(self._close())
+            waiting.cancel()
+        self._close(self._end_of_token)
 
-    async def _close(self) -> None:
+    def _close(self, close: Message) -> None:
+        """Let the server send a close, if it still needs one.
+
+        A server may wait for the client's answer before it returns. No message may wait for that.
+        """
+        if self._is_over or self._tasks is None:
+            return
+        self._end_quietly()
+        anyio = load_anyio()
+        self._closing = _Closing(anyio.Event(), anyio.Event())
+        self._tasks.start_soon(self._send_close, close, self._closing)
+
+    async def _send_close(self, close: Message, closing: _Closing) -> None:
+        closing.began.set()
         # The client may be gone: each server says so by an error of its own, and the connection is over either way.
         with suppress(Exception):
-            await self._send({"type": "websocket.close", **self._end_of_token})
-
-    async def _await_close(self, closing: asyncio.Task[None]) -> None:
-        """Wait for the client's answer to the close, and drop what came before it.
-
-        A server that holds back messages until they are received would never read the answer.
-        """
-        await closing
-        with suppress(Exception):
-            async with load_asyncio().timeout(_LONGEST_ANSWER_SECONDS):
-                while (await self._receive())["type"] != "websocket.disconnect":
-                    pass
+            await self._send({"type": "websocket.close", **close})
+        closing.ended.set()
 
     async def receive(self) -> Message:
         """Pass a message of the server to the application; for the middleware.
@@ -190,28 +207,21 @@ class ExpiringChannel(ShownIdentity):
             if (is_opening and kind == "websocket.connect") or not self._find_end():
                 return message
         # The close is on its way before the application hears of it.
-        await load_asyncio().sleep(0)
+        await (load_anyio().sleep(0) if self._closing is None else self._closing.began.wait())
         return {"type": "websocket.disconnect", **self._end_of_token}
 
     async def _receive_until_ended(self) -> Message:
         """Wait for a message, or for the end of the connection."""
-        try:
-            # Without a limit until the end sets one: no task of its own, and what cancels the application cancels this.
-            limit = load_asyncio().timeout(None)
-        except RuntimeError:
-            # Another event loop than asyncio's: a middleware that closes nothing works there, too.
+        if self._tasks is None:
             return await self._receive()
-        try:
-            async with limit:
-                self._receiving.add(limit)
-                try:
-                    return await self._receive()
-                finally:
-                    self._receiving.discard(limit)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return {"type": "websocket.disconnect"}
+        # No task of its own: what cancels the application cancels this.
+        with load_anyio().CancelScope() as waiting:
+            self._receiving.add(waiting)
+            try:
+                return await self._receive()
+            finally:
+                self._receiving.discard(waiting)
+        return {"type": "websocket.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application to the server; for the middleware.
@@ -225,8 +235,9 @@ class ExpiringChannel(ShownIdentity):
             if self._answer_protocol is not None and not message.get("subprotocol"):
                 message = {**message, "subprotocol": self._answer_protocol}
             await self._send(message)
-            if self._closes:
-                self._watcher = load_asyncio().create_task(self.until_expired())
+            self._is_accepted = True
+            if self._closes and self._tasks is not None:
+                self._tasks.start_soon(self.until_expired)
             return
         has_ended = self._find_end()
         if kind == "websocket.close":
@@ -244,16 +255,60 @@ class ExpiringChannel(ShownIdentity):
     def _end_of_token(self) -> dict[str, Any]:
         return {"code": UNAUTHORIZED_CLOSE_CODE, "reason": _CLOSE_REASONS[self._ended_by or Reason.EXPIRED]}
 
+    async def run(self, serve: Callable[[], Awaitable[None]]) -> None:
+        """Serve the connection, with what runs beside the application; for the middleware.
+
+        Args:
+            serve: Runs the application.
+
+        Raises:
+            RuntimeError: Neither asyncio nor trio runs, and the connection must be closed when its token expires.
+        """
+        if find_event_loop() is None:
+            if self._closes:
+                raise RuntimeError("WebSockets end with their token under asyncio or trio only; or close_expired=False")
+            await self._serve(serve)
+            return
+        anyio = load_anyio()
+        failure: BaseException | None = None
+        async with anyio.create_task_group() as self._tasks:
+            try:
+                await self._serve(serve)
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised below, where no group of tasks wraps it
+                failure = error
+            self._tasks.cancel_scope.cancel()
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                # Its traceback has this frame.
+                del failure
+
+    async def _serve(self, serve: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await serve()
+        finally:
+            await self.finish()
+
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
         self._end_quietly()
         self.refused = None
         self._places.clear()
-        if self._watcher is not None:
-            self._watcher.cancel()
         if self._closing is not None:
-            answered = load_asyncio().create_task(self._await_close(self._closing))
-            try:
-                await load_asyncio().wait([answered], timeout=_LONGEST_CLOSE_SECONDS)
-            finally:
-                answered.cancel()
+            with load_anyio().move_on_after(_LONGEST_CLOSE_SECONDS):
+                await self._closing.ended.wait()
+                await self._drop_messages()
+            # Also where the task was cancelled before it ran: a task of the application may wait for it.
+            self._closing.began.set()
+
+    async def _drop_messages(self) -> None:
+        """Wait for the client's answer to the close, and drop what came before it.
+
+        A server that holds back messages until they are received would never read the answer.
+        """
+        with suppress(Exception), load_anyio().move_on_after(_LONGEST_ANSWER_SECONDS):
+            while (await self._receive())["type"] != "websocket.disconnect":
+                pass

@@ -10,6 +10,8 @@ import operator
 from collections.abc import Callable, ItemsView, ValuesView
 from typing import Any, Final
 
+from aveverify._http.shared_scope import SharedScope, SharedState
+
 
 class LiveValue:
     """Stands in a scope for something that belongs to the user, and looks it up whenever it is used.
@@ -132,3 +134,21 @@ class LiveDict(dict[str, Any]):
 
     def _snapshot(self) -> dict[str, Any]:
         return {key: current(value) for key, value in super().items()}
+
+
+class LiveScope(LiveDict, SharedScope):
+    """The application's copy of the scope of a WebSocket. A copy of it shares nothing."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Let `deepcopy` make a dictionary that looks its members up, too."""
+        return LiveDict, (dict(self),)
+
+
+class LiveState(LiveDict, SharedState):
+    """The application's copy of the state of a WebSocket. A copy of it shares nothing."""
+
+    __slots__ = ()
+
+    __reduce_ex__ = LiveScope.__reduce_ex__

@@ -48,13 +48,13 @@ class DocumentClient:
         fetcher: Sends requests to issuers.
         shared_cache: The store of the workers; None without one.
         policy: Limits and lifetimes.
-        read_instant: Reads both clocks.
+        read_monotonic: Reads the monotonic clock.
     """
 
     fetcher: Fetcher
     shared_cache: SharedDocumentCache | None
     policy: CachePolicy
-    read_instant: Callable[[], Instant]
+    read_monotonic: Callable[[], float]
     _kept: dict[str, Document] = field(default_factory=dict)
     _unpublished: set[str] = field(default_factory=set)
     _is_closed: bool = False
@@ -118,12 +118,12 @@ class DocumentClient:
         return None if self.shared_cache is None else self.shared_cache.get(request, self._kept.get(request.url))
 
     def _reserve_seconds(self, request: DocumentRequest[T]) -> float:
-        return request.reserved_fraction * request.refresh.remaining_seconds(self.policy, self.read_instant().monotonic)
+        return request.reserved_fraction * request.refresh.remaining_seconds(self.policy, self.read_monotonic())
 
     def _fetch(self, request: DocumentRequest[T], reserve_seconds: float) -> Document | FetchFailure:
         """Ask the issuer: at most one retry after an error, and one unconditional request after a wrong 304."""
         kept = None if request.is_forced else self._kept.get(request.url)
-        condition = {} if kept is None else self._make_condition(kept)
+        condition = {} if kept is None else self._make_condition(request, kept)
         may_retry = True
         while True:
             response = self._send(request, condition, reserve_seconds)
@@ -148,8 +148,8 @@ class DocumentClient:
                 # NET-027: a 304 for another body does not confirm this one. The next response is a body or an error.
                 kept, condition = None, {}
 
-    def _make_condition(self, kept: Document) -> Headers:
-        body_age_seconds = self.read_instant().seconds_since(kept.received)
+    def _make_condition(self, request: DocumentRequest[T], kept: Document) -> Headers:
+        body_age_seconds = request.refresh.instant_at(self.read_monotonic()).seconds_since(kept.received)
         return http_freshness.make_conditional_headers(kept.headers, self.policy, body_age_seconds)
 
     def _send(
@@ -157,7 +157,7 @@ class DocumentClient:
     ) -> _Response | FetchFailure:
         if self._is_closed:
             return FetchFailure("the verifier is closed")
-        sent = self.read_instant()
+        sent = request.refresh.instant_at(self.read_monotonic())
         deadline_seconds = request.refresh.remaining_seconds(self.policy, sent.monotonic) - reserve_seconds
         if deadline_seconds <= 0:
             return FetchFailure("the deadline passed")

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.key_cache.key_set_diff import compare_key_sets
-from aveverify._core.key_cache.state import CacheState, Snapshot
+from aveverify._core.key_cache.state import CacheState, Instant, Snapshot
 from aveverify.errors import quote
 from aveverify.events import (
     BudgetExhausted,
@@ -106,7 +106,7 @@ def list_events_of_success(issuers: tuple[str, ...], before: CacheState, after: 
 
 
 def list_events_of_failure(
-    issuers: tuple[str, ...], before: CacheState, after: CacheState, monotonic: float
+    issuers: tuple[str, ...], before: CacheState, after: CacheState, instant: Instant
 ) -> list[Event]:
     """List the events of a refresh that failed.
 
@@ -114,7 +114,7 @@ def list_events_of_failure(
         issuers: The issuers that share the keys.
         before: The state before.
         after: The state now; the same object if the refresh had been given up, and nothing happened.
-        monotonic: Monotonic clock.
+        instant: When it ended.
 
     Returns:
         The events.
@@ -126,7 +126,7 @@ def list_events_of_failure(
             issuers=issuers,
             cause=after.last_cause or "",
             failures=after.failures,
-            retry_after_seconds=after.cool_down_seconds(monotonic),
+            retry_after_seconds=after.cool_down_seconds(instant),
         )
     ]
     if after.failures == 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from aveverify._core.key_cache.state import CacheState, RefreshReason
+from aveverify._core.key_cache.state import LONG_AGO, CacheState, Instant, RefreshReason
 from aveverify.events import BudgetExhausted
 
 _NAMES: Final[dict[RefreshReason, Literal["unknown_key", "bad_signature"]]] = {
@@ -32,27 +32,27 @@ class ExhaustedBudgets:
     def __init__(self, issuers: tuple[str, ...]) -> None:
         self.refusals = dict.fromkeys(_NAMES, 0)
         self._issuers = issuers
-        # The end of the window that was last reported, by the monotonic clock.
-        self._reported_until = dict.fromkeys(_NAMES, 0.0)
+        # The end of the window that was last reported.
+        self._reported_until = dict.fromkeys(_NAMES, LONG_AGO)
         # The state in which each budget was last found exhausted.
         self._exhausted_in: dict[RefreshReason, CacheState] = {}
 
-    def refuse_again(self, reason: RefreshReason, state: CacheState, monotonic: float) -> bool:
+    def refuse_again(self, reason: RefreshReason, state: CacheState, instant: Instant) -> bool:
         """Count a refusal if nothing has changed since the budget was found exhausted; tell whether that is so."""
-        if self._exhausted_in.get(reason) is not state or monotonic >= self._reported_until[reason]:
+        if self._exhausted_in.get(reason) is not state or not instant.seconds_until(self._reported_until[reason]):
             return False
         self.refusals[reason] += 1
         return True
 
     def refuse(
-        self, reason: RefreshReason, state: CacheState, monotonic: float, exhausted_seconds: float
+        self, reason: RefreshReason, state: CacheState, instant: Instant, exhausted_seconds: float
     ) -> list[BudgetExhausted]:
         """Count a refusal by a budget that was just found exhausted.
 
         Args:
             reason: Which budget.
             state: The state in which it is exhausted.
-            monotonic: Monotonic clock.
+            instant: The instant of the verification.
             exhausted_seconds: How long it remains exhausted.
 
         Returns:
@@ -61,7 +61,7 @@ class ExhaustedBudgets:
         self.refusals[reason] += 1
         if state.refresh is None:
             self._exhausted_in[reason] = state
-        if monotonic < self._reported_until[reason]:
+        if instant.seconds_until(self._reported_until[reason]):
             return []
-        self._reported_until[reason] = monotonic + exhausted_seconds
+        self._reported_until[reason] = instant.plus(exhausted_seconds)
         return [BudgetExhausted(issuers=self._issuers, budget=_NAMES[reason], retry_after_seconds=exhausted_seconds)]

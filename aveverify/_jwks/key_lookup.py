@@ -114,12 +114,12 @@ class KeyLookup:
         return completion if decision.action is Action.WAIT else DONE
 
     def after_wait(self, *, is_done: bool) -> None:
-        """Reread the clocks after a wait, and deduct it from the wait budget.
+        """Deduct a wait from the wait budget; the next attempt reads the clocks again.
 
         Args:
             is_done: Whether the refresh ended during the wait.
         """
-        now, monotonic = self._registry.read_clocks()
-        self.wait_budget_seconds = max(self.wait_budget_seconds - (monotonic - self.monotonic), 0.0)
+        waited_seconds = self._registry.read_monotonic() - self.monotonic
+        self.wait_budget_seconds = max(self.wait_budget_seconds - waited_seconds, 0.0)
         self._may_wait = self._may_wait and is_done
-        self.now, self.monotonic = now, monotonic
+        self.now = self.monotonic = _UNREAD

@@ -79,14 +79,14 @@ class KeySetLoader:
         issuers: The configured issuers that share them.
         client: Fetches the documents.
         policy: Limits and lifetimes.
-        read_instant: Reads both clocks.
+        read_monotonic: Reads the monotonic clock.
     """
 
     location: KeySetLocation
     issuers: tuple[str, ...]
     client: DocumentClient
     policy: CachePolicy
-    read_instant: Callable[[], Instant]
+    read_monotonic: Callable[[], float]
     _known: _KnownMetadata | None = None
 
     def load(self, refresh: Refresh) -> LoadResult:
@@ -129,7 +129,7 @@ class KeySetLoader:
         return self._load_key_set(known.metadata.jwks_uri, refresh, known), known
 
     def _load_metadata(self, url: str, refresh: Refresh, *, renew: bool) -> _KnownMetadata | FetchFailure:
-        last = None if renew else self._last_metadata()
+        last = None if renew else self._last_metadata(refresh)
         request = DocumentRequest(
             url,
             refresh,
@@ -159,11 +159,11 @@ class KeySetLoader:
             self._known = known
         return known._replace(error=fetched.error)
 
-    def _last_metadata(self) -> _KnownMetadata | None:
+    def _last_metadata(self, refresh: Refresh) -> _KnownMetadata | None:
         known = self._known
         if known is None:
             return None
-        age_seconds = self.read_instant().seconds_since(known.confirmed)
+        age_seconds = refresh.instant_at(self.read_monotonic()).seconds_since(known.confirmed)
         return known if age_seconds < self.policy.discovery_seconds else None
 
     def _parse_metadata(self, headers: Headers, body: bytes) -> ProviderMetadata:

@@ -6,7 +6,6 @@ Providers with the same `KeySetLocation` share one `RemoteKeySet`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.key_cache.state import Instant
@@ -17,6 +16,7 @@ from aveverify._jwks.event_publisher import EventPublisher
 from aveverify._jwks.loader import KeySetLoader, KeySetLocation
 from aveverify._jwks.remote_key_set import RemoteKeySet
 from aveverify._jwks.shared_cache import SharedDocumentCache
+from aveverify.clock import monotonic
 from aveverify.errors import InvalidTokenError, Reason
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ class KeySetRegistry:
     def _make_remote_keys(self, location: KeySetLocation, issuers: tuple[str, ...]) -> RemoteKeySet:
         # ROT-017: no lock, budget or pause for a store is shared between key sets.
         store = self._document_store
-        shared_cache = None if store is None else SharedDocumentCache(store, self.policy, self.read_instant)
-        client = DocumentClient(self._fetcher, shared_cache, self.policy, self.read_instant)
-        loader = KeySetLoader(location, issuers, client, self.policy, self.read_instant)
-        remote_keys = RemoteKeySet(loader, self.policy, self.read_instant, self._publisher.publish)
+        shared_cache = None if store is None else SharedDocumentCache(store, self.policy, self.read_monotonic)
+        client = DocumentClient(self._fetcher, shared_cache, self.policy, self.read_monotonic)
+        loader = KeySetLoader(location, issuers, client, self.policy, self.read_monotonic)
+        remote_keys = RemoteKeySet(loader, self.policy, self.read_monotonic, self._publisher.publish)
         renew_after_fork(remote_keys)
         return remote_keys
 
@@ -115,6 +115,21 @@ class KeySetRegistry:
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
         return Instant(*self.read_clocks())
+
+    def read_monotonic(self) -> float:
+        """Read the monotonic clock alone: all that a refresh needs, which was told the instant of its beginning.
+
+        Raises:
+            InvalidTokenError: As `read_clocks`.
+        """
+        try:
+            elapsed = self._clock.monotonic()
+            is_usable = 0 <= elapsed < _FOREVER
+        except Exception:  # noqa: BLE001 - as above
+            is_usable = False
+        if not is_usable:
+            raise InvalidTokenError(Reason.CLOCK_UNUSABLE, rule="CLK-003")
+        return elapsed
 
     def close(self) -> None:
         """Give up what is running, and close the connections of the fetcher, if it has any. Idempotent."""

@@ -51,7 +51,7 @@ class RemoteKeySet:
     Args:
         loader: Loads the keys.
         policy: Durations and budgets.
-        read_instant: Reads both clocks.
+        read_monotonic: Reads the monotonic clock.
         publish: Called with each event.
 
     Attributes:
@@ -63,7 +63,7 @@ class RemoteKeySet:
         self,
         loader: KeySetLoader,
         policy: CachePolicy,
-        read_instant: Callable[[], Instant],
+        read_monotonic: Callable[[], float],
         publish: Callable[[Event], None],
     ) -> None:
         self.state: CacheState = read_inline_key_set(loader.location.key_set_url) or EMPTY
@@ -71,7 +71,7 @@ class RemoteKeySet:
         self.budgets = ExhaustedBudgets(loader.issuers)
         self._loader = loader
         self._policy = policy
-        self._read_instant = read_instant
+        self._read_monotonic = read_monotonic
         self._publish = publish
         self._lock = Lock()
         # Of the running refresh, or of the last one.
@@ -135,7 +135,7 @@ class RemoteKeySet:
         """
         refresh: Refresh | None = None
         events: list[Event] = []
-        reason, monotonic = question.reason, instant.monotonic
+        reason = question.reason
         with self._lock:
             if self._is_closed:
                 raise ConfigurationError(Problem.CLOSED, "the verifier")
@@ -143,9 +143,9 @@ class RemoteKeySet:
                 if snapshot_seen is not None and self.state.snapshot is not snapshot_seen:
                     # Other keys arrived since: the missing key may be among them, and looking again costs nothing.
                     return Decision(Action.WAIT), DONE
-                if self.budgets.refuse_again(reason, self.state, monotonic):
+                if self.budgets.refuse_again(reason, self.state, instant):
                     return _REFUSED, DONE
-            events += self._give_up_overdue(monotonic)
+            events += self._give_up_overdue(instant)
             decision = decide_action(self.state, self._policy, question, instant)
             # ROT-012: one refresh runs at a time, however many verifications ask.
             if decision.action in (Action.WAIT, Action.USE_AND_REFRESH) and self.state.refresh is None:
@@ -154,7 +154,7 @@ class RemoteKeySet:
                 self._completion = Completion()
                 self._running_refreshes += 1
             elif decision.action is Action.REFUSE and decision.retry_after_seconds:
-                events += self.budgets.refuse(reason, self.state, monotonic, decision.retry_after_seconds)
+                events += self.budgets.refuse(reason, self.state, instant, decision.retry_after_seconds)
             completion = self._completion
         self._publish_all(events)
         if refresh is not None:
@@ -208,12 +208,12 @@ class RemoteKeySet:
             usable_seconds = snapshot.usable_seconds - age_seconds
             self._publish(ServedStale(issuers=self.issuers, age_seconds=age_seconds, usable_seconds=usable_seconds))
 
-    def _give_up_overdue(self, monotonic: float) -> Sequence[Event]:
+    def _give_up_overdue(self, instant: Instant) -> Sequence[Event]:
         """End a refresh that is past its deadline: whatever its thread still does, its response comes too late."""
         refresh = self.state.refresh
-        if refresh is None or refresh.remaining_seconds(self._policy, monotonic) > 0:
+        if refresh is None or refresh.remaining_seconds(self._policy, instant.monotonic) > 0:
             return ()
-        events = self._end(refresh, FailedLoad(FetchFailure("the deadline passed")), monotonic)
+        events = self._end(refresh, FailedLoad(FetchFailure("the deadline passed")), instant)
         self._completion.set_done()
         return events
 
@@ -244,24 +244,24 @@ class RemoteKeySet:
     def _finish_refresh(self, refresh: Refresh, completion: Completion, result: LoadResult) -> bool:
         """Note how a refresh ended, and wake its waiters; False if the verifier was closed before."""
         try:
-            monotonic = self._read_instant().monotonic
+            ended = refresh.instant_at(self._read_monotonic())
         except InvalidTokenError:
             # A clock that fails must not leave waiters behind; each of them meets the failure itself.
-            monotonic = refresh.started.monotonic
+            ended = refresh.started
         with self._lock:
             self._running_refreshes -= 1
-            events = self._end(refresh, result, monotonic)
+            events = self._end(refresh, result, ended)
             is_open = not self._is_closed
         # The state is replaced before any waiter wakes.
         completion.set_done()
         self._publish_all(events)
         return is_open
 
-    def _end(self, refresh: Refresh, result: LoadResult, monotonic: float) -> list[Event]:
+    def _end(self, refresh: Refresh, result: LoadResult, ended: Instant) -> list[Event]:
         before = self.state
         if isinstance(result, FailedLoad):
-            self.state = with_refresh_failed(before, self._policy, refresh, result, monotonic)
-            return list_events_of_failure(self.issuers, before, self.state, monotonic)
+            self.state = with_refresh_failed(before, self._policy, refresh, result, ended)
+            return list_events_of_failure(self.issuers, before, self.state, ended)
         self.state = with_refresh_succeeded(before, self._policy, refresh, result)
         self._reported_stale = self._reported_stale and self.state is before
         return list_events_of_success(self.issuers, before, self.state)

@@ -47,12 +47,12 @@ class SharedDocumentCache:
     Attributes:
         store: The store that the workers share.
         policy: Limits and lifetimes.
-        read_instant: Reads both clocks.
+        read_monotonic: Reads the monotonic clock.
     """
 
     store: DocumentStore
     policy: CachePolicy
-    read_instant: Callable[[], Instant]
+    read_monotonic: Callable[[], float]
     _is_down: bool = False
     _is_closed: bool = False
     # Held by the one thread that reads, and by the one that writes.
@@ -179,7 +179,7 @@ class SharedDocumentCache:
         return request.fresh_seconds(document) - (request.refresh.started.wall - document.confirmed.wall)
 
     def _remaining_seconds(self, refresh: Refresh) -> float:
-        return refresh.remaining_seconds(self.policy, self.read_instant().monotonic)
+        return refresh.remaining_seconds(self.policy, self.read_monotonic())
 
     def _is_late(self, refresh: Refresh) -> bool:
         """Tell whether half of the deadline is over: a slow store must leave time for a request to the issuer."""

@@ -46,7 +46,7 @@ def describe_key_set(provider: Provider, remote_keys: RemoteKeySet, instant: Ins
         last_success_at=fetched_at,
         last_error=state.last_cause,
         failures=state.failures,
-        retry_after_seconds=state.cool_down_seconds(instant.monotonic),
+        retry_after_seconds=state.cool_down_seconds(instant),
         is_fetching=state.refresh is not None,
         unknown_key_refusals=remote_keys.budgets.refusals[RefreshReason.UNKNOWN_KEY],
         bad_signature_refusals=remote_keys.budgets.refusals[RefreshReason.BAD_SIGNATURE],

@@ -65,6 +65,7 @@ class Problem(NamedValues):
     INSTALLED_TWICE = auto()
     ENVIRONMENT = auto()
     NO_MIDDLEWARE = auto()
+    NO_REQUEST = auto()
     CLOSED = auto()
     WEAK_KEY = auto()
     INSECURE_TLS = auto()
@@ -132,6 +133,12 @@ REMEDIES: Final[dict[Problem, Remedy]] = {
     ),
     Problem.NO_MIDDLEWARE: Remedy(
         "HTTP-06", None, "did not pass through an aveverify middleware, so its user is unknown; install the middleware"
+    ),
+    Problem.NO_REQUEST: Remedy(
+        "HTTP-06",
+        None,
+        "has no identity, because no request is served here: in a worker, a command or a test write `with "
+        "current_identity.bind(identity):`, in a view install the middleware",
     ),
     Problem.CLOSED: Remedy("CON-008", None, "is closed; create a new one"),
     Problem.WEAK_KEY: Remedy("CFG-015", None, "is guessable; generate a random one with `openssl rand -base64 48`"),

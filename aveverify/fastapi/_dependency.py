@@ -202,7 +202,7 @@ class AveAuth(BearerScheme):
         policy = self._authenticator.policy
         adds_cache_headers = choose_marking(policy.parameters.vary, chosen=cache_headers)
         install_middleware(
-            app, _is_token_dependency, close_expired=close_expired, adds_cache_headers=adds_cache_headers
+            app, policy, _is_token_dependency, close_expired=close_expired, adds_cache_headers=adds_cache_headers
         )
         install_openapi(app, self.scheme_name, policy.verifier.providers)
 

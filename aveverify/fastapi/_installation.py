@@ -16,8 +16,9 @@ from aveverify._http.asgi_caching import mark_message
 from aveverify._http.asgi_request import OUTER_KEY, OuterScope
 from aveverify._http.current_identity import serving
 from aveverify._http.openapi import discovery_urls
+from aveverify._http.shared_scope import copy_scope
 from aveverify._http.websocket import LiveConnection, serve_live
-from aveverify._http.websocket_scope import LiveDict
+from aveverify._http.websocket_scope import LiveScope
 from aveverify.fastapi._body_order import BodyAfterToken, FailedError, raise_failure
 from aveverify.fastapi._openapi import describe_discovery
 from aveverify.fastapi._refusals import RefusedError, answer_refused
@@ -30,15 +31,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from aveverify._core.provider import Provider
+    from aveverify._http.policy import AuthPolicy
 
 
 def install_middleware(
-    app: FastAPI, is_early: Callable[[object], bool], *, close_expired: bool, adds_cache_headers: bool
+    app: FastAPI,
+    policy: AuthPolicy,
+    is_early: Callable[[object], bool],
+    *,
+    close_expired: bool,
+    adds_cache_headers: bool,
 ) -> None:
     """Add the middlewares and exception handlers to an application. Idempotent.
 
     Args:
         app: The application.
+        policy: The rules of the first `AveAuth`.
         is_early: Tells whether a dependency must run before the body of a request is read.
         close_expired: Whether a WebSocket is closed when its token expires.
         adds_cache_headers: Whether responses tell caches by which headers they differ.
@@ -47,7 +55,7 @@ def install_middleware(
     app.add_exception_handler(FailedError, raise_failure)
     installed: list[object] = [middleware.cls for middleware in app.user_middleware]
     if RequestContext not in installed:
-        app.add_middleware(RequestContext, close_expired=close_expired)
+        app.add_middleware(RequestContext, policy=policy, close_expired=close_expired)
         # Innermost: the scope names the route only there. FastAPI puts what is added later in front.
         app.user_middleware.append(Middleware(BodyAfterToken, is_early=is_early))
     if adds_cache_headers and CacheHeaders not in installed:
@@ -92,19 +100,20 @@ class RequestContext:
     FastAPI tells no dependency when its request ends.
     """
 
-    def __init__(self, app: ASGIApp, *, close_expired: bool) -> None:
+    def __init__(self, app: ASGIApp, *, policy: AuthPolicy, close_expired: bool) -> None:
         self._app = app
+        self._policy = policy
         self._close_expired = close_expired
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # HTP-033: a token in the query is taken out of the server's own scope, too, whatever copies the scope
             # further in.
-            scope = LiveDict(scope, **{OUTER_KEY: OuterScope(scope)})
+            scope = copy_scope(scope, {OUTER_KEY: OuterScope(scope)}, LiveScope)
             if find_live_connection(scope) is None:
                 # No middleware is in front: the WebSocket ends with the token that the first dependency finds.
                 live = LiveConnection(None, None, receive, send, closes=self._close_expired)
-                await serve_live(self._app, scope, live)
+                await serve_live(self._app, scope, live, self._policy)
                 return
         with serving(scope):
             await self._app(scope, receive, send)

@@ -23,11 +23,19 @@ from aveverify.errors import InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.litestar._caching import cache_by_identity
 from aveverify.litestar._exempt_requests import is_exempt
+from aveverify.litestar._websockets import close_cleanly_everywhere
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.verifier import Verifier
+
+# At import: no WebSocket has passed this middleware before.
+close_cleanly_everywhere()
+
+
+class _UserMiddleware(asgi.PolicyMiddleware):
+    own = frozenset({"auth", "user"})
 
 
 class AveAuthMiddleware:
@@ -79,8 +87,8 @@ class AveAuthMiddleware:
         self._exempt = ExemptPaths(options.pop("exempt", ()))
         self._policy = make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
-        self._middleware = asgi.PolicyMiddleware(self._serve, self._policy, close_expired=close_expired)
-        self._exempt_middleware = asgi.PolicyMiddleware(
+        self._middleware = _UserMiddleware(self._serve, self._policy, close_expired=close_expired)
+        self._exempt_middleware = _UserMiddleware(
             self._serve, self._policy.with_every_path_exempt(), close_expired=close_expired
         )
 

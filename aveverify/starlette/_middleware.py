@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aveverify import asgi
 from aveverify._core.identity import Identity
@@ -21,7 +21,12 @@ from aveverify.starlette._shown_user import NAMES, show
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from aveverify._http.shared_scope import SharedScope
     from aveverify.verifier import Verifier
+
+
+class _UserMiddleware(asgi.AveAuthMiddleware):
+    own = frozenset(NAMES)
 
 
 class AveAuthMiddleware:
@@ -59,7 +64,7 @@ class AveAuthMiddleware:
         # First of all, for the ASGI middleware finds the prefixes of the application through `_serve`.
         self._app = app
         self._load_user = load_user
-        self._middleware = asgi.AveAuthMiddleware(
+        self._middleware = _UserMiddleware(
             self._serve, verifier, required=required, close_expired=close_expired, **options
         )
         check_function("load_user", load_user)
@@ -81,8 +86,10 @@ class AveAuthMiddleware:
             # The scope is this connection's own copy.
             outcome = scope[IDENTITY_KEY]
             if kind == "http" and (self._load_user is None or not isinstance(outcome, Identity)):
-                # As `introduce`, without its two coroutines: nearly every request comes here.
-                scope["auth"], scope["user"] = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
+                # As `introduce`, without its two coroutines, and past the methods of the scope, which share what others
+                # set: nearly every request comes here.
+                auth, user = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
+                dict.update(cast("SharedScope", scope), {"auth": auth, "user": user})
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:

@@ -301,7 +301,7 @@ def test_a_decorated_view_has_the_current_identity_until_it_ends(
 def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         current_identity.get()
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 @wsgi_and_asgi

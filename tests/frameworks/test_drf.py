@@ -87,7 +87,7 @@ def test_without_the_middleware_current_identity_raises(ask: Ask, tokens: dict[s
 
     with pytest.raises(ConfigurationError) as caught:
         ask(tokens["good"], get=get)
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 def test_user_and_auth_are_the_identity(ask: Ask, tokens: dict[str, str]) -> None:

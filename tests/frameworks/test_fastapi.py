@@ -39,6 +39,7 @@ from aveverify.fastapi import AveAuth, Refusal, RefusedError
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import bearer
 
 ISSUER = FakeIssuer()
@@ -318,7 +319,7 @@ def test_current_identity_raises_without_install() -> None:
     app.add_api_route("/ask", ask)
     with pytest.raises(ConfigurationError) as caught:
         TestClient(app).get("/ask", headers=token())
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 def test_a_websocket_has_the_current_identity(app: FastAPI) -> None:
@@ -662,7 +663,7 @@ def test_a_websocket_behind_an_exempting_middleware_has_the_user_of_the_dependen
 
 def test_a_websocket_ends_with_the_first_of_its_tokens_that_expires() -> None:
     """CJ-29: whatever other dependencies find: no token, or one of another issuer that expires earlier or later."""
-    clock = FakeClock()
+    clock = FakeClock(now=NOW)
     one, two = FakeIssuer(clock=clock), FakeIssuer("https://other.test", clock=clock)
     with one.verifier() as verifier, two.verifier() as other:
         own = AveAuth(verifier)

@@ -30,6 +30,7 @@ from aveverify.errors import Problem
 from aveverify.flask import AveAuth, current_identity, current_user
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.frameworks.error_frames import frames_of, functions_with
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
@@ -221,7 +222,7 @@ def context_subject() -> str | None:
 def assert_no_request_is_served() -> None:
     with pytest.raises(ConfigurationError) as caught:
         identity_of_context.get()
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
@@ -296,6 +297,53 @@ def test_an_application_without_the_extension_has_no_current_identity(
         return context_subject() or "anonymous"
 
     assert get(app, tokens["good"]).text == "ada"
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
+def test_of_requests_and_bound_identities_the_innermost_counts(
+    shared_verifier: Verifier, tokens: dict[str, str], *, in_front: bool
+) -> None:
+    """HTP-037, whether or not anything has read the identity of the request before."""
+    app = new_app()
+    grace, seen = shared_verifier.verify(tokens["other"]), []
+
+    @app.get("/")
+    @AveAuth(app, shared_verifier).required
+    def view() -> str:
+        with identity_of_context.bind(grace):
+            seen.append(context_subject())
+            with identity_of_context.bind(None), app.test_request_context(headers=bearer(tokens["good"])):
+                with identity_of_context.bind(None):
+                    seen.append(context_subject())
+                seen.append(context_subject())
+            seen.append(context_subject())
+        seen.append(context_subject())
+        return "seen"
+
+    if in_front:
+        app.wsgi_app = wsgi.AveAuthMiddleware(app.wsgi_app, shared_verifier, required=True)  # type: ignore[method-assign]
+
+    with identity_of_context.bind(None):
+        assert get(app, tokens["good"]).text == "seen"
+        seen.append(context_subject())
+    assert seen == ["grace", None, "ada", "grace", "ada", None]
+    assert_no_request_is_served()
+
+
+def test_what_is_bound_is_found_for_proxies_where_no_request_within_counts(
+    app: Flask, ave: AveAuth, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    grace = shared_verifier.verify(tokens["other"])
+    assert ave is not None
+
+    with app.test_request_context(headers=bearer(tokens["good"])), identity_of_context.bind(grace):
+        bound = identity_of_context.find_bound()
+        assert bound is not None
+        assert bound.identity is grace
+        with app.test_request_context():
+            assert identity_of_context.find_bound() is None
+    with app.test_request_context(headers=bearer(tokens["good"])):
+        assert identity_of_context.find_bound() is None
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["alone", "behind a middleware"])
@@ -631,7 +679,7 @@ def test_a_refusal_passes_the_after_request_hooks_of_the_application(app: Flask,
 
 
 def test_a_token_is_refused_from_its_expiration_time_on(app: Flask) -> None:
-    clock = FakeClock()
+    clock = FakeClock(now=NOW)
     issuer = FakeIssuer(clock=clock)
     app.add_url_rule("/", "who", AveAuth(app, issuer.verifier()).required(who))
     token = issuer.token(sub="ada", exp=clock.now() + 60)

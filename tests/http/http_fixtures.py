@@ -11,10 +11,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 from wsgiref.validate import validator
 
+import trio
 from flask import Flask
 from flask import request as flask_request
 from starlette.applications import Starlette
@@ -217,13 +219,16 @@ class Client:
         """Keep a message."""
         self.sent.append(message)
 
-    def call(self, app: asgi.ASGIApp, scope: asgi.Scope) -> None:
+    def call(self, app: asgi.ASGIApp, scope: asgi.Scope, *, in_trio: bool = False) -> None:
         """Serve the connection."""
 
         async def serve() -> None:
             await app(scope, self.receive, self.send)
 
-        asyncio.run(serve())
+        if in_trio:
+            trio.run(serve)
+        else:
+            asyncio.run(serve())
 
     @property
     def reply(self) -> Reply:
@@ -249,10 +254,10 @@ def asgi_app(view: View) -> asgi.ASGIApp:
     return app
 
 
-def send_to_asgi(verifier: Verifier, view: View, request: Request, **options: Any) -> Reply:
+def send_to_asgi(verifier: Verifier, view: View, request: Request, *, in_trio: bool = False, **options: Any) -> Reply:
     """Ask a bare ASGI application."""
     client = Client({"type": "http.request", "body": request.body, "more_body": False})
-    client.call(asgi.AveAuthMiddleware(asgi_app(view), verifier, **options), http_scope(request))
+    client.call(asgi.AveAuthMiddleware(asgi_app(view), verifier, **options), http_scope(request), in_trio=in_trio)
     return client.reply
 
 
@@ -396,6 +401,7 @@ def send_to_flask(verifier: Verifier, view: View, request: Request, **options: A
 
 INTEGRATIONS: dict[str, Integration] = {
     "asgi": send_to_asgi,
+    "asgi-trio": partial(send_to_asgi, in_trio=True),
     "starlette": send_to_starlette,
     "wsgi": send_to_wsgi,
     "flask": send_to_flask,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aveverify import ConfigurationError, Identity, Verifier, asgi, wsgi
+from aveverify import ConfigurationError, Identity, InsufficientScopeError, Verifier, asgi, wsgi
+from aveverify._http.policy import make_policy
 from aveverify.errors import Hint, Problem
 from aveverify.testing import FakeIssuer
 from tests.http.http_fixtures import Scenario, asgi_app, bearer, wsgi_app
@@ -120,6 +121,17 @@ def test_a_challenge_names_every_scope_of_which_one_is_enough(
     assert "required read, one of admin editor" in caplog.text
 
 
+def test_one_scope_of_each_group_is_needed(shared_issuer: FakeIssuer, shared_verifier: Verifier) -> None:
+    """The application requires one of two, and a view one of two others."""
+    policy = make_policy(shared_verifier, required=True, any_scopes=["a", "b"]).with_scopes([], ["c", "d"])
+
+    assert policy.authenticate(shared_issuer.token(scope="a d")).subject
+    for scope in ("a b", "c d", ""):
+        with pytest.raises(InsufficientScopeError) as caught:
+            policy.authenticate(shared_issuer.token(scope=scope))
+        assert caught.value.required == ("a", "b", "c", "d")
+
+
 # --- a predicate ----------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +169,20 @@ def test_a_predicate_of_the_application_refuses_with_403(  # noqa: PLR0913 - col
     check(reply, scenario, expected)
     assert ("NOT_ALLOWED" in caplog.text) == (reply.status == 403)
     assert "scope=" not in reply.headers.get("www-authenticate", "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"allow": is_pro}, {"any_scopes": ["admin", "editor"]}, {"scopes": ["read"], "scope_claims": ["scp"]}],
+    ids=["allow", "any_scopes", "scope_claims"],
+)
+def test_a_token_that_was_accepted_before_is_refused_where_more_is_required(
+    scenario: Scenario, options: dict[str, Any]
+) -> None:
+    check(scenario.get(scenario.bearer("good"), required=True), scenario, ADA)
+    scenario.observer.seen.clear()
+
+    check(scenario.get(scenario.bearer("good"), required=True, **options), scenario, INSUFFICIENT_SCOPE)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_outside_of_a_request_there_is_no_current_identity() -> None:
     with pytest.raises(ConfigurationError) as caught:
         current_identity.get()
 
-    assert caught.value.problem is Problem.NO_MIDDLEWARE
+    assert caught.value.problem is Problem.NO_REQUEST
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("good", "ada"), (None, None)], ids=["good", "anonymous"])
@@ -320,7 +320,7 @@ def test_threads_have_no_identity_that_nobody_gave_them(tokens: dict[str, str], 
 
     Server().call(WsgiMiddleware(app, shared_verifier, required=True), wsgi_environ(Request(bearer(tokens["good"]))))
 
-    assert seen == [Problem.NO_MIDDLEWARE]
+    assert seen == [Problem.NO_REQUEST]
 
 
 def test_a_refusal_keeps_no_frame_of_the_verification(shared_verifier: Verifier, tokens: dict[str, str]) -> None:

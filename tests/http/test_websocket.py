@@ -23,6 +23,7 @@ from aveverify import (
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, http_scope, websocket_scope
 
 Talk = Callable[[Scope, LiveConnection, Send], Awaitable[None]]
@@ -36,7 +37,7 @@ SOON_SECONDS = 0.01
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from aveverify._http import websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, http_scope, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -62,7 +63,7 @@ class SilentClient(Client):
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from aveverify.fastapi import AveAuth, RefusedError
 from aveverify.litestar import AveAuthPlugin
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, websocket_scope
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Copying:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

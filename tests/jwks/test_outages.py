@@ -410,11 +410,11 @@ class TestMemory:
             assert refresh is not None
             if number % 7 == 0:
                 failure = FailedLoad(FetchFailure("x"))
-                state = with_refresh_failed(state, POLICY, refresh, failure, instant.monotonic)
+                state = with_refresh_failed(state, POLICY, refresh, failure, instant)
             else:
                 keys = LoadedKeys(sets[number % 2], None, b"%d" % number, 600.0)
                 state = with_refresh_succeeded(state, POLICY, refresh, keys)
-            instant = instant.minus(-31)
+            instant = instant.plus(31)
             sizes.add((len(state.unknown_key_attempts), len(state.bad_signature_attempts)))
         assert sizes <= {(unknown, forged) for unknown in (0, 1, 2) for forged in (0, 1)}
         assert state.refreshes_started == 10_000

@@ -88,11 +88,13 @@ class RunningRefresh:
     waiting: list[Verification] = field(default_factory=list)
 
 
-class Started(NamedTuple):
-    """When a refresh started, and why."""
+@dataclass
+class Started:
+    """When a refresh started, why, and how long ago that was at most, by either clock, at any moment since."""
 
     reason: RefreshReason
     instant: Instant
+    elapsed_seconds: float = 0.0
 
 
 def encode(published: Published) -> bytes:
@@ -126,11 +128,16 @@ class KeyCacheMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
-        self.instant = self.instant.minus(-seconds)
+        self.move_to(self.instant.plus(seconds))
 
     @rule(seconds=SECONDS, back=st.booleans())
     def the_wall_clock_steps_or_the_machine_was_suspended(self, seconds: float, *, back: bool) -> None:
-        self.instant = self.instant._replace(wall=self.instant.wall + (-seconds if back else seconds))
+        self.move_to(self.instant._replace(wall=self.instant.wall + (-seconds if back else seconds)))
+
+    def move_to(self, instant: Instant) -> None:
+        self.instant = instant
+        for started in self.started:
+            started.elapsed_seconds = max(started.elapsed_seconds, instant.seconds_since(started.instant))
 
     # --- the issuer
 
@@ -219,7 +226,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         snapshot = self.state.snapshot
         assert snapshot is not None
         assert self.contents[snapshot.content] == self.published
-        assert snapshot.started == refresh.started.minus(age_seconds)
+        assert snapshot.started == refresh.started.plus(-age_seconds)
 
     @precondition(lambda self: self.given_up)
     @rule(which=st.integers(0, 100), is_good=st.booleans())
@@ -229,7 +236,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
             after = with_refresh_succeeded(self.state, self.policy, running.refresh, self.keys(running.seen[0], 0.0))
         else:
             failure = FailedLoad(FetchFailure("late", retry_after_seconds=1e9))
-            after = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
+            after = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant)
         assert after is self.state, "an older refresh never overwrites anything"
 
     # --- what `RemoteKeySet` and `KeyLookup` do
@@ -310,7 +317,10 @@ class KeyCacheMachine(RuleBasedStateMachine):
         self.current = RunningRefresh(self.state.refresh, [self.published])
         self.started.append(Started(reason, self.instant))
         for forced in (RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE):
-            assert self.spent(forced) <= self.budget(forced)[0], "forced refreshes are bounded by their budget"
+            # A window that was over by either clock does not begin again when the wall clock is set back.
+            recent = [one.elapsed_seconds for one in self.started if one.reason is forced]
+            count, window_seconds = self.budget(forced)
+            assert sum(age < window_seconds for age in recent) <= count, "forced refreshes are bounded by their budget"
 
     def budget(self, reason: RefreshReason) -> tuple[int, float]:
         if reason is RefreshReason.UNKNOWN_KEY:
@@ -320,7 +330,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
     def spent(self, reason: RefreshReason) -> int:
         """How many forced refreshes for a reason started within its window, by the machine's own count."""
         _, window_seconds = self.budget(reason)
-        ages = [self.instant.monotonic - one.instant.monotonic for one in self.started if one.reason is reason]
+        ages = [self.instant.seconds_since(one.instant) for one in self.started if one.reason is reason]
         return sum(age < window_seconds for age in ages)
 
     def end(self, jitter: float) -> RunningRefresh:
@@ -336,7 +346,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
         running = self.end(0)
         self.given_up.append(running)
         failure = FailedLoad(FetchFailure("deadline"))
-        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant.monotonic)
+        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, self.instant)
         assert self.state.snapshot is before
         self.wake(running)
 
@@ -344,15 +354,15 @@ class KeyCacheMachine(RuleBasedStateMachine):
         before = self.state.snapshot
         running = self.end(jitter)
         failure = FailedLoad(FetchFailure("failed", retry_after_seconds=retry_after_seconds), keys)
-        now = self.instant.monotonic
-        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, now)
+        ended = running.refresh.instant_at(self.instant.monotonic)
+        self.state = with_refresh_failed(self.state, self.policy, running.refresh, failure, ended)
         if keys is None:
             assert self.state.snapshot is before, "a failure never loses keys"
         else:
             assert self.state.snapshot is not None
             assert self.state.failures > 0
         longest = max(self.policy.max_backoff_seconds * 1.5, self.policy.max_retry_after_seconds)
-        assert now < self.state.cool_until <= now + longest
+        assert 0 < ended.seconds_until(self.state.cool_until) <= longest
         self.wake(running)
 
     def keys(self, published: Published, fresh_seconds: float, age_seconds: float | None = None) -> LoadedKeys:
@@ -398,7 +408,7 @@ class KeyCacheMachine(RuleBasedStateMachine):
             assert self.state.failures == 0, "a rotation during an outage must not sign every user out"
             assert self.current is None, "no token is refused while a refresh that can help is running"
         else:
-            is_cooling = self.state.failures > 0 and self.instant.monotonic < self.state.cool_until
+            is_cooling = self.state.failures > 0 and self.state.cool_down_seconds(self.instant) > 0
             if verification.may_wait:
                 assert is_spent or is_cooling
                 assert self.current is None or not self.current.refresh.is_forced, "a forced refresh is waited for"

@@ -22,8 +22,9 @@ from aveverify import (
     Verifier,
 )
 from aveverify._core.jose.encoding import JsonValue
-from aveverify.testing import FakeIssuer
+from aveverify.testing import FakeClock, FakeIssuer
 from aveverify.testing._keys import KeyAlgorithm, SigningKey, dump_json, encode
+from tests.conftest import NOW
 
 SHORT = {
     "InvalidAuthHeader": "IAH",
@@ -39,7 +40,8 @@ TELLING_CHARACTERS = 20
 @cache
 def issuer() -> FakeIssuer:
     """The issuer that is in order; its keys are made once. No test may change it."""
-    return FakeIssuer(URL, application_id="app", algorithms=("RS256", "ES256", "EdDSA"))
+    clock = FakeClock(now=NOW)
+    return FakeIssuer(URL, application_id="app", algorithms=("RS256", "ES256", "EdDSA"), clock=clock)
 
 
 @cache

@@ -27,6 +27,24 @@ def test_good(ave_verifier, ave_token, ave_clock):
     token = ave_token(sub="ada")
     assert ave_verifier.verify(token).token_identifier == "https://login.example.test|ada"
 """
+ANYIO = """
+import pytest
+
+@pytest.mark.anyio
+async def test_both_event_loops(ave_verifier, ave_issuer, anyio_backend_name):
+    for _ in range(2):
+        assert (await ave_verifier.verify_async(ave_issuer.token(sub="ada"))).subject == "ada"
+        ave_issuer.rotate(keep_old=False)
+    print("ran under", anyio_backend_name)
+
+@pytest.fixture
+async def token(ave_token):
+    return ave_token(sub="grace")
+
+@pytest.mark.anyio
+async def test_an_asynchronous_fixture(ave_verifier, token):
+    assert (await ave_verifier.verify_async(token)).subject == "grace"
+"""
 START = """
 import sys
 
@@ -65,6 +83,13 @@ def run_pytest(folder: Path, *arguments: str, autoload: bool = True, **files: st
         check=False,
         timeout=50,
     )
+
+
+def test_the_fixtures_work_with_anyios_plugin_under_both_event_loops(tmp_path: Path) -> None:
+    ran = run_pytest(tmp_path, "-s", "-p", "no:xdist", test_anyio=ANYIO)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "4 passed" in ran.stdout
+    assert {name for name in ("asyncio", "trio") if f"ran under {name}" in ran.stdout} == {"asyncio", "trio"}
 
 
 def test_a_project_overrides_one_fixture_and_the_others_follow(tmp_path: Path) -> None:

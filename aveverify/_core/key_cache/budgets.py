@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aveverify._core.key_cache.state import CacheState, RefreshReason
+from aveverify._core.key_cache.state import CacheState, Instant, RefreshReason
 from aveverify.cache_policy import CachePolicy
 
 
@@ -27,8 +27,8 @@ def _select_budget(policy: CachePolicy, reason: RefreshReason) -> _Budget:
 
 
 def attempts_after_start(
-    state: CacheState, policy: CachePolicy, reason: RefreshReason, started_for: RefreshReason, monotonic: float
-) -> tuple[float, ...]:
+    state: CacheState, policy: CachePolicy, reason: RefreshReason, started_for: RefreshReason, instant: Instant
+) -> tuple[Instant, ...]:
     """Return the attempts that count against a budget once another refresh has started.
 
     Args:
@@ -36,17 +36,17 @@ def attempts_after_start(
         policy: The budgets.
         reason: Which budget.
         started_for: Why the refresh starts; only its own budget is charged.
-        monotonic: Monotonic clock.
+        instant: When it starts.
 
     Returns:
         The attempts within the window, so that the state does not grow (ROT-018).
     """
     window_seconds = _select_budget(policy, reason).window_seconds
-    counted = tuple(start for start in _attempts(state, reason) if monotonic - start < window_seconds)
-    return (*counted, monotonic) if reason is started_for else counted
+    counted = tuple(start for start in _attempts(state, reason) if instant.seconds_since(start) < window_seconds)
+    return (*counted, instant) if reason is started_for else counted
 
 
-def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, monotonic: float) -> float:
+def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: RefreshReason, instant: Instant) -> float:
     """Return how many seconds a budget remains exhausted; 0 if a forced refresh may start."""
     attempts = _attempts(state, reason)
     max_refreshes, window_seconds = _select_budget(policy, reason)
@@ -54,8 +54,10 @@ def exhausted_for_seconds(state: CacheState, policy: CachePolicy, reason: Refres
         # A budget of zero stays exhausted for ever; the window is as good a number as any.
         return window_seconds
     # Attempts are in order of time: only the oldest of the last `max_refreshes` counts. Every refused token asks this.
-    return max(attempts[-max_refreshes] + window_seconds - monotonic, 0.0) if len(attempts) >= max_refreshes else 0.0
+    if len(attempts) < max_refreshes:
+        return 0.0
+    return instant.seconds_until(attempts[-max_refreshes].plus(window_seconds))
 
 
-def _attempts(state: CacheState, reason: RefreshReason) -> tuple[float, ...]:
+def _attempts(state: CacheState, reason: RefreshReason) -> tuple[Instant, ...]:
     return state.unknown_key_attempts if reason is RefreshReason.UNKNOWN_KEY else state.bad_signature_attempts

@@ -100,7 +100,7 @@ def decide_action(state: CacheState, policy: CachePolicy, question: Question, in
 
 
 def _decide_without_keys(state: CacheState, question: Question, instant: Instant) -> Decision:
-    cool_down_seconds = state.cool_down_seconds(instant.monotonic)
+    cool_down_seconds = state.cool_down_seconds(instant)
     if question.may_wait and (state.refresh is not None or not cool_down_seconds):
         return Decision(Action.WAIT)
     return Decision(Action.UNAVAILABLE, cool_down_seconds)
@@ -112,12 +112,12 @@ def _decide_by_age(state: CacheState, snapshot: Snapshot, question: Question, in
         return Decision(Action.USE)
     if age_seconds >= snapshot.fresh_seconds and state.failures == 0 and question.may_wait:
         return Decision(Action.WAIT)
-    may_refresh = state.refresh is None and not state.cool_down_seconds(instant.monotonic)
+    may_refresh = state.refresh is None and not state.cool_down_seconds(instant)
     return Decision(Action.USE_AND_REFRESH if may_refresh else Action.USE)
 
 
 def _decide_unknown_key(state: CacheState, policy: CachePolicy, question: Question, instant: Instant) -> Decision:
-    cool_down_seconds = state.cool_down_seconds(instant.monotonic)
+    cool_down_seconds = state.cool_down_seconds(instant)
     if not question.may_wait:
         return Decision(Action.UNAVAILABLE, cool_down_seconds)
     if state.refresh is not None:
@@ -125,7 +125,7 @@ def _decide_unknown_key(state: CacheState, policy: CachePolicy, question: Questi
         return Decision(Action.WAIT)
     if cool_down_seconds:
         return Decision(Action.UNAVAILABLE, cool_down_seconds)
-    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.UNKNOWN_KEY, instant.monotonic)
+    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.UNKNOWN_KEY, instant)
     if not exhausted_seconds:
         return Decision(Action.WAIT)
     # A rotation during an outage must not sign every user out.
@@ -136,6 +136,6 @@ def _decide_bad_signature(state: CacheState, policy: CachePolicy, question: Ques
     if question.may_wait and state.refresh is not None and state.refresh.is_forced:
         # A forced refresh is running; wait for it without charging this budget.
         return Decision(Action.WAIT)
-    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.BAD_SIGNATURE, instant.monotonic)
-    may_refresh = question.may_wait and not exhausted_seconds and not state.cool_down_seconds(instant.monotonic)
+    exhausted_seconds = exhausted_for_seconds(state, policy, RefreshReason.BAD_SIGNATURE, instant)
+    may_refresh = question.may_wait and not exhausted_seconds and not state.cool_down_seconds(instant)
     return Decision(Action.WAIT) if may_refresh else Decision(Action.REFUSE, exhausted_seconds)

@@ -1,7 +1,7 @@
 """What the key cache of one JWK Set remembers: immutable values, each replaced as a whole, never changed in place.
 
-Two clocks measure every age. The monotonic clock stands still while a machine is suspended, and the wall clock can be
-set back; keys are as old as the clock with the larger elapsed time says (ROT-019).
+Two clocks measure every age and every pause. The monotonic clock stands still while a machine is suspended, and the
+wall clock can be set back; the clock with the larger elapsed time counts (ROT-019). Deadlines are monotonic alone.
 """
 
 from __future__ import annotations
@@ -40,9 +40,17 @@ class Instant(NamedTuple):
         """Return the larger of the two elapsed times, never below zero: a suspended machine ages too (ROT-019)."""
         return max(self.monotonic - earlier.monotonic, self.wall - earlier.wall, 0.0)
 
-    def minus(self, seconds: float) -> Instant:
-        """Return the instant this many seconds earlier."""
-        return Instant(self.wall - seconds, self.monotonic - seconds)
+    def seconds_until(self, later: Instant) -> float:
+        """Return the smaller of the two remaining times, never below zero."""
+        return max(min(later.monotonic - self.monotonic, later.wall - self.wall), 0.0)
+
+    def plus(self, seconds: float) -> Instant:
+        """Return the instant this many seconds later, or earlier if they are negative."""
+        return Instant(self.wall + seconds, self.monotonic + seconds)
+
+
+# No usable clock is negative.
+LONG_AGO: Final = Instant(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,13 @@ class Refresh:
         """Return how many seconds are left until the deadline; zero or less after it."""
         return self.started.monotonic + policy.flight_deadline_seconds - monotonic
 
+    def instant_at(self, monotonic: float) -> Instant:
+        """Return the instant of this reading of the monotonic clock, while the refresh runs.
+
+        Its thread reads no wall clock: libraries that move the time of a test may show its thread another one.
+        """
+        return self.started.plus(monotonic - self.started.monotonic)
+
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
@@ -124,7 +139,7 @@ class CacheState:
         refresh: The refresh that is running.
         refreshes_started: How many refreshes have started; the next one has the next number.
         failures: How many refreshes failed in a row.
-        cool_until: When the cool-down after the last failure ends, by the monotonic clock; 0 without failures.
+        cool_until: When the cool-down after the last failure ends; long ago without failures.
         unknown_key_attempts: When forced refreshes for unknown keys started, within the window of their budget.
         bad_signature_attempts: When forced refreshes for bad signatures started, within the window of their budget.
         last_cause: Why the last refresh failed; None after a success.
@@ -134,14 +149,14 @@ class CacheState:
     refresh: Refresh | None = None
     refreshes_started: int = 0
     failures: int = 0
-    cool_until: float = 0.0
-    unknown_key_attempts: tuple[float, ...] = ()
-    bad_signature_attempts: tuple[float, ...] = ()
+    cool_until: Instant = LONG_AGO
+    unknown_key_attempts: tuple[Instant, ...] = ()
+    bad_signature_attempts: tuple[Instant, ...] = ()
     last_cause: str | None = None
 
-    def cool_down_seconds(self, monotonic: float) -> float:
+    def cool_down_seconds(self, instant: Instant) -> float:
         """Return how many seconds of the cool-down are left; 0 if a refresh may start."""
-        return max(self.cool_until - monotonic, 0.0)
+        return instant.seconds_until(self.cool_until)
 
 
 EMPTY: Final = CacheState()

@@ -11,6 +11,7 @@ from typing import Final
 
 from aveverify._core.key_cache.budgets import attempts_after_start
 from aveverify._core.key_cache.state import (
+    LONG_AGO,
     CacheState,
     FailedLoad,
     Instant,
@@ -43,7 +44,7 @@ def with_refresh_started(
     """
     number = state.refreshes_started + 1
     unknown, forged = (
-        attempts_after_start(state, policy, budget, reason, instant.monotonic)
+        attempts_after_start(state, policy, budget, reason, instant)
         for budget in (RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE)
     )
     return replace(
@@ -70,11 +71,11 @@ def with_refresh_succeeded(state: CacheState, policy: CachePolicy, refresh: Refr
     if state.refresh != refresh:
         return state
     snapshot = _make_snapshot(state.snapshot, policy, refresh, keys)
-    return replace(state, snapshot=snapshot, refresh=None, failures=0, cool_until=0.0, last_cause=None)
+    return replace(state, snapshot=snapshot, refresh=None, failures=0, cool_until=LONG_AGO, last_cause=None)
 
 
 def with_refresh_failed(
-    state: CacheState, policy: CachePolicy, refresh: Refresh, failure: FailedLoad, monotonic: float
+    state: CacheState, policy: CachePolicy, refresh: Refresh, failure: FailedLoad, ended: Instant
 ) -> CacheState:
     """Return the state after a refresh that failed: the schedule moves, the keys stay (ROT-008).
 
@@ -85,7 +86,7 @@ def with_refresh_failed(
         policy: The cool-down.
         refresh: The refresh, as it started.
         failure: How it failed.
-        monotonic: Monotonic clock at its end, from which the cool-down counts.
+        ended: When it ended; the cool-down counts from then.
 
     Returns:
         The state with a cool-down; the same object if the refresh is not the running one (ROT-011).
@@ -99,7 +100,7 @@ def with_refresh_failed(
         snapshot=_select_newer(state.snapshot, policy, refresh, failure.keys),
         refresh=None,
         failures=failures,
-        cool_until=monotonic + cool_down_seconds,
+        cool_until=ended.plus(cool_down_seconds),
         last_cause=failure.error.cause,
     )
 
@@ -131,7 +132,7 @@ def _make_snapshot(last: Snapshot | None, policy: CachePolicy, refresh: Refresh,
         content=keys.content,
         # Keys that are older than this refresh do not decide the question that caused it.
         refresh_number=0 if keys.predates_refresh else refresh.number,
-        started=refresh.started.minus(keys.age_seconds),
+        started=refresh.started.plus(-keys.age_seconds),
         refresh_seconds=min(refresh_seconds, keys.fresh_seconds),
         fresh_seconds=keys.fresh_seconds,
         usable_seconds=keys.fresh_seconds + policy.stale_if_error_seconds,

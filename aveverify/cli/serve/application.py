@@ -78,6 +78,8 @@ def make_service(settings: Settings, verifier: Verifier) -> ASGIApp:
         verifier,
         required=settings.required,
         scopes=settings.scopes,
+        any_scopes=settings.any_scopes,
+        scope_claims=settings.scope_claims,
         realm=settings.realm,
         resource_metadata=settings.resource_metadata,
         write_identity=_make_writer(settings),

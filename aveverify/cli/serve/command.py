@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
-from aveverify.cli.serve.settings import DEFAULT_ADMIN_PORT, DEFAULT_BIND, parse_settings
+from aveverify.cli.serve.settings import DEFAULT_ADMIN_PORT, DEFAULT_BIND, REPEATED, parse_settings
 from aveverify.cli.terminal import ExitCode, UsageError
 from aveverify.cli.verifier_options import add_verifier_options
 from aveverify.errors import ConfigurationError, KeysUnavailableError, Problem
@@ -47,6 +47,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     auth = parser.add_argument_group("authentication", "Options that decide how /auth responds.")
     _add_switch(auth, "--optional", "Accept requests without credentials, and send empty identity headers.")
     _add(auth, "--scope", "Require this scope of every token. Repeat the option for more.", "SCOPE", action="append")
+    _add(auth, "--any-scope", "Require one of these scopes. Repeat the option.", "SCOPE", action="append")
+    _add(auth, "--scope-claim", "Read scopes from this claim, not from `scope`. Repeat it.", "CLAIM", action="append")
     _add(auth, "--realm", "Set the realm of challenges.", "TEXT")
     _add(auth, "--resource-metadata", "Set the resource_metadata URL of challenges (RFC 9728).", "URL")
     _add_switch(auth, "--identity", "Send the identity in X-Ave-Identity, as base64url JSON.")
@@ -121,7 +123,7 @@ def _read_environment(arguments: argparse.Namespace) -> None:
                 raise UsageError(f"{variable} must be 1 or 0")
             setattr(arguments, name, value.lower() in _TRUE)
         else:
-            setattr(arguments, name, value.split() if name == "scope" else value)
+            setattr(arguments, name, value.split() if name in REPEATED else value)
 
 
 _SWITCHES: Final = frozenset({"optional", "identity", "warm_up", "fail_closed", "access_log"})
@@ -129,7 +131,7 @@ _SWITCHES: Final = frozenset({"optional", "identity", "warm_up", "fail_closed", 
 _ADDRESSES: Final = frozenset({"bind", "admin_port", "workers"})
 _VERIFIER: Final = ("auth_config", "issuer", "application_id")
 _SETTINGS: Final = (
-    "scope", "realm", "resource_metadata", "sign_key", "sign_audience", "bind", "admin_port", "workers", "redis_url",
+    *REPEATED, "realm", "resource_metadata", "sign_key", "sign_audience", "bind", "admin_port", "workers", "redis_url",
     "redis_hmac_key", *sorted(_SWITCHES),
 )  # fmt: skip
 

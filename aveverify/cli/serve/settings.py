@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from aveverify._core.secret_key import check_secret_key
+from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS
 from aveverify.cli.terminal import UsageError
 from aveverify.cli.verifier_options import check_not_blank
 from aveverify.errors import ConfigurationError, Problem
@@ -24,6 +25,9 @@ _TEXTS: Final = (
     "redis_hmac_key",
 )  # fmt: skip
 
+# The options that can be repeated; a variable holds their values with blanks in between.
+REPEATED: Final = ("scope", "any_scope", "scope_claim")
+
 AdminPort = int | Literal["same", "off"]
 
 
@@ -39,6 +43,8 @@ class Settings:
         workers: The number of processes that serve, 1 to 256.
         required: Whether credentials are required.
         scopes: The scopes that every token must have.
+        any_scopes: Scopes of which every token must have one.
+        scope_claims: The claims that hold scopes.
         realm: The `realm` of challenges.
         resource_metadata: The `resource_metadata` URL of challenges (RFC 9728).
         writes_identity: Whether `X-Ave-Identity` contains plain JSON.
@@ -58,6 +64,8 @@ class Settings:
     workers: int
     required: bool
     scopes: tuple[str, ...]
+    any_scopes: tuple[str, ...]
+    scope_claims: tuple[str, ...]
     realm: str | None
     resource_metadata: str | None
     writes_identity: bool
@@ -85,8 +93,9 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
     """
     for name in _TEXTS:
         check_not_blank(f"--{name.replace('_', '-')}", getattr(arguments, name))
-    for scope in arguments.scope or ():
-        check_not_blank("--scope", scope)
+    for name in REPEATED:
+        for value in getattr(arguments, name) or ():
+            check_not_blank(f"--{name.replace('_', '-')}", value)
     if arguments.identity and arguments.sign_key:
         raise UsageError("--identity and --sign-key fill the same header; give one of them")
     if arguments.sign_audience is not None and arguments.sign_key is None:
@@ -105,6 +114,8 @@ def parse_settings(arguments: argparse.Namespace) -> Settings:
         workers=_parse_number("--workers", arguments.workers or 1, 1, _MAX_WORKERS),
         required=not arguments.optional,
         scopes=tuple(arguments.scope or ()),
+        any_scopes=tuple(arguments.any_scope or ()),
+        scope_claims=tuple(arguments.scope_claim or DEFAULT_SCOPE_CLAIMS),
         realm=arguments.realm,
         resource_metadata=arguments.resource_metadata,
         writes_identity=arguments.identity,

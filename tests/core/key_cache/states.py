@@ -7,6 +7,7 @@ from typing import NamedTuple
 from aveverify import CachePolicy
 from aveverify._core.key_cache.decisions import Decision, Question, decide_action
 from aveverify._core.key_cache.state import (
+    LONG_AGO,
     CacheState,
     FailedLoad,
     FetchFailure,
@@ -38,7 +39,7 @@ def snapshot(age: float, *, number: int = 1, usable_seconds: float = CAP) -> Sna
         document_issuer=None,
         content=b"a",
         refresh_number=number,
-        started=PRESENT.minus(age),
+        started=PRESENT.plus(-age),
         refresh_seconds=REFRESH,
         fresh_seconds=FRESH,
         usable_seconds=usable_seconds,
@@ -48,7 +49,7 @@ def snapshot(age: float, *, number: int = 1, usable_seconds: float = CAP) -> Sna
 
 def running(number: int = 2, *, age: float = 1.0, is_forced: bool = False) -> Refresh:
     """A refresh that runs."""
-    return Refresh(number, PRESENT.minus(age), is_forced)
+    return Refresh(number, PRESENT.plus(-age), is_forced)
 
 
 class Columns(NamedTuple):
@@ -73,9 +74,9 @@ def cached(
         refresh=running() if is_running else None,
         refreshes_started=2 if is_running else 1,
         failures=failures,
-        cool_until=AT + cooling if failures else 0.0,
-        unknown_key_attempts=tuple(AT - ago for ago in unknown),
-        bad_signature_attempts=tuple(AT - ago for ago in forged),
+        cool_until=PRESENT.plus(cooling) if failures else LONG_AGO,
+        unknown_key_attempts=tuple(PRESENT.plus(-ago) for ago in unknown),
+        bad_signature_attempts=tuple(PRESENT.plus(-ago) for ago in forged),
         last_cause="the issuer answered with status 500" if failures else None,
     )
 

@@ -10,6 +10,7 @@ from aveverify._core.jose.jwk_set import KeySet
 from aveverify._core.key_cache.decisions import Action
 from aveverify._core.key_cache.state import (
     EMPTY,
+    LONG_AGO,
     CacheState,
     FailedLoad,
     FetchFailure,
@@ -60,8 +61,8 @@ def test_a_forced_refresh_is_charged_to_its_budget(reason: RefreshReason, unknow
 
     assert state.refresh is not None
     assert state.refresh.is_forced is (reason is not RefreshReason.KEYS)
-    assert state.unknown_key_attempts == (AT,) * unknown
-    assert state.bad_signature_attempts == (AT,) * forged
+    assert state.unknown_key_attempts == (PRESENT,) * unknown
+    assert state.bad_signature_attempts == (PRESENT,) * forged
 
 
 @pytest.mark.parametrize("reason", list(RefreshReason))
@@ -71,20 +72,20 @@ def test_attempts_outside_their_window_are_forgotten(reason: RefreshReason) -> N
 
     after = start(state, reason)
 
-    assert after.unknown_key_attempts == (AT - 29,) + (AT,) * (reason is RefreshReason.UNKNOWN_KEY)
-    assert after.bad_signature_attempts == (AT - 59,) + (AT,) * (reason is RefreshReason.BAD_SIGNATURE)
+    assert after.unknown_key_attempts == (PRESENT.plus(-29),) + (PRESENT,) * (reason is RefreshReason.UNKNOWN_KEY)
+    assert after.bad_signature_attempts == (PRESENT.plus(-59),) + (PRESENT,) * (reason is RefreshReason.BAD_SIGNATURE)
 
 
 # --- a refresh succeeds
 
 
 def test_the_first_keys_become_the_snapshot() -> None:
-    state, refresh = refreshing(replace(EMPTY, failures=3, cool_until=AT + 9, last_cause="x"))
+    state, refresh = refreshing(replace(EMPTY, failures=3, cool_until=PRESENT.plus(9), last_cause="x"))
 
     after = with_refresh_succeeded(state, POLICY, refresh, LOADED)
 
     assert after.snapshot == Snapshot(KEYS, "https://idp.example", b"a", 1, PRESENT, 480.0, 600.0, CAP, 0)
-    assert (after.refresh, after.failures, after.cool_until, after.last_cause) == (None, 0, 0.0, None)
+    assert (after.refresh, after.failures, after.cool_until, after.last_cause) == (None, 0, LONG_AGO, None)
 
 
 def test_the_age_counts_from_the_beginning_of_the_fetch() -> None:
@@ -166,7 +167,10 @@ def test_a_success_keeps_what_was_charged_to_the_budgets() -> None:
     state = start(cached(0, unknown=(5.0,)), RefreshReason.UNKNOWN_KEY)
     assert state.refresh is not None
 
-    assert with_refresh_succeeded(state, POLICY, state.refresh, LOADED).unknown_key_attempts == (AT - 5, AT)
+    assert with_refresh_succeeded(state, POLICY, state.refresh, LOADED).unknown_key_attempts == (
+        PRESENT.plus(-5),
+        PRESENT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_rot_011_a_refresh_that_is_not_the_running_one_changes_nothing(old: Refr
     state = replace(cached(10), refresh=current, refreshes_started=3)
 
     assert with_refresh_succeeded(state, POLICY, old, LoadedKeys(OTHER_KEYS, None, b"b", 600.0)) is state
-    assert with_refresh_failed(state, POLICY, old, FAILURE, AT) is state
+    assert with_refresh_failed(state, POLICY, old, FAILURE, PRESENT) is state
 
 
 # --- a refresh fails
@@ -189,7 +193,7 @@ def fail(state: CacheState, *, retry_after: float = 0, jitter: float = 0) -> Cac
     """The state after a refresh that started and failed at `PRESENT`."""
     state, refresh = refreshing(state, jitter)
     failure = FailedLoad(FetchFailure("x", retry_after_seconds=retry_after))
-    return with_refresh_failed(state, POLICY, refresh, failure, AT)
+    return with_refresh_failed(state, POLICY, refresh, failure, PRESENT)
 
 
 @pytest.mark.parametrize("state", [EMPTY, cached(500, unknown=(5.0,))], ids=["no keys", "keys"])
@@ -199,7 +203,7 @@ def test_a_failure_moves_the_schedule_and_keeps_the_keys(state: CacheState) -> N
 
     assert after.snapshot is state.snapshot
     assert after.unknown_key_attempts == state.unknown_key_attempts
-    assert (after.refresh, after.failures, after.cool_until, after.last_cause) == (None, 1, AT + 1, "x")
+    assert (after.refresh, after.failures, after.cool_until, after.last_cause) == (None, 1, PRESENT.plus(1), "x")
 
 
 def test_the_pause_doubles_up_to_thirty_seconds() -> None:
@@ -207,18 +211,18 @@ def test_the_pause_doubles_up_to_thirty_seconds() -> None:
     state, pauses = EMPTY, []
     for _ in range(8):
         state = fail(state)
-        pauses.append(state.cool_until - AT)
+        pauses.append(PRESENT.seconds_until(state.cool_until))
 
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 def test_the_pause_stays_bounded_after_a_million_failures() -> None:
-    assert fail(cached(None, Columns(1_000_000))).cool_until == AT + 30
+    assert fail(cached(None, Columns(1_000_000))).cool_until == PRESENT.plus(30)
 
 
 @pytest.mark.parametrize(("jitter", "pause"), [(-1, 0.9), (0, 1.0), (1, 1.1)], ids=["shortest", "middle", "longest"])
 def test_the_pause_varies_a_little(jitter: float, pause: float) -> None:
-    assert fail(EMPTY, jitter=jitter).cool_until == pytest.approx(AT + pause)
+    assert fail(EMPTY, jitter=jitter).cool_until == pytest.approx(PRESENT.plus(pause))
 
 
 @pytest.mark.parametrize(
@@ -228,24 +232,43 @@ def test_the_pause_varies_a_little(jitter: float, pause: float) -> None:
 )
 def test_the_issuer_may_lengthen_the_pause_to_five_minutes(retry_after: float, pause: float) -> None:
     """NET-010: never beyond, never shorter."""
-    assert fail(EMPTY, retry_after=retry_after).cool_until == AT + pause
+    assert fail(EMPTY, retry_after=retry_after).cool_until == PRESENT.plus(pause)
 
 
 def test_the_pause_counts_from_the_end_of_the_attempt() -> None:
     state, refresh = refreshing(EMPTY)
 
-    after = with_refresh_failed(state, POLICY, refresh, FAILURE, AT + 5)
+    after = with_refresh_failed(state, POLICY, refresh, FAILURE, PRESENT.plus(5))
 
-    assert after.cool_until == AT + 6
-    assert decide(after, instant=PRESENT._replace(monotonic=AT + 5.5)) == (Action.UNAVAILABLE, 0.5)
-    assert decide(after, instant=PRESENT._replace(monotonic=AT + 6)).action is Action.WAIT
+    assert after.cool_until == PRESENT.plus(6)
+    assert decide(after, instant=PRESENT.plus(5.5)) == (Action.UNAVAILABLE, 0.5)
+    assert decide(after, instant=PRESENT.plus(6)).action is Action.WAIT
+
+
+@pytest.mark.parametrize(
+    ("wall", "monotonic", "rest"),
+    [
+        pytest.param(0, 0, 1, id="no time passes"),
+        pytest.param(0.5, 0, 0.5, id="suspended, or a test moves the wall clock"),
+        pytest.param(1, 0, 0, id="the wall clock passes the end"),
+        pytest.param(0, 1, 0, id="the wall clock stands still"),
+        pytest.param(-86_400, 0.5, 0.5, id="the wall clock was set back"),
+        pytest.param(-86_400, 1, 0, id="the wall clock was set back, and the pause is over"),
+    ],
+)
+def test_rot_019_a_pause_is_as_long_as_the_clock_says_on_which_more_time_has_passed(
+    wall: float, monotonic: float, rest: float
+) -> None:
+    instant = Instant(PRESENT.wall + wall, PRESENT.monotonic + monotonic)
+
+    assert fail(EMPTY).cool_down_seconds(instant) == rest
 
 
 def test_a_success_ends_the_row_of_failures() -> None:
     state, refresh = refreshing(fail(fail(EMPTY)))
     recovered = with_refresh_succeeded(state, POLICY, refresh, LOADED)
 
-    assert fail(recovered).cool_until == AT + 1
+    assert fail(recovered).cool_until == PRESENT.plus(1)
 
 
 # --- keys of another worker
@@ -258,7 +281,7 @@ def test_keys_of_another_worker_keep_their_age() -> None:
 
     assert after.snapshot is not None
     assert after.snapshot.age_seconds(PRESENT) == 100
-    assert after.snapshot.started == PRESENT.minus(100)
+    assert after.snapshot.started == PRESENT.plus(-100)
 
 
 @pytest.mark.parametrize("reason", [RefreshReason.UNKNOWN_KEY, RefreshReason.BAD_SIGNATURE])
@@ -288,11 +311,11 @@ def test_a_failure_takes_keys_of_another_worker_if_they_are_newer(
     state, refresh = refreshing(cached(kept_age))
     found = LOADED._replace(content=b"other", predates_refresh=True, age_seconds=found_age)
 
-    after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), AT)
+    after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), PRESENT)
 
     assert after.snapshot is not None
     assert after.snapshot.age_seconds(PRESENT) == age
-    assert (after.refresh, after.failures, after.cool_until) == (None, 1, AT + 1)
+    assert (after.refresh, after.failures, after.cool_until) == (None, 1, PRESENT.plus(1))
     assert decide(after).action is Action.USE
 
 
@@ -302,7 +325,7 @@ def test_net_028_a_failure_takes_the_keys_of_the_last_address_whatever_their_age
     state, refresh = refreshing(cached(kept_age))
     found = LOADED._replace(content=b"other", predates_refresh=True, is_latest=True, age_seconds=700.0)
 
-    after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), AT)
+    after = with_refresh_failed(state, POLICY, refresh, FAILURE._replace(keys=found), PRESENT)
 
     assert after.snapshot is not None
     assert (after.snapshot.content, after.snapshot.refresh_number) == (b"other", 0)

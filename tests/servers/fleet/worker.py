@@ -19,7 +19,7 @@ from aveverify.testing import FakeClock
 
 def serve(connection: Connection, settings: dict[str, Any]) -> None:
     """Run commands until the test closes the connection."""
-    clock = FakeClock() if settings["time_stands_still"] else None
+    clock = FakeClock(now=1_700_000_000) if settings["time_stands_still"] else None
     policy = CachePolicy()
     if clock is not None:
         # While time stands still no wait ends, however busy this machine is.

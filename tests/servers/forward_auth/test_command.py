@@ -95,13 +95,15 @@ def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatc
     key = tmp_path / "key"
     key.write_bytes(KEY_FILE)
     by_option = parse(
-        *PROVIDER, "--optional", "--scope", "read", "--scope", "write", "--realm", "here", "--resource-metadata",
+        *PROVIDER, "--optional", "--scope", "read", "--scope", "write",
+        "--any-scope", "a", "--any-scope", "b", "--scope-claim", "scp", "--realm", "here", "--resource-metadata",
         "https://api.test/meta", "--sign-key", str(key), "--sign-audience", "billing", "--bind", "[::1]:5000",
         "--admin-port", "same", "--workers", "3", "--warm-up", "--fail-closed", "--redis-url", "redis://127.0.0.1",
         "--redis-hmac-key", str(key), "--access-log",
     )  # fmt: skip
     variables = {
-        "OPTIONAL": "1", "SCOPE": "read write", "REALM": "here", "RESOURCE_METADATA": "https://api.test/meta",
+        "OPTIONAL": "1", "SCOPE": "read write", "ANY_SCOPE": "a b", "SCOPE_CLAIM": "scp",
+        "REALM": "here", "RESOURCE_METADATA": "https://api.test/meta",
         "SIGN_KEY": str(key), "SIGN_AUDIENCE": "billing", "BIND": "[::1]:5000", "ADMIN_PORT": "same", "WORKERS": "3",
         "WARM_UP": "yes", "FAIL_CLOSED": "true", "REDIS_URL": "redis://127.0.0.1", "REDIS_HMAC_KEY": str(key),
         "ACCESS_LOG": "on",
@@ -115,6 +117,7 @@ def test_every_option_can_be_given_by_the_environment(tmp_path: Path, monkeypatc
     assert replace(by_environment, verifier_options=same) == replace(by_option, verifier_options=same)
     assert by_option.sign_key == KEY_TEXT
     assert by_option.host == "::1"
+    assert (by_option.any_scopes, by_option.scope_claims) == (("a", "b"), ("scp",))
 
 
 def test_an_option_takes_precedence_over_the_environment_and_an_empty_address_counts_as_unset(
@@ -135,7 +138,8 @@ def expect_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 VARIABLES = [
-    "SCOPE", "REALM", "RESOURCE_METADATA", "SIGN_KEY", "SIGN_AUDIENCE", "REDIS_URL", "REDIS_HMAC_KEY", "OPTIONAL",
+    "SCOPE", "ANY_SCOPE", "SCOPE_CLAIM",
+    "REALM", "RESOURCE_METADATA", "SIGN_KEY", "SIGN_AUDIENCE", "REDIS_URL", "REDIS_HMAC_KEY", "OPTIONAL",
     "IDENTITY", "WARM_UP", "FAIL_CLOSED", "ACCESS_LOG",
 ]  # fmt: skip
 
@@ -169,7 +173,8 @@ def test_cfg_013_a_variable_of_the_provider_without_a_value_never_counts_as_unse
 
 @pytest.mark.parametrize(
     "option",
-    ["--scope", "--realm", "--resource-metadata", "--sign-key", "--sign-audience", "--redis-url", "--redis-hmac-key",
+    ["--scope", "--any-scope", "--scope-claim",
+     "--realm", "--resource-metadata", "--sign-key", "--sign-audience", "--redis-url", "--redis-hmac-key",
      "--bind", "--admin-port", "--workers", "--issuer", "--application-id"],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["", " ", "\n"], ids=repr)

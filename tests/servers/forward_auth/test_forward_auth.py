@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from starlette.testclient import TestClient
 
-from aveverify import ConfigurationError, Reason, Verifier
+from aveverify import ConfigurationError, Reason, Verifier, problem_details
 from aveverify._http.exempt_paths import ExemptPaths
 from aveverify.asgi import ASGIApp, Receive, Scope, Send
 from aveverify.forward_auth import IDENTITY_HEADERS, _ForwardedRequest, make_admin_app, make_app
@@ -132,6 +132,25 @@ def test_missing_credentials_are_refused_where_they_are_required(verifier: Verif
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer resource_metadata="https://api.test/meta"'
+
+
+@pytest.mark.parametrize(("permissions", "status"), [(["read"], 200), (["admin"], 200), (["list"], 403), ([], 403)])
+def test_one_of_several_scopes_of_another_claim_is_enough(
+    verifier: Verifier, issuer: FakeIssuer, permissions: list[str], status: int
+) -> None:
+    app = make_app(verifier, any_scopes=["read", "admin"], scope_claims=["permissions"])
+
+    assert client_of(app).get("/auth", headers=bearer(issuer.token(permissions=permissions))).status_code == status
+
+
+def test_a_predicate_and_the_rendering_of_refusals_are_the_applications(verifier: Verifier, issuer: FakeIssuer) -> None:
+    app = make_app(verifier, allow=lambda identity: identity.get("plan") == "pro", render_refusal=problem_details)
+    client = client_of(app)
+
+    assert client.get("/auth", headers=bearer(issuer.token(plan="pro"))).status_code == 200
+    refused = client.get("/auth", headers=bearer(issuer.token(plan="free")))
+    assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
+    assert refused.headers["content-type"] == "application/problem+json"
 
 
 def test_a_missing_scope_is_403(verifier: Verifier, issuer: FakeIssuer) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from aveverify import (
     AveVerifyError,
@@ -144,7 +145,7 @@ async def _obey(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> No
         is_late = time.time() >= identity.expires_at
         print(f"{scope['path']} obeyed {known and known.subject}{' late' * is_late}", flush=True)
         if scope["path"].startswith("/slow"):
-            await asyncio.sleep(0.02)
+            await anyio.sleep(0.02)
     again = await receive()
     print(f"{scope['path']} ended {message['code']} {again['code']} {get_user_identity(scope)}", flush=True)
 
@@ -152,10 +153,31 @@ async def _obey(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> No
 _obeying = asgi.AveAuthMiddleware(_obey, _verifier, required=True)
 
 
+class Disconnect(Exception):  # noqa: N818 - as frameworks name it
+    """What frameworks raise when they receive a disconnect."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+async def _trust(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Treat every message as a new token, and catch nothing."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": "ready"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await asgi.get_live_connection(scope).reauthenticate(message["text"])
+    raise Disconnect(message["code"])
+
+
+_trusting = asgi.AveAuthMiddleware(_trust, _verifier, required=True)
+
+
 async def websocket_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
     """Serve WebSockets."""
     if scope["type"] == "lifespan":
         await _live(receive, send)
     else:
-        app = _websocket if scope["path"] == "/live" else _obeying
+        app = {"/live": _websocket, "/trusting": _trusting}.get(scope["path"], _obeying)
         await app(scope, receive, send)

@@ -36,6 +36,7 @@ HTTP_SERVERS = {
     "uvicorn-h11": Server((*_UVICORN, "--http", "h11", _ASGI)),
     "uvicorn-httptools": Server((*_UVICORN, "--http", "httptools", _ASGI)),
     "hypercorn": Server((*_HYPERCORN, _ASGI)),
+    "hypercorn-trio": Server((*_HYPERCORN, "--worker-class", "trio", _ASGI)),
     "granian": Server(("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", _ASGI)),
     "gunicorn-sync": Server((*_GUNICORN, "sync", _WSGI)),
     "gunicorn-gthread": Server((*_GUNICORN, "gthread", "--threads", "4", _WSGI)),
@@ -60,6 +61,7 @@ WEBSOCKET_SERVERS = {
     **_SANSIO,
     "uvicorn-wsproto": Server((*_UVICORN, "--ws", "wsproto", _WEBSOCKET)),
     "hypercorn": Server((*_HYPERCORN, _WEBSOCKET)),
+    "hypercorn-trio": Server((*_HYPERCORN, "--worker-class", "trio", _WEBSOCKET)),
 }
 
 

@@ -151,6 +151,25 @@ def test_a_new_token_that_is_refused_changes_nothing(
         assert websocket.recv() == "hello ada"
 
 
+@pytest.mark.parametrize("kind", ["expired", "bad_signature", "grace"])
+def test_a_new_token_whose_refusal_nothing_catches_closes_it(
+    running: Running, live_issuer: FakeIssuer, kind: str
+) -> None:
+    """HTP-030: the client learns why, and the log has no traceback."""
+    refused = live_issuer.token(sub="grace") if kind == "grace" else live_issuer.forge(kind)
+    headers = authorization(live_issuer.token(sub="ada"))
+
+    with open_websocket(running.port, "/trusting", headers=headers) as websocket:
+        assert websocket.recv() == "ready"
+        websocket.send(refused)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(timeout=20)
+
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3000, "the token is refused")
+    assert "Traceback" not in running.program.output
+
+
 # --- what happens at `exp` --------------------------------------------------------------------------------------------
 
 # A text frame of a client that says "go", masked by zeros (RFC 6455 §5.2, §5.3).
@@ -175,6 +194,13 @@ def end_with_token(running: Running, issuer: FakeIssuer) -> Ending:
     token, expires_at = make_short_token(issuer)
     with open_with_header(running, token) as websocket:
         assert websocket.recv() == "hello ada, seen "
+        return wait_for_end(websocket, expires_at)
+
+
+def end_what_catches_nothing(running: Running, issuer: FakeIssuer) -> Ending:
+    token, expires_at = make_short_token(issuer)
+    with open_websocket(running.port, "/trusting", headers=authorization(token)) as websocket:
+        assert websocket.recv() == "ready"
         return wait_for_end(websocket, expires_at)
 
 
@@ -251,6 +277,7 @@ class AtExpiry(NamedTuple):
     """What each client saw at `exp`; they wait for it at the same time."""
 
     end: Future[Ending]
+    uncaught_end: Future[Ending]
     extended_end: Future[Ending]
     defiant: Future[list[str]]
     slow: Future[list[str]]
@@ -261,6 +288,7 @@ def at_expiry(running: Running, live_issuer: FakeIssuer) -> Iterator[AtExpiry]:
     with ThreadPoolExecutor(len(AtExpiry._fields)) as pool:
         yield AtExpiry(
             pool.submit(end_with_token, running, live_issuer),
+            pool.submit(end_what_catches_nothing, running, live_issuer),
             pool.submit(end_with_second_token, running, live_issuer),
             pool.submit(send_after_expiry, running, live_issuer),
             pool.submit(queue_before_expiry, running, live_issuer),
@@ -274,6 +302,15 @@ def test_it_ends_with_its_token(at_expiry: AtExpiry) -> None:
     assert ending.rest_seconds >= 0
     assert ending.frame is not None
     assert (ending.frame.code, ending.frame.reason) == (3000, "the token has expired")
+
+
+def test_the_end_is_no_failure_of_an_application_that_catches_nothing(running: Running, at_expiry: AtExpiry) -> None:
+    """HTP-030: what frameworks raise for the disconnect escapes it."""
+    ending = at_expiry.uncaught_end.result()
+
+    assert ending.frame is not None
+    assert (ending.frame.code, ending.frame.reason) == (3000, "the token has expired")
+    assert "Traceback" not in running.program.output
 
 
 def test_a_new_token_extends_it(at_expiry: AtExpiry) -> None:
