@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.contrib.admin.sites import AdminSite
+from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.decorators import (
     login_not_required,
@@ -212,6 +214,21 @@ def test_no_session_is_read_unless_the_user_is_asked_for(
 
     with project(shared_verifier, blind, [SESSIONS, AUTHENTICATION, OURS]):
         assert ask(bearer(tokens["good"]), session_of_bob()) == (200, "False")
+
+
+@orders
+def test_the_admin_stays_closed(
+    middleware: list[str], ask: Ask, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-044: a token makes no staff."""
+
+    def has_permission(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(AdminSite().has_permission(request)))
+
+    with project(shared_verifier, has_permission, middleware):
+        assert ask(bearer(tokens["good"])) == (200, "False")
+    with project(shared_verifier, staff_member_required(who, login_url="/login"), middleware):
+        assert ask(bearer(tokens["good"])) == TO_LOGIN
 
 
 def is_staff(user: Any) -> bool:
