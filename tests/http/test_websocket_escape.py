@@ -154,11 +154,6 @@ def edge(request: pytest.FixtureRequest) -> Edge:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def issuer(clock: FakeClock) -> FakeIssuer:
     return FakeIssuer(clock=clock)
 

@@ -70,11 +70,6 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def issuer(clock: FakeClock) -> FakeIssuer:
     return FakeIssuer(clock=clock)
 
