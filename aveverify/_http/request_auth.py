@@ -255,6 +255,10 @@ class RequestAuth:
         self._request.drop_body()
         return None
 
+    def deny_anonymous(self) -> Denial:
+        """Return the refusal of a request without credentials, where they are required; it is logged here."""
+        return self._record(self.policy.deny(None))
+
     def owns(self, error: AveVerifyError) -> bool:
         """Tell whether an error that a view raised is about this request.
 
@@ -264,4 +268,4 @@ class RequestAuth:
 
     def make_denial(self, error: AveVerifyError) -> Denial:
         """Return the refusal and the response of an error that this request owns; it is logged already."""
-        return self.policy.make_denial(error)
+        return self._record(self.policy.make_denial(error))
