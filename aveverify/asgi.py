@@ -19,7 +19,7 @@ from aveverify._http.asgi_request import (
     find_cached_identity,
     handshake_headers,
 )
-from aveverify._http.asgi_response import send_error_response, serve_deferred, without_body
+from aveverify._http.asgi_response import send_denial, serve_deferred, without_body
 from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from aveverify._http.auth_options import AuthOptions
 from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
@@ -118,15 +118,29 @@ class PolicyMiddleware:
     async def _serve_unusual(self, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, a preflight, or a request whose credentials are refused."""
         if isinstance(outcome, Denial):
-            await send_error_response(outcome.response, scope, receive, send)
+            await self.refuse(outcome, scope, receive, send)
         elif isinstance(outcome, DeferredError):
-            await serve_deferred(partial(self._serve, outcome), outcome, self._policy, scope, receive, send)
+            serve = partial(self._serve, self._app, outcome)
+            await serve_deferred(serve, outcome, self._policy, scope, receive, send, refuse=self.refuse)
         elif isinstance(outcome, Preflight):
-            await self._serve(None, scope, without_body(receive), send)
+            await self._serve(self._app, None, scope, without_body(receive), send)
         else:
             await self._serve_websocket(outcome, scope, receive, send)
 
-    async def _serve(self, outcome: DeferredError | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refused connection; a framework may let its own error handlers do it.
+
+        Args:
+            denial: The refusal, and its response.
+            scope: The connection.
+            receive: Gives the client's messages.
+            send: Takes the messages of the response.
+        """
+        await send_denial(denial, scope, receive, send)
+
+    async def _serve(
+        self, app: ASGIApp, outcome: DeferredError | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         state = copy_state(scope, SharedState)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
         dict.update(state, identity=outcome)
@@ -135,7 +149,7 @@ class PolicyMiddleware:
         members = {IDENTITY_KEY: outcome, POLICY_KEY: self._policy, "state": state}
         inner = copy_scope(scope, members, SharedScope, self.own)
         with serving(inner):
-            await self._app(inner, receive, send)
+            await app(inner, receive, send)
 
     async def _serve_websocket(self, identity: Identity | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: it ends with its token, and the token stays out of the application's sight."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import withhold
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import AveVerifyError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from aveverify._http.asgi_types import ASGIApp, Message, Receive, Scope, Send
 
 Meet = Callable[["Scope", Any], Awaitable[Callable[[], None]]]
+# Answers a refused connection.
+Refuse = Callable[[Denial, "Scope", "Receive", "Send"], Awaitable[None]]
 
 # RFC 6455 §7.4.1: the endpoint received something that violates its policy.
 POLICY_VIOLATION: Final = 1008
@@ -44,6 +47,11 @@ async def deny_websocket(response: ErrorResponse, scope: Scope, send: Send) -> N
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
 
+async def send_denial(denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response to a refusal, as it is; see `send_error_response`."""
+    await send_error_response(denial.response, scope, receive, send)
+
+
 def _encode_headers(response: ErrorResponse) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in response.headers]
 
@@ -54,7 +62,14 @@ def can_deny(scope: Scope) -> bool:
 
 
 async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
-    app: ASGIApp, deferred: DeferredError, policy: AuthPolicy, scope: Scope, receive: Receive, send: Send
+    app: ASGIApp,
+    deferred: DeferredError,
+    policy: AuthPolicy,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    refuse: Refuse = send_denial,
 ) -> None:
     """Serve an HTTP request whose refusal is deferred: the response to it, if it escapes before another one began.
 
@@ -65,6 +80,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
         scope: The connection.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
+        refuse: Answers the refusal that escapes.
     """
     began = False
 
@@ -78,7 +94,7 @@ async def serve_deferred(  # noqa: PLR0913, PLR0917 - one connection
     except REFUSALS as error:
         if began or error is not deferred.error:
             raise
-        await send_error_response(policy.make_denial(error).response, scope, receive, send)
+        await refuse(policy.make_denial(error), scope, receive, send)
 
 
 async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
@@ -101,7 +117,15 @@ async def introduce(meet: Meet, scope: Scope) -> AveVerifyError | None:
     return None
 
 
-async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_user(  # noqa: PLR0913 - one connection
+    app: ASGIApp,
+    error: AveVerifyError,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    refuse: Refuse = send_denial,
+) -> None:
     """Deny a connection whose user the application does not admit, or defer that; behind the ASGI middleware.
 
     Args:
@@ -110,34 +134,42 @@ async def refuse_user(app: ASGIApp, error: AveVerifyError, scope: Scope, receive
         scope: The connection; keeps nothing of the identity.
         receive: Gives the client's messages.
         send: Takes the messages of the response.
+        refuse: Answers the refusal.
 
     Source: HTP-044.
     """
     policy: AuthPolicy = scope[POLICY_KEY]
     outcome = policy.deny_or_defer(error) if scope["type"] == "http" else policy.deny(error)
+    record_outcome(scope, policy, outcome)
     if isinstance(outcome, Denial):
-        await send_error_response(outcome.response, scope, receive, send)
+        await refuse(outcome, scope, receive, send)
         return
     withhold(scope, outcome)
-    await serve_deferred(app, outcome, policy, scope, receive, send)
+    await serve_deferred(app, outcome, policy, scope, receive, send, refuse=refuse)
 
 
 def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | None:
-    """Return the response to a deferred refusal that escaped a view, for the exception handlers of frameworks.
+    """Return the response to a deferred refusal that escaped a view; see `find_deferred_denial`."""
+    denial = find_deferred_denial(scope, error)
+    return None if denial is None else denial.response
+
+
+def find_deferred_denial(scope: Scope, error: Exception) -> Denial | None:
+    """Return the deferred refusal that escaped a view, for the exception handlers of frameworks.
 
     Args:
         scope: The connection.
         error: The exception that escaped.
 
     Returns:
-        The response; None where the error is not the deferred refusal of this connection: the refusal of some other
+        The refusal; None where the error is not the deferred refusal of this connection: the refusal of some other
         token, which the application verified by itself, is not this client's.
     """
     outcome = scope.get(IDENTITY_KEY)
     if not isinstance(error, AveVerifyError) or not isinstance(outcome, DeferredError) or outcome.error is not error:
         return None
     policy: AuthPolicy = scope[POLICY_KEY]
-    return policy.make_denial(error).response
+    return policy.make_denial(error)
 
 
 def may_hide_body(scope: Scope) -> bool:

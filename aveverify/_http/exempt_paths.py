@@ -6,7 +6,7 @@ A path that two readers could understand differently is never exempt. HTP-011 to
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from aveverify.errors import ConfigurationError, Problem
@@ -104,15 +104,23 @@ class EveryPath(ExemptPaths):
         return True
 
 
-def _prefixes_of(app: object) -> tuple[str, ...]:
-    prefixes: list[str] = []
+def find_layers(app: object) -> Iterator[object]:
+    """Yield an ASGI application and what it stands in front of, as far as middlewares show it.
+
+    Args:
+        app: The application, perhaps inside of middlewares.
+    """
     for _ in range(_MOST_LAYERS):
-        prefix = getattr(app, "root_path", None)
-        if isinstance(prefix, str) and prefix:
-            prefixes.append(prefix)
+        if app is None:
+            return
+        yield app
         # A bound method, and what middlewares call what stands behind them.
         app = next((inner for name in _INNER if (inner := getattr(app, name, None)) is not None), None)
-    return tuple(prefixes)
+
+
+def _prefixes_of(app: object) -> tuple[str, ...]:
+    prefixes = (getattr(layer, "root_path", None) for layer in find_layers(app))
+    return tuple(prefix for prefix in prefixes if isinstance(prefix, str) and prefix)
 
 
 def _read_path(path: str, root_path: object) -> tuple[str, ...]:

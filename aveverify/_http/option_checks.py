@@ -187,11 +187,34 @@ def layers(view: object) -> Iterator[View]:
             waiting.extend(_wrapped_by(layer))
 
 
+def declared_layers(view: object) -> Iterator[View]:
+    """Yield a view and what it says that it wraps, from the outermost on: for what a wrong guess would open.
+
+    Args:
+        view: A view, perhaps decorated with `functools.wraps`, or a partial or a method.
+
+    Yields:
+        What a weak reference can be made of.
+    """
+    layer = view
+    for _ in range(_MOST_LAYERS):
+        if isinstance(layer, types.MethodType):
+            layer = layer.__func__
+        if not callable(layer):
+            return
+        if _can_be_kept(layer):
+            yield layer
+        layer = _declared_by(layer)
+
+
+def _declared_by(layer: View) -> object:
+    return layer.func if isinstance(layer, functools.partial) else getattr(layer, "__wrapped__", None)
+
+
 def _wrapped_by(layer: View) -> Iterator[object]:
-    if isinstance(layer, functools.partial):
-        yield layer.func
-    elif hasattr(layer, "__wrapped__"):
-        yield layer.__wrapped__
+    declared = _declared_by(layer)
+    if declared is not None:
+        yield declared
     elif isinstance(layer, types.FunctionType) and layer.__code__.co_flags & (
         inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
     ):

@@ -101,6 +101,9 @@ class LiveConnection(ExpiringChannel):
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
         """Go on under a new token, until that one expires.
 
+        An error leaves the connection as it was. A refusal that escapes the application closes it: with code 3000 for a
+        token, 1008 for a scope, 1013 for unavailable keys.
+
         Args:
             token: The compact token, for instance out of a message of the client.
             allow_other_user: Whether it may be another user's. An anonymous connection may become any user's.
@@ -110,10 +113,9 @@ class LiveConnection(ExpiringChannel):
 
         Raises:
             InvalidTokenError: The token is refused, or has expired (there is no leeway here), or is another user's, or
-                `load_user` of the middleware knows no such user any longer. The connection goes on as it was.
-            InsufficientScopeError: It lacks a scope that the middleware, or a dependency behind it, asks for. The
-                connection goes on as it was.
-            KeysUnavailableError: The keys are unavailable. The connection goes on as it was.
+                `load_user` of the middleware knows no such user any longer.
+            InsufficientScopeError: It lacks a scope that the middleware, or a dependency behind it, asks for.
+            KeysUnavailableError: The keys are unavailable.
             ConfigurationError: The connection has ended, or there are no rules: neither a middleware nor a dependency
                 has looked for a token.
 

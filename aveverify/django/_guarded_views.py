@@ -62,6 +62,8 @@ def serves_anonymous(view: object, request: HttpRequest) -> bool:
     is_required = getattr(view, _IS_REQUIRED, None)
     if is_required is not None:
         return is_required is False
+    if any(one.is_optional for one in _our_authentication_classes(view)):
+        return True
     handlers = _handlers_of(view)
     handler = handlers.get((request.method or "").lower())
     return getattr(handler, _IS_REQUIRED, None) is False and (
@@ -80,7 +82,7 @@ def unguarded_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str =
         route = f"{prefix}{pattern.pattern}"
         if isinstance(pattern, URLResolver):
             yield from unguarded_routes(pattern.url_patterns, route)
-        elif not _has_our_authentication(pattern.callback) and not _is_guarded(pattern.callback):
+        elif not _our_authentication_classes(pattern.callback) and not _is_guarded(pattern.callback):
             yield route
 
 
@@ -112,11 +114,12 @@ def _handlers_of(view: object) -> dict[str, object]:
     return handlers
 
 
-def _has_our_authentication(view: object) -> bool:
+def _our_authentication_classes(view: object) -> list[Any]:
+    """Return those of a view of REST framework."""
     drf: Any = sys.modules.get("aveverify.drf")
     view_class = getattr(view, "cls", None)
     if drf is None or view_class is None:
-        return False
+        return []
     options = getattr(view, "initkwargs", {})
     classes = options.get("authentication_classes", getattr(view_class, "authentication_classes", ()))
-    return any(isinstance(one, type) and issubclass(one, drf.AveAuthentication) for one in classes)
+    return [one for one in classes if isinstance(one, type) and issubclass(one, drf.AveAuthentication)]

@@ -14,12 +14,14 @@ from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY, record_outcome
 from aveverify._http.request_auth import ViewDemand
 from aveverify._http.request_identity import DeferredError
+from aveverify.django._guarded_views import serves_anonymous
 from aveverify.django._identity_user import IdentityUser
 from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
-from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error, record_carrier
+from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error
 from aveverify.errors import AveVerifyError
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
 
     from aveverify._http.request_auth import RequestAuth
@@ -65,7 +67,8 @@ class AveAuthentication(BaseAuthentication):
         outcome = request_auth.authenticate()
         if not request_auth.is_exempt:
             add_vary(request, request_auth)
-        denial = request_auth.authorize(_OPTIONAL) if self.is_optional else authorize_by_settings(inner, request_auth)
+        is_optional = self.is_optional or _is_marked_optional(inner)
+        denial = request_auth.authorize(_OPTIONAL) if is_optional else authorize_by_settings(inner, request_auth)
         if denial is not None:
             raise make_refused_error(request, request_auth, denial)
         set_identity(inner, request_auth)
@@ -90,11 +93,11 @@ class AveAuthentication(BaseAuthentication):
         """
         request_auth = request_auth_of(django_request(request))
         forbid_storing(request, request_auth)
-        carrier = record_carrier(request)
-        record = carrier.get(RECORD_KEY)
+        members = django_request(request).META
+        record = members.get(RECORD_KEY)
         if record is not None and record.refusal is None:
             # A permission of REST framework refuses an anonymous request, and calls nothing else of ours.
-            record_outcome(carrier, request_auth.policy, request_auth.policy.make_denial(None))
+            record_outcome(members, request_auth.policy, request_auth.policy.make_denial(None))
         return make_challenge(request_auth.error, request_auth.policy.parameters)
 
 
@@ -109,6 +112,12 @@ class OptionalAveAuthentication(AveAuthentication):
     """
 
     is_optional: ClassVar[bool] = True
+
+
+def _is_marked_optional(request: HttpRequest) -> bool:
+    """Tell whether `ave_optional` decorates the view, which has let the request in; there need be no middleware."""
+    match = request.resolver_match
+    return match is not None and serves_anonymous(match.func, request)
 
 
 class _DeferredUser:

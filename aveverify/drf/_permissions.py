@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rest_framework.permissions import AND, BasePermission
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from aveverify._http.auth_options import Allow as Predicate
     from aveverify._http.policy import AuthPolicy
-
-_DEMANDS_NOTHING: Final = ViewDemand(required=True, uses_identity=True)
 
 
 class TokenPermission(BasePermission):
@@ -54,15 +52,15 @@ class TokenPermission(BasePermission):
         """
         request_auth = request_auth_of(django_request(request))
         policy = request_auth.policy.with_scopes(self.demand.scopes, self.demand.any_scopes)
-        error: InsufficientScopeError | None = None
         identity = _identity_of(request)
-        if identity is not None:
-            error = self._find_error(identity, policy)
-            if error is None:
+        error: InsufficientScopeError | None = None
+        if identity is not None or request.successful_authenticator is not None:
+            try:
+                self._check(identity, policy)
+            except InsufficientScopeError as caught:
+                error = caught
+            else:
                 return True
-        elif request.successful_authenticator is not None:
-            # The user of another authentication class has no token: no scopes, and nothing that a predicate could see.
-            error = InsufficientScopeError(policy.scopes.names, any_of=policy.scopes.any_of)
         if self._is_indispensable(view):
             denial = policy.make_denial(error) if is_trial(request) else policy.deny(error)
             raise make_refused_error(request, request_auth, denial)
@@ -82,20 +80,8 @@ class TokenPermission(BasePermission):
         del obj
         return self.has_permission(request, view)
 
-    def _find_error(self, identity: Identity, policy: AuthPolicy) -> InsufficientScopeError | None:
-        scopes, any_scopes, allow = self.demand.scopes, self.demand.any_scopes, self.demand.allow
-        try:
-            # Only those of this permission: about those of the settings the authentication has decided.
-            RequiredScopes(claims=policy.scopes.claims).and_also(scopes, any_scopes).check(identity)
-        except InsufficientScopeError as error:
-            # A token must hold both.
-            return InsufficientScopeError(policy.scopes.names, any_of=policy.scopes.any_of, hint=error.hint)
-        if allow is not None:
-            try:
-                require_allowed(policy.calls.call("allow", allow, identity))
-            except InsufficientScopeError as error:
-                return error
-        return None
+    def _check(self, identity: Identity | None, policy: AuthPolicy) -> None:
+        """Raise what an identity lacks; the user of another authentication class has none, and so lacks everything."""
 
     def _is_indispensable(self, view: APIView) -> bool:
         """Tell whether no other permission of the view could admit a request that this one refuses."""
@@ -108,6 +94,32 @@ class TokenPermission(BasePermission):
         return isinstance(other, TokenPermission) and other.demand == self.demand
 
 
+class _ScopePermission(TokenPermission):
+    """All of some scopes, or one of them."""
+
+    def _check(self, identity: Identity | None, policy: AuthPolicy) -> None:
+        hint = None
+        if identity is not None:
+            # Only those of this permission: about those of the settings the authentication has decided.
+            own = RequiredScopes(claims=policy.scopes.claims)
+            try:
+                own.and_also(self.demand.scopes, self.demand.any_scopes).check(identity)
+            except InsufficientScopeError as error:
+                hint = error.hint
+            else:
+                return
+        # A token must hold those of the settings, too.
+        raise InsufficientScopeError(policy.scopes.names, any_of=policy.scopes.any_of, hint=hint)
+
+
+class _PredicatePermission(TokenPermission):
+    """What a function of the application says."""
+
+    def _check(self, identity: Identity | None, policy: AuthPolicy) -> None:
+        allow = self.demand.allow
+        require_allowed(identity is not None and allow is not None and policy.calls.call("allow", allow, identity))
+
+
 def operands(permission: Any) -> tuple[object, object]:  # noqa: ANN401 - they have no types
     """Return the two permissions that REST framework's `AND` or `OR` combines."""
     return permission.op1, permission.op2
@@ -116,10 +128,6 @@ def operands(permission: Any) -> tuple[object, object]:  # noqa: ANN401 - they h
 def _identity_of(request: Request) -> Identity | None:
     # `request.auth` raises a deferred refusal here. A test may force an identity as the user alone.
     return next((one for one in (request.auth, request.user) if isinstance(one, Identity)), None)
-
-
-def _make(name: str, doc: str, demand: ViewDemand) -> type[BasePermission]:
-    return type(name, (TokenPermission,), {"demand": demand, "__doc__": doc})
 
 
 def HasScopes(*scopes: str) -> type[BasePermission]:  # noqa: N802 - named like the permission class that it returns
@@ -138,7 +146,8 @@ def HasScopes(*scopes: str) -> type[BasePermission]:  # noqa: N802 - named like 
         `permission_classes = [HasScopes("notes:read", "notes:write") | HasScope("admin")]`
     """
     check_scope_list(scopes, may_be_empty=False)
-    return _make("HasScopes", f"Demands {' '.join(scopes)}.", _DEMANDS_NOTHING._replace(scopes=scopes))
+    members = {"demand": ViewDemand(required=True, scopes=scopes), "__doc__": f"Demands {' '.join(scopes)}."}
+    return type("HasScopes", (_ScopePermission,), members)
 
 
 def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802 - named like the permission class that it returns
@@ -172,7 +181,8 @@ def HasAnyScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - named lik
         `permission_classes = [HasAnyScope("notes:write", "admin")]`
     """
     check_scope_list(scopes, may_be_empty=False)
-    return _make("HasAnyScope", f"Demands one of {' '.join(scopes)}.", _DEMANDS_NOTHING._replace(any_scopes=scopes))
+    members = {"demand": ViewDemand(required=True, any_scopes=scopes), "__doc__": f"Demands one of {' '.join(scopes)}."}
+    return type("HasAnyScope", (_ScopePermission,), members)
 
 
 def Allow(predicate: Predicate) -> type[BasePermission]:  # noqa: N802 - named like the permission class that it returns
@@ -194,6 +204,5 @@ def Allow(predicate: Predicate) -> type[BasePermission]:  # noqa: N802 - named l
     if predicate is None:
         raise ConfigurationError(Problem.OUT_OF_RANGE, "predicate", "a function of an identity")
     check_function("predicate", predicate)
-    return _make(
-        "Allow", "Demands what a predicate of the application says.", _DEMANDS_NOTHING._replace(allow=predicate)
-    )
+    members = {"demand": ViewDemand(required=True, allow=predicate), "__doc__": "Demands what a function decides."}
+    return type("Allow", (_PredicatePermission,), members)

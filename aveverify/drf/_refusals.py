@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, PermissionDenied
 
@@ -13,8 +13,6 @@ from aveverify._http.caching import merge_vary
 from aveverify.drf._responses import RefusalResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from django.http import HttpRequest
     from rest_framework.request import Request
 
@@ -110,7 +108,7 @@ def make_refused_error(request: Request, request_auth: RequestAuth, denial: Deni
         The exception, to be raised.
     """
     if not is_trial(request):
-        record_outcome(record_carrier(request), request_auth.policy, denial)
+        record_outcome(django_request(request).META, request_auth.policy, denial)
         forbid_storing(request, request_auth)
     kind = RefusedError
     if denial.refusal.status == PermissionDenied.status_code:
@@ -156,13 +154,6 @@ def add_vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | No
     if headers is not None and vary:
         headers["Vary"] = merge_vary(headers.get("Vary"), vary)
     return headers
-
-
-def record_carrier(request: Request) -> Mapping[str, Any]:
-    """Return where code in front of Django has put an `AuthRecord`: the scope of ASGI, or the environ."""
-    inner = django_request(request)
-    carrier: Mapping[str, Any] = getattr(inner, "scope", inner.META)
-    return carrier
 
 
 def django_request(request: Request) -> HttpRequest:

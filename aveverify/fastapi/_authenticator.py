@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aveverify._core.identity import Identity
 from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
-from aveverify._http.auth_options import Check
+from aveverify._http.auth_record import RECORD_KEY, record_outcome
 from aveverify._http.authentication import identify_async
 from aveverify._http.live_identity import refuse_expired
 from aveverify._http.policy import REFUSALS, AuthPolicy
@@ -90,27 +90,29 @@ class Authenticator:
             is_logged = isinstance(outcome, DeferredError) and error is outcome.error
             raise make_exception(policy, connection, error, is_logged=is_logged) from None
         state.results[self] = publish(scope, self.policy, identity, live)
+        if RECORD_KEY in scope:
+            record_outcome(scope, policy, identity)
         return identity
 
     def refuse(self, connection: HTTPConnection, error: AveVerifyError | None, scopes: Sequence[str]) -> Exception:
         """Log a refusal and make the exception that FastAPI answers; see `make_exception`."""
         return make_exception(self._policy_with(scopes), connection, error)
 
-    async def check_further_tokens(self, scope: Scope, identity: Identity | None, check: Check) -> None:
-        """Let a check decide about every further token of a WebSocket, as it has decided about the first.
+    async def check_further_tokens(self, scope: Scope, identity: Identity | None, policy: AuthPolicy) -> None:
+        """Let rules decide about every further token of a WebSocket, as they have decided about the first.
 
         Args:
             scope: The connection; nothing happens where it is no WebSocket behind a middleware or `install`.
-            identity: The identity that the check has accepted, or None.
-            check: The check.
+            identity: The identity that the rules have accepted, or None.
+            policy: The rules.
 
-        Source: HTP-044.
+        Source: HTP-030; HTP-044.
         """
         live, state = find_live_connection(scope), find_request_state(scope)
         # Where a test replaces the dependency, the identity comes from no token of this connection.
         is_of_token = state is not None and self in state.results and identity_of(state.results[self]) is identity
         if live is not None and is_of_token:
-            await live.add_identity(identity, self.policy.with_check(check))
+            await live.add_identity(identity, policy)
 
     def _policy_with(self, scopes: Sequence[str]) -> AuthPolicy:
         if scopes:

@@ -23,15 +23,20 @@ _CONTEXT_KEY: Final = "effective_route_context"
 _SCOPE_ATTRIBUTES: Final = ("security_scopes", "parent_oauth_scopes", "own_oauth_scopes")
 
 
+Early = Callable[[HTTPConnection, SecurityScopes], Awaitable[object]]
+# Returns what runs early for a dependency; None where it has to wait.
+FindEarly = Callable[[object], Early | None]
+
+
 class EarlyDependency(NamedTuple):
     """A dependency that runs before the body is read.
 
     Attributes:
-        call: The dependency.
+        call: What runs.
         scopes: The scopes that `Security` demands of it and of its parents.
     """
 
-    call: Callable[[HTTPConnection, SecurityScopes], Awaitable[object]]
+    call: Early
     scopes: list[str]
 
 
@@ -59,12 +64,12 @@ class BodyAfterToken:
 
     Args:
         app: The application.
-        is_early: Tells whether a dependency runs before the body is read.
+        find_early: Returns what runs for a dependency before the body is read.
     """
 
-    def __init__(self, app: ASGIApp, is_early: Callable[[object], bool]) -> None:
+    def __init__(self, app: ASGIApp, find_early: FindEarly) -> None:
         self._app = app
-        self._is_early = is_early
+        self._look_up = find_early
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
@@ -100,8 +105,9 @@ class BodyAfterToken:
             if child.call in overrides:
                 # FastAPI runs the replacement and what it depends on.
                 continue
-            if self._is_early(child.call):
-                yield EarlyDependency(child.call, _scopes_of(child))
+            call = self._look_up(child.call)
+            if call is not None and not any(inner.call in overrides for inner in child.dependencies):
+                yield EarlyDependency(call, _scopes_of(child))
             yield from self._walk(child, overrides)
 
 

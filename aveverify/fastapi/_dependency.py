@@ -6,7 +6,7 @@ What the dependency demands and says stands here; how it finds the identity, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from fastapi import FastAPI
 from fastapi.openapi.models import HTTPBearer
@@ -22,6 +22,7 @@ from aveverify._http.scopes import DEFAULT_SCOPE_CLAIMS
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.fastapi._authenticator import Authenticator
+from aveverify.fastapi._authorized_identity import AuthorizedIdentity, check_any_scopes, check_predicate
 from aveverify.fastapi._installation import install_middleware, install_openapi
 from aveverify.fastapi._openapi import BearerScheme, describe_refusals
 from aveverify.fastapi._optional_dependency import OptionalAveAuth
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from aveverify._core.identity import Identity
+    from aveverify.fastapi._body_order import Early
     from aveverify.verifier import Verifier
 
 
@@ -161,19 +163,52 @@ class AveAuth(BearerScheme):
         """
         return UserDependency(self._authenticator, self, load_user)
 
+    def allow(self, predicate: Allow) -> AuthorizedIdentity[Identity]:
+        """Make a dependency on an identity that a predicate allows: `Annotated[Identity, Security(ave.allow(is_pro))]`.
+
+        For views, routers and applications; with `scopes=` of `Security`, both must hold.
+
+        Args:
+            predicate: Called with the verified identity; a false value refuses with 403 (`NOT_ALLOWED`). A coroutine
+                function is awaited.
+
+        Returns:
+            The dependency.
+
+        Raises:
+            ConfigurationError: `predicate` is no function of an identity.
+        """
+        return AuthorizedIdentity(self._authenticator, self, allow=check_predicate(predicate))
+
+    def any_scope(self, *scopes: str) -> AuthorizedIdentity[Identity]:
+        """Make a dependency on an identity with one of several scopes: `Security(ave.any_scope("admin", "editor"))`.
+
+        Args:
+            scopes: The scopes.
+
+        Returns:
+            The dependency.
+
+        Raises:
+            ConfigurationError: There is no scope, or one is no scope token of RFC 6749 §3.3.
+        """
+        return AuthorizedIdentity(self._authenticator, self, any_scopes=check_any_scopes(scopes))
+
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:
         """The refusals for OpenAPI: `APIRouter(responses=ave.responses)`.
 
-        They describe status, headers and, as it is after `install`, the body.
+        They describe status, headers and, as it is after `install`, the body; not that of a `render_refusal` of yours.
         """
-        return describe_refusals()
+        return describe_refusals(self._authenticator.policy.render)
 
     @refuse_unknown()
     def install(self, app: FastAPI, *, cache_headers: bool | None = None, close_expired: bool = True) -> None:
         """Add to an application what a dependency alone cannot do.
 
-        - The body of a refusal is `{"error": …, "error_description": …}` instead of FastAPI's `{"detail": …}`.
+        - The body of a refusal is `{"error": …, "error_description": …}`, or that of `render_refusal`, instead of
+          FastAPI's `{"detail": …}`. An exception handler of the application for HTTPException, for the status code or
+          for `RefusedError` comes first.
         - The token is verified before the body of the request is read, on every route that depends on an `AveAuth`,
           by itself, its router or the application (HTP-051). FastAPI alone reads and parses the body first.
         - A WebSocket ends when the token of its first dependency expires (code 3000): the application receives
@@ -201,10 +236,15 @@ class AveAuth(BearerScheme):
         check_flag("close_expired", close_expired)
         policy = self._authenticator.policy
         adds_cache_headers = choose_marking(policy.parameters.vary, chosen=cache_headers)
-        install_middleware(
-            app, policy, _is_token_dependency, close_expired=close_expired, adds_cache_headers=adds_cache_headers
-        )
+        install_middleware(app, policy, _find_early, close_expired=close_expired, adds_cache_headers=adds_cache_headers)
         install_openapi(app, self.scheme_name, policy.verifier.providers)
+
+
+def _find_early(dependency: object) -> Early | None:
+    """Return what runs for a dependency before the body of a request is read; None where it has to wait."""
+    if isinstance(dependency, AuthorizedIdentity) and _is_token_dependency(dependency.identity_dependency):
+        return dependency.authorize_early
+    return cast("Early", dependency) if _is_token_dependency(dependency) else None
 
 
 def _is_token_dependency(dependency: object) -> bool:

@@ -6,7 +6,7 @@ One middleware adds the headers for caches (HTP-050), one lets `current_identity
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from aveverify._http.openapi import discovery_urls
 from aveverify._http.shared_scope import copy_scope
 from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveScope
-from aveverify.fastapi._body_order import BodyAfterToken, FailedError, raise_failure
+from aveverify.fastapi._body_order import BodyAfterToken, FailedError, FindEarly, raise_failure
 from aveverify.fastapi._openapi import describe_discovery
-from aveverify.fastapi._refusals import RefusedError, answer_refused
+from aveverify.fastapi._refusals import install_handler
 from aveverify.fastapi._request_state import find_live_connection, find_request_state
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def install_middleware(
     app: FastAPI,
     policy: AuthPolicy,
-    is_early: Callable[[object], bool],
+    find_early: FindEarly,
     *,
     close_expired: bool,
     adds_cache_headers: bool,
@@ -47,17 +47,17 @@ def install_middleware(
     Args:
         app: The application.
         policy: The rules of the first `AveAuth`.
-        is_early: Tells whether a dependency must run before the body of a request is read.
+        find_early: Returns what runs for a dependency before the body of a request is read.
         close_expired: Whether a WebSocket is closed when its token expires.
         adds_cache_headers: Whether responses tell caches by which headers they differ.
     """
-    app.add_exception_handler(RefusedError, answer_refused)
+    install_handler(app)
     app.add_exception_handler(FailedError, raise_failure)
     installed: list[object] = [middleware.cls for middleware in app.user_middleware]
     if RequestContext not in installed:
         app.add_middleware(RequestContext, policy=policy, close_expired=close_expired)
         # Innermost: the scope names the route only there. FastAPI puts what is added later in front.
-        app.user_middleware.append(Middleware(BodyAfterToken, is_early=is_early))
+        app.user_middleware.append(Middleware(BodyAfterToken, find_early=find_early))
     if adds_cache_headers and CacheHeaders not in installed:
         # HTP-050: also where only the second `AveAuth` of an application reads a cookie.
         app.user_middleware.append(Middleware(CacheHeaders))

@@ -14,17 +14,28 @@ from fastapi.security import OpenIdConnect, SecurityScopes
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
+from aveverify._core.refusal import RenderRefusal, oauth_error, problem_details
 from aveverify._http.openapi import REFUSED_STATUSES
 
 if TYPE_CHECKING:
     from fastapi.openapi.models import SecurityBase as SecurityModel
 
 
-class Refusal(BaseModel):
-    """The body of every refusal."""
+class RefusalBody(BaseModel):
+    """The body of every refusal, where `render_refusal` makes no other."""
 
     error: str = Field(description="A code of RFC 6750, `unauthorized` or `temporarily_unavailable`")
     error_description: str = Field(description="A fixed sentence")
+
+
+class ProblemBody(BaseModel):
+    """The body of every refusal where `render_refusal` is `aveverify.problem_details` (RFC 9457)."""
+
+    type: str = Field(description="`about:blank`")
+    title: str = Field(description="The phrase of the status code")
+    status: int = Field(description="The status code")
+    detail: str = Field(description="A fixed sentence")
+    error: str = Field(description="A code of RFC 6750, `unauthorized` or `temporarily_unavailable`")
 
 
 class BearerScheme(OpenIdConnect):
@@ -50,18 +61,31 @@ def sign(**dependencies: object) -> Signature:
     )
 
 
-def describe_refusals() -> dict[int | str, dict[str, Any]]:
-    """Return the refusals for the `responses` of a route."""
+def describe_refusals(render: RenderRefusal) -> dict[int | str, dict[str, Any]]:
+    """Return the refusals for the `responses` of a route.
+
+    Args:
+        render: Renders their bodies. Those of a function of the application are not described.
+    """
     challenge = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750 §3"}}
     retry = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
     return {
         status: {
-            "model": Refusal,
+            **_describe_body(render),
             "description": text,
             "headers": retry if status == HTTPStatus.SERVICE_UNAVAILABLE else challenge,
         }
         for status, text in REFUSED_STATUSES.items()
     }
+
+
+def _describe_body(render: RenderRefusal) -> dict[str, Any]:
+    if render is oauth_error:
+        return {"model": RefusalBody}
+    if render is problem_details:
+        # FastAPI describes a model as application/json.
+        return {"content": {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}}
+    return {}
 
 
 def describe_discovery(

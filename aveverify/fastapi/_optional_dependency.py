@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT
+from aveverify.fastapi._authorized_identity import AuthorizedIdentity, check_any_scopes, check_predicate
 from aveverify.fastapi._openapi import BearerScheme
 from aveverify.fastapi._user_dependency import UserDependency
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from aveverify._core.identity import Identity
+    from aveverify._http.auth_options import Allow
     from aveverify.fastapi._authenticator import Authenticator
 
 
@@ -73,3 +75,31 @@ class OptionalAveAuth(BearerScheme):
         Source: HTP-044.
         """
         return UserDependency(self._authenticator, self, load_user)
+
+    def allow(self, predicate: Allow) -> AuthorizedIdentity[Identity | None]:
+        """Make a dependency on an identity that a predicate allows, None for an anonymous request; see `AveAuth.allow`.
+
+        Args:
+            predicate: As there.
+
+        Returns:
+            The dependency.
+
+        Raises:
+            ConfigurationError: As there.
+        """
+        return AuthorizedIdentity(self._authenticator, self, allow=check_predicate(predicate))
+
+    def any_scope(self, *scopes: str) -> AuthorizedIdentity[Identity | None]:
+        """Make a dependency on an identity with one of several scopes, None for an anonymous request.
+
+        Args:
+            scopes: The scopes.
+
+        Returns:
+            The dependency.
+
+        Raises:
+            ConfigurationError: As `AveAuth.any_scope`.
+        """
+        return AuthorizedIdentity(self._authenticator, self, any_scopes=check_any_scopes(scopes))

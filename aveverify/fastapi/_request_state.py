@@ -40,14 +40,16 @@ class RequestState:
 
     Attributes:
         results: What each `AveAuth` has found, by its authenticator.
+        authorized: The identity that meets the rule of a dependency, by the dependency.
     """
 
-    __slots__ = ("middleware_outcome", "middleware_policy", "results")
+    __slots__ = ("authorized", "middleware_outcome", "middleware_policy", "results")
 
     def __init__(self, middleware_policy: object, middleware_outcome: object) -> None:
         self.middleware_policy = middleware_policy
         self.middleware_outcome = middleware_outcome
         self.results: dict[HasPolicy, Result] = {}
+        self.authorized: dict[object, Identity] = {}
 
     def find_middleware_outcome(self, live: LiveConnection | None) -> object:
         """Return what the middleware in front has found; of a WebSocket, by the latest token that it has seen."""

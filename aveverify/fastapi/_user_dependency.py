@@ -70,7 +70,8 @@ class UserDependency(Generic[UserT]):
         try:
             if identity is not None:
                 user = await find_user(self._load_user, identity)
-            await self._authenticator.check_further_tokens(connection.scope, identity, self._check_user)
+            further = self._authenticator.policy.with_check(self._check_user)
+            await self._authenticator.check_further_tokens(connection.scope, identity, further)
         except REFUSALS as error:
             withhold(connection.scope, DeferredError(error.with_traceback(None)))
             raise self._authenticator.refuse(connection, error, security_scopes.scopes) from None

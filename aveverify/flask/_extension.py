@@ -7,22 +7,31 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Flask, Response, current_app
+from flask import Flask, current_app
 from flask.sansio.scaffold import Scaffold
 
 from aveverify._core.provider_checks import check_flag
 from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, Users
-from aveverify._http.auth_options import AuthOptions
+from aveverify._http.auth_options import Allow, AuthOptions
 from aveverify._http.option_checks import View, check_function, check_verifier, check_view
 from aveverify._http.request_auth import ViewDemand
 from aveverify._http.scopes import check_scope_list
 from aveverify._http.settings import NAMES, make_policy_from
-from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
-from aveverify.flask._refusals import make_response, raise_denial
-from aveverify.flask._request import Installation, current_request, current_request_auth
-from aveverify.flask._unguarded_views import EXTENSION, PREFIX, ExtensionState, watch
+from aveverify.flask._error_handling import handle_errors
+from aveverify.flask._optional_views import open_blueprint, open_view
+from aveverify.flask._refusals import EXTENSION, current_request, raise_denial
+from aveverify.flask._refused_error import RefusedError
+from aveverify.flask._request import (
+    Installation,
+    current_identity,
+    current_installation,
+    current_request_auth,
+    get_verifier,
+)
+from aveverify.flask._unguarded_views import PREFIX, ExtensionState, watch
 
 if TYPE_CHECKING:
     from aveverify.verifier import Verifier
@@ -106,18 +115,33 @@ class AveAuth:
         app.before_request(installation.begin_request)
         if policy.marks:
             app.after_request(installation.end_request)
-        # The root of all errors: a handler of the application, for one of them or for all, is found first or stays.
-        if AveVerifyError not in app.error_handler_spec[None][None]:
-            app.register_error_handler(AveVerifyError, _answer)
+        # Read when a template uses it, and not before.
+        app.context_processor(lambda: {"current_identity": current_identity})
+        handle_errors(app)
+
+    @property
+    def verifier(self) -> Verifier:
+        """The verifier that was given; without one, that of the current application, as `get_verifier()`."""
+        return get_verifier() if self._verifier is None else self._verifier
 
     @overload
     def required(self, view: Callable[P, R], /) -> Callable[P, R]: ...
 
     @overload
-    def required(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def required(
+        self, /, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = (), allow: Allow | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
     @refuse_unknown()
-    def required(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+    def required(
+        self,
+        view: Callable[..., Any] | None = None,
+        /,
+        *,
+        scopes: Sequence[str] = (),
+        any_scopes: Sequence[str] = (),
+        allow: Allow | None = None,
+    ) -> Any:
         """Decorate a view that needs a verified token.
 
         A bad token is refused before the view runs, even with `on_invalid="defer"`. The decorator stands below the
@@ -126,28 +150,46 @@ class AveAuth:
         Args:
             view: The view, synchronous or not.
             scopes: The scopes that the token must hold, beside those of the application.
+            any_scopes: Scopes of which the token must hold one.
+            allow: Called with the identity; a false value refuses with 403. It may be a coroutine function.
 
         Returns:
             The guarded view; without a view, the decorator: `@ave.required(scopes=["notes:write"])`.
 
         Raises:
-            ConfigurationError: The scopes are no list of scope tokens, or the view is a class or no function.
+            ConfigurationError: The scopes are no list of scope tokens, `allow` is no function of an identity, or the
+                view is a class or no function.
         """
-        return self._decorate(view, scopes, required=True)
+        return self._decorate(view, _make_demand(scopes, any_scopes, allow, required=True)._replace(uses_identity=True))
 
     @overload
     def optional(self, view: Callable[P, R], /) -> Callable[P, R]: ...
 
     @overload
-    def optional(self, /, *, scopes: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def optional(
+        self, /, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = (), allow: Allow | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
     @refuse_unknown()
-    def optional(self, view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+    def optional(
+        self,
+        view: Callable[..., Any] | None = None,
+        /,
+        *,
+        scopes: Sequence[str] = (),
+        any_scopes: Sequence[str] = (),
+        allow: Allow | None = None,
+    ) -> Any:
         """Decorate a view that also serves requests without a token; a bad token is refused (HTP-036).
+
+        So it does where the application requires credentials (`required`), too. Decorators above it must use
+        `functools.wraps` then, or the view stays closed.
 
         Args:
             view: The view, synchronous or not.
             scopes: The scopes that a token must hold, if there is one.
+            any_scopes: Scopes of which it must hold one.
+            allow: As for `required`; not called for requests without a token.
 
         Returns:
             The guarded view; without a view, the decorator.
@@ -155,16 +197,27 @@ class AveAuth:
         Raises:
             ConfigurationError: As `required`.
         """
-        return self._decorate(view, scopes, required=False)
+        return self._decorate(view, _make_demand(scopes, any_scopes, allow, required=False))
 
     @refuse_unknown()
-    def protect(self, blueprint: S, /, *, scopes: Sequence[str] = (), required: bool = True) -> S:
+    def protect(
+        self,
+        blueprint: S,
+        /,
+        *,
+        scopes: Sequence[str] = (),
+        any_scopes: Sequence[str] = (),
+        allow: Allow | None = None,
+        required: bool = True,
+    ) -> S:
         """Guard all views of a blueprint, as `required` or `optional` guards one.
 
         Args:
             blueprint: The blueprint, before it is registered.
             scopes: The scopes that a token must hold.
-            required: Whether a request needs a token.
+            any_scopes: Scopes of which it must hold one.
+            allow: As for `required`.
+            required: Whether a request needs a token; False also where the application requires one of all others.
 
         Returns:
             The blueprint.
@@ -177,11 +230,13 @@ class AveAuth:
         if getattr(blueprint, "_got_registered_once", False):
             # Flask itself would raise an AssertionError about setup methods.
             raise ConfigurationError(Problem.OUT_OF_RANGE, "blueprint", "protect it before it is registered")
-        check_scope_list(scopes)
         check_flag("required", required)
+        demand = _make_demand(scopes, any_scopes, allow, required=required)
         cast("Any", blueprint).before_request(
-            lambda: _authorize(ViewDemand(required, scopes, uses_identity=required and not _is_answered_by_flask()))
+            lambda: _authorize(demand._replace(uses_identity=required and not _is_answered_by_flask()))
         )
+        if not required:
+            open_blueprint(blueprint)
         return blueprint
 
     def load_user(self, loader: L, /) -> L:
@@ -208,10 +263,7 @@ class AveAuth:
         self._state.users = Users(loader, AppCalls(_make_sync))
         return loader
 
-    def _decorate(self, view: View | None, scopes: Sequence[str], *, required: bool) -> View:
-        check_scope_list(scopes)
-        demand = ViewDemand(required, scopes, uses_identity=required)
-
+    def _decorate(self, view: View | None, demand: ViewDemand) -> View:
         def decorate(view: View) -> View:
             check_view(view, "write decorators = [ave.required] in the class")
             is_async = iscoroutinefunction(view)
@@ -219,31 +271,43 @@ class AveAuth:
             @wraps(view)
             def guard(*args: object, **kwargs: object) -> object:
                 _authorize(demand)
-                return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
+                try:
+                    return current_app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
+                except InsufficientScopeError as error:
+                    if isinstance(error, RefusedError):
+                        raise
+                    # Extensions that answer exceptions by themselves know the HTTP errors of Werkzeug only.
+                    raise_denial(current_installation().deny(error))
 
             self._state.add_guard(view, guard)
+            if not demand.required:
+                open_view(guard)
             return guard
 
         return decorate if view is None else decorate(view)
 
 
+def _make_demand(
+    scopes: Sequence[str], any_scopes: Sequence[str], allow: Allow | None, *, required: bool
+) -> ViewDemand:
+    check_scope_list(scopes)
+    check_scope_list(any_scopes, name="any_scopes")
+    check_function("allow", allow)
+    return ViewDemand(required, scopes, any_scopes=any_scopes, allow=allow)
+
+
 def _authorize(demand: ViewDemand) -> None:
     request_auth = current_request_auth()
     request_auth.authenticate()
-    raise_denial(request_auth.authorize(demand))
+    denial = request_auth.authorize(demand)
+    if denial is not None:
+        raise_denial(denial)
 
 
 def _is_answered_by_flask() -> bool:
     # Flask answers OPTIONS itself, without running the view, unless the route says otherwise.
     found = current_request()
     return found.method == "OPTIONS" and getattr(found.url_rule, "provide_automatic_options", False)
-
-
-def _answer(error: AveVerifyError) -> Response:
-    request_auth = current_request_auth()
-    if not request_auth.owns(error):
-        raise error
-    return make_response(request_auth.make_denial(error).response)
 
 
 def _make_sync(function: View) -> View:

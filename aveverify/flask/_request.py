@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from operator import methodcaller
-from typing import Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import Request, Response, current_app, has_request_context, request
+from flask import Request, Response, current_app, has_request_context
 from werkzeug.local import LocalProxy
 
 from aveverify._core.identity import Identity
+from aveverify._http.app_user import Users
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.caching import mark
+from aveverify._http.current_identity import BoundIdentity
 from aveverify._http.current_identity import current_identity as identity_of_context
-from aveverify._http.policy import AuthPolicy
+from aveverify._http.policy import AuthPolicy, Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
 from aveverify._http.wsgi_request import route_path
-from aveverify.errors import ConfigurationError, Problem
-from aveverify.flask._refusals import raise_denial
-from aveverify.flask._unguarded_views import EXTENSION, ExtensionState, watch
+from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
+from aveverify.flask._error_handling import handle_errors
+from aveverify.flask._optional_views import admits_anonymous
+from aveverify.flask._refusals import EXTENSION, current_request, raise_denial, unwrap
+from aveverify.flask._unguarded_views import ExtensionState, watch
+
+if TYPE_CHECKING:
+    from aveverify.verifier import Verifier
 
 # Attributes of a request object: its `RequestAuth`, and the scope or environ that was served around it when that was
 # made. They do not stand in `g`, which a test may keep for several requests.
 _REQUEST_AUTH: Final = "_aveverify_request_auth"
 _SERVED_AROUND: Final = "_aveverify_served_around"
 
-# Werkzeug's documented way to the object of a proxy; each attribute that is read through the proxy costs a lookup.
-_unwrap: Final[Any] = methodcaller("_get_current_object")
+# Where no request is served: how Flask's proxies get one, or do without.
+_WAYS_OUT: Final = "bind is that of aveverify.current_identity; or enter a request context, app.test_request_context()"
+
+
+class NoRequestError(ConfigurationError, RuntimeError):
+    """Flask serves no request here. A `RuntimeError`, as that of Flask's own proxies, which are false then."""
 
 
 class Installation:
@@ -35,6 +47,11 @@ class Installation:
         self.policy = policy
         self._extension = extension
         self._checked_decorations = -1
+
+    @property
+    def users(self) -> Users | None:
+        """Loads the application's users; None until `load_user` registers a loader."""
+        return self._extension.users
 
     def begin_request(self) -> None:
         """Run before each request.
@@ -46,12 +63,30 @@ class Installation:
             self._refuse_unguarded_views()
         request_auth = self.request_auth(current_request())
         if self.policy.required and not isinstance(request_auth.authenticate(), Identity):
-            raise_denial(request_auth.authorize(ViewDemand(required=request_auth.requires_credentials)))
+            required = request_auth.requires_credentials and not admits_anonymous(
+                unwrap(current_app), current_request()
+            )
+            denial = request_auth.authorize(ViewDemand(required))
+            if denial is not None:
+                raise_denial(denial)
 
     def _refuse_unguarded_views(self) -> None:
         decorations = watch.decorations
-        watch.refuse_unguarded(_unwrap(current_app), self._extension)
+        watch.refuse_unguarded(unwrap(current_app), self._extension)
         self._checked_decorations = decorations
+
+    def deny(self, error: InsufficientScopeError) -> Denial:
+        """Refuse the request that is served, as its view says.
+
+        Args:
+            error: What the view has raised.
+
+        Returns:
+            The refusal, which is logged.
+        """
+        denial = self.policy.deny(error)
+        record_outcome(current_request().environ, self.policy, denial)
+        return denial
 
     def end_request(self, response: Response) -> Response:
         """Run after each request: name the headers that decide in `Vary`, where credentials were read (HTP-050)."""
@@ -71,42 +106,93 @@ class Installation:
         request_auth = members.get(_REQUEST_AUTH)
         if not isinstance(request_auth, RequestAuth):
             policy, environ = self.policy, request.environ
-            path = route_path(environ) if policy.exempt else ""
+            path = route_path(environ) if policy.exempt or policy.optional else ""
             request_auth = members[_REQUEST_AUTH] = RequestAuth(policy, environ, path, self._extension.users)
             members[_SERVED_AROUND] = identity_of_context.entered()
             # HTP-010: the identity of this request replaces whatever stood there.
-            environ[IDENTITY_KEY] = LazyIdentity(request_auth.identity_or_raise)
+            environ[IDENTITY_KEY] = LazyIdentity(partial(_identity_or_refuse, request_auth))
         return request_auth
 
 
-def current_request() -> Request:
-    """Return the request object behind Flask's proxy; outside of a request, raise Flask's own error."""
-    found: Request = _unwrap(request)
-    return found
+def current_installation() -> Installation:
+    """Return the extension in the current application; without one, raise Flask's own error.
+
+    Raises:
+        ConfigurationError: The extension is not installed in this application.
+    """
+    installation = current_app.extensions.get(EXTENSION)
+    if isinstance(installation, Installation):
+        return installation
+    # A handler of the application for `AveVerifyError` must not answer this.
+    handle_errors(unwrap(current_app))
+    raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
 
 
 def current_request_auth() -> RequestAuth:
     """Return the `RequestAuth` of the request that is served.
 
     Raises:
+        ConfigurationError: No request is served, or the extension is not installed in this application.
+    """
+    try:
+        found = current_request()
+    except RuntimeError:
+        raise NoRequestError(Problem.NO_REQUEST, "current_identity", _WAYS_OUT) from None
+    return current_installation().request_auth(found)
+
+
+def get_verifier() -> Verifier:
+    """Return the verifier of the current application, within its context.
+
+    Returns:
+        The one that was given, or that its config has made.
+
+    Raises:
         ConfigurationError: The extension is not installed in this application.
     """
-    found = current_request()
-    installation = current_app.extensions.get(EXTENSION)
-    if not isinstance(installation, Installation):
-        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
-    return installation.request_auth(found)
+    return current_installation().policy.verifier
+
+
+def _identity_or_refuse(request_auth: RequestAuth) -> Identity | None:
+    outcome = request_auth.authenticate()
+    if isinstance(outcome, Identity):
+        return outcome
+    if request_auth.error is not None:
+        denial = outcome if isinstance(outcome, Denial) else request_auth.make_denial(request_auth.error)
+        raise_denial(denial, ends_request=False)
+    return None
 
 
 def _find_identity() -> Identity | None:
-    return current_request_auth().identity_or_raise()
+    bound = identity_of_context.find_bound()
+    return _identity_or_refuse(current_request_auth()) if bound is None else bound.identity
 
 
 def _find_user() -> object:
+    bound = identity_of_context.find_bound()
+    if bound is not None:
+        return _find_bound_user(bound)
     request_auth = current_request_auth()
-    if request_auth.identity_or_raise() is not None and request_auth.users is None:
-        raise ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
+    if _identity_or_refuse(request_auth) is not None and request_auth.users is None:
+        raise _no_loader()
     return request_auth.user
+
+
+def _find_bound_user(bound: BoundIdentity) -> object:
+    if bound.identity is None:
+        return None
+    users = current_installation().users
+    if users is None:
+        raise _no_loader()
+    # Once for each block, as once for each request (HTP-044).
+    loaded = cast("dict[object, object]", bound)
+    if users not in loaded:
+        loaded[users] = users.find(bound.identity)
+    return loaded[users]
+
+
+def _no_loader() -> ConfigurationError:
+    return ConfigurationError(Problem.MISSING, "load_user", "current_user needs it")
 
 
 def _find_environ(entered: object) -> object:

@@ -16,9 +16,10 @@ from flask import Flask, request_started
 from aveverify._http.app_user import Users
 from aveverify._http.option_checks import View, layers
 from aveverify.errors import ConfigurationError, Problem
+from aveverify.flask._error_handling import handle_errors
+from aveverify.flask._refusals import EXTENSION
 
-# The key of an extension in `app.extensions`, and the prefix of its config.
-EXTENSION: Final = "aveverify"
+# The prefix of the extension's config.
 PREFIX: Final = "AVEVERIFY_"
 
 # The guards that the decorators of all extensions have made.
@@ -146,6 +147,14 @@ class _Watch:
     def _check(self, app: Flask, **_signal: object) -> None:
         if EXTENSION in app.extensions:
             return
+        try:
+            self._refuse_unenforced(app)
+        except ConfigurationError:
+            # A handler of the application for `AveVerifyError` must not answer it.
+            handle_errors(app)
+            raise
+
+    def _refuse_unenforced(self, app: Flask) -> None:
         if any(extension.requires_all for extension in self._idle) or (
             self._idle and any(name.startswith(PREFIX) for name in app.config)
         ):

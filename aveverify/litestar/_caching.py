@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Coroutine
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from litestar.handlers import HTTPRouteHandler
-from litestar.routes import HTTPRoute
 from litestar.utils.scope.state import ScopeState
 
 from aveverify._core.identity import Identity
@@ -21,10 +18,7 @@ from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 
 if TYPE_CHECKING:
     from litestar.connection import Request
-    from litestar.types import CacheKeyBuilder, HTTPScope, Receive, Scope, Send
-
-# The attribute that marks `HTTPRoute.handle` as replaced.
-_REPLACED: Final = "_aveverify_caches_by_identity"
+    from litestar.types import CacheKeyBuilder, Scope
 
 
 class IdentityCacheKey:
@@ -65,30 +59,3 @@ def cache_by_identity(scope: Scope) -> None:
         return
     if handler.cache and not isinstance(handler.cache_key_builder, IdentityCacheKey):
         handler.cache_key_builder = IdentityCacheKey(handler.cache_key_builder)
-
-
-def cache_by_identity_everywhere() -> None:
-    """Let every Litestar application in this process cache by identity, where the request has one. Idempotent.
-
-    An application that is mounted behind another one, perhaps inside a function, has routes that no middleware of
-    this package sees. So the one method that serves every route is replaced.
-    """
-    handle = HTTPRoute.handle
-    if hasattr(handle, _REPLACED):
-        return
-
-    @wraps(handle)
-    def handle_by_identity(
-        self: HTTPRoute, scope: HTTPScope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, None]:
-        # No coroutine of its own, which would cost every request.
-        if IDENTITY_KEY in scope:
-            cache_by_identity(scope)
-        return handle(self, scope, receive, send)
-
-    setattr(handle_by_identity, _REPLACED, True)
-    HTTPRoute.handle = handle_by_identity  # type: ignore[method-assign]
-
-
-# At import: nothing of this package decides for a Litestar application before.
-cache_by_identity_everywhere()

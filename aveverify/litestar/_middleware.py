@@ -10,8 +10,9 @@ from aveverify import asgi
 from aveverify._core.identity import Identity
 from aveverify._core.provider_checks import check_flag
 from aveverify._http.app_user import LoadUser, RefusedUser, find_user
-from aveverify._http.asgi_response import introduce, refuse_user, send_error_response
+from aveverify._http.asgi_response import introduce, refuse_user
 from aveverify._http.auth_options import AuthOptions
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.exempt_paths import ExemptPaths
 from aveverify._http.live_identity import LIVE_KEY
@@ -21,21 +22,19 @@ from aveverify._http.request_identity import DeferredError
 from aveverify._http.scopes import granted_scopes
 from aveverify.errors import InvalidRequestError
 from aveverify.errors._unknown_options import refuse_unknown
+from aveverify.litestar._answers import OWN_MEMBERS, answer_refused
 from aveverify.litestar._caching import cache_by_identity
-from aveverify.litestar._exempt_requests import is_exempt
-from aveverify.litestar._websockets import close_cleanly_everywhere
+from aveverify.litestar._marked_requests import EXEMPT_MARK, OPTIONAL_MARK, is_marked
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
     from aveverify.verifier import Verifier
 
-# At import: no WebSocket has passed this middleware before.
-close_cleanly_everywhere()
 
-
-class _UserMiddleware(asgi.PolicyMiddleware):
-    own = frozenset({"auth", "user"})
+class _PolicyMiddleware(asgi.PolicyMiddleware):
+    own = OWN_MEMBERS
+    refuse = staticmethod(answer_refused)
 
 
 class AveAuthMiddleware:
@@ -44,10 +43,12 @@ class AveAuthMiddleware:
     It does for Litestar what `aveverify.asgi.AveAuthMiddleware` does, on any layer:
     `middleware=[AveAuthMiddleware.define(verifier, required=True)]`. `connection.user` is the identity, or what
     `load_user` returns, and None for an anonymous request; `connection.auth` is the set of the token's scopes. A
-    handler with `exclude_from_auth=True` needs no credentials; its requests are anonymous, and nothing is read.
+    handler with `exclude_from_auth=True` needs no credentials; its requests are anonymous, and nothing is read. One
+    with `optional_auth=True` may be asked without, where all others require them.
 
-    Litestar answers exceptions inside its middleware, so guards and `on_invalid="defer"` need `exception_handlers`,
-    too. `AveAuthPlugin` installs both.
+    A refused request is answered by the exception handlers of its route, as a `RefusedError`, else as RFC 6750 demands.
+    For the refusals of guards and dependencies, and for `on_invalid="defer"`, that needs `exception_handlers`, too;
+    otherwise their body is Litestar's. `AveAuthPlugin` installs both.
 
     Args:
         app: The application behind it.
@@ -85,12 +86,13 @@ class AveAuthMiddleware:
         options = {**options, "cache_headers": True}
         # HTP-026: Litestar changes the path before any middleware runs, so the policy cannot decide by it.
         self._exempt = ExemptPaths(options.pop("exempt", ()))
-        self._policy = make_policy(verifier, required=required, **options)
+        self._optional = ExemptPaths(options.pop("optional", ()), name="optional")
+        self._policy = policy = make_policy(verifier, required=required, **options)
         check_flag("close_expired", close_expired)
-        self._middleware = _UserMiddleware(self._serve, self._policy, close_expired=close_expired)
-        self._exempt_middleware = _UserMiddleware(
-            self._serve, self._policy.with_every_path_exempt(), close_expired=close_expired
-        )
+        make = partial(_PolicyMiddleware, self._serve, close_expired=close_expired)
+        self._middleware = make(policy)
+        self._optional_middleware = make(policy._replace(required=False))
+        self._exempt_middleware = make(policy.with_every_path_exempt())
 
     @classmethod
     @refuse_unknown(AuthOptions)
@@ -144,16 +146,18 @@ class AveAuthMiddleware:
             receive: Receives the messages of the client.
             send: Sends the messages of the application.
         """
-        if is_exempt(scope, self._exempt):
+        if is_marked(scope, EXEMPT_MARK, self._exempt):
             serve = self._exempt_middleware
         else:
             headers = scope["headers"]
             if type(headers) is not list and iter(headers) is headers:
                 # HTP-045: these headers can be read only once, and Litestar's router has read some of them.
                 denial = self._policy.deny(InvalidRequestError())
-                await send_error_response(denial.response, scope, receive, send)  # type: ignore[arg-type] # as below
+                record_outcome(scope, self._policy, denial)
+                await answer_refused(denial, scope, receive, send)  # type: ignore[arg-type] # as below
                 return
-            serve = self._middleware
+            is_optional = self._policy.required and is_marked(scope, OPTIONAL_MARK, self._optional)
+            serve = self._optional_middleware if is_optional else self._middleware
         cache_by_identity(scope)
         await serve(scope, receive, send)  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
 
@@ -161,7 +165,7 @@ class AveAuthMiddleware:
         """Load the user behind the identity, and serve the connection, or refuse it."""
         refusal = await introduce(self._load, scope)
         if refusal is not None:
-            await refuse_user(self._app, refusal, scope, receive, send)
+            await refuse_user(self._app, refusal, scope, receive, send, refuse=answer_refused)
             return
         if scope["type"] == "websocket":
             scope[LIVE_KEY].on_new_user(partial(self._load, scope))

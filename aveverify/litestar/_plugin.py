@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class AveAuthPlugin(InitPluginProtocol):
     """Protects a whole application: `Litestar(handlers, plugins=[AveAuthPlugin(verifier, required=True)])`.
 
-    It installs `AveAuthMiddleware` in front of all other middleware, the exception handlers, the dependencies
-    `identity` and `optional_identity`, and the security schemes of OpenAPI. Exception handlers and dependencies of the
-    application with the same names replace these.
+    It installs `AveAuthMiddleware` in front of all other middleware, the exception handler, the dependencies
+    `identity` and `optional_identity`, and the security schemes of OpenAPI. Exception handlers of the application for
+    `RefusedError` or what it is, and its dependencies with the same names, replace these.
 
     Args:
         verifier: Verifies the tokens.
@@ -63,6 +63,11 @@ class AveAuthPlugin(InitPluginProtocol):
         self._middleware = AveAuthMiddleware.define(
             verifier, required=required, close_expired=close_expired, load_user=load_user, **options
         )
+
+    @property
+    def verifier(self) -> Verifier:
+        """The verifier: `request.app.plugins.get(AveAuthPlugin).verifier`."""
+        return self._verifier
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Install everything; Litestar calls this.

@@ -9,9 +9,10 @@ from litestar import di
 from litestar.types import Scope
 
 from aveverify._core.identity import Identity
+from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import get_user_identity
 from aveverify.litestar._caching import cache_by_identity
-from aveverify.litestar._refusals import make_exception
+from aveverify.litestar._refusals import refuse_here
 
 # Litestar marks dependencies since 2.23 and will require the mark; older versions know them by their names alone.
 NAMED_DEPENDENCY: Final = di.Dependency(kind="named") if hasattr(di, "Dependency") else None
@@ -33,13 +34,13 @@ def provide_identity(scope: Scope) -> Identity:
         The identity.
 
     Raises:
-        HTTPException: The request is anonymous: 401 with the challenge of RFC 6750.
-        WebSocketException: The WebSocket is anonymous: closed with code 1008.
+        RefusedError: The request is anonymous: 401 with the challenge of RFC 6750; a WebSocket is closed with code
+            1008.
         AveVerifyError: As `aveverify.get_user_identity`.
     """
     identity = provide_optional_identity(scope)
     if identity is None:
-        raise make_exception(scope, None)
+        raise refuse_here(scope, scope[POLICY_KEY], None)  # type: ignore[typeddict-item] # our own key
     return identity
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, Unpack, cast, overload
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
 
 from aveverify._core.identity import Identity
-from aveverify._core.refusal import ErrorResponse
 from aveverify._http.app_user import LoadUser, LoadUserAsync, LoadUserSync, UserT, find_user
 from aveverify._http.asgi_request import AsgiRequest, find_cached_identity
 from aveverify._http.asgi_response import may_hide_body
 from aveverify._http.auth_options import AuthOptions
+from aveverify._http.auth_record import record_outcome
 from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
 from aveverify._http.option_checks import check_function
@@ -20,7 +20,7 @@ from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.errors._unknown_options import refuse_unknown
-from aveverify.starlette._refusals import respond
+from aveverify.starlette._refusals import RefusedResponse
 from aveverify.starlette._shown_user import show
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class _DeniedError(AuthenticationError):
     """A refusal on its way through Starlette's middleware to `on_error`."""
 
-    def __init__(self, response: ErrorResponse) -> None:
+    def __init__(self, denial: Denial) -> None:
         super().__init__("refused")
-        self.response = response
+        self.denial = denial
 
 
 class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
@@ -124,11 +124,10 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         outcome, user = (known, known) if known and self._load_user is None else await self._decide(scope, known)
         if isinstance(outcome, Preflight):
             # HTP-027: nothing here can take such a body away from the application.
-            if may_hide_body(scope):
-                raise _DeniedError(policy.deny(None).response)
-            outcome = None
+            outcome = policy.deny(None) if may_hide_body(scope) else None
+        record_outcome(scope, policy, outcome)
         if isinstance(outcome, Denial):
-            raise _DeniedError(outcome.response)
+            raise _DeniedError(outcome)
         if scope["type"] == "websocket" and not isinstance(outcome, DeferredError):
             await self._follow(scope, outcome)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
@@ -158,10 +157,14 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         try:
             await live.add_identity(identity, self._policy)
         except REFUSALS as error:
-            raise _DeniedError(self._policy.deny(error).response) from None
+            denial = self._policy.deny(error)
+            record_outcome(scope, self._policy, denial)
+            raise _DeniedError(denial) from None
 
     def on_error(self, conn: HTTPConnection, error: Exception) -> Response:
         """Return the response to a refusal; Starlette's middleware calls this.
+
+        The exception handlers of the application may answer in its place, as behind `AveAuthMiddleware`.
 
         Args:
             conn: The request.
@@ -173,7 +176,7 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         del conn
         if not isinstance(error, _DeniedError):
             raise error
-        return respond(error.response)
+        return RefusedResponse(error.denial, self._policy, hides_user=True)
 
     def get_user(self, conn: HTTPConnection) -> UserT | None:
         """Return `request.user` with its type.

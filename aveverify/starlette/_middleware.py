@@ -6,27 +6,51 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from starlette.applications import Starlette
+
 from aveverify import asgi
 from aveverify._core.identity import Identity
 from aveverify._http.app_user import LoadUser, find_user
-from aveverify._http.asgi_response import introduce, refuse_user
+from aveverify._http.asgi_caching import MarkedApp
+from aveverify._http.asgi_response import introduce, refuse_user, send_denial
 from aveverify._http.auth_options import AuthOptions
+from aveverify._http.exempt_paths import find_layers
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_function
 from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors._unknown_options import refuse_unknown
+from aveverify.starlette._refusals import find_handled, hide_user
 from aveverify.starlette._shown_user import NAMES, show
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from aveverify._http.policy import Denial
     from aveverify._http.shared_scope import SharedScope
     from aveverify.verifier import Verifier
 
 
 class _UserMiddleware(asgi.AveAuthMiddleware):
+    """The ASGI middleware; the exception handlers of the application may answer what it refuses."""
+
     own = frozenset(NAMES)
+
+    async def refuse(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refused connection; a WebSocket as the ASGI middleware does."""
+        is_http = scope["type"] == "http"
+        # The application that this middleware was put around, else the one whose middleware it is.
+        app = next((layer for layer in find_layers(self._app) if isinstance(layer, Starlette)), scope.get("app"))
+        handled = find_handled(denial, self._policy, app) if is_http else None
+        if handled is None:
+            await send_denial(denial, scope, receive, send)
+            return
+
+        async def answer(inner: Scope, receive: Receive, send: Send) -> None:
+            hide_user(inner, denial)
+            await handled({**inner, "app": app}, receive, send)
+
+        await self._serve(MarkedApp(answer) if self._policy.marks else answer, None, scope, receive, send)
 
 
 class AveAuthMiddleware:
@@ -35,6 +59,8 @@ class AveAuthMiddleware:
     All that `aveverify.asgi.AveAuthMiddleware` does, for Starlette and what is built on it:
     `Middleware(AveAuthMiddleware, verifier=verifier, required=True)`. An anonymous request has Starlette's
     `UnauthenticatedUser`. While a refusal is deferred, reading anything of `request.user` or `request.auth` raises it.
+    A refused HTTP request reaches the application's exception handlers as `RefusedError`; without one for it, or for
+    its status code or HTTPException, the response is that of the ASGI middleware.
 
     Args:
         app: The application behind it.
@@ -93,7 +119,8 @@ class AveAuthMiddleware:
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
-                    await refuse_user(self._app, refusal, scope, receive, send)
+                    refuse = self._middleware.refuse
+                    await refuse_user(self._app, refusal, scope, receive, send, refuse=refuse)
                     return
             if kind == "websocket":
                 scope[LIVE_KEY].on_new_user(partial(self._meet, scope))

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 from litestar import Litestar
+from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
@@ -37,6 +38,7 @@ class Page:
     def __init__(self, name: str, issuer: FakeIssuer) -> None:
         self.text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
         self.issuer = issuer
+        self.clock = cast("FakeClock", issuer.clock)
         # A real module: frameworks look annotations up there.
         self.module = ModuleType(f"page_{name}")
         self.apps: list[Any] = []
@@ -111,7 +113,8 @@ def test_the_tests_of_a_page_pass(page: Page) -> None:
 
 @each
 def test_every_option_is_explained(page: Page) -> None:
-    table = set(re.findall(r"^\| (`.*?) \|", page.text, re.MULTILINE))
+    options = page.text.partition("\n## Options\n")[2].partition("\n## ")[0]
+    table = set(re.findall(r"^\| (`.*?) \|", options, re.MULTILINE))
     named = {name for cell in table for name in re.findall(r"`(\w+)`", cell)} - {"AveAuth"}
     if page.module.__name__ == "page_fastapi":
         assert named == set(inspect.signature(AveAuth).parameters) - {"verifier"}
@@ -131,16 +134,29 @@ def test_starlette_optional_and_scopes(page: Page) -> None:
     assert client.get("/hello", headers=page.bearer(name="Ada")).json() == {"hello": "Ada"}
     assert client.get("/documents", headers=page.bearer()).status_code == 403
     assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == {"documents of": "ada"}
+    assert [client.get(path).status_code for path in ("/exports", "/drafts")] == [401] * 2
+    assert [client.get(path, headers=page.bearer()).status_code for path in ("/exports", "/drafts")] == [403] * 2
+    assert client.get("/exports", headers=page.bearer(plan="pro")).json() == {"exports of": "ada"}
+    assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == {"drafts of": "ada"}
 
 
-@on("starlette")
-def test_starlette_websockets(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("page", "number"), [("starlette", 2), ("fastapi", 3)], indirect=["page"], ids=["starlette", "fastapi"]
+)
+def test_a_websocket_lives_as_long_as_its_tokens(page: Page, number: int) -> None:
+    """The client may leave, send a bad token, or wait until its token expires: no exception escapes."""
     token = page.bearer()["Authorization"].removeprefix("Bearer ")
-    with page.client(2).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
-        assert session.receive_text() == "hello ada"
-        session.send_text(token)
-        assert session.receive()["code"] == 1000
-    with pytest.raises(WebSocketDenialResponse), page.client(2).websocket_connect("/chat"):
+    for last in (None, "bad", "late"):
+        with page.client(number).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
+            assert session.receive_text() == "hello ada"
+            session.send_text(token)
+            assert session.receive_text() == "ada may stay"
+            if last == "late":
+                page.issuer.clock.tick(seconds=86400)
+            if last is not None:
+                session.send_text(last)
+                assert session.receive()["code"] == 3000
+    with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect("/chat"):
         raise NotImplementedError
 
 
@@ -163,6 +179,36 @@ def test_starlettes_own_middleware_and_deferred_refusals(page: Page) -> None:
         assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
 
 
+both_paths = pytest.mark.parametrize(
+    ("page", "path"), [("starlette", "/me"), ("fastapi", "/name")], indirect=["page"], ids=["starlette", "fastapi"]
+)
+
+
+@both_paths
+def test_handlers_of_a_page_answer_refusals(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="app"):
+        answer = page.client(6).get(path, headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+
+    assert (answer.status_code, list(answer.json())) == (401, ["message"])
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert f"{path} refused: EXPIRED" in caplog.text
+
+
+@both_paths
+def test_the_access_log_of_a_page_knows_who_it_was(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="app"), page.client(7) as client:
+        client.get(path, headers=page.bearer())
+        client.get(path, headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+        client.get(path)
+
+    said = [record.getMessage() for record in caplog.records if "user=" in record.getMessage()]
+    assert said == [
+        f"GET {path} user=ada refused=-",
+        f"GET {path} user=- refused=EXPIRED",
+        f"GET {path} user=- refused=unauthorized",
+    ]
+
+
 # --- FastAPI --------------------------------------------------------------------------------------------------------
 
 
@@ -174,12 +220,15 @@ def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
     assert client.get("/hello", headers=page.bearer()).json() == "hello ada"
     assert client.get("/documents", headers=page.bearer()).status_code == 403
     assert client.get("/documents", headers=page.bearer(scope="documents:read")).json() == "documents of ada"
+    assert [client.get(path, headers=page.bearer()).status_code for path in ("/drafts", "/exports")] == [403] * 2
+    assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == "drafts of ada"
+    assert client.get("/exports", headers=page.bearer(plan="pro")).json() == "exports of ada"
     assert client.get("/api/ping").status_code == 401
     assert client.get("/api/ping", headers=page.bearer()).json() == "pong"
 
 
 @on("fastapi")
-@pytest.mark.parametrize(("number", "path", "text"), [(3, "/chat", "hello ada"), (4, "/news", "news for ada")])
+@pytest.mark.parametrize(("number", "path", "text"), [(4, "/news", "news for ada")])
 def test_fastapi_websockets(page: Page, number: int, path: str, text: str) -> None:
     assert page.first_message(number, path) == text
     with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect(path):
@@ -201,10 +250,13 @@ def test_litestar_optional_and_scopes(page: Page) -> None:
 
     assert client.get("/hello").text == "hello stranger"
     assert client.get("/hello", headers=page.bearer()).text == "hello ada"
-    assert [client.get(path).status_code for path in ("/profile", "/documents", "/me")] == [401] * 3
+    guarded = ("/profile", "/documents", "/drafts", "/exports")
+    assert [client.get(path).status_code for path in (*guarded, "/me")] == [401] * 5
     assert client.get("/profile", headers=page.bearer()).text == "profile of ada"
-    assert client.get("/documents", headers=page.bearer()).status_code == 403
+    assert [client.get(path, headers=page.bearer()).status_code for path in guarded[1:]] == [403] * 3
     assert client.get("/documents", headers=page.bearer(scope="documents:read")).text == "documents of ada"
+    assert client.get("/drafts", headers=page.bearer(scope="editor")).text == "drafts of ada"
+    assert client.get("/exports", headers=page.bearer(plan="pro")).text == "exports of ada"
 
 
 @on("litestar")
@@ -214,11 +266,39 @@ def test_litestar_handlers_and_documents_may_be_open(page: Page) -> None:
     assert client.get("/healthz").text == "ok"
     assert client.get("/schema/openapi.json").status_code == 200
     assert client.get("/me").status_code == 401
+    assert [client.get("/feed", headers=headers).text for headers in ({}, page.bearer())] == [
+        "feed of all",
+        "feed of ada",
+    ]
+    assert client.get("/feed", headers={"Authorization": "Bearer bad"}).status_code == 401
 
 
 @on("litestar")
 def test_litestar_websockets(page: Page) -> None:
-    assert page.first_message(3, "/chat") == "hello ada"
+    """The client may leave, send a bad token, or wait until its token expires: no exception escapes."""
+    token = page.bearer()["Authorization"].removeprefix("Bearer ")
+    for last in (None, "bad", "late"):
+        with page.client(3).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
+            assert session.receive_text() == "hello ada"
+            session.send_text(token)
+            assert session.receive_text() == "ada may stay"
+            if last == "late":
+                page.clock.tick(seconds=86400)
+            if last is not None:
+                session.send_text(last)
+                with pytest.raises(WebSocketDisconnect) as closed:
+                    session.receive_text()
+                assert closed.value.code == 3000
+
+
+@on("litestar")
+def test_litestar_answers_refusals_itself(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = page.client(6).get("/me", headers={"Authorization": f"Bearer {page.issuer.forge('expired')}"})
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.headers["x-support"] == "https://support.example"
+    assert capsys.readouterr().out == "/me refused: EXPIRED\n"
 
 
 @on("litestar")

@@ -18,16 +18,18 @@ from django.utils.module_loading import import_string
 from flask import Flask
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
 from aveverify._http import settings as option_settings
 from aveverify.django import AveAuthMiddleware
+from aveverify.drf import AveAuthentication
 from aveverify.flask import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.http_fixtures import bearer
 
 PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-COUNTS = {"flask": 6, "django": 10, "drf": 4}
+COUNTS = {"flask": 6, "django": 10, "drf": 8}
 
 
 def examples(page: str) -> list[str]:
@@ -268,14 +270,55 @@ def test_the_permissions_of_rest_framework_do_as_shown(ave: FakeIssuer) -> None:
         answer = APIClient().get(where, headers=headers(ave, sub="ada", scope=scope) if scope is not None else {})
         return int(answer.status_code)
 
-    with api(ave, 2, "Hello", "Notes", "Archive"):
+    with api(ave, 2, "Hello", "Notes", "Archive", "Reports"):
         assert APIClient().get("/hello").json() == "hello stranger"
         assert APIClient().get("/hello", headers=headers(ave, sub="ada")).json() == "hello Ada Lovelace"
         assert [status("/notes"), status("/notes", ""), status("/notes", "notes:read")] == [401, 403, 200]
         scopes = (None, "notes:read", "notes:read notes:write", "admin")
         assert [status("/archive", scope) for scope in scopes] == [401, 403, 200, 200]
+        pro = headers(ave, scope="admin", plan="pro")
+        assert [status("/reports", "admin"), APIClient().get("/reports", headers=pro).status_code] == [403, 200]
 
 
-def test_the_test_of_rest_framework_passes(ave: FakeIssuer) -> None:
+def test_views_of_rest_framework_without_a_token_do_as_shown(ave: FakeIssuer) -> None:
+    views = run("drf", 3)
+    routes = (path("feed", views["Feed"].as_view()), path("status", views["status"]))
+
+    for middleware in ([], ["aveverify.django.AveAuthMiddleware"]):
+        with override_settings(
+            AVEVERIFY={"VERIFIER": ave.verifier(), "REQUIRED": True}, MIDDLEWARE=middleware, ROOT_URLCONF=routes
+        ):
+            assert APIClient().get("/feed").json() == "news for everyone"
+            assert APIClient().get("/feed", headers=headers(ave)).json() == "news for Ada Lovelace"
+            assert APIClient().post("/feed").status_code == 401
+            assert APIClient().get("/status").json() == "up"
+            assert APIClient().get("/status", headers=dict(bearer(ave.forge("expired")))).status_code == 401
+
+
+def test_the_classes_beside_which_ours_stands_exist() -> None:
+    for name in run("drf", 4)["REST_FRAMEWORK"]["DEFAULT_AUTHENTICATION_CLASSES"]:
+        assert import_string(name)
+
+
+def test_rest_framework_lets_the_application_answer(ave: FakeIssuer, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = run("drf", 5)["with_request_id"]
+
+    class Handled(APIView):
+        authentication_classes = (AveAuthentication,)
+
+        def get_exception_handler(self) -> Any:
+            return handler
+
+    with override_settings(AVEVERIFY={"VERIFIER": ave.verifier()}, ROOT_URLCONF=(path("", Handled.as_view()),)):
+        refused = APIClient().get("/", headers=dict(bearer(ave.forge("expired"))))
+        other = APIClient().get("/", headers=headers(ave))
+
+    assert (refused.status_code, set(refused.json())) == (401, {"error", "error_description", "request_id"})
+    assert (other.status_code, set(other.json())) == (405, {"detail", "request_id"})
+    assert capsys.readouterr().out == "refused: EXPIRED\n"
+
+
+@pytest.mark.parametrize(("number", "name"), [(6, "test_me"), (7, "test_me_of_a_forced_identity")])
+def test_the_tests_of_rest_framework_pass(ave: FakeIssuer, number: int, name: str) -> None:
     with api(ave, 1, "Me"):
-        run("drf", 3)["test_me"]()
+        run("drf", number)[name]()

@@ -151,9 +151,7 @@ ORDERS = [
     pytest.param([BasicAuthentication, TokenAuthentication, SessionAuthentication, AveAuthentication], id="ours last"),
     pytest.param([QuietSessions, AveAuthentication], id="a subclass of sessions first"),
     pytest.param([OwnSessions, AveAuthentication], id="a class of the project first"),
-    pytest.param(
-        [RemoteUserAuthentication, SessionAuthentication, AveAuthentication], id="the server first"
-    ),
+    pytest.param([RemoteUserAuthentication, SessionAuthentication, AveAuthentication], id="the server first"),
 ]
 in_any_order = pytest.mark.parametrize("classes", ORDERS)
 with_and_without_middleware = pytest.mark.parametrize("has_middleware", [True, False], ids=["middleware", "alone"])

@@ -35,7 +35,7 @@ from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import AuthOptions, get_live_connection
 from aveverify.asgi import AveAuthMiddleware as AsgiMiddleware
 from aveverify.errors import Problem
-from aveverify.fastapi import AveAuth, Refusal, RefusedError
+from aveverify.fastapi import AveAuth, RefusalBody, RefusedError
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeClock, FakeIssuer
@@ -250,7 +250,7 @@ def test_the_documented_refusals_are_those_that_are_sent(app: FastAPI) -> None:
     for reply in replies:
         documented = ave.responses[reply.status_code]
         assert set(documented["headers"]) <= {name.title().replace("Www", "WWW") for name in reply.headers}
-        assert Refusal.model_validate(reply.json(), strict=True, extra="forbid").error
+        assert RefusalBody.model_validate(reply.json(), strict=True, extra="forbid").error
 
 
 # --- the identity of the context ------------------------------------------------------------------------------------

@@ -354,17 +354,23 @@ def test_reading_the_identity_raises_a_deferred_refusal(
 def test_the_handlers_answer_the_deferred_refusal_of_this_request_alone(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    """The refusal of a token that the application verified by itself is not about this client."""
+    """The refusal of a token that the application verified by itself is not about this client: it is a failure."""
+    caught: list[Exception] = []
+
+    def answer_failure(_request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+        caught.append(error)
+        return Response("failed", status_code=500)
 
     @get("/")
     async def endpoint() -> None:
         await shared_verifier.verify_async(tokens["bad_signature"])
 
-    client = plugged(shared_verifier, handlers=[endpoint], on_invalid="defer")
+    plugin = AveAuthPlugin(shared_verifier, required=False, on_invalid="defer")
+    app = Litestar([endpoint], plugins=[plugin], exception_handlers={500: answer_failure}, logging_config=None)
     for kind in ("expired", "good"):
-        with pytest.raises(InvalidTokenError) as caught:
-            client.get("/", headers=headers_of(tokens, kind))
-        assert caught.value.reason is Reason.BAD_SIGNATURE
+        answer = TestClient(app).get("/", headers=headers_of(tokens, kind))
+        assert (answer.status_code, answer.text) == (500, "failed")
+    assert [error.reason for error in caught if isinstance(error, InvalidTokenError)] == [Reason.BAD_SIGNATURE] * 2
 
 
 # --- WebSockets -----------------------------------------------------------------------------------------------------

@@ -475,6 +475,20 @@ def test_htp_051_an_optional_dependency_lets_anonymous_posts_pass_and_refuses_a_
     assert bad.reads == 0
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [ave.allow(lambda identity: identity.subject != "ada"), ave.any_scope("read", "write")],
+    ids=["predicate", "one of several scopes"],
+)
+def test_htp_051_a_rule_of_one_view_refuses_before_the_body_is_read(rule: Any, app: FastAPI) -> None:
+    of_route(post_note, dependencies=[Security(rule)])(app)
+    bad, good = Upload(b"{"), Upload(b'{"text": "hello"}')
+
+    assert bad.post(app, bearer(ADA)) == 403
+    assert bad.reads == 0
+    assert good.post(app, bearer(ISSUER.token(sub="grace", scope="write"))) == 200
+
+
 @pytest.mark.parametrize("scopes", [["read"], ["read", "write"]], ids=["one", "two"])
 def test_htp_051_a_missing_scope_is_refused_before_the_body_is_read(scopes: list[str], app: FastAPI) -> None:
     of_route(post_note, dependencies=[Security(find_tenant, scopes=scopes)])(app)

@@ -56,7 +56,7 @@ from aveverify.django._settings import current_settings
 from aveverify.drf import AveAuthentication
 from aveverify.fastapi import AveAuth
 from aveverify.litestar import AveAuthMiddleware, AveAuthPlugin, requires_authenticated, requires_scopes
-from aveverify.litestar._caching import cache_by_identity_everywhere
+from aveverify.litestar._routes import serve_identities_everywhere
 from aveverify.sources import AuthorizationHeader, Cookie, QueryParameter, RequestHead, TokenSource, WebSocketProtocol
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.http import django_settings  # noqa: F401 - configures Django
@@ -534,7 +534,7 @@ def test_htp_050_the_cache_of_a_litestar_behind_a_mounted_function_is_kept_apart
 def test_htp_050_teaching_litestars_routes_twice_changes_nothing() -> None:
     handle = HTTPRoute.handle
 
-    cache_by_identity_everywhere()
+    serve_identities_everywhere()
 
     assert HTTPRoute.handle is handle
 

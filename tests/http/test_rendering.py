@@ -96,6 +96,23 @@ def test_bytes_are_a_body_too(scenario: Scenario) -> None:
     assert (reply.headers["content-type"], reply.body) == ("application/x", b"{}")
 
 
+@pytest.mark.parametrize(
+    "media_type",
+    ["text/plain", "text/plain; charset=utf-8", "text/html; charset=latin-1", "TEXT/X-OWN;v=1", "application/json"],
+)
+@pytest.mark.parametrize("on_invalid", ["reject", "defer"])
+def test_the_media_type_is_sent_as_it_is_written(scenario: Scenario, media_type: str, on_invalid: str) -> None:
+    """Frameworks add a charset to media types of texts."""
+    reply = scenario.get(
+        scenario.bearer("expired"),
+        required=True,
+        on_invalid=on_invalid,
+        render_refusal=lambda _refusal: (media_type, "no"),
+    )
+
+    assert (reply.headers["content-type"], reply.body) == (media_type, b"no")
+
+
 async def render_later(_refusal: Refusal) -> tuple[str, str]:
     raise NotImplementedError
 

@@ -35,6 +35,7 @@ from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send, get
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -155,7 +156,7 @@ def edge(request: pytest.FixtureRequest) -> Edge:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

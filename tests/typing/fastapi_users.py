@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, assert_type
 
 from fastapi import APIRouter, FastAPI, Security
 
-from aveverify import Identity, Verifier
-from aveverify.fastapi import AveAuth, OptionalAveAuth, UserDependency
+from aveverify import Identity, Reason, Refusal, Verifier
+from aveverify.fastapi import AuthorizedIdentity, AveAuth, OptionalAveAuth, RefusedError, UserDependency
 
 if TYPE_CHECKING:
     from fastapi.security import SecurityScopes
@@ -27,13 +27,22 @@ async def find_later(_identity: Identity) -> User | None:
     return None
 
 
-def check(verifier: Verifier, connection: HTTPConnection, scopes: SecurityScopes) -> None:
+async def is_pro(identity: Identity) -> bool:
+    return identity.email_verified is True
+
+
+def check(verifier: Verifier, error: RefusedError, connection: HTTPConnection, scopes: SecurityScopes) -> None:
     ave = AveAuth(verifier, scopes=["read"], realm="here", check=lambda identity: identity.email)
     assert_type(ave.optional, OptionalAveAuth)
     assert_type(ave.user(find), UserDependency[User])
     assert_type(ave.user(find_later), UserDependency[User])
     assert_type(ave.optional.user(find), UserDependency[User | None])
     assert_type(ave.optional.user(find_later), UserDependency[User | None])
+    assert_type(ave.allow(is_pro), AuthorizedIdentity[Identity])
+    assert_type(ave.optional.allow(lambda identity: identity.email), AuthorizedIdentity[Identity | None])
+    assert_type(ave.any_scope("a", "b"), AuthorizedIdentity[Identity])
+    assert_type(ave.optional.any_scope("a"), AuthorizedIdentity[Identity | None])
+    assert_type((error.reason, error.refusal), tuple[Reason | None, Refusal])
     awaited: Awaitable[Identity] = ave(connection, scopes)
     wrong: Awaitable[Identity] = ave.optional(connection, scopes)  # type: ignore[assignment]
     AveAuth(verifier, required=True)  # type: ignore[call-arg]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, assert_type
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.responses import PlainTextResponse, Response
 
-from aveverify import Identity, Verifier, get_user_identity
-from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, exception_handlers
+from aveverify import Identity, Reason, Verifier, get_user_identity
+from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, RefusedError, allow, exception_handlers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,7 +36,14 @@ async def find_later(_identity: Identity) -> User | None:
     return None
 
 
-def check(verifier: Verifier, request: Request) -> None:
+@allow(lambda identity: identity.email_verified, scopes=["read"], any_scopes=["a", "b"])
+async def endpoint(request: Request, number: int) -> Response:
+    return PlainTextResponse(f"{request.user.name} {number}")
+
+
+def check(verifier: Verifier, request: Request, error: RefusedError) -> None:
+    assert_type((error.reason, error.response), tuple[Reason | None, Response])
+    endpoint(request, "text")  # type: ignore[arg-type]
     assert_type(get_user_identity(request), Identity | None)
     assert_type(AveAuthBackend(verifier, required=True), AveAuthBackend[Identity])
     assert_type(AveAuthBackend(verifier, required=True).get_user(request), Identity | None)

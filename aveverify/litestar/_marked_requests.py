@@ -1,4 +1,4 @@
-"""Litestar: which requests need no credentials: by the mark of their handler, or by their path.
+"""Litestar: which requests need no credentials, or may go without: by the mark of their handler, or by their path.
 
 The router has chosen the handler, and shortened the path, before any middleware runs. HTP-012 to HTP-026.
 """
@@ -12,27 +12,30 @@ if TYPE_CHECKING:
 
     from aveverify._http.exempt_paths import ExemptPaths
 
-# Litestar's own authentication knows the mark by this name, too.
-EXCLUDE_OPT_KEY: Final = "exclude_from_auth"
+# The options of a handler whose requests need no credentials, or may go without. Litestar's own authentication knows
+# the first by this name, too.
+EXEMPT_MARK: Final = "exclude_from_auth"
+OPTIONAL_MARK: Final = "optional_auth"
 
 
-def is_exempt(scope: Scope, exempt: ExemptPaths) -> bool:
-    """Tell whether a request needs no credentials.
+def is_marked(scope: Scope, mark: str, paths: ExemptPaths) -> bool:
+    """Tell whether a request goes to a marked handler, or to one of these paths.
 
     Args:
         scope: The connection; the router has chosen its handler.
-        exempt: The paths that need none.
+        mark: The option of a handler.
+        paths: The paths.
 
     Returns:
-        Whether its handler has the option `exclude_from_auth=True`, or every path that the router may have seen is
-        exempt.
+        Whether its handler has the option with the value True, or every path that the router may have seen is one of
+        these.
     """
     handler = scope.get("route_handler")
     # Only True itself: a handler is not open by a text or a number, such as "false" from a configuration.
-    if handler is not None and handler.opt.get(EXCLUDE_OPT_KEY) is True:
+    if handler is not None and handler.opt.get(mark) is True:
         return True
-    paths = _find_router_paths(scope) if exempt else []
-    return bool(paths) and all(path in exempt for path in paths)
+    seen = _find_router_paths(scope) if paths else []
+    return bool(seen) and all(path in paths for path in seen)
 
 
 def _find_router_paths(scope: Scope) -> list[str]:

@@ -1,0 +1,66 @@
+"""Which views and blueprints serve anonymous requests where the application requires credentials of all others.
+
+A view counts where it, or what it says that it wraps, is a guard of `optional`; what only looks like a wrapper does not
+count, because it would open a view that nobody has opened. HTP-036.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from flask.views import MethodView
+
+from aveverify._http.option_checks import View, declared_layers
+
+if TYPE_CHECKING:
+    from flask import Flask, Request
+    from flask.sansio.scaffold import Scaffold
+
+_guards: Final[weakref.WeakSet[View]] = weakref.WeakSet()
+_blueprints: Final[weakref.WeakSet[Scaffold]] = weakref.WeakSet()
+
+
+def open_view(guard: View) -> None:
+    """Record the guard of a view that also serves anonymous requests."""
+    _guards.add(guard)
+
+
+def open_blueprint(blueprint: Scaffold) -> None:
+    """Record a blueprint whose views also serve anonymous requests."""
+    _blueprints.add(blueprint)
+
+
+def admits_anonymous(app: Flask, request: Request) -> bool:
+    """Tell whether the view of a request also serves anonymous ones.
+
+    Args:
+        app: The application.
+        request: The request.
+
+    Returns:
+        False, too, of a request that no view serves.
+    """
+    if request.url_rule is None:
+        return False
+    if any(app.blueprints[name] in _blueprints for name in request.blueprints):
+        return True
+    view = app.view_functions.get(request.url_rule.endpoint)
+    return any(layer in _guards for layer in _layers(view, request.method))
+
+
+def _layers(view: object, method: str) -> Iterator[View]:
+    for layer in declared_layers(view):
+        yield layer
+        view_class: Any = getattr(layer, "view_class", None)
+        if view_class is not None:
+            yield from declared_layers(_handler_of(view_class, method.lower()))
+
+
+def _handler_of(view_class: Any, method: str) -> object:  # noqa: ANN401 - the application's class
+    """Return the function of a class that runs for a method of HTTP, as Flask selects it."""
+    if not issubclass(view_class, MethodView):
+        return view_class.dispatch_request
+    handler = getattr(view_class, method, None)
+    return getattr(view_class, "get", None) if handler is None and method == "head" else handler
