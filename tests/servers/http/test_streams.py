@@ -46,7 +46,6 @@ def running(
 
 
 def read_stream(running: Running, issuer: FakeIssuer, path: str) -> Ending:
-    # Each stream of a server with one thread waits for the one before.
     expires_at = int(time.time()) + SHORT_SECONDS
     connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_SECONDS)
     connection.request("GET", path, headers=authorization(issuer.token(sub="ada", exp=expires_at)))
@@ -70,7 +69,7 @@ class AtExpiry(NamedTuple):
 
 @pytest.fixture(scope="module")
 def at_expiry(running: Running, live_issuer: FakeIssuer) -> Iterator[AtExpiry]:
-    workers = 1 if running.name in ("gunicorn-sync",) else 3
+    workers = 1 if running.name == "gunicorn-sync" else 3
     with ThreadPoolExecutor(workers) as pool:
         yield AtExpiry(*(pool.submit(read_stream, running, live_issuer, f"/{path}") for path in AtExpiry._fields))
 
@@ -93,9 +92,10 @@ def test_htp_042_an_idle_stream_is_completed_at_exp(running: Running, at_expiry:
 
 
 def test_htp_042_a_download_is_incomplete(running: Running, at_expiry: AtExpiry) -> None:
+    """Waitress alone has no quiet way to say so."""
     ending = at_expiry.download.result()
 
     assert not ending.is_complete
     assert ending.body.startswith(b"data: news")
     assert 0 <= ending.rest_seconds < PATIENCE_SECONDS
-    print(running.program.output)
+    assert "Traceback" not in running.program.output or running.name == "waitress"
