@@ -84,7 +84,7 @@ class EndingChunks(Iterable[ChunkT]):
     __slots__ = ("_end", "_given")
 
     def __init__(self, given: Iterable[ChunkT], end: StreamEnd) -> None:
-        self._given = given
+        self._given: Iterable[ChunkT] = given
         self._end = end
 
     def __iter__(self) -> Iterator[ChunkT]:
