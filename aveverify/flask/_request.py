@@ -14,6 +14,7 @@ from aveverify._http.auth_record import record_outcome
 from aveverify._http.caching import mark
 from aveverify._http.current_identity import BoundIdentity
 from aveverify._http.current_identity import current_identity as identity_of_context
+from aveverify._http.ending_chunks import EndingChunks, StreamEnd
 from aveverify._http.policy import AuthPolicy, Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
@@ -25,6 +26,8 @@ from aveverify.flask._refusals import EXTENSION, current_request, raise_denial, 
 from aveverify.flask._unguarded_views import ExtensionState, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aveverify.verifier import Verifier
 
 # Attributes of a request object: its `RequestAuth`, and the scope or environ that was served around it when that was
@@ -98,6 +101,15 @@ class Installation:
         if request_auth.has_looked or may_look:
             is_personal = request_auth.is_personal or not request_auth.has_looked
             response.headers[:] = mark(response.headers, self.policy.parameters.vary, is_personal=is_personal)
+        return response
+
+    def end_stream(self, response: Response) -> Response:
+        """Run after each request: let a response that goes on end with the token that was verified (HTP-042)."""
+        request_auth = current_request().__dict__.get(_REQUEST_AUTH)
+        identity = request_auth.known_identity if isinstance(request_auth, RequestAuth) else None
+        if identity is not None and not response.is_sequence:
+            end = StreamEnd(identity, self.policy, response.content_length)
+            response.response = EndingChunks(cast("Iterable[bytes]", response.response), end)
         return response
 
     def request_auth(self, request: Request) -> RequestAuth:
