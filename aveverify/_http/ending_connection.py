@@ -5,7 +5,7 @@ Knows the messages of ASGI, and no framework. HTP-041; HTP-042; HTP-048.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from aveverify._event_loops import find_event_loop
@@ -143,3 +143,19 @@ class EndingConnection(LiveRequest):
         """End what the connection has begun: the application has returned; for the middleware."""
         self._end_quietly()
         self.refused = None
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, or those in the groups of tasks that it is.
+
+    Args:
+        error: What has escaped an application.
+
+    Yields:
+        Each exception that is no group.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error

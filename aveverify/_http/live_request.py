@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from aveverify.errors import Reason
     from aveverify.verifier import Verifier
 
+# Where the scope of a request holds the `EndingResponse` that serves it.
+STREAM_KEY: Final = "aveverify.stream"
 # Nothing tells a plain request when it ends, so whatever waits looks so often.
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 

@@ -5,7 +5,7 @@ Knows no framework. HTP-030; HTP-041; HTP-046; HTP-048; CJ-29.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from aveverify._http.auth_record import record_outcome
 from aveverify._http.current_identity import serving
 from aveverify._http.live_identity import LIVE_KEY, refuse_expired
 from aveverify._http.policy import AuthPolicy
-from aveverify._http.request_identity import scope_or_environ
 from aveverify._http.websocket_channel import ExpiringChannel
 from aveverify._http.websocket_escape import close_of, find_refusals
 from aveverify.errors import AveVerifyError, ConfigurationError, InvalidTokenError, Problem, Reason
@@ -265,22 +264,3 @@ async def serve_live(app: ASGIApp, scope: LiveScope, live: LiveConnection, polic
                 raise
 
     await live.run(serve)
-
-
-def get_live_connection(websocket: object) -> LiveConnection:
-    """Return the connection behind a WebSocket that has passed the middleware.
-
-    Args:
-        websocket: A WebSocket with a `scope`, or the scope itself.
-
-    Returns:
-        The connection: who it is now, `reauthenticate` and `until_expired`.
-
-    Raises:
-        ConfigurationError: No middleware ran.
-    """
-    carrier = scope_or_environ(websocket)
-    found = carrier.get(LIVE_KEY) if isinstance(carrier, MutableMapping) else None
-    if not isinstance(found, LiveConnection):
-        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the WebSocket")
-    return found

@@ -86,7 +86,7 @@ class TokenPermission(BasePermission):
     def _is_indispensable(self, view: APIView) -> bool:
         """Tell whether no other permission of the view could admit a request that this one refuses."""
         # Instances are made anew each time, and so may the classes be, in `get_permissions` of a view.
-        return any(self._is_part_of(one) for one in view.get_permissions())
+        return any(map(self._is_part_of, getattr(view, "get_permissions", tuple)()))
 
     def _is_part_of(self, other: object) -> bool:
         if isinstance(other, AND):

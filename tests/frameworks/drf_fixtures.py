@@ -43,13 +43,14 @@ Ask = Callable[..., ClientResponse]
 def make_ask(verifier: Verifier) -> Ask:
     """Return what sends requests to a view that differs from `Who` in some members, with a token or without."""
 
-    def ask(
+    def ask(  # noqa: PLR0913 - what a request may differ in
         token: str | None = None,
         *,
         settings: dict[str, Any] | None = None,
         middleware: list[str] | None = None,
         method: str = "get",
         headers: dict[str, str] | None = None,
+        query: str = "",
         **members: object,
     ) -> ClientResponse:
         view: Any = type("View", (Who,), members)
@@ -59,7 +60,7 @@ def make_ask(verifier: Verifier) -> Ask:
         ):
             client = APIClient(enforce_csrf_checks=True)
             answer: ClientResponse = getattr(client, method)(
-                "/", headers=dict(bearer(token) if token else ()) | (headers or {})
+                f"/{query}", headers=dict(bearer(token) if token else ()) | (headers or {})
             )
             return answer
 

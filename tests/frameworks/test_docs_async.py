@@ -143,7 +143,7 @@ def test_starlette_optional_and_scopes(page: Page) -> None:
 @pytest.mark.parametrize(
     ("page", "number"), [("starlette", 2), ("fastapi", 3)], indirect=["page"], ids=["starlette", "fastapi"]
 )
-def test_a_websocket_lives_as_long_as_its_tokens(page: Page, number: int) -> None:
+def test_a_websocket_lives_as_long_as_its_tokens(page: Page, number: int, clock: FakeClock) -> None:
     """The client may leave, send a bad token, or wait until its token expires: no exception escapes."""
     token = page.bearer()["Authorization"].removeprefix("Bearer ")
     for last in (None, "bad", "late"):
@@ -152,7 +152,7 @@ def test_a_websocket_lives_as_long_as_its_tokens(page: Page, number: int) -> Non
             session.send_text(token)
             assert session.receive_text() == "ada may stay"
             if last == "late":
-                page.issuer.clock.tick(seconds=86400)
+                clock.tick(seconds=86400)
             if last is not None:
                 session.send_text(last)
                 assert session.receive()["code"] == 3000

@@ -13,9 +13,10 @@ from rest_framework import viewsets
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes, permission_classes
 from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.request import Request as DrfRequest
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, APIRequestFactory
 
 from aveverify import ConfigurationError, Identity, Verifier
 from aveverify.drf import Allow, AveAuthentication, HasAnyScope, HasScope, HasScopes
@@ -308,3 +309,39 @@ def test_a_user_without_a_token_has_no_scopes_and_no_identity(ask: Ask, permissi
     answer = ask(authentication_classes=[Robot, AveAuthentication], permission_classes=[permission])
 
     assert answer.status_code == 403
+
+
+def test_a_permission_may_be_asked_without_a_view(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """As a unit test of the project does."""
+    permission = HasScope("read")()
+    view: Any = None
+
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}):
+        for kind, expected in (("reader", True), ("good", False)):
+            inner = APIRequestFactory().get("/", headers=dict(bearer(tokens[kind])))
+            request = DrfRequest(inner, authenticators=[AveAuthentication()])
+            assert permission.has_permission(request, view) is expected
+
+
+def test_a_project_may_extend_a_permission(ask: Ask, tokens: dict[str, str]) -> None:
+    class OwnNotes(HasScope("read")):  # type: ignore[misc] # a base class that a call returns
+        """Those of the user alone."""
+
+        def has_object_permission(self, request: Request, view: APIView, obj: object) -> bool:
+            """Compare the subject, too."""
+            auth: Any = request.auth
+            return bool(super().has_object_permission(request, view, obj) and obj == auth.subject)
+
+    def get(view: APIView, request: Request) -> Response:
+        view.check_object_permissions(request, request.query_params["of"])
+        return Response("note")
+
+    def status(token: str, of: str) -> int:
+        answer = ask(token, permission_classes=[OwnNotes], get=get, query=f"?of={of}")
+        return int(answer.status_code)
+
+    assert [status(tokens["reader"], "ada"), status(tokens["reader"], "bob"), status(tokens["good"], "ada")] == [
+        200,
+        403,
+        403,
+    ]

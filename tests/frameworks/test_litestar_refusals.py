@@ -440,6 +440,30 @@ def test_htp_044_a_handler_finds_the_refusal_where_the_user_would_be(
     assert found == [["InvalidTokenError", "InvalidTokenError", "InvalidTokenError", "AttributeError"]]
 
 
+@pytest.mark.parametrize("name", ["refused", "banned", "unknown user", "deferred, user", "deferred, guard"])
+@pytest.mark.parametrize("is_own", [True, False], ids=["own refusal", "another error"])
+def test_a_handler_that_lets_the_refusal_pass_has_not_answered(
+    shared_verifier: Verifier, tokens: dict[str, str], name: str, *, is_own: bool
+) -> None:
+    def answer(request: Request[Any, Any, Any], _error: RefusedError) -> Response[str]:
+        if is_own:
+            return Response(f"bye {request.user.subject}")
+        raise InvalidTokenError(Reason.EXPIRED, rule="another token")
+
+    case = CASES[name]
+    headers = headers_of(tokens, case.token)
+    plain = TestClient(make_app(shared_verifier, case)).get(case.path, headers=headers)
+    app = make_app(shared_verifier, case, exception_handlers={RefusedError: cast("Any", answer)})
+
+    found = TestClient(app).get(case.path, headers=headers)
+
+    if is_own:
+        assert (found.status_code, found.content) == (plain.status_code, plain.content)
+        assert found.headers == plain.headers
+    else:
+        assert found.status_code == 500
+
+
 @pytest.mark.parametrize("name", ["no credentials", "guard", "dependency"])
 def test_a_handler_finds_an_anonymous_request_where_there_are_no_credentials(
     shared_verifier: Verifier, name: str
