@@ -109,7 +109,8 @@ class RequestAuth:
     @property
     def has_looked(self) -> bool:
         """Whether the response depends on the credentials: they were read, even if there were none (HTP-050)."""
-        return self._is_authenticated and not self.is_exempt
+        # On an exempt path nothing is read, so there is no outcome.
+        return self._is_authenticated and (self._outcome is not None or not self.is_exempt)
 
     @property
     def is_personal(self) -> bool:

@@ -19,6 +19,7 @@ from aveverify.django._refusals import make_response
 from aveverify.django._requests import (
     authorize_by_settings,
     check_view_that_runs,
+    is_as_let_in,
     note_optional_view,
     request_auth_of,
     set_identity,
@@ -101,14 +102,12 @@ class AveAuthMiddleware:
         Returns:
             The response of a refusal; None lets the view run.
         """
-        show_again(request)
-        return check_view_that_runs(request, view)
+        return None if is_as_let_in(request) else _check_view(request, view)
 
     async def _process_view_async(
         self, request: HttpRequest, view: Callable[..., Any], _args: object, _kwargs: object
     ) -> HttpResponseBase | None:
-        show_again(request)
-        return check_view_that_runs(request, view)
+        return None if is_as_let_in(request) else _check_view(request, view)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal of this request that a view has raised.
@@ -124,6 +123,11 @@ class AveAuthMiddleware:
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
             return make_response(request, request_auth.make_denial(exception))
         return None
+
+
+def _check_view(request: HttpRequest, view: object) -> HttpResponseBase | None:
+    show_again(request, request_auth_of(request))
+    return check_view_that_runs(request, view)
 
 
 def _refuse_or_let_in(request: HttpRequest, request_auth: RequestAuth, outcome: Outcome) -> HttpResponseBase | None:

@@ -5,7 +5,6 @@ Shared by the middleware, the decorators and the authentication class of REST fr
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
@@ -18,10 +17,9 @@ from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._guarded_views import find_view, serves_anonymous
-from aveverify.django._identity_user import IdentityUser
 from aveverify.django._refusals import make_response
 from aveverify.django._settings import current_settings
-from aveverify.django._users import prefer_user, replace_user
+from aveverify.django._users import SHOWN_USER, show_user
 
 _REQUIRED: Final = ViewDemand(required=True)
 _OPTIONAL: Final = ViewDemand(required=False)
@@ -105,14 +103,8 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     # A deferred refusal is raised when the view reads the identity (HTTP-09).
     found = SimpleLazyObject(request_auth.identity_or_raise) if isinstance(outcome, DeferredError) else outcome
     request.__dict__["ave_identity"] = found
-    if isinstance(outcome, Identity):
-        if request_auth.users is None:
-            prefer_user(request, partial(IdentityUser, outcome))
-        else:
-            user = request_auth.user
-            replace_user(request, user, lambda: user)
-    elif outcome is not None and request_auth.users is not None:
-        replace_user(request, found, request_auth.identity_or_raise)
+    if outcome is not None:
+        show_user(request, request_auth, outcome)
 
 
 def note_optional_view(request: HttpRequest, request_auth: RequestAuth) -> None:
@@ -127,6 +119,15 @@ def note_optional_view(request: HttpRequest, request_auth: RequestAuth) -> None:
     if request_auth.requires_credentials:
         view = find_view(request)
         request.__dict__[_IS_OPTIONAL] = view is not None and serves_anonymous(view, request)
+
+
+def is_as_let_in(request: HttpRequest) -> bool:
+    """Tell whether a request has credentials, or needs none, and still shows the user of its token.
+
+    The hot path before `check_view_that_runs`: it decides for most requests.
+    """
+    members = request.__dict__
+    return not members.get(_IS_OPTIONAL) and members.get("user") is members.get(SHOWN_USER)
 
 
 def check_view_that_runs(request: HttpRequest, view: object) -> HttpResponse | None:

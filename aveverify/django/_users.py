@@ -6,75 +6,98 @@ HTP-036; HTP-044.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from asgiref.sync import sync_to_async
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
+
+from aveverify._core.identity import Identity
+from aveverify.django._identity_user import IdentityUser
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-# The attribute of a request that holds the user that was shown last, and what makes it.
-_SHOWN: Final = "_aveverify_shown_user"
+    from aveverify._http.authentication import Outcome
+    from aveverify._http.request_auth import RequestAuth
+
+Make = Callable[[Any], Any]
+
+# The attribute of a request that holds the user that was shown last.
+SHOWN_USER: Final = "_aveverify_shown_user"
 
 
-class _PreferredUser:
-    """Finds a signed-in user that something else has set, or else the token's; a session is read only when asked."""
-
-    __slots__ = ("_find_other", "_make", "_other")
-
-    def __init__(self, other: Any, find_other: Callable[[], Awaitable[Any]] | None, make: Callable[[], Any]) -> None:  # noqa: ANN401 - a user
-        self._other = other
-        self._find_other = find_other
-        self._make = make
-
-    def __call__(self) -> Any:  # noqa: ANN401 - a user
-        other = self._other
-        return other if other is not None and other.is_authenticated else self._make()
-
-    async def find_async(self) -> Any:  # noqa: ANN401 - a user
-        if self._find_other is None:
-            return await sync_to_async(self)()
-        other = await self._find_other()
-        return other if other.is_authenticated else self._make()
-
-
-def prefer_user(request: HttpRequest, make: Callable[[], Any]) -> None:
-    """Show the user of a token, unless a user is signed in.
+def show_user(request: HttpRequest, request_auth: RequestAuth, outcome: Outcome) -> None:
+    """Show the user of a token: that of the project's loader, or else a signed-in user, or else the identity.
 
     Args:
-        request: The request.
-        make: Returns the user of the token, or raises its refusal.
+        request: The request, which is let in.
+        request_auth: Its authentication.
+        outcome: What it has decided; there were credentials.
     """
     members = request.__dict__
-    find = _PreferredUser(members.get("user"), members.get("auser"), make)
-    members["user"] = user = SimpleLazyObject(find)
-    members["auser"] = find.find_async
-    members[_SHOWN] = user, make
+    if request_auth.users is None and isinstance(outcome, Identity):
+        _prefer_other(members, IdentityUser, outcome)
+        return
+    make, argument = _how_to_make(request_auth)
+    if make is not None:
+        members["user"] = argument if make is _return else SimpleLazyObject(partial(make, argument))
+        members["auser"] = partial(_make_async, make, argument)
+        members[SHOWN_USER] = members["user"]
 
 
-def replace_user(request: HttpRequest, user: object, make: Callable[[], Any]) -> None:
-    """Show the user of a token, also where another one is signed in.
-
-    Args:
-        request: The request.
-        user: The user, or a lazy object that raises the refusal of the token.
-        make: Returns the user, or raises.
-    """
-
-    async def find_user() -> object:
-        make()
-        return user
-
-    request.__dict__.update({"user": user, "auser": find_user, _SHOWN: (user, make)})
-
-
-def show_again(request: HttpRequest) -> None:
-    """Show the user of the token again where something behind ours, `AuthenticationMiddleware`, has replaced it.
+def show_again(request: HttpRequest, request_auth: RequestAuth) -> None:
+    """Show the user of the token again where `AuthenticationMiddleware`, behind ours, has replaced it.
 
     Args:
-        request: The request.
+        request: The request; another user that is signed in stays.
+        request_auth: Its authentication.
     """
-    shown = request.__dict__.get(_SHOWN)
-    if shown is not None and request.__dict__.get("user") is not shown[0]:
-        prefer_user(request, shown[1])
+    members = request.__dict__
+    if SHOWN_USER in members and members.get("user") is not members[SHOWN_USER]:
+        make, argument = _how_to_make(request_auth)
+        _prefer_other(members, cast("Make", make), argument)
+
+
+def _how_to_make(request_auth: RequestAuth) -> tuple[Make | None, Any]:
+    """Return a function that makes the user, and its argument; None where the user is not ours to show."""
+    if request_auth.error is not None:
+        # A deferred refusal is raised when the view reads the user (HTTP-09).
+        return (None if request_auth.users is None else _refuse), request_auth
+    if request_auth.users is None:
+        return IdentityUser, request_auth.authenticate()
+    return _return, request_auth.user
+
+
+def _return(user: object) -> object:
+    return user
+
+
+def _refuse(request_auth: RequestAuth) -> object:
+    return request_auth.identity_or_raise()
+
+
+def _prefer_other(members: dict[str, Any], make: Make, argument: object) -> None:
+    """Show a signed-in user that stands there, or else make one: when it is asked for, as a session costs a query."""
+    find = partial(_find, members.get("user"), make, argument)
+    # As SimpleLazyObject(find), which takes each request 1 µs more: every access to an attribute of one is a call.
+    user = object.__new__(SimpleLazyObject)
+    state = object.__getattribute__(user, "__dict__")
+    state["_setupfunc"], state["_wrapped"] = find, empty
+    members["user"] = members[SHOWN_USER] = user
+    members["auser"] = partial(_find_async, members.get("auser"), find)
+
+
+def _find(other: Any, make: Make, argument: object) -> Any:  # noqa: ANN401 - a user
+    return other if other is not None and other.is_authenticated else make(argument)
+
+
+async def _find_async(find_other: Callable[[], Awaitable[Any]] | None, find: partial[Any]) -> Any:  # noqa: ANN401 - a user
+    if find_other is None:
+        return await sync_to_async(find)()
+    other = await find_other()
+    return _find(other, *find.args[1:])
+
+
+async def _make_async(make: Make, argument: object) -> Any:  # noqa: ANN401 - a user
+    return make(argument)

@@ -26,8 +26,8 @@ def current_identity(request: HttpRequest) -> dict[str, Any]:
         request: The request for which a template is rendered.
 
     Returns:
-        `current_identity`: the identity; None for an anonymous request. As in an `IdentityUser`, no claim passes for one
-        of its attributes. Where the request was not verified, or its refusal is deferred, a template that reads it
+        `current_identity`: the identity; None for an anonymous request. As in an `IdentityUser`, no claim passes for
+        one of its attributes. Where the request was not verified, or its refusal is deferred, a template that reads it
         raises what `get_user_identity` does.
     """
     missing = object()

@@ -13,6 +13,7 @@ from litestar.utils.scope.state import ScopeState
 
 from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import send_denial
+from aveverify._http.policy import REFUSALS
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.shared_scope import SharedScope, SharedState, copy_scope, copy_state
 from aveverify.litestar._refusals import exception_handlers, make_exception
@@ -49,7 +50,13 @@ async def answer_refused(denial: Denial, scope: Scope, receive: Receive, send: S
         raise exception
 
     answer: Any = wrap_in_exception_handler(refuse)
-    await answer(_withhold_user(scope, denial), receive, send)
+    try:
+        await answer(_withhold_user(scope, denial), receive, send)
+    except REFUSALS as error:
+        # A handler that reads the user of a refused token gets the refusal, and may let it pass.
+        if error is not denial.error:
+            raise
+        await send_denial(denial, scope, receive, send)
 
 
 def _withhold_user(scope: Scope, denial: Denial) -> Scope:

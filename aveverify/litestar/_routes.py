@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
 from litestar.utils.scope.state import ScopeState
 
+from aveverify._http.asgi_response import find_deferred_denial
 from aveverify._http.live_identity import LIVE_KEY
-from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy
+from aveverify._http.policy import POLICY_KEY, REFUSALS
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import AveVerifyError
@@ -53,7 +54,7 @@ def _replace_handle(kind: Any) -> None:  # noqa: ANN401 - Litestar's scopes are 
             if scope["type"] == "websocket":
                 return _end_cleanly(serving, scope)
             if isinstance(scope[IDENTITY_KEY], DeferredError):
-                return _raise_as_litestars(serving, scope, scope[IDENTITY_KEY])
+                return _raise_as_litestars(serving, scope)
         return serving
 
     setattr(serve, _REPLACED, True)
@@ -73,19 +74,18 @@ async def _end_cleanly(serving: Coroutine[Any, Any, None], scope: Scope) -> None
             raise
 
 
-async def _raise_as_litestars(serving: Coroutine[Any, Any, None], scope: Scope, deferred: DeferredError) -> None:
+async def _raise_as_litestars(serving: Coroutine[Any, Any, None], scope: Scope) -> None:
     """Serve a request whose refusal is deferred: where that escapes, Litestar sees an exception of its own."""
     try:
         await serving
     except REFUSALS as error:
-        # The refusal of some other token, which the application verified by itself, is not this client's.
-        if error is not deferred.error or _is_handled(scope, error):
+        denial = None if _is_handled(scope, error) else find_deferred_denial(scope, error)
+        if denial is None:
             raise
     else:
         return
-    policy: AuthPolicy = scope[POLICY_KEY]
     # Not within `except`: the error itself is a part of what is raised.
-    raise make_exception(policy.make_denial(deferred.error), "http")
+    raise make_exception(denial, "http")
 
 
 def _is_handled(scope: Scope, error: AveVerifyError) -> bool:

@@ -16,6 +16,7 @@ from litestar.exceptions import (
     PermissionDeniedException,
     ServiceUnavailableException,
 )
+from litestar.logging import LoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.testing import TestClient
 
@@ -439,6 +440,30 @@ def test_htp_044_a_handler_finds_the_refusal_where_the_user_would_be(
     assert found == [["InvalidTokenError", "InvalidTokenError", "InvalidTokenError", "AttributeError"]]
 
 
+@pytest.mark.parametrize("name", ["refused", "banned", "unknown user", "deferred, user", "deferred, guard"])
+@pytest.mark.parametrize("is_own", [True, False], ids=["own refusal", "another error"])
+def test_a_handler_that_lets_the_refusal_pass_has_not_answered(
+    shared_verifier: Verifier, tokens: dict[str, str], name: str, *, is_own: bool
+) -> None:
+    def answer(request: Request[Any, Any, Any], _error: RefusedError) -> Response[str]:
+        if is_own:
+            return Response(f"bye {request.user.subject}")
+        raise InvalidTokenError(Reason.EXPIRED, rule="another token")
+
+    case = CASES[name]
+    headers = headers_of(tokens, case.token)
+    plain = TestClient(make_app(shared_verifier, case)).get(case.path, headers=headers)
+    app = make_app(shared_verifier, case, exception_handlers={RefusedError: cast("Any", answer)})
+
+    found = TestClient(app).get(case.path, headers=headers)
+
+    if is_own:
+        assert (found.status_code, found.content) == (plain.status_code, plain.content)
+        assert found.headers == plain.headers
+    else:
+        assert found.status_code == 500
+
+
 @pytest.mark.parametrize("name", ["no credentials", "guard", "dependency"])
 def test_a_handler_finds_an_anonymous_request_where_there_are_no_credentials(
     shared_verifier: Verifier, name: str
@@ -468,6 +493,31 @@ def test_a_hook_sees_every_refusal_once(shared_verifier: Verifier, tokens: dict[
     (refused,) = seen
     assert isinstance(refused, RefusedError)
     check(refused, case)
+
+
+@each_case
+@pytest.mark.parametrize("is_silent", [True, False], ids=["disabled", "enabled"])
+def test_litestar_logs_refusals_as_other_errors_of_their_status(
+    shared_verifier: Verifier, tokens: dict[str, str], case: Case, *, is_silent: bool
+) -> None:
+    """Where an application wants a traceback of every exception, it may leave statuses out. ERR-004."""
+    logged: list[str] = []
+
+    def record(_logger: object, _scope: object, lines: list[str]) -> None:
+        logged.append("".join(lines))
+
+    logs = LoggingConfig(
+        log_exceptions="always",
+        exception_logging_handler=record,
+        configure_root_logger=False,
+        disable_stack_trace={case.status} if is_silent else set(),
+    )
+    app = make_app(shared_verifier, case, logging_config=logs)
+
+    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
+
+    assert len(logged) == (0 if is_silent else 1)
+    assert tokens.get(case.token or "", "two words") not in "".join(logged)
 
 
 @each_case
