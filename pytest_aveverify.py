@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ave_clock() -> FakeClock:
-    """A `FakeClock` that only the test moves."""
+    """A `FakeClock`: the real time, until the test moves it."""
     from aveverify.testing import FakeClock
 
     return FakeClock()

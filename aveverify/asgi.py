@@ -25,12 +25,15 @@ from aveverify._http.auth_options import AuthOptions
 from aveverify._http.auth_record import RECORD_KEY, AuthRecord, record_outcome
 from aveverify._http.authentication import Outcome, Preflight, authenticate_async
 from aveverify._http.current_identity import current_identity, serving
+from aveverify._http.ending_response import StreamEndingApp
+from aveverify._http.live_connections import get_live_connection
 from aveverify._http.live_identity import LIVE_KEY
+from aveverify._http.live_request import LiveRequest
 from aveverify._http.option_checks import check_app
 from aveverify._http.policy import POLICY_KEY, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.shared_scope import NO_STATE, NOTHING, ScopeCopy, SharedScope, SharedState, copy_scope, copy_state
-from aveverify._http.websocket import LiveConnection, get_live_connection, serve_live
+from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveScope, LiveState
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.sources import WebSocketProtocol, find_bearer, split_protocols
@@ -45,6 +48,7 @@ __all__ = [
     "AuthRecord",
     "AveAuthMiddleware",
     "LiveConnection",
+    "LiveRequest",
     "Message",
     "Receive",
     "Scope",
@@ -69,6 +73,8 @@ class PolicyMiddleware:
 
     def __init__(self, app: ASGIApp, policy: AuthPolicy, *, close_expired: bool) -> None:
         self._policy = policy
+        if policy.ends_streams:
+            app = StreamEndingApp(app, policy)
         self._app: ASGIApp = MarkedApp(app) if policy.marks else app
         self._cached_identity = policy.cached_identity
         self._close_expired = close_expired

@@ -21,6 +21,7 @@ from aveverify._http.option_checks import check_app
 from aveverify._http.policy import REFUSALS, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.wsgi_request import WsgiRequest, find_cached_identity
+from aveverify._http.wsgi_streams import StreamEndingApp
 from aveverify.errors._unknown_options import refuse_unknown
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class AveAuthMiddleware:
     ) -> None:
         self._policy = make_policy(verifier, required=required, awaits=False, **options)
         check_app(app, "WSGI")
+        if self._policy.ends_streams:
+            app = StreamEndingApp(app, self._policy)
         self._app: WSGIApplication = _MarkedApp(app, self._policy) if self._policy.marks else app
         self._cached_identity = self._policy.cached_identity
 

@@ -112,7 +112,7 @@ LAYERS = {
     "flask": Layer(
         ("flask", "flask.*"), ("errors", "core", "http"), ("verifier",), ("flask", "werkzeug")
     ),
-    "django": Layer(("django", "django.*"), ("errors", "core", "http"), (), ("asgiref", "django")),
+    "django": Layer(("django", "django.*"), ("errors", "core", "http"), ("verifier",), ("asgiref", "django")),
     "drf": Layer(
         ("drf", "drf.*", "drf._schema"), ("errors", "key cache", "core", "http", "django"), (),
         ("django", "drf_spectacular", "rest_framework"),

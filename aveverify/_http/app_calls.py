@@ -47,6 +47,18 @@ class AppCalls:
         result = function(argument)
         return self.finish(name, result) if is_awaitable(result) else result
 
+    def needs_thread(self, function: Callable[..., Any]) -> bool:
+        """Tell whether asynchronous code calls a function in a thread of its own, for an integration with threads.
+
+        Args:
+            function: The application's function.
+
+        Returns:
+            Whether it does: here, never.
+        """
+        del function
+        return False
+
     async def call_async(self, function: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 - what it returns
         """Call a function without blocking the event loop; see `call`."""
         result = function(argument)

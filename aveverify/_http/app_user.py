@@ -159,6 +159,9 @@ class Users:
 
     async def find_async(self, identity: Identity) -> object:
         """Load and check a user without blocking the event loop; see `find_user`."""
+        if self._calls.needs_thread(self._load_user):
+            # The whole of it: what the user says of itself may ask the database, too.
+            return await self._calls.call_async(self.find, identity)
         return await find_user(self._load_user, identity)
 
 

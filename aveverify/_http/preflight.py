@@ -46,12 +46,31 @@ def is_preflight(method: str, headers: Sequence[tuple[bytes, bytes]], query_stri
         return False
     if any(_is_forbidden(name.lower().replace(b"_", b"-"), value) for name, value in headers):
         return False
-    return not any(map(_overrides, _SEPARATORS.split(query_string)))
+    return not overrides_method(headers, query_string)
+
+
+def overrides_method(headers: Sequence[tuple[bytes, bytes]], query_string: bytes) -> bool:
+    """Tell whether something behind the middleware could turn a request into one of another method.
+
+    Args:
+        headers: Names in any case and values.
+        query_string: What stands behind the question mark, as it was sent.
+
+    Returns:
+        Whether a header or a parameter of the query overrides the method.
+
+    Source: HTP-027.
+    """
+    return any(_names_method(name.lower().replace(b"_", b"-")) for name, _ in headers) or any(
+        map(_overrides, _SEPARATORS.split(query_string))
+    )
 
 
 def _is_forbidden(name: bytes, value: bytes) -> bool:
-    if name in _FORBIDDEN or (name == _LENGTH and value.strip(b" \t") not in (b"", b"0")):
-        return True
+    return name in _FORBIDDEN or (name == _LENGTH and value.strip(b" \t") not in (b"", b"0"))
+
+
+def _names_method(name: bytes) -> bool:
     return name not in _REQUIRED and _OVERRIDE.search(name) is not None
 
 

@@ -109,7 +109,8 @@ class RequestAuth:
     @property
     def has_looked(self) -> bool:
         """Whether the response depends on the credentials: they were read, even if there were none (HTP-050)."""
-        return self._is_authenticated and not self.is_exempt
+        # On an exempt path nothing is read, so there is no outcome.
+        return self._is_authenticated and (self._outcome is not None or not self.is_exempt)
 
     @property
     def is_personal(self) -> bool:
@@ -255,6 +256,10 @@ class RequestAuth:
         self._request.drop_body()
         return None
 
+    def deny_anonymous(self) -> Denial:
+        """Return the refusal of a request without credentials, where they are required; it is logged here."""
+        return self._record(self.policy.deny(None))
+
     def owns(self, error: AveVerifyError) -> bool:
         """Tell whether an error that a view raised is about this request.
 
@@ -264,4 +269,4 @@ class RequestAuth:
 
     def make_denial(self, error: AveVerifyError) -> Denial:
         """Return the refusal and the response of an error that this request owns; it is logged already."""
-        return self.policy.make_denial(error)
+        return self._record(self.policy.make_denial(error))

@@ -5,7 +5,7 @@ Knows no framework. HTP-030; HTP-041; HTP-046; HTP-048; CJ-29.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from aveverify._http.auth_record import record_outcome
 from aveverify._http.current_identity import serving
 from aveverify._http.live_identity import LIVE_KEY, refuse_expired
 from aveverify._http.policy import AuthPolicy
-from aveverify._http.request_identity import scope_or_environ
 from aveverify._http.websocket_channel import ExpiringChannel
 from aveverify._http.websocket_escape import close_of, find_refusals
 from aveverify.errors import AveVerifyError, ConfigurationError, InvalidTokenError, Problem, Reason
@@ -101,6 +100,9 @@ class LiveConnection(ExpiringChannel):
     async def reauthenticate(self, token: str | bytes, *, allow_other_user: bool = False) -> Identity:
         """Go on under a new token, until that one expires.
 
+        An error leaves the connection as it was. A refusal that escapes the application closes it: with code 3000 for a
+        token, 1008 for a scope, 1013 for unavailable keys.
+
         Args:
             token: The compact token, for instance out of a message of the client.
             allow_other_user: Whether it may be another user's. An anonymous connection may become any user's.
@@ -110,10 +112,9 @@ class LiveConnection(ExpiringChannel):
 
         Raises:
             InvalidTokenError: The token is refused, or has expired (there is no leeway here), or is another user's, or
-                `load_user` of the middleware knows no such user any longer. The connection goes on as it was.
-            InsufficientScopeError: It lacks a scope that the middleware, or a dependency behind it, asks for. The
-                connection goes on as it was.
-            KeysUnavailableError: The keys are unavailable. The connection goes on as it was.
+                `load_user` of the middleware knows no such user any longer.
+            InsufficientScopeError: It lacks a scope that the middleware, or a dependency behind it, asks for.
+            KeysUnavailableError: The keys are unavailable.
             ConfigurationError: The connection has ended, or there are no rules: neither a middleware nor a dependency
                 has looked for a token.
 
@@ -263,22 +264,3 @@ async def serve_live(app: ASGIApp, scope: LiveScope, live: LiveConnection, polic
                 raise
 
     await live.run(serve)
-
-
-def get_live_connection(websocket: object) -> LiveConnection:
-    """Return the connection behind a WebSocket that has passed the middleware.
-
-    Args:
-        websocket: A WebSocket with a `scope`, or the scope itself.
-
-    Returns:
-        The connection: who it is now, `reauthenticate` and `until_expired`.
-
-    Raises:
-        ConfigurationError: No middleware ran.
-    """
-    carrier = scope_or_environ(websocket)
-    found = carrier.get(LIVE_KEY) if isinstance(carrier, MutableMapping) else None
-    if not isinstance(found, LiveConnection):
-        raise ConfigurationError(Problem.NO_MIDDLEWARE, "the WebSocket")
-    return found

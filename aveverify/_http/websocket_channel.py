@@ -6,18 +6,15 @@ RFC 6455 §7.4.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aveverify._event_loops import find_event_loop
+from aveverify._http.live_request import load_anyio
 from aveverify._http.websocket_shown import ShownIdentity
-from aveverify.errors import InvalidTokenError, Reason
+from aveverify.errors import Reason
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-    import anyio.abc
+    import anyio
 
     from aveverify._core.identity import Identity
     from aveverify._http.asgi_types import Message, Receive, Send
@@ -29,18 +26,9 @@ _CLOSE_REASONS: Final[dict[Reason, str]] = {
     Reason.EXPIRED: "the token has expired",
     Reason.CLOCK_UNUSABLE: "the token can no longer be checked",
 }
-# A suspended machine or a clock that was set: the clock is read at least so often.
-_LONGEST_SLEEP_SECONDS: Final = 30.0
 # How long a server may take to send the close, and the client to answer it, once the application has returned.
 _LONGEST_CLOSE_SECONDS: Final = 10.0
 _LONGEST_ANSWER_SECONDS: Final = 1.0
-
-
-def load_anyio() -> ModuleType:
-    """Return anyio, which httpx needs, too. It is heavy, and only WebSockets need it here."""
-    import anyio  # noqa: PLC0415 - as said above
-
-    return anyio
 
 
 class _Closing(NamedTuple):
@@ -70,56 +58,18 @@ class ExpiringChannel(ShownIdentity):
         closes: Whether the connection ends by itself when its token expires.
     """
 
-    __slots__ = (
-        "_answer_protocol",
-        "_changed",
-        "_closes",
-        "_closing",
-        "_ended_by",
-        "_is_accepted",
-        "_is_opening",
-        "_is_over",
-        "_receive",
-        "_receiving",
-        "_send",
-        "_tasks",
-        "policy",
-        "refused",
-    )
+    __slots__ = ("_answer_protocol", "_closing", "_is_accepted", "_is_opening")
 
     def __init__(
-        self,
-        identity: Identity | None,
-        policy: AuthPolicy | None,
-        receive: Receive,
-        send: Send,
-        *,
-        closes: bool,
+        self, identity: Identity | None, policy: AuthPolicy | None, receive: Receive, send: Send, *, closes: bool
     ) -> None:
-        super().__init__(identity, None if policy is None else policy.verifier)
-        self.policy = policy
-        self.refused: ConnectionError | None = None
-        self._receive = receive
-        self._send = send
-        self._closes = closes
+        super().__init__(identity, policy, receive, send, closes=closes)
         # What the acceptance names where the application chooses no protocol; None names nothing.
         self._answer_protocol: str | None = None
-        # Why its token ended it; and whether the server needs no close any longer: it was sent one, or the client left.
-        self._ended_by: Reason | None = None
-        self._is_over = False
         # Whether the application has seen nothing yet of the handshake.
         self._is_opening = True
         self._is_accepted = False
-        # What runs beside the application; None outside of asyncio and trio.
-        self._tasks: anyio.abc.TaskGroup | None = None
         self._closing: _Closing | None = None
-        # What waits for an earlier or later end, and for a message.
-        self._changed: set[anyio.Event] = set()
-        self._receiving: set[anyio.CancelScope] = set()
-
-    def find_fault(self) -> Reason | None:
-        """Return why the connection has no user any longer; None while it may have one."""
-        return super().find_fault() if self._ended_by is None else self._ended_by
 
     async def until_expired(self) -> None:
         """Wait until the token has expired, and close the connection (code 3000) if it is still open.
@@ -130,46 +80,15 @@ class ExpiringChannel(ShownIdentity):
 
         Source: CJ-29: at `exp`, without leeway. HTP-048.
         """
-        anyio = load_anyio()
-        while not self._is_over:
-            fault = self.find_fault()
-            if fault is not None:
-                self._end(fault)
-                break
-            changed = anyio.Event()
-            self._changed.add(changed)
-            try:
-                with anyio.move_on_after(min(_LONGEST_SLEEP_SECONDS, self._rest_seconds() or 0.0)):
-                    await changed.wait()
-            finally:
-                self._changed.discard(changed)
+        fault = await self._wait_for_fault()
+        if fault is not None and self._ended_by is None:
+            self._end(fault)
         if self._closing is not None:
             await self._closing.began.wait()
 
-    def _end_quietly(self) -> None:
-        self._is_over = True
-        self._wake()
-
-    def _wake(self) -> None:
-        for changed in self._changed:
-            changed.set()
-
-    def _find_end(self) -> bool:
-        """Tell whether the token has ended the connection; where the clock says so now, end it."""
-        if self._ended_by is None and self._closes:
-            fault = self.find_fault()
-            if fault is not None:
-                self._end(fault)
-        return self._ended_by is not None
-
     def _end(self, fault: Reason) -> None:
         """End the connection, without waiting for the client."""
-        if fault is Reason.CLOCK_UNUSABLE and self.policy is not None:
-            self.policy.log.info("closed: %s", InvalidTokenError(fault, rule="HTP-048"))
-        self._ended_by = fault
-        for waiting in self._receiving:
-            # Its `receive` returns: what the server still gives is no message of a user.
-            waiting.cancel()
+        super()._end(fault)
         self._close(self._end_of_token)
 
     def _close(self, close: Message) -> None:
@@ -200,7 +119,7 @@ class ExpiringChannel(ShownIdentity):
         """
         is_opening, self._is_opening = self._is_opening, False
         if is_opening or not self._find_end():
-            message = await self._receive_until_ended()
+            message = await self._receive_until_ended() or {"type": "websocket.disconnect"}
             kind = message["type"]
             if kind == "websocket.disconnect":
                 self._end_quietly()
@@ -209,19 +128,6 @@ class ExpiringChannel(ShownIdentity):
         # The close is on its way before the application hears of it.
         await (load_anyio().sleep(0) if self._closing is None else self._closing.began.wait())
         return {"type": "websocket.disconnect", **self._end_of_token}
-
-    async def _receive_until_ended(self) -> Message:
-        """Wait for a message, or for the end of the connection."""
-        if self._tasks is None:
-            return await self._receive()
-        # No task of its own: what cancels the application cancels this.
-        with load_anyio().CancelScope() as waiting:
-            self._receiving.add(waiting)
-            try:
-                return await self._receive()
-            finally:
-                self._receiving.discard(waiting)
-        return {"type": "websocket.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application to the server; for the middleware.
@@ -246,56 +152,16 @@ class ExpiringChannel(ShownIdentity):
                 # The client was sent a close, with the code that says why.
                 return
         elif has_ended:
-            if self.refused is None:
-                self.refused = ConnectionError(self._end_of_token["reason"])
-            raise self.refused.with_traceback(None)
+            raise self._refuse_message(self._end_of_token["reason"])
         await self._send(message)
 
     @property
     def _end_of_token(self) -> dict[str, Any]:
         return {"code": UNAUTHORIZED_CLOSE_CODE, "reason": _CLOSE_REASONS[self._ended_by or Reason.EXPIRED]}
 
-    async def run(self, serve: Callable[[], Awaitable[None]]) -> None:
-        """Serve the connection, with what runs beside the application; for the middleware.
-
-        Args:
-            serve: Runs the application.
-
-        Raises:
-            RuntimeError: Neither asyncio nor trio runs, and the connection must be closed when its token expires.
-        """
-        if find_event_loop() is None:
-            if self._closes:
-                raise RuntimeError("WebSockets end with their token under asyncio or trio only; or close_expired=False")
-            await self._serve(serve)
-            return
-        anyio = load_anyio()
-        failure: BaseException | None = None
-        async with anyio.create_task_group() as self._tasks:
-            try:
-                await self._serve(serve)
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:  # noqa: BLE001 - raised below, where no group of tasks wraps it
-                failure = error
-            self._tasks.cancel_scope.cancel()
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                # Its traceback has this frame.
-                del failure
-
-    async def _serve(self, serve: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await serve()
-        finally:
-            await self.finish()
-
     async def finish(self) -> None:
         """End what the connection has begun: the application has returned; for the middleware."""
-        self._end_quietly()
-        self.refused = None
+        await super().finish()
         self._places.clear()
         if self._closing is not None:
             with load_anyio().move_on_after(_LONGEST_CLOSE_SECONDS):

@@ -5,10 +5,10 @@ Knows no framework. HTP-030; HTP-041; RFC 6455 §7.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from aveverify._http.asgi_response import POLICY_VIOLATION
+from aveverify._http.ending_connection import leaves
 from aveverify._http.policy import REFUSALS
 from aveverify._http.websocket_channel import UNAUTHORIZED_CLOSE_CODE
 from aveverify.errors import AveVerifyError, InsufficientScopeError, InvalidRequestError, KeysUnavailableError
@@ -41,7 +41,7 @@ def find_refusals(
         The refusals in it, none for a normal end; None for a failure, which is the application's own.
     """
     refusals: list[AveVerifyError] = []
-    for each in _leaves(error):
+    for each in leaves(error):
         if isinstance(each, REFUSALS):
             refusals.append(each)
         elif not (has_ended and _is_end(each, ends)):
@@ -53,14 +53,6 @@ def close_of(refusal: AveVerifyError) -> dict[str, object]:
     """Return code and reason of the close that tells the client of a refusal."""
     code, reason = _CLOSES.get(type(refusal), _REFUSED)
     return {"code": code, "reason": reason}
-
-
-def _leaves(error: Exception) -> Iterator[Exception]:
-    if isinstance(error, ExceptionGroup):
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error
 
 
 def _is_end(error: Exception, ends: tuple[Exception | None, ...]) -> bool:

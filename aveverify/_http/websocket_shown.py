@@ -9,28 +9,33 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aveverify._core.identity import Identity
-from aveverify._http.live_identity import LiveIdentity
+from aveverify._http.ending_connection import EndingConnection
 from aveverify._http.websocket_scope import LiveValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aveverify._http.asgi_types import Scope
-    from aveverify.verifier import Verifier
+    from aveverify._http.asgi_types import Receive, Scope, Send
+    from aveverify._http.policy import AuthPolicy
 
 
-class ShownIdentity(LiveIdentity):
+class ShownIdentity(EndingConnection):
     """The user of a WebSocket, as scopes show it.
 
     Args:
-        identity: The verified user; None for an anonymous WebSocket.
-        verifier: Has the clock that counts.
+        identity: The user when the WebSocket was opened.
+        policy: The rules that every further token must meet; None until the first dependency adds them.
+        receive: Gives the messages of the server.
+        send: Takes messages for the server.
+        closes: Whether the connection ends by itself when its token expires.
     """
 
     __slots__ = ("_absent", "_places", "_shown")
 
-    def __init__(self, identity: Identity | None, verifier: Verifier | None) -> None:
-        super().__init__(identity, verifier)
+    def __init__(
+        self, identity: Identity | None, policy: AuthPolicy | None, receive: Receive, send: Send, *, closes: bool
+    ) -> None:
+        super().__init__(identity, policy, receive, send, closes=closes)
         # What scopes show of the user, what they show where there is none, and where they show it.
         self._shown: dict[str, Any] = {"identity": identity}
         self._absent: dict[str, Any] = {"identity": None}

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import parse_authorization
-from aveverify._http.preflight import is_preflight
+from aveverify._http.preflight import is_preflight, overrides_method
 from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class WsgiRequest:
         head = _read_head(environ)
         length = (b"content-length", _encode(environ.get("CONTENT_LENGTH", "")))
         return is_preflight(head.method, [*head.headers, length], head.query_string)
+
+    def overrides_method(self) -> bool:
+        """Tell whether something behind the middleware could turn the request into one of another method (HTP-027)."""
+        head = _read_head(self._environ)
+        return overrides_method(head.headers, head.query_string)
 
     def drop_body(self) -> None:
         """Give the application an empty body.

@@ -58,13 +58,12 @@ class KeyLookup:
         self.wait_budget_seconds = registry.policy.waiter_seconds
 
     def read_clocks(self) -> None:
-        """Set the instant of this attempt, unless it has one.
+        """Set the instant of this attempt, at its beginning.
 
         Raises:
             InvalidTokenError: `CLOCK_UNUSABLE`.
         """
-        if self.now < 0:
-            self.now, self.monotonic = self._registry.read_clocks()
+        self.now, self.monotonic = self._registry.read_clocks()
 
     def usable_keys(self, remote_keys: RemoteKeySet) -> Snapshot | None:
         """Return the keys that may be used at this instant; None if they must be loaded first.
@@ -73,7 +72,7 @@ class KeyLookup:
             InvalidTokenError: `CLOCK_UNUSABLE`.
             ConfigurationError: `CLOSED`.
         """
-        # As `read_clocks`, one call less for every new token.
+        # Unless the attempt began with `read_clocks`, which would cost every new token a call.
         if self.now < 0:
             self.now, self.monotonic = self._registry.read_clocks()
         if self._refreshes_seen is None:

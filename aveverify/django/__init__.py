@@ -7,9 +7,21 @@ this package refuses them, or the first request. Django 5.2 and newer, synchrono
 from aveverify.django import _checks as _checks
 from aveverify.django._decorators import ave_optional, ave_required
 from aveverify.django._enforcement import check_at_import
+from aveverify.django._identity_user import IdentityUser
 from aveverify.django._middleware import AveAuthMiddleware
+from aveverify.django._refusals import RefusedResponse
 from aveverify.django._requests import AveOptionalRequest, AveRequest
+from aveverify.django._settings import get_verifier
 
-__all__ = ["AveAuthMiddleware", "AveOptionalRequest", "AveRequest", "ave_optional", "ave_required"]
+__all__ = [
+    "AveAuthMiddleware",
+    "AveOptionalRequest",
+    "AveRequest",
+    "IdentityUser",
+    "RefusedResponse",
+    "ave_optional",
+    "ave_required",
+    "get_verifier",
+]
 
 check_at_import()

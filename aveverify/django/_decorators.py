@@ -2,84 +2,130 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
-from aveverify._http.current_identity import serving
-from aveverify._http.option_checks import View, check_view
-from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.auth_options import Allow
+from aveverify._http.option_checks import View, check_function, check_view
+from aveverify._http.request_auth import ViewDemand
 from aveverify._http.scopes import check_scope_list
-from aveverify.django._caches import add_cache_headers
-from aveverify.django._enforcement import guarded_views
-from aveverify.django._requests import (
-    AveOptionalRequest,
-    AveRequest,
-    make_response,
-    request_auth_of,
-    set_identity,
-)
-from aveverify.errors import AveVerifyError, ConfigurationError, Problem
+from aveverify.django._guarded_views import mark_view
+from aveverify.django._guards import ADVICE, make_guard
+from aveverify.django._requests import AveOptionalRequest, AveRequest
 from aveverify.errors._unknown_options import refuse_unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# A view as Django calls it, and the views that the two decorators take.
+S = TypeVar("S")
+# A view as Django calls it, and the views that the two decorators take: functions, and methods of `S`.
 DjangoView = Callable[Concatenate[HttpRequest, P], R]
+DjangoMethod = Callable[Concatenate[S, HttpRequest, P], R]
 RequiredView = Callable[Concatenate[AveRequest, P], R]
+RequiredMethod = Callable[Concatenate[S, AveRequest, P], R]
 OptionalView = Callable[Concatenate[AveOptionalRequest, P], R]
-# Returns the response of a refusal; None lets the request reach the view.
-LetIn = Callable[[HttpRequest, RequestAuth], HttpResponse | None]
+OptionalMethod = Callable[Concatenate[S, AveOptionalRequest, P], R]
 
-_ADVICE: Final = "write method_decorator(ave_required) at the method, or ave_required(TheClass.as_view())"
+
+class RequiredDecorator(Protocol):
+    """The type of `ave_required(scopes=[…])`."""
+
+    @overload
+    def __call__(self, view: RequiredView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # as below
+
+    @overload
+    def __call__(self, view: RequiredMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
+
+
+class OptionalDecorator(Protocol):
+    """The type of `ave_optional(scopes=[…])`."""
+
+    @overload
+    def __call__(self, view: OptionalView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # as below
+
+    @overload
+    def __call__(self, view: OptionalMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
 
 
 @overload
-def ave_required(view: RequiredView[P, R], /) -> DjangoView[P, R]: ...
+def ave_required(view: RequiredView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # no view takes two requests
 
 
 @overload
-def ave_required(*, scopes: Sequence[str] = ()) -> Callable[[RequiredView[P, R]], DjangoView[P, R]]: ...
+def ave_required(view: RequiredMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
+
+
+@overload
+def ave_required(
+    *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = (), allow: Allow | None = None
+) -> RequiredDecorator: ...
 
 
 @refuse_unknown()
-def ave_required(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+def ave_required(
+    view: Callable[..., Any] | None = None,
+    /,
+    *,
+    scopes: Sequence[str] = (),
+    any_scopes: Sequence[str] = (),
+    allow: Allow | None = None,
+) -> Any:
     """Decorate a view that needs a verified token.
 
-    A bad token is refused before the view runs, even with `ON_INVALID` set to `"defer"`.
+    A bad token is refused before the view runs, even with `ON_INVALID` set to `"defer"`. `LoginRequiredMiddleware` of
+    Django leaves the view to this decorator.
 
     Args:
-        view: The view, synchronous or not; for a class, `method_decorator(ave_required)` or `ave_required(as_view())`.
+        view: The view, synchronous or not: a function, a method of a class, or what `as_view()` returns.
         scopes: The scopes that the token must hold, beside `SCOPES` of the settings.
+        any_scopes: Scopes of which the token must hold one.
+        allow: Called with the identity; a false value refuses with 403. It may be a coroutine function, or ask the
+            database, whatever the view is.
 
     Returns:
         The guarded view; without a view, the decorator: `@ave_required(scopes=["notes:write"])`.
 
     Raises:
-        ConfigurationError: The scopes are no list of scope tokens, or the view is a class, a method or no function.
+        ConfigurationError: The scopes are no list of scope tokens, `allow` is no function of an identity, or the view
+            is a class or no function.
     """
-    return _decorate(view, scopes, required=True)
+    return _decorate(view, scopes, any_scopes, allow, required=True)
 
 
 @overload
-def ave_optional(view: OptionalView[P, R], /) -> DjangoView[P, R]: ...
+def ave_optional(view: OptionalView[P, R], /) -> DjangoView[P, R]: ...  # type: ignore[overload-overlap] # no view takes two requests
 
 
 @overload
-def ave_optional(*, scopes: Sequence[str] = ()) -> Callable[[OptionalView[P, R]], DjangoView[P, R]]: ...
+def ave_optional(view: OptionalMethod[S, P, R], /) -> DjangoMethod[S, P, R]: ...
+
+
+@overload
+def ave_optional(
+    *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = (), allow: Allow | None = None
+) -> OptionalDecorator: ...
 
 
 @refuse_unknown()
-def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[str] = ()) -> Any:
+def ave_optional(
+    view: Callable[..., Any] | None = None,
+    /,
+    *,
+    scopes: Sequence[str] = (),
+    any_scopes: Sequence[str] = (),
+    allow: Allow | None = None,
+) -> Any:
     """Decorate a view that also serves requests without a token; a bad token is refused (HTP-036).
+
+    With `REQUIRED`, the middleware lets a request without a token pass if its view is decorated: on the outside, or
+    under decorators that use `functools.wraps`; in a class, at the method that the request names.
 
     Args:
         view: The view, as for `ave_required`.
         scopes: The scopes that a token must hold, if there is one.
+        any_scopes: Scopes of which a token must hold one, if there is one.
+        allow: As for `ave_required`; not called for a request without a token.
 
     Returns:
         The guarded view; without a view, the decorator.
@@ -87,78 +133,21 @@ def ave_optional(view: Callable[..., Any] | None = None, /, *, scopes: Sequence[
     Raises:
         ConfigurationError: As `ave_required`.
     """
-    return _decorate(view, scopes, required=False)
+    return _decorate(view, scopes, any_scopes, allow, required=False)
 
 
-def _decorate(view: View | None, scopes: Sequence[str], *, required: bool) -> View:
+def _decorate(
+    view: View | None, scopes: Sequence[str], any_scopes: Sequence[str], allow: Allow | None, *, required: bool
+) -> View:
     check_scope_list(scopes)
-    demand = ViewDemand(required, scopes, uses_identity=required)
-
-    def let_in(request: HttpRequest, request_auth: RequestAuth) -> HttpResponse | None:
-        denial = request_auth.authorize(demand)
-        if denial is not None:
-            return make_response(request, denial.response)
-        set_identity(request, request_auth)
-        return None
+    check_scope_list(any_scopes, name="any_scopes")
+    check_function("allow", allow)
+    demand = ViewDemand(required, scopes, uses_identity=required, any_scopes=any_scopes, allow=allow)
 
     def decorate(view: View) -> View:
-        check_view(view, _ADVICE)
-        if _is_method(view):
-            raise ConfigurationError(Problem.NOT_A_VIEW, f"the method {view.__qualname__}", _ADVICE)
-        guard = _guard_async(view, let_in) if iscoroutinefunction(view) else _guard(view, let_in)
-        guarded_views.add(guard)
+        check_view(view, ADVICE)
+        guard = make_guard(view, demand)
+        mark_view(guard, required=required)
         return guard
 
     return decorate if view is None else decorate(view)
-
-
-def _is_method(view: View) -> bool:
-    # By its own code: a view that is decorated already takes a request, and `method_decorator` passes a bound method.
-    return inspect.isfunction(view) and view.__code__.co_varnames[:1] in (("self",), ("cls",))
-
-
-def _check_request(request: object, view: View) -> HttpRequest:
-    # A method that looked like a function when it was decorated gets its instance here; never run it unverified.
-    if not hasattr(request, "META"):
-        raise ConfigurationError(Problem.NOT_A_VIEW, f"the method {getattr(view, '__qualname__', view)!s}", _ADVICE)
-    return cast("HttpRequest", request)
-
-
-def _guard(view: View, let_in: LetIn) -> View:
-    @wraps(view)
-    def guard(request: HttpRequest, *args: object, **kwargs: object) -> object:
-        request_auth = request_auth_of(_check_request(request, view))
-        request_auth.authenticate()
-        refusal = let_in(request, request_auth)
-        if refusal is not None:
-            return refusal
-        with serving(request):
-            try:
-                return add_cache_headers(view(request, *args, **kwargs), request_auth)
-            except AveVerifyError as error:
-                return _answer(request, request_auth, error)
-
-    return guard
-
-
-def _guard_async(view: View, let_in: LetIn) -> View:
-    @wraps(view)
-    async def guard(request: HttpRequest, *args: object, **kwargs: object) -> object:
-        request_auth = request_auth_of(_check_request(request, view))
-        await request_auth.authenticate_async()
-        refusal = let_in(request, request_auth)
-        if refusal is not None:
-            return refusal
-        with serving(request):
-            try:
-                return add_cache_headers(await view(request, *args, **kwargs), request_auth)
-            except AveVerifyError as error:
-                return _answer(request, request_auth, error)
-
-    return guard
-
-
-def _answer(request: HttpRequest, request_auth: RequestAuth, error: AveVerifyError) -> HttpResponse:
-    if not request_auth.owns(error):
-        raise error
-    return make_response(request, request_auth.make_denial(error).response)

@@ -5,18 +5,16 @@ The system checks report it, and because a server need not run them, every reque
 
 from __future__ import annotations
 
-import sys
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started, setting_changed
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from aveverify._http.option_checks import layers
+from aveverify.django._guarded_views import unguarded_routes
 from aveverify.django._settings import SETTING, check_settings_at_import, current_settings
 from aveverify.errors import ConfigurationError, Problem
 
@@ -24,9 +22,6 @@ MIDDLEWARE_PATH: Final = "aveverify.django.AveAuthMiddleware"
 # The attribute by which the class of the middleware, and every subclass, is recognised.
 MIDDLEWARE_MARK: Final = "is_ave_auth_middleware"
 _OUR_PACKAGE: Final = "aveverify."
-
-# The views that the decorators have made: each enforces its own demands.
-guarded_views: Final[weakref.WeakSet[Callable[..., Any]]] = weakref.WeakSet()
 
 
 class _Installation:
@@ -52,7 +47,7 @@ class _Installation:
         if not installed and not self._has_middleware and current_settings.get().policy.required:
             # A project without routes has nothing to serve.
             routes = get_resolver().url_patterns if getattr(settings, "ROOT_URLCONF", None) else []
-            unguarded = next(_unguarded_routes(routes), None)
+            unguarded = next(unguarded_routes(routes), None)
             if unguarded is not None:
                 yield _not_enforced(f"add {MIDDLEWARE_PATH} to MIDDLEWARE; nothing guards {unguarded!r}")
 
@@ -106,25 +101,3 @@ def _is_our_middleware(path: str) -> bool | None:
 
 def _not_enforced(advice: str) -> ConfigurationError:
     return ConfigurationError(Problem.NOT_ENFORCED, f'{SETTING}["REQUIRED"]', advice)
-
-
-def _unguarded_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "/") -> Iterator[str]:
-    """Yield the routes of views that neither a decorator nor our authentication class guards."""
-    for pattern in patterns:
-        route = f"{prefix}{pattern.pattern}"
-        if isinstance(pattern, URLResolver):
-            yield from _unguarded_routes(pattern.url_patterns, route)
-        elif not _has_our_authentication(pattern.callback) and not any(
-            layer in guarded_views for layer in layers(pattern.callback)
-        ):
-            yield route
-
-
-def _has_our_authentication(view: object) -> bool:
-    drf: Any = sys.modules.get("aveverify.drf")
-    view_class = getattr(view, "cls", None)
-    if drf is None or view_class is None:
-        return False
-    options = getattr(view, "initkwargs", {})
-    classes = options.get("authentication_classes", getattr(view_class, "authentication_classes", ()))
-    return any(isinstance(one, type) and issubclass(one, drf.AveAuthentication) for one in classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
@@ -15,8 +15,17 @@ from aveverify._http.current_identity import serving
 from aveverify._http.request_auth import RequestAuth
 from aveverify.django._caches import add_cache_headers
 from aveverify.django._enforcement import installation
-from aveverify.django._requests import authorize_by_settings, make_response, request_auth_of, set_identity
+from aveverify.django._refusals import make_response
+from aveverify.django._requests import (
+    authorize_by_settings,
+    check_view_that_runs,
+    is_as_let_in,
+    note_optional_view,
+    request_auth_of,
+    set_identity,
+)
 from aveverify.django._settings import current_settings
+from aveverify.django._users import show_again
 from aveverify.errors import AveVerifyError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
@@ -46,6 +55,8 @@ class AveAuthMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+            # Django would call a synchronous one in a thread.
+            self.process_view = self._process_view_async  # type: ignore[method-assign,assignment] # as Django calls it
         # A server that is configured wrongly must not start.
         current_settings.get()
         installation.note_middleware()
@@ -77,6 +88,27 @@ class AveAuthMiddleware:
             response = await cast("Awaitable[HttpResponseBase]", self._get_response(request))
             return add_cache_headers(response, request_auth)
 
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], _args: object, _kwargs: object
+    ) -> HttpResponseBase | None:
+        """Check that the view which runs is the one for which the request was let in.
+
+        Args:
+            request: The request.
+            view: The view.
+            _args: Its positional arguments.
+            _kwargs: Its keyword arguments.
+
+        Returns:
+            The response of a refusal; None lets the view run.
+        """
+        return None if is_as_let_in(request) else _check_view(request, view)
+
+    async def _process_view_async(
+        self, request: HttpRequest, view: Callable[..., Any], _args: object, _kwargs: object
+    ) -> HttpResponseBase | None:
+        return None if is_as_let_in(request) else _check_view(request, view)
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a refusal of this request that a view has raised.
 
@@ -89,17 +121,24 @@ class AveAuthMiddleware:
         """
         request_auth = request_auth_of(request)
         if isinstance(exception, AveVerifyError) and request_auth.owns(exception):
-            return make_response(request, request_auth.make_denial(exception).response)
+            return make_response(request, request_auth.make_denial(exception))
         return None
+
+
+def _check_view(request: HttpRequest, view: object) -> HttpResponseBase | None:
+    show_again(request, request_auth_of(request))
+    return check_view_that_runs(request, view)
 
 
 def _refuse_or_let_in(request: HttpRequest, request_auth: RequestAuth, outcome: Outcome) -> HttpResponseBase | None:
     # An identity has met the settings: their scopes and `CHECK` are part of its authentication. To ask again would cost
     # every request 0.7 µs.
     if not isinstance(outcome, Identity):
+        if outcome is None:
+            note_optional_view(request, request_auth)
         denial = authorize_by_settings(request, request_auth)
         if denial is not None:
-            return make_response(request, denial.response)
+            return make_response(request, denial)
     elif not request_auth.is_ambient:
         # CsrfViewMiddleware reads it; Django's own test client sets it, too.
         request.__dict__["_dont_enforce_csrf_checks"] = True

@@ -1,4 +1,4 @@
-"""One request of Django: its `RequestAuth`, its identity, and the response of a refusal.
+"""One request of Django: its `RequestAuth`, its identity, and whether it may reach a view.
 
 Shared by the middleware, the decorators and the authentication class of REST framework.
 """
@@ -11,15 +11,20 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.identity import Identity
-from aveverify._core.refusal import ErrorResponse
+from aveverify._http.auth_record import RECORD_KEY
 from aveverify._http.policy import Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import REQUEST_AUTH
+from aveverify.django._guarded_views import find_view, serves_anonymous
+from aveverify.django._refusals import make_response
 from aveverify.django._settings import current_settings
+from aveverify.django._users import SHOWN_USER, show_user
 
 _REQUIRED: Final = ViewDemand(required=True)
 _OPTIONAL: Final = ViewDemand(required=False)
+# The attribute of a request that tells whether its path leads to a view that also serves anonymous requests.
+_IS_OPTIONAL: Final = "_aveverify_is_optional"
 
 
 class AveRequest(HttpRequest):
@@ -48,6 +53,10 @@ def request_auth_of(request: HttpRequest) -> RequestAuth:
     request_auth = members.get(REQUEST_AUTH)
     if not isinstance(request_auth, RequestAuth):
         configured = current_settings.get()
+        scope = getattr(request, "scope", None)
+        if scope is not None and RECORD_KEY in scope:
+            # What stands in front under ASGI has asked who it will be.
+            request.META[RECORD_KEY] = scope[RECORD_KEY]
         # HTP-026: the path that the router compares; `path` begins with a prefix that a client may choose.
         request_auth = members[REQUEST_AUTH] = RequestAuth(
             configured.policy, request.META, request.path_info, configured.users
@@ -65,13 +74,13 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> De
     Returns:
         The refusal; None lets the request in.
     """
-    required = request_auth.requires_credentials
+    required = request_auth.requires_credentials and not request.__dict__.get(_IS_OPTIONAL)
     denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
     is_anonymous = denial is None and required and request_auth.authenticate() is None
     if is_anonymous and (request.method != "OPTIONS" or request.body):
         # HTP-027: only a preflight passes without a token. A request whose method something in front has overridden is
         # none, nor is one with a body, which Django has read over ASGI; HTTP/2 allows a body without a length.
-        return request_auth.policy.deny(None)
+        return request_auth.deny_anonymous()
     return denial
 
 
@@ -94,17 +103,43 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     # A deferred refusal is raised when the view reads the identity (HTTP-09).
     found = SimpleLazyObject(request_auth.identity_or_raise) if isinstance(outcome, DeferredError) else outcome
     request.__dict__["ave_identity"] = found
-    if outcome is not None and request_auth.users is not None:
-        user = found if isinstance(outcome, DeferredError) else request_auth.user
-
-        async def find_user() -> object:
-            request_auth.identity_or_raise()
-            return user
-
-        request.__dict__["user"], request.__dict__["auser"] = user, find_user
+    if outcome is not None:
+        show_user(request, request_auth, outcome)
 
 
-def make_response(request: HttpRequest, refusal: ErrorResponse) -> HttpResponse:
-    """Make Django's response of a refusal; without a body for HEAD."""
-    body = b"" if request.method == "HEAD" else refusal.body
-    return HttpResponse(body, status=refusal.status, headers=dict(refusal.headers))
+def note_optional_view(request: HttpRequest, request_auth: RequestAuth) -> None:
+    """Note whether a request without credentials, where they are required, leads to a view that serves it anyway.
+
+    Args:
+        request: The request.
+        request_auth: Its authentication, which has found no credentials.
+
+    Source: HTP-036.
+    """
+    if request_auth.requires_credentials:
+        view = find_view(request)
+        request.__dict__[_IS_OPTIONAL] = view is not None and serves_anonymous(view, request)
+
+
+def is_as_let_in(request: HttpRequest) -> bool:
+    """Tell whether a request has credentials, or needs none, and still shows the user of its token.
+
+    The hot path before `check_view_that_runs`: it decides for most requests.
+    """
+    members = request.__dict__
+    return not members.get(_IS_OPTIONAL) and members.get("user") is members.get(SHOWN_USER)
+
+
+def check_view_that_runs(request: HttpRequest, view: object) -> HttpResponse | None:
+    """Refuse a request that was let in for another view than the one that now runs.
+
+    Args:
+        request: The request. A middleware may have changed its path, its method or its list of routes meanwhile.
+        view: The view that Django is about to call.
+
+    Returns:
+        The response of the refusal; None lets it run.
+    """
+    if not request.__dict__.get(_IS_OPTIONAL) or serves_anonymous(view, request):
+        return None
+    return make_response(request, request_auth_of(request).deny_anonymous())

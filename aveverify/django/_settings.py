@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from aveverify._core.identity import Identity
-from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.caching import refuse_unmarked
 from aveverify._http.option_checks import check_callable, check_function
 from aveverify._http.policy import AuthPolicy
 from aveverify._http.settings import NAMES, check_names, make_policy_from
 from aveverify.django._caches import patch_cache_middleware
+from aveverify.django._calls import DjangoCalls
 from aveverify.errors import ConfigurationError, Problem, quote
 from aveverify.errors._unknown_options import nearest
+
+if TYPE_CHECKING:
+    from aveverify.verifier import Verifier
 
 SETTING: Final = "AVEVERIFY"
 _USER_LOADER: Final = "USER_LOADER"
@@ -30,18 +31,6 @@ _SIMILARITY: Final = 0.8
 # The names that demand something of requests. A project may have settings like AVEVERIFY_ISSUER, and make its AVEVERIFY
 # of them; a setting like AVEVERIFY_REQUIRED, as in Flask, would be without effect.
 _DEMANDS: Final = NAMES.union([_USER_LOADER]) - {"VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID"}
-
-
-class _DjangoUsers(Users):
-    """Loads users under ASGI as Django does: a synchronous loader runs in the thread of the database connections."""
-
-    __slots__ = ()
-
-    async def find_async(self, identity: Identity) -> object:
-        """Load and check a user without blocking the event loop."""
-        if iscoroutinefunction(self._load_user):
-            return await super().find_async(identity)
-        return await sync_to_async(self.find)(identity)
 
 
 class AuthSettings(NamedTuple):
@@ -85,6 +74,7 @@ def read_settings(configured: object) -> AuthSettings:
             raise ConfigurationError(Problem.UNKNOWN_OPTION, f"{SETTING}_{name}", f"did you mean {_label(name)}?")
     # Before any path is imported, so that an empty path is reported as an empty setting.
     check_names(configured, _label, [_USER_LOADER])
+    calls = DjangoCalls()
     members: dict[str, Any] = {
         name: _import_dotted(name, value) if name in _MAY_BE_DOTTED else value for name, value in configured.items()
     }
@@ -93,10 +83,9 @@ def read_settings(configured: object) -> AuthSettings:
     verifier = members.get("VERIFIER")
     if callable(verifier) and not isinstance(verifier, type):
         check_callable(_label("VERIFIER"), verifier, arguments=0)
-        members["VERIFIER"] = verifier()
+        members["VERIFIER"] = calls.call_at_start(_label("VERIFIER"), verifier)
     refuse_unmarked(members.get("CACHE_HEADERS"), _label("CACHE_HEADERS"))
-    calls = AppCalls(async_to_sync)
-    users = None if load_user is None else _DjangoUsers(cast("LoadUser[Any]", load_user), calls)
+    users = None if load_user is None else Users(cast("LoadUser[Any]", load_user), calls)
     return AuthSettings(make_policy_from(members, _label, calls=calls), users, "VERIFIER" not in members)
 
 
@@ -168,3 +157,18 @@ class _CurrentSettings:
 
 current_settings: Final = _CurrentSettings()
 setting_changed.connect(current_settings.forget)
+
+
+def get_verifier() -> Verifier:
+    """Return the verifier that the settings name or describe, for tokens that come another way than by a request.
+
+    Returns:
+        The verifier; it belongs to the settings, which close it. Ask again after `override_settings`.
+
+    Raises:
+        ConfigurationError: `AVEVERIFY` in the settings is wrong.
+
+    Example:
+        `identity = get_verifier().verify(token)`, in a task of Celery or a management command
+    """
+    return current_settings.get().policy.verifier

@@ -1,38 +1,48 @@
-"""The authentication class: `request.user` and `request.auth` of a view, from the bearer token."""
+"""The authentication classes: `request.user` and `request.auth` of a view, from the bearer token."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 
 from aveverify._core.bearer import make_challenge
 from aveverify._core.identity import Identity
+from aveverify._http.auth_record import RECORD_KEY, record_outcome
+from aveverify._http.request_auth import ViewDemand
 from aveverify._http.request_identity import DeferredError
+from aveverify.django._guarded_views import serves_anonymous
+from aveverify.django._identity_user import IdentityUser
 from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
-from aveverify.django._settings import current_settings
-from aveverify.drf._refusals import add_vary, django_request, make_refused_error
+from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error
 from aveverify.errors import AveVerifyError
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
 
     from aveverify._http.request_auth import RequestAuth
 
 
+_OPTIONAL: Final = ViewDemand(required=False)
+
+
 class AveAuthentication(BaseAuthentication):
     """Authenticates by the bearer token: `request.auth` is the `Identity`, `request.user` the user.
 
-    The user is what `USER_LOADER` returns; without a loader, the identity itself. A request without a token is left to
+    The user is what `USER_LOADER` returns; without a loader, an `IdentityUser`. A request without a token is left to
     the next authentication class, unless `REQUIRED` refuses it. A bad token is refused at once (HTP-036); with
     `ON_INVALID` set to `"defer"`, when the view reads the user or the identity.
 
     Example:
         `REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["aveverify.drf.AveAuthentication"]}`
     """
+
+    # Whether a request without a token passes although `REQUIRED` holds.
+    is_optional: ClassVar[bool] = False
 
     def __init__(self) -> None:
         # drf-spectacular makes an instance for each view that it describes. A process without it never imports ours.
@@ -57,7 +67,8 @@ class AveAuthentication(BaseAuthentication):
         outcome = request_auth.authenticate()
         if not request_auth.is_exempt:
             add_vary(request, request_auth)
-        denial = authorize_by_settings(inner, request_auth)
+        is_optional = self.is_optional or _is_marked_optional(inner)
+        denial = request_auth.authorize(_OPTIONAL) if is_optional else authorize_by_settings(inner, request_auth)
         if denial is not None:
             raise make_refused_error(request, request_auth, denial)
         set_identity(inner, request_auth)
@@ -69,7 +80,7 @@ class AveAuthentication(BaseAuthentication):
         if request_auth.is_ambient:
             # REST framework exempts its views from CsrfViewMiddleware.
             SessionAuthentication().enforce_csrf(request)
-        return (outcome if current_settings.get().users is None else request_auth.user), outcome
+        return (IdentityUser(outcome) if request_auth.users is None else request_auth.user), outcome
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of REST framework's own 401; REST framework calls this.
@@ -81,7 +92,32 @@ class AveAuthentication(BaseAuthentication):
             The value of `WWW-Authenticate`.
         """
         request_auth = request_auth_of(django_request(request))
+        forbid_storing(request, request_auth)
+        members = django_request(request).META
+        record = members.get(RECORD_KEY)
+        if record is not None and record.refusal is None:
+            # A permission of REST framework refuses an anonymous request, and calls nothing else of ours.
+            record_outcome(members, request_auth.policy, request_auth.policy.make_denial(None))
         return make_challenge(request_auth.error, request_auth.policy.parameters)
+
+
+class OptionalAveAuthentication(AveAuthentication):
+    """Authenticates like `AveAuthentication`, for views that also serve requests without a token under `REQUIRED`.
+
+    A bad token is refused. The permissions of the view decide about anonymous requests: `AllowAny`, for instance, or
+    `IsAuthenticatedOrReadOnly`.
+
+    Example:
+        `authentication_classes = [OptionalAveAuthentication]`
+    """
+
+    is_optional: ClassVar[bool] = True
+
+
+def _is_marked_optional(request: HttpRequest) -> bool:
+    """Tell whether `ave_optional` decorates the view, which has let the request in; there need be no middleware."""
+    match = request.resolver_match
+    return match is not None and serves_anonymous(match.func, request)
 
 
 class _DeferredUser:

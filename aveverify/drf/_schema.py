@@ -5,12 +5,16 @@ Imported by `AveAuthentication`, and only in a process that has imported drf-spe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.permissions import AND, OR
 
 from aveverify._http.openapi import BEARER_SCHEME, security_schemes
 from aveverify.django._settings import current_settings
+from aveverify.drf._permissions import TokenPermission, operands
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -20,6 +24,7 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
     """The bearer token, and OpenID Connect for each discovery document of the providers."""
 
     target_class = "aveverify.drf.AveAuthentication"
+    match_subclasses = True
 
     @property
     def name(self) -> list[str]:  # type: ignore[override]
@@ -45,14 +50,36 @@ class AveAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[n
             auto_schema: The view that is described.
 
         Returns:
-            One requirement for each scheme. OpenID Connect names the scopes of the settings and of the view's
-            permissions; OpenAPI 3.0 allows no scopes for a bearer token.
+            One requirement for each scheme; of OpenID Connect, one for each way to have enough scopes, those of the
+            settings included. OpenAPI 3.0 allows no scopes for a bearer token.
         """
-        demanded = list(current_settings.get().policy.parameters.scopes)
-        for permission in auto_schema.view.get_permissions():
-            demanded += getattr(permission, "scopes", ())
-        scopes = list(dict.fromkeys(demanded))
-        return [{name: [] if name == BEARER_SCHEME else scopes} for name in self.name]
+        required = current_settings.get().policy.scopes
+        ways = _all_of(_ways_of(required.all_of, required.any_of), *map(_ways, auto_schema.view.get_permissions()))
+        return [
+            {name: scopes}
+            for name in self.name
+            for scopes in ([[]] if name == BEARER_SCHEME else map(list, dict.fromkeys(map(tuple, ways))))
+        ]
+
+
+def _ways(permission: object) -> list[list[str]]:
+    """Return the lists of scopes of which each is enough for a permission; an empty one where it asks for none."""
+    if isinstance(permission, AND):
+        return _all_of(*map(_ways, operands(permission)))
+    if isinstance(permission, OR):
+        return [*chain.from_iterable(map(_ways, operands(permission)))]
+    if isinstance(permission, TokenPermission):
+        demand = permission.demand
+        return _ways_of(demand.scopes, [demand.any_scopes] if demand.any_scopes else [])
+    return [[]]
+
+
+def _ways_of(all_of: Iterable[str], any_of: Iterable[Iterable[str]]) -> list[list[str]]:
+    return _all_of([list(all_of)], *([[scope] for scope in group] for group in any_of))
+
+
+def _all_of(*demands: list[list[str]]) -> list[list[str]]:
+    return [list(dict.fromkeys(chain.from_iterable(ways))) for ways in product(*demands)]
 
 
 def _schemes() -> dict[str, dict[str, str]]:

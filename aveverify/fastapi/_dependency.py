@@ -203,7 +203,14 @@ class AveAuth(BearerScheme):
         return describe_refusals(self._authenticator.policy.render)
 
     @refuse_unknown()
-    def install(self, app: FastAPI, *, cache_headers: bool | None = None, close_expired: bool = True) -> None:
+    def install(
+        self,
+        app: FastAPI,
+        *,
+        cache_headers: bool | None = None,
+        close_expired: bool = True,
+        end_expired_streams: bool = False,
+    ) -> None:
         """Add to an application what a dependency alone cannot do.
 
         - The body of a refusal is `{"error": …, "error_description": …}`, or that of `render_refusal`, instead of
@@ -224,6 +231,8 @@ class AveAuth(BearerScheme):
                 `aveverify.asgi.AuthOptions`.
             close_expired: Whether a WebSocket is closed when its token expires. With False, messages go on until
                 `get_live_connection(websocket).until_expired()` is called, but after `exp` there is no user.
+            end_expired_streams: Whether a response that goes on is ended when the first of its tokens expires; as in
+                `aveverify.asgi.AuthOptions`.
 
         Raises:
             ConfigurationError: `app` is no FastAPI application, or an option is not what it must be.
@@ -234,9 +243,16 @@ class AveAuth(BearerScheme):
         if not isinstance(app, FastAPI):
             raise ConfigurationError(Problem.NOT_AN_APPLICATION, "app", "a FastAPI application")
         check_flag("close_expired", close_expired)
+        check_flag("end_expired_streams", end_expired_streams)
         policy = self._authenticator.policy
         adds_cache_headers = choose_marking(policy.parameters.vary, chosen=cache_headers)
-        install_middleware(app, policy, _find_early, close_expired=close_expired, adds_cache_headers=adds_cache_headers)
+        install_middleware(
+            app,
+            policy._replace(ends_streams=end_expired_streams),
+            _find_early,
+            close_expired=close_expired,
+            adds_cache_headers=adds_cache_headers,
+        )
         install_openapi(app, self.scheme_name, policy.verifier.providers)
 
 

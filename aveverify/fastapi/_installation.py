@@ -1,7 +1,7 @@
 """FastAPI: what `AveAuth.install` adds to an application: two middlewares, exception handlers, OpenAPI.
 
-One middleware adds the headers for caches (HTP-050), one lets `current_identity` find the request and ends WebSockets
-(HTP-037, HTP-041). Neither looks at credentials: the dependencies do.
+One middleware adds the headers for caches (HTP-050), one lets `current_identity` find the request, and ends WebSockets
+and streams (HTP-037, HTP-041, HTP-042). Neither looks at credentials: the dependencies do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aveverify.fastapi._body_order import BodyAfterToken, FailedError, FindEarly
 from aveverify.fastapi._openapi import describe_discovery
 from aveverify.fastapi._refusals import install_handler
 from aveverify.fastapi._request_state import find_live_connection, find_request_state
+from aveverify.fastapi._streams import DependentResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,7 @@ class CacheHeaders:
 
 
 class RequestContext:
-    """Lets `current_identity` find the request, until the request ends, and ends a WebSocket with its token.
+    """Lets `current_identity` find the request until it ends, and ends WebSockets and streams with their token.
 
     FastAPI tells no dependency when its request ends.
     """
@@ -116,4 +117,7 @@ class RequestContext:
                 await serve_live(self._app, scope, live, self._policy)
                 return
         with serving(scope):
-            await self._app(scope, receive, send)
+            if self._policy.ends_streams and scope["type"] == "http":
+                await DependentResponse(scope, self._policy, receive, send).serve(self._app, scope)
+            else:
+                await self._app(scope, receive, send)

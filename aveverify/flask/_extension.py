@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from flask.sansio.scaffold import Scaffold
 
 from aveverify._core.provider_checks import check_flag
@@ -84,6 +85,7 @@ class AveAuth:
         self._verifier = verifier
         self._options = options
         self._state = ExtensionState(requires_all=options.get("required") is True)
+        self._installed: weakref.WeakSet[Installation] = weakref.WeakSet()
         watch.begin(self._state)
         if app is not None:
             self.init_app(app)
@@ -111,6 +113,7 @@ class AveAuth:
         )
         watch.refuse_unguarded(app, self._state)
         installation = app.extensions[EXTENSION] = Installation(self._state, policy)
+        self._installed.add(installation)
         watch.end(self._state)
         app.before_request(installation.begin_request)
         if policy.marks:
@@ -121,8 +124,17 @@ class AveAuth:
 
     @property
     def verifier(self) -> Verifier:
-        """The verifier that was given; without one, that of the current application, as `get_verifier()`."""
-        return get_verifier() if self._verifier is None else self._verifier
+        """The verifier of the current application; outside of its context that of the only one, or the given one.
+
+        Raises:
+            ConfigurationError: There is none, or several applications have one each.
+        """
+        installed = list(self._installed)
+        if has_app_context() or len(installed) == 1:
+            return get_verifier() if has_app_context() else installed[0].policy.verifier
+        if self._verifier is None:
+            raise ConfigurationError(Problem.MISSING, "verifier", "enter the context of an application with AveAuth")
+        return self._verifier
 
     @overload
     def required(self, view: Callable[P, R], /) -> Callable[P, R]: ...

@@ -33,7 +33,7 @@ class FakeIssuer(Issuer):
         application_id: The client id for which it issues tokens.
         algorithms: One key is made for each entry: `RS256`, `ES256` or `EdDSA`; the first one signs by default.
             OIDC providers accept RS256 and EdDSA, customJwt providers RS256 and ES256.
-        clock: The clock that dates its tokens; a new `FakeClock` by default.
+        clock: The clock that dates its tokens; a new `FakeClock` by default, so the real time until a test moves it.
         max_age_seconds: The `Cache-Control: max-age` of its documents; None sends no such header.
 
     Raises:

@@ -664,7 +664,13 @@ def test_a_request_is_verified_on_the_thread_that_serves_it(
 ) -> None:
     threads: list[int] = []
 
-    with serve(who, CHECK=lambda _: threads.append(get_ident())):
+    def note(_identity: Identity) -> None:
+        threads.append(get_ident())
+
+    async def note_async(identity: Identity) -> None:
+        note(identity)
+
+    with serve(who, CHECK=note if get is not get_async else note_async):
         get(tokens["good"])
 
     assert threads == [get_ident()]

@@ -140,14 +140,23 @@ def test_starlette_optional_and_scopes(page: Page) -> None:
     assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == {"drafts of": "ada"}
 
 
-@on("starlette")
-def test_starlette_websockets(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("page", "number"), [("starlette", 2), ("fastapi", 3)], indirect=["page"], ids=["starlette", "fastapi"]
+)
+def test_a_websocket_lives_as_long_as_its_tokens(page: Page, number: int, clock: FakeClock) -> None:
+    """The client may leave, send a bad token, or wait until its token expires: no exception escapes."""
     token = page.bearer()["Authorization"].removeprefix("Bearer ")
-    with page.client(2).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
-        assert session.receive_text() == "hello ada"
-        session.send_text(token)
-        assert session.receive()["code"] == 1000
-    with pytest.raises(WebSocketDenialResponse), page.client(2).websocket_connect("/chat"):
+    for last in (None, "bad", "late"):
+        with page.client(number).websocket_connect("/chat", subprotocols=["bearer", token]) as session:
+            assert session.receive_text() == "hello ada"
+            session.send_text(token)
+            assert session.receive_text() == "ada may stay"
+            if last == "late":
+                clock.tick(seconds=86400)
+            if last is not None:
+                session.send_text(last)
+                assert session.receive()["code"] == 3000
+    with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect("/chat"):
         raise NotImplementedError
 
 
@@ -219,7 +228,7 @@ def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
 
 
 @on("fastapi")
-@pytest.mark.parametrize(("number", "path", "text"), [(3, "/chat", "hello ada"), (4, "/news", "news for ada")])
+@pytest.mark.parametrize(("number", "path", "text"), [(4, "/news", "news for ada")])
 def test_fastapi_websockets(page: Page, number: int, path: str, text: str) -> None:
     assert page.first_message(number, path) == text
     with pytest.raises(WebSocketDenialResponse), page.client(number).websocket_connect(path):

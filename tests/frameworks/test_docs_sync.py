@@ -14,18 +14,22 @@ import pytest
 from django.core.checks import run_checks
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.module_loading import import_string
 from flask import Flask
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
 from aveverify._http import settings as option_settings
+from aveverify.django import AveAuthMiddleware
+from aveverify.drf import AveAuthentication
 from aveverify.flask import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.http_fixtures import bearer
 
 PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-COUNTS = {"flask": 6, "django": 7, "drf": 4}
+COUNTS = {"flask": 6, "django": 10, "drf": 8}
 
 
 def examples(page: str) -> list[str]:
@@ -154,6 +158,15 @@ def test_the_views_of_django_do_as_shown(ave: FakeIssuer) -> None:
         assert views["hello"](RequestFactory().get("/")).content == b"hello stranger"
         assert views["hello"](asked).content == b"hello Ada Lovelace"
         assert views["Profile"].as_view()(asked).content == b"ada"
+        assert asyncio.run(views["Reports"].as_view()(asked)).content == b"reports of ada"
+        for claims, status in (
+            ({"plan": "pro", "scope": "profile:write"}, 200),
+            ({"plan": "pro", "scope": "admin"}, 200),
+            ({"plan": "free", "scope": "admin"}, 403),
+            ({"plan": "pro", "scope": "profile:read"}, 403),
+        ):
+            changed = RequestFactory().post("/", headers=headers(ave, sub="ada", **claims))
+            assert views["Profile"].as_view()(changed).status_code == status
         for scope, status in (("notes:write", 200), ("notes:read", 403)):
             request = AsyncRequestFactory().post("/", headers=headers(ave, sub="ada", scope=scope))
             assert asyncio.run(views["add_note"](request)).status_code == status
@@ -171,13 +184,43 @@ def test_the_users_of_django_are_those_of_the_project(ave: FakeIssuer) -> None:
         assert view(RequestFactory().get("/", headers=headers(ave, sub="mallory"))).status_code == 401
 
 
+def test_a_middleware_of_django_tells_refusals_as_shown(ave: FakeIssuer, caplog: pytest.LogCaptureFixture) -> None:
+    wrap = run("django", 4)["note_refusals"]
+    with project(ave, "django"), caplog.at_level("INFO", logger="shop"):
+        serve = wrap(AveAuthMiddleware(run("django", 1)["me"]))
+        for given in (dict(bearer(ave.forge("expired"))), {}, headers(ave)):
+            serve(RequestFactory().get("/me", headers=given))
+
+    assert [record.getMessage() for record in caplog.records if record.name == "shop"] == [
+        "refused /me: EXPIRED",
+        "refused /me: unauthorized",
+    ]
+
+
+def test_a_template_of_django_sees_the_identity_as_shown(ave: FakeIssuer) -> None:
+    templates: list[Any] = [{"OPTIONS": {"context_processors": []}}]
+    run("django", 5, TEMPLATES=templates)
+    (processor,) = templates[0]["OPTIONS"]["context_processors"]
+
+    with project(ave, "django"):
+        request = RequestFactory().get("/me", headers=headers(ave))
+        run("django", 1)["me"](request)
+        assert import_string(processor)(request)["current_identity"].name == "Ada Lovelace"
+
+
+def test_a_task_of_django_verifies_tokens_as_shown(ave: FakeIssuer) -> None:
+    with project(ave, "django"):
+        token = ave.token({"azp": "app_123", "sub": "ada"})
+        assert run("django", 6)["import_notes"](token) == "https://aveid.net|ada"
+
+
 def test_htp_050_the_order_of_middleware_with_a_cache_passes_the_system_checks(ave: FakeIssuer) -> None:
-    with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 4)["MIDDLEWARE"]):
+    with project(ave, "django"), override_settings(MIDDLEWARE=run("django", 7)["MIDDLEWARE"]):
         assert [message for message in run_checks() if str(message.id).startswith("aveverify")] == []
 
 
 def test_htp_051_django_behind_the_asgi_middleware_refuses_as_shown() -> None:
-    answer = asyncio.run(send_to_over_asgi(run("django", 5)["application"]))
+    answer = asyncio.run(send_to_over_asgi(run("django", 8)["application"]))
 
     assert answer.status_code == 401
 
@@ -190,7 +233,7 @@ async def send_to_over_asgi(app: Callable[..., Awaitable[None]]) -> httpx.Respon
 
 def test_the_test_of_django_passes(ave: FakeIssuer) -> None:
     with project(ave, "django", path("me", run("django", 1)["me"])):
-        run("django", 6)["test_me"]()
+        run("django", 9)["test_me"]()
 
 
 # --- REST framework -------------------------------------------------------------------------------------------------
@@ -227,14 +270,55 @@ def test_the_permissions_of_rest_framework_do_as_shown(ave: FakeIssuer) -> None:
         answer = APIClient().get(where, headers=headers(ave, sub="ada", scope=scope) if scope is not None else {})
         return int(answer.status_code)
 
-    with api(ave, 2, "Hello", "Notes", "Archive"):
+    with api(ave, 2, "Hello", "Notes", "Archive", "Reports"):
         assert APIClient().get("/hello").json() == "hello stranger"
         assert APIClient().get("/hello", headers=headers(ave, sub="ada")).json() == "hello Ada Lovelace"
         assert [status("/notes"), status("/notes", ""), status("/notes", "notes:read")] == [401, 403, 200]
         scopes = (None, "notes:read", "notes:read notes:write", "admin")
         assert [status("/archive", scope) for scope in scopes] == [401, 403, 200, 200]
+        pro = headers(ave, scope="admin", plan="pro")
+        assert [status("/reports", "admin"), APIClient().get("/reports", headers=pro).status_code] == [403, 200]
 
 
-def test_the_test_of_rest_framework_passes(ave: FakeIssuer) -> None:
+def test_views_of_rest_framework_without_a_token_do_as_shown(ave: FakeIssuer) -> None:
+    views = run("drf", 3)
+    routes = (path("feed", views["Feed"].as_view()), path("status", views["status"]))
+
+    for middleware in ([], ["aveverify.django.AveAuthMiddleware"]):
+        with override_settings(
+            AVEVERIFY={"VERIFIER": ave.verifier(), "REQUIRED": True}, MIDDLEWARE=middleware, ROOT_URLCONF=routes
+        ):
+            assert APIClient().get("/feed").json() == "news for everyone"
+            assert APIClient().get("/feed", headers=headers(ave)).json() == "news for Ada Lovelace"
+            assert APIClient().post("/feed").status_code == 401
+            assert APIClient().get("/status").json() == "up"
+            assert APIClient().get("/status", headers=dict(bearer(ave.forge("expired")))).status_code == 401
+
+
+def test_the_classes_beside_which_ours_stands_exist() -> None:
+    for name in run("drf", 4)["REST_FRAMEWORK"]["DEFAULT_AUTHENTICATION_CLASSES"]:
+        assert import_string(name)
+
+
+def test_rest_framework_lets_the_application_answer(ave: FakeIssuer, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = run("drf", 5)["with_request_id"]
+
+    class Handled(APIView):
+        authentication_classes = (AveAuthentication,)
+
+        def get_exception_handler(self) -> Any:
+            return handler
+
+    with override_settings(AVEVERIFY={"VERIFIER": ave.verifier()}, ROOT_URLCONF=(path("", Handled.as_view()),)):
+        refused = APIClient().get("/", headers=dict(bearer(ave.forge("expired"))))
+        other = APIClient().get("/", headers=headers(ave))
+
+    assert (refused.status_code, set(refused.json())) == (401, {"error", "error_description", "request_id"})
+    assert (other.status_code, set(other.json())) == (405, {"detail", "request_id"})
+    assert capsys.readouterr().out == "refused: EXPIRED\n"
+
+
+@pytest.mark.parametrize(("number", "name"), [(6, "test_me"), (7, "test_me_of_a_forced_identity")])
+def test_the_tests_of_rest_framework_pass(ave: FakeIssuer, number: int, name: str) -> None:
     with api(ave, 1, "Me"):
-        run("drf", 3)["test_me"]()
+        run("drf", number)[name]()

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import override_settings
@@ -20,8 +19,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request as DrfRequest
 from rest_framework.response import Response
-from rest_framework.test import APIClient, APIRequestFactory
-from rest_framework.views import APIView
+from rest_framework.test import APIRequestFactory
 
 from aveverify import (
     ConfigurationError,
@@ -33,67 +31,20 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify.drf import AveAuthentication, HasScope, HasScopes, exception_handler
-from aveverify.drf._refusals import RefusedError
+from aveverify.drf import AveAuthentication, HasScope, HasScopes, RefusedError
 from aveverify.errors import Problem
 from aveverify.sources import AuthorizationHeader, Cookie
 from aveverify.testing import FakeIssuer
-from tests.http import django_settings  # noqa: F401 - configures Django
+from tests.frameworks.drf_fixtures import Ask, Who, handled, make_ask
 from tests.http.http_fixtures import bearer
 
-HANDLER = "aveverify.drf.exception_handler"
-COMMON = ["django.middleware.common.CommonMiddleware"]
-
-
-class Who(APIView):
-    """Answers with the user and the identity of the request."""
-
-    authentication_classes: Any = (AveAuthentication,)
-    permission_classes: Any = ()
-
-    def get(self, request: DrfRequest) -> Response:
-        """Answer with both."""
-        return Response([getattr(request.user, "subject", str(request.user)), getattr(request.auth, "subject", None)])
-
-    post = get
-
-
-# A response of Django's test client, with the methods that it adds.
-ClientResponse = Any
-Ask = Callable[..., ClientResponse]
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 
 @pytest.fixture
 def ask(shared_verifier: Verifier) -> Ask:
-    """Send requests to a view that differs from `Who` in some members, with a token or without."""
-
-    def ask(
-        token: str | None = None,
-        *,
-        settings: dict[str, Any] | None = None,
-        middleware: list[str] | None = None,
-        method: str = "get",
-        headers: dict[str, str] | None = None,
-        **members: object,
-    ) -> ClientResponse:
-        view: Any = type("View", (Who,), members)
-        configured = {"VERIFIER": shared_verifier} | (settings or {})
-        with override_settings(
-            AVEVERIFY=configured, MIDDLEWARE=middleware or COMMON, ROOT_URLCONF=(path("", view.as_view()),)
-        ):
-            client = APIClient(enforce_csrf_checks=True)
-            answer: ClientResponse = getattr(client, method)(
-                "/", headers=dict(bearer(token) if token else ()) | (headers or {})
-            )
-            return answer
-
-    return ask
-
-
-def handled(self: APIView) -> Callable[..., object]:
-    """The member `get_exception_handler` of a view, with our exception handler."""
-    del self
-    return exception_handler
+    return make_ask(shared_verifier)
 
 
 def run_program(program: str, folder: Path) -> str:
@@ -190,7 +141,7 @@ def test_the_next_authentication_class_gets_the_anonymous_requests(ask: Ask, tok
     ],
 )
 @pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
-def test_a_refusal_is_answered_by_rfc_6750_without_our_exception_handler(  # noqa: PLR0913, PLR0917 - columns of a table
+def test_without_our_exception_handler_a_refusal_has_the_body_of_rest_framework_and_the_head_of_rfc_6750(  # noqa: PLR0913, PLR0917 - columns of a table
     ask: Ask,
     tokens: dict[str, str],
     kind: str | None,
@@ -210,8 +161,8 @@ def test_a_refusal_is_answered_by_rfc_6750_without_our_exception_handler(  # noq
     )
 
     assert answer.status_code == status
-    assert set(answer.json()) == {"error", "error_description"}
-    assert answer.json()["error"] == error
+    assert list(answer.json()) == ["detail"]
+    assert answer.data["detail"].code == error
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     assert set(answer.headers["vary"].split(", ")) >= {"Accept", "Authorization"}
@@ -228,7 +179,7 @@ def test_unavailable_keys_are_a_503_without_a_challenge(ask: Ask, issuer: FakeIs
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert "www-authenticate" not in answer.headers
-    assert answer.json()["error"] == "temporarily_unavailable"
+    assert answer.data["detail"].code == "temporarily_unavailable"
 
 
 def test_missing_credentials_of_a_permission_are_a_401_with_a_bare_challenge(ask: Ask) -> None:
@@ -257,7 +208,7 @@ def test_a_deferred_refusal_is_raised_when_the_view_reads_the_identity(ask: Ask,
         {"get": look},
     ):
         answer = ask(tokens["expired"], settings=deferring, **members)
-        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+        assert (answer.status_code, answer.data["detail"].code) == (401, "invalid_token")
         assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
@@ -292,7 +243,7 @@ def test_a_scope_is_a_permission(ask: Ask, tokens: dict[str, str]) -> None:
 
     assert ask(tokens["reader"], permission_classes=permissions).status_code == 200
     lacking = ask(tokens["good"], permission_classes=permissions)
-    assert (lacking.status_code, lacking.json()["error"]) == (403, "insufficient_scope")
+    assert (lacking.status_code, lacking.data["detail"].code) == (403, "insufficient_scope")
     assert lacking.headers["www-authenticate"].endswith('scope="read"')
     anonymous = ask(permission_classes=permissions)
     assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, 'Bearer scope="read"')

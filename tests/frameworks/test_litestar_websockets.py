@@ -17,6 +17,7 @@ from aveverify import AuthRecord, InvalidTokenError, Reason, Verifier
 from aveverify.asgi import get_live_connection
 from aveverify.litestar import AveAuthPlugin, CurrentIdentity, RefusedError, requires_authenticated, requires_scopes
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, websocket_scope
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ if hasattr(handlers, "websocket_stream"):  # since 2.15
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

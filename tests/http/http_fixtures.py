@@ -238,7 +238,7 @@ class Client:
         assert {chunk["type"] for chunk in chunks} == {"http.response.body"}
         pairs = [(name.decode(), value.decode()) for name, value in start["headers"]]
         assert len(dict(pairs)) == len(pairs)
-        return Reply(start["status"], dict(pairs), b"".join(chunk["body"] for chunk in chunks))
+        return Reply(start["status"], dict(pairs), b"".join(chunk.get("body", b"") for chunk in chunks))
 
 
 def asgi_app(view: View) -> asgi.ASGIApp:

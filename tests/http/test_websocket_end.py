@@ -19,7 +19,7 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
-from aveverify._http import websocket_channel
+from aveverify._http import ending_connection, websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.errors import Problem
 from aveverify.testing import FakeClock, FakeIssuer
@@ -784,8 +784,8 @@ def test_htp_048_a_clock_that_is_put_back_is_looked_at_again(
     issuer: FakeIssuer, verifier: Verifier, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the rest of the token's life seems to be."""
-    assert websocket_channel._LONGEST_SLEEP_SECONDS <= 30
-    monkeypatch.setattr(websocket_channel, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
+    assert ending_connection._LONGEST_SLEEP_SECONDS <= 30
+    monkeypatch.setattr(ending_connection, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
     expires_at = clock.now() + LIFE_SECONDS
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:

@@ -35,6 +35,7 @@ from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send, get
 from aveverify.errors import Problem
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import Client, bearer, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -151,6 +152,11 @@ OF_STARLETTE = [name for name in EDGES if name not in ("raw", "litestar")]
 @pytest.fixture(params=EDGES)
 def edge(request: pytest.FixtureRequest) -> Edge:
     return EDGES[request.param]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import anyio.lowlevel
 import pytest
 
 from aveverify import InvalidTokenError, Verifier, current_identity, get_user_identity
-from aveverify._http import websocket_channel
+from aveverify._http import ending_connection, websocket_channel
 from aveverify.asgi import AveAuthMiddleware, LiveConnection, Message, Receive, Scope, Send, get_live_connection
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.conftest import NOW
 from tests.http.http_fixtures import bearer, websocket_scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -67,6 +68,11 @@ class Server:
 @pytest.fixture(params=["asyncio", "trio"])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now=NOW)
 
 
 @pytest.fixture
@@ -197,7 +203,7 @@ def test_until_expired_ends_a_connection_whose_end_is_left_to_the_application(
 def test_htp_048_a_clock_that_is_put_back_is_looked_at_again(
     serve: Serve, issuer: FakeIssuer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket_channel, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr(ending_connection, "_LONGEST_SLEEP_SECONDS", SOON_SECONDS)
     expires_at = clock.now() + LIFE_SECONDS
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:

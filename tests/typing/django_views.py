@@ -70,3 +70,43 @@ async def check(request: HttpRequest) -> None:
     assert_type(await with_scopes(request), HttpResponse)
     bare(request, "seven")  # type: ignore[arg-type]
     ave_required(scope="read")  # type: ignore[call-overload]
+
+
+class Direct(View):
+    """A view of a class, with the decorators at its methods."""
+
+    @ave_required
+    def get(self, request: AveRequest, number: int) -> HttpResponse:
+        """There is an identity."""
+        assert_type(request.ave_identity, Identity)
+        return HttpResponse(number)
+
+    @ave_optional(any_scopes=["read", "admin"])
+    async def post(self, request: AveOptionalRequest) -> JsonResponse:
+        """There may be none."""
+        assert_type(request.ave_identity, Identity | None)
+        return JsonResponse({})
+
+    @ave_optional  # type: ignore[arg-type]
+    def put(self, request: AveRequest) -> HttpResponse:  # type: ignore[misc]
+        """A method that needs an identity cannot be optional."""
+        return HttpResponse(request.ave_identity.subject)
+
+
+async def is_pro(identity: Identity) -> bool:
+    """A predicate."""
+    return bool(identity.get("plan") == "pro")
+
+
+@ave_required(allow=is_pro)
+def for_pros(request: AveRequest) -> JsonResponse:
+    """A view for some users."""
+    return JsonResponse(dict(request.ave_identity.to_convex()))
+
+
+async def check_methods(request: HttpRequest) -> None:
+    """The types that come out."""
+    assert_type(Direct().get(request, 7), HttpResponse)
+    assert_type(await Direct().post(request), JsonResponse)
+    assert_type(for_pros(request), JsonResponse)
+    ave_required(allow=7)  # type: ignore[call-overload]
