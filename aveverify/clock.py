@@ -25,16 +25,17 @@ class Clock(Protocol):
 
 
 def _find_monotonic() -> Callable[[], float]:
-    """Return `time.monotonic` of a second instance of the module, which nothing in this process replaces.
+    """Return a monotonic clock that nothing in this process moves: `perf_counter` of a second instance of `time`.
 
-    A deadline must pass although a test has stopped the time, perhaps before it imported this package. freezegun shows
-    some threads the stopped time and others the real one, and its two readings are decades apart.
+    A deadline must pass although a test has stopped the time, perhaps before it imported this package. freezegun
+    replaces the functions of the first instance, and shows some threads the stopped time and others the real one,
+    decades apart. time-machine 2 moves `monotonic` of all instances.
     """
     # A loader is what has `create_module` and `exec_module`; here the class itself.
     loader = cast("Loader", BuiltinImporter)
     instance = module_from_spec(ModuleSpec("time", loader, origin="built-in"))
     loader.exec_module(instance)
-    found: Callable[[], float] = instance.monotonic
+    found: Callable[[], float] = instance.perf_counter
     return found
 
 

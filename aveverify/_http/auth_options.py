@@ -48,8 +48,10 @@ class AuthOptions(TypedDict, total=False):
             own, always say it.
         render_refusal: Returns media type and body of the response to a refusal, given an `aveverify.Refusal`:
             `aveverify.problem_details`, or a function of yours. Status, challenge and the headers for caches stay.
-        end_expired_streams: Whether a response that goes on is ended when the token expires. By default it goes on, as
-            HTTP does.
+        end_expired_streams: Whether a response that goes on is ended at the `exp` of its token; by default it goes on,
+            as HTTP does. Over ASGI an idle one is ended, too: complete without a Content-Length, cut off with one; the
+            application receives `http.disconnect`, and its `send` raises `OSError`. Over WSGI the next chunk is not
+            sent. A response that is sent at once is not touched.
 
     Example:
         ```python

@@ -54,7 +54,8 @@ class EndingResponse(EndingConnection):
         self._sending: anyio.Lock = load_anyio().Lock()
         # Set when the last message is sent; None where none is due.
         self._last: anyio.Event | None = None
-        self._serving: anyio.CancelScope | None = None
+        # Around the application.
+        self._serving: anyio.CancelScope = load_anyio().CancelScope()
 
     async def serve(self, app: ASGIApp, scope: Scope) -> None:
         """Serve the request; for the middleware.
@@ -67,7 +68,7 @@ class EndingResponse(EndingConnection):
 
         async def serve() -> None:
             try:
-                with load_anyio().CancelScope() as self._serving:
+                with self._serving:
                     await app(scope, self.receive, self.send)
             except Exception as error:
                 if not self._is_end(error):
@@ -144,8 +145,7 @@ class EndingResponse(EndingConnection):
     async def _cut_off(self) -> None:
         """Let the application return, and then make it: the server closes the connection."""
         await load_anyio().sleep(_LONGEST_LAST_SECONDS)
-        if self._serving is not None:
-            self._serving.cancel()
+        self._serving.cancel()
 
     def _is_end(self, error: BaseException) -> bool:
         """Tell whether what has escaped the application is what `send` raised, or what a framework made of it."""

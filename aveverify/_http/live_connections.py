@@ -6,7 +6,7 @@ Knows no framework and decides nothing. HTP-030; HTP-042.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.live_request import STREAM_KEY, LiveRequest
@@ -16,19 +16,20 @@ from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 
 
-class _WebSocketLike(Protocol):
-    """A WebSocket of any framework: only these are accepted."""
+class _RequestLike(Protocol):
+    """An HTTP request of any framework: a WebSocket has no method."""
 
     @property
-    def accept(self) -> object: ...
+    def method(self) -> object: ...
 
 
 @overload
-def get_live_connection(connection: MutableMapping[str, Any] | _WebSocketLike) -> LiveConnection: ...
+def get_live_connection(connection: _RequestLike) -> LiveRequest: ...  # type: ignore[overload-overlap] # see below
 
 
+# A scope may be of either kind; its type does not tell.
 @overload
-def get_live_connection(connection: object) -> LiveRequest: ...
+def get_live_connection(connection: object) -> LiveConnection: ...
 
 
 def get_live_connection(connection: object) -> LiveRequest:

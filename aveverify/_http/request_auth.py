@@ -118,6 +118,11 @@ class RequestAuth:
         return self._outcome is not None
 
     @property
+    def known_identity(self) -> Identity | None:
+        """The identity that was verified so far; nothing is read for it."""
+        return self._outcome if isinstance(self._outcome, Identity) else None
+
+    @property
     def is_ambient(self) -> bool:
         """Whether the token, if any, may be one that a browser sent by itself, so that CSRF is still to be checked."""
         sources = self.policy.sources

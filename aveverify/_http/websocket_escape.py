@@ -55,7 +55,7 @@ def close_of(refusal: AveVerifyError) -> dict[str, object]:
     return {"code": code, "reason": reason}
 
 
-def _is_end(error: Exception, ends: tuple[Exception | None, ...]) -> bool:
+def _is_end(error: BaseException, ends: tuple[Exception | None, ...]) -> bool:
     """Tell whether an exception says that the connection has ended: our own, or what a framework makes of it."""
     code = getattr(error, "code", None)
     return (

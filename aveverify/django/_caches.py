@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.middleware.cache import UpdateCacheMiddleware
 
 from aveverify._http.caching import ANYTHING, make_private, merge_vary
 from aveverify._http.request_auth import RequestAuth
+from aveverify.django._streams import end_with_token
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,6 +41,8 @@ def add_cache_headers(response: R, request_auth: RequestAuth) -> R:
             headers["Vary"] = merge_vary(headers["Vary"], vary) if "vary" in names else vary
         if request_auth.is_personal:
             headers["Cache-Control"] = make_private(headers["Cache-Control"] if "cache-control" in names else None)
+    if request_auth.policy.ends_streams and isinstance(response, StreamingHttpResponse):
+        end_with_token(response, request_auth)
     return response
 
 

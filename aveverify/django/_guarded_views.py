@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
 from django.views import View
 
 from aveverify._http.option_checks import layers
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # True of a view that needs a token, False of one that also serves requests without.
 _IS_REQUIRED: Final = "_aveverify_is_required"
+
+_LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
 def mark_view(guard: Callable[..., Any], *, required: bool) -> None:
@@ -46,6 +49,17 @@ def find_view(request: HttpRequest) -> Callable[..., Any] | None:
         return get_resolver(urlconf).resolve(request.path_info).func
     except Resolver404:
         return None
+
+
+def asks_for_logins() -> bool:
+    """Tell whether `LoginRequiredMiddleware` reads the user of every request before its view runs."""
+    return any(_is_login_middleware(import_string(path)) for path in settings.MIDDLEWARE)
+
+
+def _is_login_middleware(middleware: object) -> bool:
+    # By its name: its module can be imported only where `django.contrib.auth` is installed.
+    parents = middleware.__mro__ if isinstance(middleware, type) else ()
+    return _LOGIN_MIDDLEWARE in [f"{parent.__module__}.{parent.__qualname__}" for parent in parents]
 
 
 def serves_anonymous(view: object, request: HttpRequest) -> bool:

@@ -16,7 +16,7 @@ from aveverify._http.policy import Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.django._caches import REQUEST_AUTH
-from aveverify.django._guarded_views import find_view, serves_anonymous
+from aveverify.django._guarded_views import asks_for_logins, find_view, serves_anonymous
 from aveverify.django._refusals import make_response
 from aveverify.django._settings import current_settings
 from aveverify.django._users import SHOWN_USER, show_user
@@ -74,9 +74,13 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> De
     Returns:
         The refusal; None lets the request in.
     """
+    outcome = request_auth.authenticate()
+    if isinstance(outcome, DeferredError) and request_auth.users is not None and asks_for_logins():
+        # It reads the user where no view could be asked to answer, and what it raised would be an error of the server.
+        return request_auth.make_denial(outcome.error)
     required = request_auth.requires_credentials and not request.__dict__.get(_IS_OPTIONAL)
     denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
-    is_anonymous = denial is None and required and request_auth.authenticate() is None
+    is_anonymous = denial is None and required and outcome is None
     if is_anonymous and (request.method != "OPTIONS" or request.body):
         # HTP-027: only a preflight passes without a token. A request whose method something in front has overridden is
         # none, nor is one with a body, which Django has read over ASGI; HTTP/2 allows a body without a length.

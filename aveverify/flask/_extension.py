@@ -118,6 +118,8 @@ class AveAuth:
         app.before_request(installation.begin_request)
         if policy.marks:
             app.after_request(installation.end_request)
+        if policy.ends_streams:
+            app.after_request(installation.end_stream)
         # Read when a template uses it, and not before.
         app.context_processor(lambda: {"current_identity": current_identity})
         handle_errors(app)

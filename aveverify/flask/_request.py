@@ -14,6 +14,7 @@ from aveverify._http.auth_record import record_outcome
 from aveverify._http.caching import mark
 from aveverify._http.current_identity import BoundIdentity
 from aveverify._http.current_identity import current_identity as identity_of_context
+from aveverify._http.ending_chunks import EndingChunks, StreamEnd
 from aveverify._http.policy import AuthPolicy, Denial
 from aveverify._http.request_auth import RequestAuth, ViewDemand
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
@@ -25,6 +26,8 @@ from aveverify.flask._refusals import EXTENSION, current_request, raise_denial, 
 from aveverify.flask._unguarded_views import ExtensionState, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aveverify.verifier import Verifier
 
 # Attributes of a request object: its `RequestAuth`, and the scope or environ that was served around it when that was
@@ -100,6 +103,15 @@ class Installation:
             response.headers[:] = mark(response.headers, self.policy.parameters.vary, is_personal=is_personal)
         return response
 
+    def end_stream(self, response: Response) -> Response:
+        """Run after each request: let a response that goes on end with the token that was verified (HTP-042)."""
+        request_auth = current_request().__dict__.get(_REQUEST_AUTH)
+        identity = request_auth.known_identity if isinstance(request_auth, RequestAuth) else None
+        if identity is not None and not response.is_sequence:
+            end = StreamEnd(identity, self.policy, response.content_length)
+            response.response = EndingChunks(cast("Iterable[bytes]", response.response), end)
+        return response
+
     def request_auth(self, request: Request) -> RequestAuth:
         """Return the `RequestAuth` of a request; the first call makes it."""
         members = request.__dict__
@@ -121,11 +133,15 @@ def current_installation() -> Installation:
         ConfigurationError: The extension is not installed in this application.
     """
     installation = current_app.extensions.get(EXTENSION)
-    if isinstance(installation, Installation):
-        return installation
+    if not isinstance(installation, Installation):
+        raise _not_installed()
+    return installation
+
+
+def _not_installed() -> ConfigurationError:
     # A handler of the application for `AveVerifyError` must not answer this.
     handle_errors(unwrap(current_app))
-    raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
+    return ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
 
 
 def current_request_auth() -> RequestAuth:
@@ -138,7 +154,11 @@ def current_request_auth() -> RequestAuth:
         found = current_request()
     except RuntimeError:
         raise NoRequestError(Problem.NO_REQUEST, "current_identity", _WAYS_OUT) from None
-    return current_installation().request_auth(found)
+    # Not by `current_installation`, which would cost every request a call.
+    installation = current_app.extensions.get(EXTENSION)
+    if not isinstance(installation, Installation):
+        raise _not_installed()
+    return installation.request_auth(found)
 
 
 def get_verifier() -> Verifier:

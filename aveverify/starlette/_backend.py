@@ -96,10 +96,9 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
         load_user: LoadUser[Any] | None = None,
         **options: Unpack[AuthOptions],
     ) -> None:
-        if options.get("cache_headers"):
-            raise ConfigurationError(
-                Problem.OUT_OF_RANGE, "cache_headers", "AveAuthMiddleware; a backend sees no answers"
-            )
+        for name in ("cache_headers", "end_expired_streams"):
+            if options.get(name):
+                raise ConfigurationError(Problem.OUT_OF_RANGE, name, "AveAuthMiddleware; a backend sees no answers")
         self._policy = make_policy(verifier, required=required, **options)
         check_function("load_user", load_user)
         self._load_user = load_user

@@ -380,6 +380,32 @@ def test_a_deferred_refusal_is_no_login(
     assert status == (302 if loader is None else 401)
 
 
+@views
+@orders
+def test_a_deferred_refusal_is_answered_before_djangos_middleware_asks_for_the_user(
+    view: AnyView, middleware: list[str], ask: Ask, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    with project(shared_verifier, view, middleware, ON_INVALID="defer", USER_LOADER=Record):
+        assert ask(bearer(tokens["expired"]))[0] == 401
+        assert ask(bearer(tokens["good"])) == (200, "record of ada")
+
+
+def pass_on(get_response: AnyView) -> AnyView:
+    """A middleware that is a function, and does nothing."""
+    return get_response
+
+
+def test_a_deferred_refusal_reaches_the_view_where_nothing_else_asks(
+    ask: Ask, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    def view(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse("shown")
+
+    settings = {"ON_INVALID": "defer", "USER_LOADER": Record}
+    with project(shared_verifier, view, [f"{__name__}.pass_on", SESSIONS, AUTHENTICATION, OURS], **settings):
+        assert ask(bearer(tokens["expired"])) == (200, "shown")
+
+
 def test_a_request_has_both_ways_to_the_user(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
     """Both give equal users, whichever is asked first."""
     seen: list[Any] = []

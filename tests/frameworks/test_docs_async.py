@@ -5,13 +5,18 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import socket
 import sys
+import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 import pytest
+import uvicorn
 from litestar import Litestar
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient as LitestarClient
@@ -21,6 +26,7 @@ from aveverify._http.auth_options import AuthOptions
 from aveverify.asgi import AveAuthMiddleware
 from aveverify.fastapi import AveAuth
 from aveverify.testing import FakeClock, FakeIssuer
+from tests.processes import free_port
 
 FOLDER = Path(__file__).parents[2] / "docs" / "frameworks"
 PAGES = ["starlette", "fastapi", "litestar"]
@@ -54,7 +60,7 @@ class Page:
         app = self.apps[number]
         return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)
 
-    def bearer(self, subject: str = "ada", **claims: str) -> dict[str, str]:
+    def bearer(self, subject: str = "ada", **claims: object) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.issuer.token({'sub': subject, 'azp': 'app_123'} | claims)}"}
 
     def first_message(self, number: int, path: str) -> str:
@@ -207,6 +213,29 @@ def test_the_access_log_of_a_page_knows_who_it_was(page: Page, path: str, caplog
         f"GET {path} user=- refused=EXPIRED",
         f"GET {path} user=- refused=unauthorized",
     ]
+
+
+@pytest.mark.xdist_group("websockets")
+def test_starlettes_event_stream_ends_with_its_token_on_a_real_server() -> None:
+    """HTP-042: complete, and with a last event that tells the client what to do. Real time passes here."""
+    page, port = Page("starlette", FakeIssuer("https://aveid.net", application_id="app_123")), free_port()
+    config = uvicorn.Config(page.apps[8], log_config=None, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/news", headers=page.bearer(exp=int(time.time()) + 3))
+            events = connection.getresponse().read().decode().split("\n\n")
+            connection.close()
+        finally:
+            server.should_exit = True
+            thread.join()
+            del sys.modules[page.module.__name__]
+
+    assert events[0] == "data: news 1 for ada"
+    assert events[-2:] == ["event: expired\ndata: get a new token and come back", ""]
 
 
 # --- FastAPI --------------------------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ Decorate = Callable[[Any], Any]
 Layer = Callable[[Flask, Decorate | None, Decorate | None, Body], None]
 
 
+pytestmark = pytest.mark.usefixtures("only_our_own_extensions")
+
+
 def as_is(view: Any) -> Any:
     """No decorator."""
     return view
@@ -107,7 +110,7 @@ def with_a_layer_that_catches_everything(
 ) -> None:
     """A decorator that answers every exception with a 500, as JSON-RPC does."""
     blueprint = (protect or as_is)(Blueprint("api", "api"))
-    inner = (decorate or as_is)(body)
+    inner = (decorate or as_is)(lambda: body())  # noqa: PLW0108 - a new one, because decorated views are remembered
 
     @blueprint.get("/view")
     def view() -> tuple[str, int] | str:

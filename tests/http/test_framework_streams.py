@@ -26,6 +26,7 @@ import aveverify.starlette
 from aveverify import ConfigurationError, Verifier
 from aveverify.asgi import AveAuthMiddleware, Message, Receive, Scope, Send, get_live_connection
 from aveverify.fastapi import AveAuth
+from aveverify.sources import Cookie
 from aveverify.testing import FakeClock, FakeIssuer
 from tests.conftest import NOW
 from tests.http.http_fixtures import Request, bearer, http_scope
@@ -140,15 +141,16 @@ class Sent:
                 self.has_ended.set()
 
 
-def serve(app: App, token: str, *, spec_version: str = "2.3") -> Sent:
+def serve(app: App, token: str, *headers: tuple[str, str], spec_version: str = "2.3") -> Sent:
     """Serve one request; the application finds what was sent in the scope."""
     kept: list[Sent] = []
 
     async def run() -> None:
         kept.append(sent := Sent())
         asgi = {"version": "3.0", "spec_version": spec_version}
+        scope = http_scope(Request((*bearer(token), *headers)), asgi=asgi, sent=sent)
         with anyio.fail_after(PATIENCE_SECONDS):
-            await app(http_scope(Request(bearer(token)), asgi=asgi, sent=sent), sent.receive, sent.send)
+            await app(scope, sent.receive, sent.send)
 
     anyio.run(run)
     return kept[0]
@@ -215,21 +217,25 @@ def test_htp_042_by_default_a_stream_goes_on(
     assert (sent.body, sent.is_complete) == (b"onetwo", True)
 
 
-def test_with_install_the_first_of_several_tokens_ends_a_stream(
-    issuer: FakeIssuer, verifier: Verifier, clock: FakeClock
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["the earlier first", "the later first"])
+def test_htp_042_with_install_the_first_of_several_tokens_ends_a_stream(
+    order: tuple[int, int], issuer: FakeIssuer, verifier: Verifier, clock: FakeClock
 ) -> None:
     """Two dependencies read a token of their own each."""
-    app, ave = FastAPI(), AveAuth(verifier)
-    other = AveAuth(verifier, scheme_name="other")
+    cookie = Cookie("session", allowed_origins=["https://app.test"])
+    app, ave, other = FastAPI(), AveAuth(verifier), AveAuth(verifier, token_sources=[cookie], scheme_name="other")
     ave.install(app, end_expired_streams=True)
 
-    @app.get("/", dependencies=[Security(ave), Security(other.optional)])
+    @app.get("/", dependencies=[Security(ave), Security(other)])
     async def endpoint(request: FastAPIRequest) -> StreamingResponse:
         live = get_live_connection(request)
         assert live.identity is not None
         return StreamingResponse(ticking(clock)(request))
 
-    assert serve(app, issuer.token(exp=NOW + LIFE_SECONDS)).body == b"one"
+    first, second = (issuer.token(sub="ada", exp=NOW + lives * LIFE_SECONDS) for lives in order)
+
+    sent = serve(app, first, ("Cookie", f"session={second}"), ("Origin", "https://app.test"))
+    assert (sent.body, sent.is_complete) == (b"one", True)
 
 
 def test_with_install_a_stream_without_a_token_goes_on(verifier: Verifier, clock: FakeClock) -> None:

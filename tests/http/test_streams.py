@@ -24,7 +24,7 @@ LIFE_SECONDS = 60
 SOON_SECONDS = 0.01
 PATIENCE_SECONDS = 20
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
-SIZED: Message = START | {"headers": [(b"content-type", b"text/plain"), (b"Content-Length", b"100")]}
+SIZED: Message = {**START, "headers": [(b"content-type", b"text/plain"), (b"Content-Length", b"100")]}
 LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 REQUEST: Message = {"type": "http.request", "body": b"", "more_body": False}
 LEFT: Message = {"type": "http.disconnect"}
@@ -235,7 +235,7 @@ def test_a_client_that_does_not_take_the_last_message_keeps_no_stream(
 
 
 def test_trailers_are_sent_where_they_were_announced(serve: Serve, clock: FakeClock, token: str) -> None:
-    start = START | {"trailers": True}
+    start: Message = {**START, "trailers": True}
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start)
@@ -280,7 +280,7 @@ def test_htp_042_by_default_a_stream_goes_on(serve: Serve, clock: FakeClock, tok
     assert serve(app, token, ends=False) == [START, chunk("one"), chunk("two"), LAST]
 
 
-@pytest.mark.parametrize("message", [LAST | {"body": b"all"}, {"type": "http.response.body", "body": b"all"}])
+@pytest.mark.parametrize("message", [{**LAST, "body": b"all"}, {"type": "http.response.body", "body": b"all"}])
 def test_a_response_that_is_sent_at_once_is_not_touched(
     message: Message, serve: Serve, clock: FakeClock, token: str
 ) -> None:

@@ -45,7 +45,8 @@ def serve(verifier: Verifier) -> Callable[..., list[bytes]]:
     ) -> list[bytes]:
         def app(_environ: Any, start_response: Any) -> Iterable[bytes]:
             write = start_response("200 OK", list(headers))
-            return chunks(write) if callable(chunks) else chunks
+            found: Iterable[bytes] = chunks(write)
+            return found
 
         server = Server()
         middleware = AveAuthMiddleware(app, verifier, required=False, end_expired_streams=ends)

@@ -101,6 +101,48 @@ def wsgi_application(environ: WSGIEnvironment, start_response: StartResponse) ->
     return app(environ, start_response)
 
 
+# --- streams that end with their token --------------------------------------------------------------------------------
+
+# Every tenth of a second there is a chunk, for far longer than a token of the tests lives.
+_CHUNK = b"data: news\n\n"
+_CHUNKS = 300
+
+
+def _stream_headers(path: str) -> list[tuple[str, str]]:
+    length = [("content-length", str(_CHUNKS * len(_CHUNK)))] if path == "/download" else []
+    return [("content-type", "text/event-stream"), *length]
+
+
+async def _stream(scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in _stream_headers(scope["path"])]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(_CHUNKS):
+        await send({"type": "http.response.body", "body": _CHUNK, "more_body": True})
+        if scope["path"] == "/idle":
+            # Goes on after `exp`, and ends before the server is told to stop.
+            await anyio.sleep(8)
+            return
+        await anyio.sleep(0.1)
+
+
+_asgi_stream = asgi.AveAuthMiddleware(_stream, _verifier, required=True, end_expired_streams=True)
+
+
+async def asgi_stream_application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Serve streams over ASGI."""
+    await (_live(receive, send) if scope["type"] == "lifespan" else _asgi_stream(scope, receive, send))
+
+
+def _wsgi_stream(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", _stream_headers(environ["PATH_INFO"]))
+    for _ in range(_CHUNKS):
+        yield _CHUNK
+        time.sleep(0.1)
+
+
+wsgi_stream_application = wsgi.AveAuthMiddleware(_wsgi_stream, _verifier, required=True, end_expired_streams=True)
+
+
 # --- WebSockets -----------------------------------------------------------------------------------------------------
 
 

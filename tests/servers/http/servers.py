@@ -64,6 +64,14 @@ WEBSOCKET_SERVERS = {
     "hypercorn-trio": Server((*_HYPERCORN, "--worker-class", "trio", _WEBSOCKET)),
 }
 
+_ASGI_STREAM, _WSGI_STREAM = (f"{_MODULE}:{name}_stream_application" for name in ("asgi", "wsgi"))
+STREAM_SERVERS = {
+    name: server._replace(
+        command=tuple({_ASGI: _ASGI_STREAM, _WSGI: _WSGI_STREAM}.get(word, word) for word in server.command)
+    )
+    for name, server in HTTP_SERVERS.items()
+}
+
 
 class Running(NamedTuple):
     """A running server."""
