@@ -97,10 +97,10 @@ def with_apiflask(app: Flask, decorate: Decorate | None, protect: Decorate | Non
     """A view of APIFlask."""
     blueprint = (protect or as_is)(apiflask.APIBlueprint("api", "api"))
 
-    @blueprint.get("/view")
-    @(decorate or as_is)
     def view() -> dict[str, str]:
         return {"body": body()}
+
+    blueprint.get("/view")((decorate or as_is)(view))
 
     app.register_blueprint(blueprint)
 
@@ -112,7 +112,6 @@ def with_a_layer_that_catches_everything(
     blueprint = (protect or as_is)(Blueprint("api", "api"))
     inner = (decorate or as_is)(lambda: body())  # noqa: PLW0108 - a new one, because decorated views are remembered
 
-    @blueprint.get("/view")
     def view() -> tuple[str, int] | str:
         try:
             return str(inner())
@@ -122,6 +121,7 @@ def with_a_layer_that_catches_everything(
                 raise
             return f"{error}", 500
 
+    blueprint.get("/view")(view)
     app.register_blueprint(blueprint)
 
 
