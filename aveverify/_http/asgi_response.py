@@ -148,12 +148,6 @@ async def refuse_user(  # noqa: PLR0913 - one connection
     await serve_deferred(app, outcome, policy, scope, receive, send, refuse=refuse)
 
 
-def find_deferred_response(scope: Scope, error: Exception) -> ErrorResponse | None:
-    """Return the response to a deferred refusal that escaped a view; see `find_deferred_denial`."""
-    denial = find_deferred_denial(scope, error)
-    return None if denial is None else denial.response
-
-
 def find_deferred_denial(scope: Scope, error: Exception) -> Denial | None:
     """Return the deferred refusal that escaped a view, for the exception handlers of frameworks.
 

@@ -7,7 +7,7 @@ into another method is none: it would run that method for an anonymous client. F
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -49,7 +49,7 @@ def is_preflight(method: str, headers: Sequence[tuple[bytes, bytes]], query_stri
     return not overrides_method(headers, query_string)
 
 
-def overrides_method(headers: Sequence[tuple[bytes, bytes]], query_string: bytes) -> bool:
+def overrides_method(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) -> bool:
     """Tell whether something behind the middleware could turn a request into one of another method.
 
     Args:

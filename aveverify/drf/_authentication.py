@@ -17,7 +17,7 @@ from aveverify._http.request_identity import DeferredError
 from aveverify.django._guarded_views import serves_anonymous
 from aveverify.django._identity_user import IdentityUser
 from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
-from aveverify.drf._refusals import add_vary, django_request, forbid_storing, make_refused_error
+from aveverify.drf._refusals import CHALLENGE, add_vary, django_request, forbid_storing, make_refused_error
 from aveverify.errors import AveVerifyError
 
 if TYPE_CHECKING:
@@ -92,13 +92,17 @@ class AveAuthentication(BaseAuthentication):
             The value of `WWW-Authenticate`.
         """
         request_auth = request_auth_of(django_request(request))
-        forbid_storing(request, request_auth)
+        challenge = make_challenge(request_auth.error, request_auth.policy.parameters)
+        headers = forbid_storing(request, request_auth)
+        if headers is not None:
+            # That of a permission of ours names its scopes.
+            headers.setdefault(CHALLENGE, challenge)
         members = django_request(request).META
         record = members.get(RECORD_KEY)
         if record is not None and record.refusal is None:
             # A permission of REST framework refuses an anonymous request, and calls nothing else of ours.
             record_outcome(members, request_auth.policy, request_auth.policy.make_denial(None))
-        return make_challenge(request_auth.error, request_auth.policy.parameters)
+        return challenge
 
 
 class OptionalAveAuthentication(AveAuthentication):
@@ -131,6 +135,7 @@ class _DeferredUser:
         try:
             return self._request_auth.identity_or_raise()
         except AveVerifyError as error:
-            refused = make_refused_error(self._request, self._request_auth, self._request_auth.make_denial(error))
+            denial = self._request_auth.make_denial(error)
+            refused = make_refused_error(self._request, self._request_auth, denial, may_be_caught=True)
         # Outside of the handler, so that the refusal is not the context of the new exception.
         raise refused

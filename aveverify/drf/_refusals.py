@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAuthenticated,
+    ParseError,
+    PermissionDenied,
+)
 
 from aveverify._core.refusal import oauth_error
 from aveverify._http.auth_record import record_outcome
@@ -22,12 +28,16 @@ if TYPE_CHECKING:
     from aveverify.errors import AveVerifyError, Reason
 
 
+CHALLENGE: Final = "WWW-Authenticate"
+
+
 class RefusedError(APIException):
     """A refused request, as REST framework's exception handlers see it; made by this package alone.
 
-    Without credentials it is also a `NotAuthenticated`, with a bad token an `AuthenticationFailed`, and where a scope
-    is missing or a predicate says no a `PermissionDenied`. Status and challenge do not depend on which authentication
-    class stands first. `get_codes()` returns the error code of RFC 6750, `detail` is its fixed sentence.
+    Without credentials it is also a `NotAuthenticated`, with malformed ones a `ParseError`, with a bad token an
+    `AuthenticationFailed`, and where a scope is missing or a predicate says no a `PermissionDenied`. Status and
+    challenge do not depend on which authentication class stands first. `get_codes()` returns the error code of RFC
+    6750, `detail` is its fixed sentence.
 
     Args:
         denial: The refusal and its response.
@@ -88,6 +98,10 @@ class _NoCredentialsError(RefusedError, NotAuthenticated):
     """Credentials are required, and the request has none."""
 
 
+class _MalformedError(RefusedError, ParseError):
+    """The credentials are malformed, or occur more than once."""
+
+
 class _BadTokenError(RefusedError, AuthenticationFailed):
     """The token is refused."""
 
@@ -96,25 +110,37 @@ class _NotAllowedError(RefusedError, PermissionDenied):
     """The token is good, and not enough."""
 
 
-def make_refused_error(request: Request, request_auth: RequestAuth, denial: Denial) -> RefusedError:
+# RFC 9110 §15.5.2: a 401 has a challenge, whatever an exception handler of the project makes of the refusal.
+_INDISPENSABLE: Final = {401: CHALLENGE, 503: "Retry-After"}
+# Of a refused token or request, by the status. REST framework has no error for 503.
+_KINDS: Final[dict[int, type[RefusedError]]] = {
+    ParseError.status_code: _MalformedError,
+    AuthenticationFailed.status_code: _BadTokenError,
+    PermissionDenied.status_code: _NotAllowedError,
+}
+
+
+def make_refused_error(
+    request: Request, request_auth: RequestAuth, denial: Denial, *, may_be_caught: bool = False
+) -> RefusedError:
     """Make the exception of a refusal, record it, and forbid caches to store its response.
 
     Args:
         request: The request of REST framework.
         request_auth: The authentication of the same request.
         denial: The refusal and its response.
+        may_be_caught: Whether the view may catch it, and answer as if nothing were.
 
     Returns:
         The exception, to be raised.
     """
     if not is_trial(request):
         record_outcome(django_request(request).META, request_auth.policy, denial)
-        forbid_storing(request, request_auth)
-    kind = RefusedError
-    if denial.refusal.status == PermissionDenied.status_code:
-        kind = _NotAllowedError
-    elif denial.refusal.status == AuthenticationFailed.status_code:
-        kind = _NoCredentialsError if denial.error is None else _BadTokenError
+        headers = forbid_storing(request, request_auth)
+        name = _INDISPENSABLE.get(denial.refusal.status)
+        if headers is not None and name is not None and not may_be_caught:
+            headers[name] = dict(denial.refusal.headers)[name.lower()]
+    kind = _NoCredentialsError if denial.error is None else _KINDS.get(denial.refusal.status, RefusedError)
     return kind(denial, is_rendered=request_auth.policy.render is not oauth_error)
 
 
@@ -126,17 +152,21 @@ def is_trial(request: Request) -> bool:
     return request.method != django_request(request).method
 
 
-def forbid_storing(request: Request, request_auth: RequestAuth) -> None:
+def forbid_storing(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:
     """Forbid caches to store the response of the view, which is a refusal.
 
     Args:
         request: The request of REST framework.
         request_auth: The authentication of the same request.
+
+    Returns:
+        The headers that the view adds to its response, as `add_vary`.
     """
     # An exception of REST framework cannot carry this header; the view adds it to every response.
     headers = add_vary(request, request_auth)
     if headers is not None:
         headers["Cache-Control"] = "no-store"
+    return headers
 
 
 def add_vary(request: Request, request_auth: RequestAuth) -> dict[str, str] | None:

@@ -1,7 +1,7 @@
 """Which views and blueprints serve anonymous requests where the application requires credentials of all others.
 
-A view counts where it, or what it says that it wraps, is a guard of `optional`; what only looks like a wrapper does not
-count, because it would open a view that nobody has opened. HTP-036.
+A view counts where it, or what it says that it wraps, is a guard of `optional`. What only looks like a wrapper does not
+count: a wrong guess would open a view that is meant to be closed. HTP-036.
 """
 
 from __future__ import annotations

@@ -133,11 +133,15 @@ def current_installation() -> Installation:
         ConfigurationError: The extension is not installed in this application.
     """
     installation = current_app.extensions.get(EXTENSION)
-    if isinstance(installation, Installation):
-        return installation
+    if not isinstance(installation, Installation):
+        raise _not_installed()
+    return installation
+
+
+def _not_installed() -> ConfigurationError:
     # A handler of the application for `AveVerifyError` must not answer this.
     handle_errors(unwrap(current_app))
-    raise ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
+    return ConfigurationError(Problem.NO_MIDDLEWARE, "the request", "no AveAuth is installed in this application")
 
 
 def current_request_auth() -> RequestAuth:
@@ -150,7 +154,11 @@ def current_request_auth() -> RequestAuth:
         found = current_request()
     except RuntimeError:
         raise NoRequestError(Problem.NO_REQUEST, "current_identity", _WAYS_OUT) from None
-    return current_installation().request_auth(found)
+    # Not by `current_installation`, which would cost every request a call.
+    installation = current_app.extensions.get(EXTENSION)
+    if not isinstance(installation, Installation):
+        raise _not_installed()
+    return installation.request_auth(found)
 
 
 def get_verifier() -> Verifier:

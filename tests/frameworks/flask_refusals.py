@@ -67,29 +67,38 @@ every_kind = pytest.mark.parametrize("kind", list(KINDS))
 def make_refused(kind: str) -> Refused:
     """A request of this kind, with the verifier that refuses it."""
     issuer = FakeIssuer(clock=FakeClock())
-    make_token, *rest = KINDS[kind]
-    headers = {} if make_token is None else dict(bearer(make_token(issuer)))
+    row = KINDS[kind]
+    headers = {} if row.make_token is None else dict(bearer(row.make_token(issuer)))
     if kind == "keys unavailable":
         issuer.go_down()
-    return Refused(headers, issuer.verifier(), *rest)
+    return Refused(headers, issuer.verifier(), row.status, row.reason, row.error, row.head)
 
 
 def read_identity() -> str:
-    """A view that reads the identity."""
+    """Read the identity, as a view does."""
     return current_identity.subject
+
+
+def new_view() -> Callable[[], str]:
+    """A new view that reads the identity, because decorated views are remembered."""
+
+    def view() -> str:
+        return read_identity()
+
+    return view
 
 
 def decorated(app: Flask, verifier: Verifier, **options: Any) -> None:
     """Behind `@ave.required`."""
     ave = AveAuth(app, verifier, **options)
-    app.get("/")(ave.required(scopes=["read"])(read_identity))
+    app.get("/")(ave.required(scopes=["read"])(new_view()))
 
 
 def required_by_config(app: Flask, verifier: Verifier, **options: Any) -> None:
     """Behind no decorator, in an application that requires credentials."""
     app.config.update(AVEVERIFY_REQUIRED=True, AVEVERIFY_SCOPES=["read"])
     AveAuth(app, verifier, **options)
-    app.get("/")(read_identity)
+    app.get("/")(new_view())
 
 
 def protected_blueprint(
@@ -99,14 +108,14 @@ def protected_blueprint(
     ave = AveAuth(app, verifier, **options)
     blueprint = ave.protect(Blueprint("api", "api"), scopes=["read"])
     prepare(blueprint)
-    blueprint.get("/")(read_identity)
+    blueprint.get("/")(new_view())
     app.register_blueprint(blueprint)
 
 
 def read_lazily(app: Flask, verifier: Verifier, **options: Any) -> None:
     """Behind nothing: the view reads the identity."""
     AveAuth(app, verifier, scopes=["read"], **options)
-    app.get("/")(read_identity)
+    app.get("/")(new_view())
 
 
 def deferred(app: Flask, verifier: Verifier, **options: Any) -> None:

@@ -29,7 +29,7 @@ from tests.http import django_settings  # noqa: F401 - configures Django
 from tests.http.http_fixtures import bearer
 
 PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-COUNTS = {"flask": 6, "django": 10, "drf": 8}
+COUNTS = {"flask": 8, "django": 10, "drf": 8}
 
 
 def examples(page: str) -> list[str]:
@@ -105,8 +105,24 @@ def test_the_decorators_of_flask_do_as_shown(ave: FakeIssuer) -> None:
     assert client.post("/notes", headers=headers(ave)).status_code == 403
 
 
+def test_the_predicates_and_scopes_of_flask_do_as_shown(ave: FakeIssuer) -> None:
+    client = run_flask(0, 2, issuer=ave)["app"].test_client()
+
+    codes = [client.get("/export", headers=headers(ave, plan=plan)).status_code for plan in ("pro", "free")]
+    assert codes == [200, 403]
+    codes = [client.get("/drafts", headers=headers(ave, scope=scope)).status_code for scope in ("admin", "reader")]
+    assert codes == [200, 403]
+
+
+def test_a_worker_of_flask_has_the_bound_identity(ave: FakeIssuer) -> None:
+    namespace = run_flask(0, 4, issuer=ave)
+    identity = ave.verifier().verify(ave.token({"azp": "app_123", "sub": "ada"}))
+
+    assert namespace["send_report"](identity) == "report for ada"
+
+
 def test_the_users_of_flask_are_those_of_the_application(ave: FakeIssuer) -> None:
-    namespace = run_flask(0, 3, issuer=ave)
+    namespace = run_flask(0, 5, issuer=ave)
 
     assert namespace["app"].test_client().get("/user", headers=headers(ave, sub="ada")).text == "Ada Lovelace"
     app = Flask("shop")
@@ -116,13 +132,15 @@ def test_the_users_of_flask_are_those_of_the_application(ave: FakeIssuer) -> Non
 
 
 def test_flask_lets_the_application_answer(ave: FakeIssuer) -> None:
-    answer = run_flask(0, 4, issuer=ave)["app"].test_client().get("/me", headers=dict(bearer(ave.forge("expired"))))
+    client = run_flask(0, 6, issuer=ave)["app"].test_client()
 
-    assert (answer.status_code, answer.json) == (401, {"message": "Please sign in again"})
+    for answer in (client.get("/me", headers=dict(bearer(ave.forge("expired")))), client.get("/me")):
+        assert (answer.status_code, answer.json) == (401, {"message": "Please sign in again"})
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 def test_the_test_of_flask_passes(ave: FakeIssuer) -> None:
-    run_flask(2, 5, issuer=ave)["test_me"]()
+    run_flask(3, 7, issuer=ave)["test_me"]()
 
 
 # --- Django ---------------------------------------------------------------------------------------------------------

@@ -217,6 +217,9 @@ def test_the_authentication_class_works_without_a_view(shared_verifier: Verifier
 
     with override_settings(AVEVERIFY={"VERIFIER": shared_verifier}), pytest.raises(RefusedError) as caught:
         AveAuthentication().authenticate(request)
+    with override_settings(AVEVERIFY={"VERIFIER": shared_verifier, "REALM": "place"}):
+        anonymous = DrfRequest(APIRequestFactory().get("/"))
+        assert AveAuthentication().authenticate_header(anonymous) == 'Bearer realm="place"'
 
     assert caught.value.status_code == 401
 

@@ -19,7 +19,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.test import APIClient, APIRequestFactory
 
 from aveverify import ConfigurationError, Identity, Verifier
-from aveverify.drf import Allow, AveAuthentication, HasAnyScope, HasScope, HasScopes
+from aveverify.drf import Allow, AveAuthentication, HasAnyScope, HasScope, HasScopes, OptionalAveAuthentication
 from aveverify.errors import Problem
 from tests.frameworks.drf_fixtures import Ask, Who, make_ask
 from tests.http.http_fixtures import bearer
@@ -107,7 +107,8 @@ def test_a_challenge_names_the_scopes_of_the_settings_too(
 
 def test_openapi_describes_the_ways_to_have_enough_scopes(shared_verifier: Verifier) -> None:
     def ways(*permissions: Any, **settings: object) -> list[dict[str, list[str]]]:
-        view: Any = type("Described", (Who,), {"permission_classes": permissions, "serializer_class": None})
+        members = {"authentication_classes": [OptionalAveAuthentication], "serializer_class": None}
+        view: Any = type("Described", (Who,), members | {"permission_classes": permissions})
         with override_settings(AVEVERIFY={"VERIFIER": shared_verifier} | settings):
             generator = SchemaGenerator(patterns=[path("who/", view.as_view())])  # type: ignore[no-untyped-call]
             document = generator.get_schema(public=True)  # type: ignore[no-untyped-call]

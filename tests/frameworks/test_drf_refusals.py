@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.urls import path
 from rest_framework import viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
-from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, ParseError, PermissionDenied
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer, StaticHTMLRenderer
 from rest_framework.response import Response
@@ -64,7 +64,7 @@ KINDS = [
     pytest.param("expired", {}, 401, "invalid_token", Reason.EXPIRED, AuthenticationFailed, id="bad"),
     pytest.param("good", SCOPED, 403, "insufficient_scope", Reason.INSUFFICIENT_SCOPE, PermissionDenied, id="scope"),
     pytest.param(
-        "padded_base64", {}, 400, "invalid_request", Reason.MALFORMED_AUTHORIZATION, APIException, id="malformed"
+        "padded_base64", {}, 400, "invalid_request", Reason.MALFORMED_AUTHORIZATION, ParseError, id="malformed"
     ),
 ]
 
@@ -201,6 +201,78 @@ def test_a_handler_may_return_the_response_on_the_error(ask: Ask, tokens: dict[s
 
     assert (answer.status_code, answer.json()["message"]) == (401, "Please sign in again")
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+def bare(exc: Exception, _context: dict[str, Any]) -> Response | None:
+    """A handler that forgets every header, as many do."""
+    return Response({"message": str(exc)}, status=getattr(exc, "status_code", 500))
+
+
+@pytest.mark.parametrize("first", [None, SessionAuthentication], ids=["alone", "behind sessions"])
+@pytest.mark.parametrize(
+    ("kind", "members", "challenge"),
+    [
+        pytest.param(None, {"permission_classes": [IsAuthenticated & HasScope("read")]}, "Bearer", id="none"),
+        pytest.param(None, SCOPED, 'Bearer scope="read"', id="none, and a scope"),
+        pytest.param("expired", {}, 'Bearer error="invalid_token"', id="bad"),
+    ],
+)
+def test_a_401_has_its_challenge_whatever_a_handler_of_the_project_returns(  # noqa: PLR0913, PLR0917 - columns of a table
+    ask: Ask,
+    tokens: dict[str, str],
+    kind: str | None,
+    members: dict[str, Any],
+    challenge: str,
+    first: type | None,
+) -> None:
+    """RFC 9110 §15.5.2."""
+    if first is not None:
+        members = members | {"authentication_classes": [first, AveAuthentication]}
+
+    answer = ask(tokens[kind] if kind else None, **(members | with_handler(bare)))
+
+    if first is not None and challenge == "Bearer":
+        # It is the refusal of REST framework's own permission, which the first class decides.
+        assert (answer.status_code, "www-authenticate" in answer.headers) == (403, False)
+    else:
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].split(",")[0] == challenge
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_handler_may_hide_what_a_token_may_not_see(ask: Ask, tokens: dict[str, str]) -> None:
+    def hide(exc: Exception, context: dict[str, Any]) -> Response | None:
+        if isinstance(exc, PermissionDenied):
+            return Response({"detail": "Not found."}, status=404)
+        return rest_exception_handler(exc, context)
+
+    answer = ask(tokens["good"], **(SCOPED | with_handler(hide)))
+
+    assert (answer.status_code, "www-authenticate" in answer.headers) == (404, False)
+
+
+def test_a_view_may_catch_a_deferred_refusal(ask: Ask, tokens: dict[str, str]) -> None:
+    def get(_self: APIView, request: Request) -> Response:
+        try:
+            return Response(request.user.is_authenticated)
+        except RefusedError as refused:
+            return Response(f"stranger, {refused.reason}")
+
+    answer = ask(tokens["expired"], settings={"ON_INVALID": "defer"}, get=get)
+
+    assert (answer.status_code, answer.json()) == (200, "stranger, EXPIRED")
+    assert "www-authenticate" not in answer.headers
+
+
+def test_an_outage_says_when_to_ask_again_whatever_a_handler_of_the_project_returns(
+    ask: Ask, issuer: FakeIssuer, verifier: Verifier
+) -> None:
+    """HTP-035."""
+    issuer.go_down()
+
+    answer = ask(issuer.token(), settings={"VERIFIER": verifier}, **with_handler(bare))
+
+    assert (answer.status_code, int(answer.headers["retry-after"]) >= 1) == (503, True)
 
 
 def test_a_client_that_asks_for_html_gets_the_refusal_in_the_browsable_api(ask: Ask, tokens: dict[str, str]) -> None:

@@ -40,6 +40,9 @@ def with_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
+pytestmark = pytest.mark.usefixtures("only_our_own_extensions")
+
+
 @pytest.fixture
 def app() -> Flask:
     return new_app(AVEVERIFY_REQUIRED=True)
@@ -286,12 +289,16 @@ def test_htp_043_what_cannot_be_demanded_is_refused_when_the_view_is_decorated(
 def test_a_predicate_is_asked_about_whom_the_loader_has_admitted(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:
-    app, asked = new_app(), []
+    app = new_app()
+    asked: list[str] = []
+
+    def allow(identity: Identity) -> bool:
+        asked.append(identity.subject)
+        return True
+
     ave = AveAuth(app, shared_verifier)
     ave.load_user(lambda identity: identity.subject if identity.subject == "ada" else None)
-    app.add_url_rule(
-        "/", "view", ave.required(allow=lambda identity: asked.append(identity.subject) is None)(new_view())
-    )
+    app.add_url_rule("/", "view", ave.required(allow=allow)(new_view()))
 
     assert [get(app, tokens[kind]).status_code for kind in ("good", "other", "expired")] == [200, 401, 401]
     assert asked == ["ada"]

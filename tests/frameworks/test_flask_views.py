@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from aveverify import ConfigurationError, Provider, Verifier
 from aveverify._http.option_checks import layers
 from aveverify.errors import Problem
 from aveverify.flask import AveAuth
-from aveverify.flask._unguarded_views import watch
 from aveverify.testing import FakeIssuer
 from tests.http.flask_client import new_app
 from tests.http.http_fixtures import bearer
@@ -24,18 +23,7 @@ Decorate = Callable[[Any], Any]
 AnyView = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _only_our_own_extensions() -> Iterator[None]:
-    """Before and after each test, forget the extensions that are in no application."""
-    forget_idle()
-    yield
-    forget_idle()
-
-
-def forget_idle() -> None:
-    """Stop to watch extensions that are in no application."""
-    for extension in list(watch._idle):
-        watch.end(extension)
+pytestmark = pytest.mark.usefixtures("only_our_own_extensions")
 
 
 @pytest.fixture

@@ -351,6 +351,18 @@ def test_reading_the_identity_raises_a_deferred_refusal(
     assert answer.headers["www-authenticate"].startswith('Bearer realm="here", error="invalid_token"')
 
 
+def test_a_handler_that_asks_for_no_identity_serves_a_deferred_refusal(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    @get("/")
+    async def endpoint() -> str:
+        return "served"
+
+    client = plugged(shared_verifier, handlers=[endpoint], required=True, on_invalid="defer")
+
+    assert client.get("/", headers=headers_of(tokens, "expired")).text == "served"
+
+
 def test_the_handlers_answer_the_deferred_refusal_of_this_request_alone(
     shared_verifier: Verifier, tokens: dict[str, str]
 ) -> None:

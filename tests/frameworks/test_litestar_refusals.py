@@ -1,11 +1,11 @@
-"""How a Litestar application answers refusals by itself: its exception handlers, its hooks, its other plugins."""
+"""Which exception handler of a Litestar application answers a refusal, and what it may do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, cast
 
 import pytest
-from litestar import Controller, Litestar, Request, Response, Router, asgi, get, route
+from litestar import Controller, Litestar, Request, Response, Router, get
 from litestar.datastructures import State  # noqa: TC002 - Litestar evaluates annotations
 from litestar.exceptions import (
     ClientException,
@@ -16,167 +16,35 @@ from litestar.exceptions import (
     PermissionDeniedException,
     ServiceUnavailableException,
 )
-from litestar.logging import LoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.testing import TestClient
 
-from aveverify import AuthRecord, Identity, InvalidTokenError, Reason, Refusal, Verifier, get_user_identity
-from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify import Identity, InvalidTokenError, Reason, Verifier, get_user_identity
 from aveverify.errors import AveVerifyError
 from aveverify.litestar import (
-    AveAuthMiddleware,
     AveAuthPlugin,
-    CurrentIdentity,
-    OptionalIdentity,
     RefusedError,
-    exception_handlers,
-    requires_authenticated,
     requires_scopes,
 )
 from aveverify.testing import FakeIssuer
-from tests.frameworks.error_frames import functions_with
-from tests.http import http_fixtures
-from tests.http.http_fixtures import Client, bearer, http_scope
-
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
-
-
-@get("/")
-async def index(optional_identity: OptionalIdentity) -> str:
-    return "anonymous" if optional_identity is None else optional_identity.subject
-
-
-@get("/me")
-async def me(identity: CurrentIdentity) -> str:
-    return identity.subject
-
-
-@get("/members", guards=[requires_authenticated])
-async def members() -> str:
-    raise NotImplementedError
-
-
-@get("/readers", guards=[requires_scopes("read")])
-async def readers() -> str:
-    raise NotImplementedError
-
-
-@get("/user")
-async def user_of(request: Request[Identity, frozenset[str], State]) -> str:
-    return request.user.subject
-
-
-@asgi("/mounted", is_mount=True, copy_scope=True)
-async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-    del receive, send
-    get_user_identity(scope)
-
-
-HANDLERS = [index, me, members, readers, user_of, mounted]
-
-
-class Case(NamedTuple):
-    """A request that is refused.
-
-    Attributes:
-        path: Where it goes.
-        token: The kind of its token.
-        status: That of the refusal.
-        reason: Its reason.
-        options: Those of the plugin.
-    """
-
-    path: str
-    token: str | None
-    status: int
-    reason: Reason | None
-    options: dict[str, Any]
-
-
-def nobody(_identity: Identity) -> None:
-    """Find no user of any identity."""
-
-
-def defer(**options: Any) -> dict[str, Any]:
-    return {"on_invalid": "defer", "required": False} | options
-
-
-CASES = {
-    "no credentials": Case("/", None, 401, None, {}),
-    "refused": Case("/", "expired", 401, Reason.EXPIRED, {}),
-    "malformed": Case("/", "two words", 400, Reason.MALFORMED_AUTHORIZATION, {}),
-    "scope missing": Case("/", "good", 403, Reason.INSUFFICIENT_SCOPE, {"scopes": ["write"]}),
-    "not allowed": Case("/", "good", 403, Reason.NOT_ALLOWED, {"allow": lambda _identity: False}),
-    "unknown user": Case("/", "good", 401, Reason.UNKNOWN_USER, {"load_user": nobody}),
-    "banned": Case("/", "good", 401, Reason.REFUSED_BY_CHECK, {"check": lambda _identity: "banned"}),
-    "guard": Case("/members", None, 401, None, {"required": False}),
-    "guard, scope": Case("/readers", "good", 403, Reason.INSUFFICIENT_SCOPE, {"required": False}),
-    "dependency": Case("/me", None, 401, None, {"required": False}),
-    "deferred, dependency": Case("/me", "expired", 401, Reason.EXPIRED, defer()),
-    "deferred, guard": Case("/members", "expired", 401, Reason.EXPIRED, defer()),
-    "deferred, user": Case("/user", "expired", 401, Reason.EXPIRED, defer()),
-    "deferred, unknown user": Case("/user", "good", 401, Reason.UNKNOWN_USER, defer(load_user=nobody)),
-    "deferred, scope missing": Case("/user", "good", 403, Reason.INSUFFICIENT_SCOPE, defer(scopes=["write"])),
-    "deferred, mounted application": Case("/mounted", "expired", 401, Reason.EXPIRED, defer()),
-}
-each_case = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-# A few, where the kind of the refusal makes no difference.
-some_cases = pytest.mark.parametrize(
-    "case",
-    [pytest.param(CASES[name], id=name) for name in ("no credentials", "refused", "guard, scope", "deferred, user")],
+from tests.frameworks.litestar_refusals import (
+    CASES,
+    HANDLERS,
+    Case,
+    Handler,
+    check,
+    each_case,
+    headers_of,
+    index,
+    make_app,
+    some_cases,
 )
-
-
-class Handler:
-    """An exception handler that answers 418, and remembers the errors."""
-
-    def __init__(self) -> None:
-        self.errors: list[Exception] = []
-
-    def __call__(self, _request: Request[Any, Any, Any], error: Exception) -> Response[str]:
-        self.errors.append(error)
-        return Response("own", status_code=418, media_type="text/plain")
-
-    def __deepcopy__(self, _memo: object) -> Handler:
-        # Litestar copies the handlers of a layer.
-        return self
-
-    @property
-    def refused(self) -> RefusedError:
-        """The one error, a refusal."""
-        (error,) = self.errors
-        assert isinstance(error, RefusedError)
-        return error
+from tests.http.http_fixtures import bearer
 
 
 @pytest.fixture
 def handler() -> Handler:
     return Handler()
-
-
-def make_app(verifier: Verifier, case: Case, *, handlers: Any = HANDLERS, **settings: Any) -> Litestar:
-    plugin = AveAuthPlugin(verifier, **({"required": True} | case.options))
-    return Litestar(handlers, plugins=[plugin], **({"logging_config": None} | settings))
-
-
-def headers_of(tokens: dict[str, str], kind: str | None) -> dict[str, str]:
-    return {} if kind is None else {"Authorization": f"Bearer {tokens.get(kind, kind)}"}
-
-
-def check(refused: RefusedError, case: Case) -> None:
-    """What an exception handler finds at a refusal."""
-    assert refused.reason is case.reason
-    assert isinstance(refused.refusal, Refusal)
-    assert refused.refusal.reason is case.reason
-    assert refused.refusal.status == refused.status_code == case.status
-    assert refused.detail == refused.refusal.description
-    assert refused.headers == dict(refused.refusal.headers)
-    if case.reason is None:
-        assert refused.error is None
-    else:
-        assert isinstance(refused.error, AveVerifyError)
-        assert refused.error.reason is case.reason
 
 
 # --- whose handler answers ------------------------------------------------------------------------------------------
@@ -478,215 +346,3 @@ def test_a_handler_finds_an_anonymous_request_where_there_are_no_credentials(
     TestClient(make_app(shared_verifier, case, exception_handlers={401: cast("Any", answer)})).get(case.path)
 
     assert found == [["nobody", "[]", "None"]]
-
-
-@each_case
-def test_a_hook_sees_every_refusal_once(shared_verifier: Verifier, tokens: dict[str, str], case: Case) -> None:
-    seen: list[Exception] = []
-
-    async def hook(error: Exception, _scope: Scope) -> None:
-        seen.append(error)
-
-    app = make_app(shared_verifier, case, after_exception=[hook])
-    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
-
-    (refused,) = seen
-    assert isinstance(refused, RefusedError)
-    check(refused, case)
-
-
-@each_case
-@pytest.mark.parametrize("is_silent", [True, False], ids=["disabled", "enabled"])
-def test_litestar_logs_refusals_as_other_errors_of_their_status(
-    shared_verifier: Verifier, tokens: dict[str, str], case: Case, *, is_silent: bool
-) -> None:
-    """Where an application wants a traceback of every exception, it may leave statuses out. ERR-004."""
-    logged: list[str] = []
-
-    def record(_logger: object, _scope: object, lines: list[str]) -> None:
-        logged.append("".join(lines))
-
-    logs = LoggingConfig(
-        log_exceptions="always",
-        exception_logging_handler=record,
-        configure_root_logger=False,
-        disable_stack_trace={case.status} if is_silent else set(),
-    )
-    app = make_app(shared_verifier, case, logging_config=logs)
-
-    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
-
-    assert len(logged) == (0 if is_silent else 1)
-    assert tokens.get(case.token or "", "two words") not in "".join(logged)
-
-
-@each_case
-def test_err_004_no_frame_of_this_package_holds_the_token(
-    shared_verifier: Verifier, tokens: dict[str, str], case: Case
-) -> None:
-    """A crash report of a hook shows the local variables; the scope itself is Litestar's own."""
-    seen: list[Exception] = []
-
-    async def hook(error: Exception, _scope: Scope) -> None:
-        seen.append(error)
-
-    token = tokens.get(case.token or "", "two words")
-    TestClient(make_app(shared_verifier, case, after_exception=[hook])).get(
-        case.path, headers=headers_of(tokens, case.token)
-    )
-
-    for error in (seen[0], getattr(seen[0], "error", None)):
-        if error is not None:
-            assert not {"verify", "verify_async", "authenticate_async", "read_token"} & set(
-                functions_with(token, error)
-            )
-
-
-# --- what stands around ---------------------------------------------------------------------------------------------
-
-
-class Stamp:
-    """A middleware that counts what passes, and stamps every response."""
-
-    def __init__(self, app: ASGIApp, seen: list[int]) -> None:
-        self._app = app
-        self._seen = seen
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def stamp(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._seen.append(message["status"])
-                message["headers"] = [*message["headers"], (b"x-stamp", b"1")]
-            await send(message)
-
-        await self._app(scope, receive, stamp)
-
-
-@some_cases
-@pytest.mark.parametrize("is_own", [True, False], ids=["own handler", "default"])
-def test_middleware_in_front_sees_the_response(
-    shared_verifier: Verifier, tokens: dict[str, str], handler: Handler, case: Case, *, is_own: bool
-) -> None:
-    seen: list[int] = []
-    auth = AveAuthMiddleware.define(shared_verifier, **({"required": True} | case.options))
-    app = Litestar(
-        [Router("/", route_handlers=[index, members, readers, user_of], middleware=[auth])],
-        middleware=[lambda app: Stamp(app, seen)],
-        exception_handlers={**exception_handlers, **({HTTPException: cast("Any", handler)} if is_own else {})},
-        logging_config=None,
-    )
-
-    answer = TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
-
-    assert answer.headers["x-stamp"] == "1"
-    assert seen == [answer.status_code] == [418 if is_own else case.status]
-
-
-@pytest.mark.parametrize("name", ["no credentials", "refused", "malformed", "scope missing", "banned", "unknown user"])
-def test_the_middleware_alone_answers_as_with_the_plugin(
-    shared_verifier: Verifier, tokens: dict[str, str], name: str
-) -> None:
-    case = CASES[name]
-    middleware = AveAuthMiddleware.define(shared_verifier, **({"required": True} | case.options))
-    alone = Litestar([index], middleware=[middleware], logging_config=None)
-    headers = headers_of(tokens, case.token)
-
-    found = TestClient(alone).get("/", headers=headers)
-
-    expected = TestClient(make_app(shared_verifier, case)).get("/", headers=headers)
-    assert (found.status_code, found.content, dict(found.headers)) == (
-        expected.status_code,
-        expected.content,
-        dict(expected.headers),
-    )
-
-
-@pytest.mark.parametrize("name", ["no credentials", "refused"])
-def test_behind_the_middleware_alone_the_handlers_of_the_application_answer(
-    shared_verifier: Verifier, tokens: dict[str, str], handler: Handler, name: str
-) -> None:
-    case = CASES[name]
-    middleware = AveAuthMiddleware.define(shared_verifier, required=True)
-    own: Any = {HTTPException: handler}
-    app = Litestar([index], middleware=[middleware], exception_handlers=own, logging_config=None)
-
-    assert TestClient(app).get("/", headers=headers_of(tokens, case.token)).status_code == 418
-    check(handler.refused, case)
-
-
-@pytest.mark.parametrize("name", ["no credentials", "refused"])
-def test_around_a_whole_application_no_handler_is_known(
-    shared_verifier: Verifier, tokens: dict[str, str], name: str
-) -> None:
-    """Where no router of Litestar stands in front, the middleware answers itself."""
-    case = CASES[name]
-    app = AveAuthMiddleware(Litestar([], logging_config=None), shared_verifier, required=True)
-
-    answer = TestClient(cast("Any", app)).get("/", headers=headers_of(tokens, case.token))
-
-    assert (answer.status_code, set(answer.json())) == (case.status, {"error", "error_description"})
-
-
-@pytest.mark.parametrize("name", ["no credentials", "guard", "deferred, user"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_head_gets_the_head_alone(shared_verifier: Verifier, tokens: dict[str, str], name: str, method: str) -> None:
-    """RFC 9110 §9.3.2: as ASGI has it, not as a client shows it."""
-    case = CASES[name]
-    guards = [requires_authenticated] if name == "guard" else []
-
-    @route("/", http_method=["GET", "HEAD"], guards=guards)
-    async def page(request: Request[Identity, frozenset[str], State]) -> Response[None]:
-        assert request.user.subject
-        raise NotImplementedError
-
-    app = make_app(shared_verifier, case, handlers=[page])
-    client = Client({"type": "http.request"})
-    token = tuple(headers_of(tokens, case.token).items())
-
-    client.call(app, http_scope(http_fixtures.Request(token, method=method)))  # type: ignore[arg-type] # Litestar's scope is a typed dictionary
-
-    assert client.reply.status == 401
-    assert int(client.reply.headers["content-length"]) > 0
-    assert len(client.reply.body) == (0 if method == "HEAD" else int(client.reply.headers["content-length"]))
-
-
-@each_case
-def test_what_stands_in_front_of_the_application_learns_the_reason(
-    shared_verifier: Verifier, tokens: dict[str, str], case: Case
-) -> None:
-    records: list[AuthRecord] = []
-    inner = make_app(shared_verifier, case)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        records.append(AuthRecord.begin(scope))
-        await inner(scope, receive, send)
-
-    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
-
-    (record,) = records
-    assert record.refusal is not None
-    assert (record.refusal.status, record.refusal.reason) == (case.status, case.reason)
-
-
-@some_cases
-def test_what_stands_in_front_sees_what_a_handler_writes(
-    shared_verifier: Verifier, tokens: dict[str, str], case: Case
-) -> None:
-    scopes: list[Any] = []
-
-    def answer_refused(request: Request[Any, Any, Any], error: RefusedError) -> Response[bytes]:
-        request.state.answered = error.status_code
-        return error.response
-
-    inner = make_app(shared_verifier, case, exception_handlers={RefusedError: cast("Any", answer_refused)})
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scopes.append(scope)
-        await inner(scope, receive, send)
-
-    TestClient(app).get(case.path, headers=headers_of(tokens, case.token))
-
-    (scope,) = scopes
-    assert scope["state"]["answered"] == case.status
-    assert scope["path_template"] == case.path
-    assert not {"user", "auth", IDENTITY_KEY} & set(scope)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from litestar import Litestar, WebSocket, asgi, handlers, websocket, websocket_listener
@@ -63,7 +63,8 @@ async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
     while (message := await receive())["type"] == "websocket.receive":
         text: Any = message["text"]
-        identity = await get_live_connection(scope).reauthenticate(text)
+        # Litestar's scope is a typed dictionary.
+        identity = await get_live_connection(cast("dict[str, Any]", scope)).reauthenticate(text)
         await send({"type": "websocket.send", "text": identity.subject, "bytes": None})
 
 

@@ -252,6 +252,7 @@ def test_a_handler_may_send_our_response_and_change_it(shared_verifier: Verifier
         pytest.param("expired", {}, id="refused"),
         pytest.param("good", {"load_user": lambda _identity: None}, id="HTP-044: refused by the application"),
         pytest.param("good", {"scopes": ["write"]}, id="scope missing"),
+        pytest.param("good", {"load_user": lambda _identity: None, "end_expired_streams": True}, id="streams"),
     ],
 )
 @pytest.mark.parametrize(
