@@ -26,6 +26,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify.asgi import get_live_connection
 from aveverify.sources import Cookie
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, RefusedError, exception_handlers
 from aveverify.testing import FakeIssuer
@@ -54,6 +55,8 @@ def with_middleware(handlers: Handlers, verifier: Verifier, **options: Any) -> A
 
 
 def with_backend(handlers: Handlers, verifier: Verifier, **options: Any) -> ASGIApp:
+    # A backend sees no responses, and refuses the option.
+    options.pop("end_expired_streams", None)
     backend = AveAuthBackend(verifier, **options)
     middleware = [Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)]
     return Starlette(routes=ROUTES, middleware=middleware, exception_handlers={**exception_handlers, **handlers})
@@ -261,6 +264,7 @@ def test_a_handler_may_send_our_response_and_change_it(shared_verifier: Verifier
         pytest.param(get_user_identity, id="the identity"),
         pytest.param(lambda request: request.user.subject, id="the user"),
         pytest.param(lambda request: request.auth.scopes, id="the scopes"),
+        pytest.param(lambda request: get_live_connection(request).identity, id="the live identity"),
     ],
 )
 def test_a_handler_finds_no_refused_user(  # noqa: PLR0913, PLR0917 - columns of a table
