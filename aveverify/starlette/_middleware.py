@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.applications import Starlette
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from aveverify._http.policy import Denial
-    from aveverify._http.shared_scope import SharedScope
     from aveverify.verifier import Verifier
 
 
@@ -115,7 +114,7 @@ class AveAuthMiddleware:
                 # As `introduce`, without its two coroutines, and past the methods of the scope, which share what others
                 # set: nearly every request comes here.
                 auth, user = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
-                dict.update(cast("SharedScope", scope), {"auth": auth, "user": user})
+                dict.update(scope, auth=auth, user=user)
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
