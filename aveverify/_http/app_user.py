@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from aveverify._core.identity import Identity
 from aveverify._http.app_calls import AppCalls, is_awaitable
 from aveverify._http.live_identity import LIVE_KEY
+from aveverify._http.live_request import STREAM_KEY
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.errors import ConfigurationError, Hint, InvalidTokenError, Problem, Reason
 
@@ -177,6 +178,7 @@ def withhold(scope: MutableMapping[str, Any], deferred: DeferredError) -> None:
     scope[IDENTITY_KEY] = deferred
     scope["auth"] = scope["user"] = RefusedUser(deferred)
     scope.pop(LIVE_KEY, None)
+    scope.pop(STREAM_KEY, None)
     state = scope.get("state")
     if state:
         state.pop("identity", None)

@@ -15,6 +15,7 @@ from aveverify._http.auth_record import RECORD_KEY
 from aveverify._http.policy import Denial
 from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
+from aveverify._http.shared_scope import SharedScope, copy_scope
 from aveverify._http.view_demand import ViewDemand
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._guarded_views import asks_for_logins, find_view, serves_anonymous
@@ -101,8 +102,8 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
     outcome = request_auth.authenticate()
     # HTP-010: the identity of this request replaces whatever stood there, even if it is None.
     if hasattr(request, "scope"):
-        # A copy: the server may keep its scope, and no identity may be left in it.
-        request.scope = {**request.scope, IDENTITY_KEY: outcome}
+        # A copy: the server may keep its scope, and no identity may be left in it. What a view writes there is shared.
+        request.scope = copy_scope(request.scope, {IDENTITY_KEY: outcome}, SharedScope)
     elif hasattr(request, "environ"):
         request.environ[IDENTITY_KEY] = outcome
     # A deferred refusal is raised when the view reads the identity (HTTP-09).

@@ -452,3 +452,11 @@ def test_a_request_of_starlette_is_anonymous_by_starlettes_own_class(shared_veri
     Client().call(middleware, http_scope(Request()))
 
     assert isinstance(seen[0], UnauthenticatedUser)
+
+
+def test_a_backend_cannot_end_streams(shared_verifier: Verifier) -> None:
+    """HTP-043: it sees no responses."""
+    with pytest.raises(ConfigurationError) as caught:
+        AveAuthBackend(shared_verifier, required=True, end_expired_streams=True)
+
+    assert caught.value.problem is not None

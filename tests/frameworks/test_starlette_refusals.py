@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from aveverify import (
     get_user_identity,
 )
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify.asgi import get_live_connection
 from aveverify.sources import Cookie
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, RefusedError, exception_handlers
 from aveverify.testing import FakeIssuer
@@ -242,6 +244,17 @@ def test_a_handler_may_send_our_response_and_change_it(shared_verifier: Verifier
     assert dict(theirs.headers) == dict(ours.headers) | {"x-support": "yes"}
 
 
+each_way_to_read = pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(get_user_identity, id="the identity"),
+        pytest.param(lambda request: request.user.subject, id="the user"),
+        pytest.param(lambda request: request.auth.scopes, id="the scopes"),
+        pytest.param(lambda request: get_live_connection(request).identity, id="the live identity"),
+    ],
+)
+
+
 # --- what a handler finds -------------------------------------------------------------------------------------------
 
 
@@ -252,17 +265,9 @@ def test_a_handler_may_send_our_response_and_change_it(shared_verifier: Verifier
         pytest.param("expired", {}, id="refused"),
         pytest.param("good", {"load_user": lambda _identity: None}, id="HTP-044: refused by the application"),
         pytest.param("good", {"scopes": ["write"]}, id="scope missing"),
-        pytest.param("good", {"load_user": lambda _identity: None, "end_expired_streams": True}, id="streams"),
     ],
 )
-@pytest.mark.parametrize(
-    "read",
-    [
-        pytest.param(get_user_identity, id="the identity"),
-        pytest.param(lambda request: request.user.subject, id="the user"),
-        pytest.param(lambda request: request.auth.scopes, id="the scopes"),
-    ],
-)
+@each_way_to_read
 def test_a_handler_finds_no_refused_user(  # noqa: PLR0913, PLR0917 - columns of a table
     build: Any,
     shared_verifier: Verifier,
@@ -272,6 +277,25 @@ def test_a_handler_finds_no_refused_user(  # noqa: PLR0913, PLR0917 - columns of
     read: Callable[[StarletteRequest], object],
 ) -> None:
     """HTP-036: it gets the refusal as an exception. Where it lets that pass, the response is ours."""
+    find_no_refused_user(partial(build, verifier=shared_verifier, required=True, **options), tokens[kind], read)
+
+
+@each_way_to_read
+def test_a_handler_finds_no_refused_user_where_responses_end_with_their_token(
+    shared_verifier: Verifier, tokens: dict[str, str], read: Callable[[StarletteRequest], object]
+) -> None:
+    build = partial(
+        with_middleware,
+        verifier=shared_verifier,
+        required=True,
+        load_user=lambda _identity: None,
+        end_expired_streams=True,
+    )
+    find_no_refused_user(build, tokens["good"], read)
+
+
+def find_no_refused_user(build: Callable[..., Any], token: str, read: Callable[[StarletteRequest], object]) -> None:
+    """Send a token that is refused to a handler that catches the refusal, and to one that lets it pass."""
 
     def handle(request: StarletteRequest, error: RefusedError) -> PlainTextResponse:
         with pytest.raises(AveVerifyError) as caught:
@@ -284,10 +308,7 @@ def test_a_handler_finds_no_refused_user(  # noqa: PLR0913, PLR0917 - columns of
         raise NotImplementedError
 
     found = [
-        TestClient(build({HTTPException: handler}, shared_verifier, required=True, **options)).get(
-            "/", headers=dict(bearer(tokens[kind]))
-        )
-        for handler in (handle, fail)
+        TestClient(build({HTTPException: handler})).get("/", headers=dict(bearer(token))) for handler in (handle, fail)
     ]
 
     assert found[0].text == "caught"

@@ -8,6 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpResponse
+from django.test import override_settings
+from django.urls import path as django_path
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from fastapi import WebSocket as FastAPIWebSocket
@@ -35,7 +39,8 @@ from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.asgi import AveAuthMiddleware, Receive, Scope, Send
 from aveverify.fastapi import AveAuth
-from tests.http.http_fixtures import Client, Headers, bearer, http_scope, websocket_scope
+from tests.http.django_client import MIDDLEWARE, PatientClient, configured
+from tests.http.http_fixtures import Client, Headers, Request, bearer, http_scope, websocket_scope
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -503,3 +508,28 @@ def test_what_stands_in_front_of_litestar_sees_the_same(
     assert seen == expected
     assert seen[-1]["state"]["tenant"] == 7
     assert seen[-1]["shown"] == 7
+
+
+@pytest.mark.parametrize("kind", ["good", None], ids=["good", "anonymous"])
+def test_what_stands_in_front_of_django_sees_the_same(
+    kind: str | None, tokens: dict[str, str], shared_verifier: Verifier
+) -> None:
+    """What a view writes into the scope of its request."""
+
+    async def view(request: Any) -> HttpResponse:
+        request.scope["shown"] = 7
+        request.scope["state"]["tenant"] = 8
+        return HttpResponse("hello")
+
+    def ask(middleware: list[str]) -> dict[str, Any]:
+        scope = http_scope(Request(bearer(tokens[kind]) if kind else ()))
+        settings = {"AVEVERIFY": configured(shared_verifier), "MIDDLEWARE": middleware}
+        with override_settings(**settings, ROOT_URLCONF=(django_path("", view),)):
+            PatientClient({"type": "http.request", "body": b"", "more_body": False}).call(ASGIHandler(), scope)  # type: ignore[arg-type]
+        return scope
+
+    seen = ask(MIDDLEWARE)
+
+    assert seen == ask([])
+    assert seen["shown"] == 7
+    assert seen["state"] == {"tenant": 8}

@@ -52,7 +52,7 @@ from aveverify import (
 )
 from aveverify import current_identity as identity_of_context
 from aveverify._http.app_calls import AppCalls
-from aveverify._http.app_user import LoadUser, find_user, find_user_now
+from aveverify._http.app_user import LoadUser, Users, find_user, find_user_now
 from aveverify.asgi import get_live_connection
 from aveverify.django import ave_required
 from aveverify.drf import AveAuthentication
@@ -846,3 +846,9 @@ def test_htp_044_a_websocket_of_an_inactive_user_is_denied(
         ):
             raise NotImplementedError
         assert caught.value.status_code == 401
+
+
+def test_without_threads_of_its_own_an_integration_calls_a_loader_where_it_is(identity: Identity) -> None:
+    users = Users(lambda found: found.subject, AppCalls())
+
+    assert asyncio.run(users.find_async(identity)) == users.find(identity) == identity.subject

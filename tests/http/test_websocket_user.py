@@ -604,3 +604,26 @@ def hash_of(thing: object) -> int | None:
         return hash(thing)
     except TypeError:
         return None
+
+
+def test_htp_046_a_new_token_is_the_users_in_front_too(issuer: FakeIssuer, verifier: Verifier) -> None:
+    """Two middlewares of one verifier: what stands between them sees the new user."""
+    seen: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await get_live_connection(scope).reauthenticate(issuer.token(sub="grace"), allow_other_user=True)
+
+    inner = AveAuthMiddleware(app, verifier, required=True)
+
+    async def between(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+        identity = get_user_identity(scope)
+        seen.append(identity and identity.subject)
+
+    client = Client({"type": "websocket.connect"})
+    token = issuer.token(sub="ada")
+    client.call(AveAuthMiddleware(between, verifier, required=True), websocket_scope(bearer(token)))
+
+    assert seen == ["grace"]
