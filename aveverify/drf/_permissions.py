@@ -196,7 +196,7 @@ def Allow(predicate: Predicate) -> type[BasePermission]:  # noqa: N802 - named l
         A permission class, which `&`, `|` and `~` combine like any other.
 
     Raises:
-        ConfigurationError: It is no function of one argument.
+        ConfigurationError: It is no function of an identity.
 
     Example:
         `permission_classes = [Allow(lambda identity: identity.get("plan") == "pro")]`
