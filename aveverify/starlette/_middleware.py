@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from starlette.applications import Starlette
 
@@ -17,7 +17,6 @@ from aveverify._http.auth_options import AuthOptions
 from aveverify._http.exempt_paths import find_layers
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_function
-from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.starlette._refusals import find_handled, hide_user
@@ -30,10 +29,18 @@ if TYPE_CHECKING:
     from aveverify.verifier import Verifier
 
 
+_set: Final[Callable[[Any, str, Any], None]] = dict.__setitem__
+
+
 class _UserMiddleware(asgi.AveAuthMiddleware):
     """The ASGI middleware; the exception handlers of the application may answer what it refuses."""
 
     own = frozenset(NAMES)
+
+    @property
+    def scope_claims(self) -> tuple[str, ...]:
+        """The claims that hold scopes."""
+        return self._policy.scopes.claims
 
     async def refuse(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refused connection; a WebSocket as the ASGI middleware does."""
@@ -94,6 +101,7 @@ class AveAuthMiddleware:
         )
         check_function("load_user", load_user)
         check_app(app, "ASGI")
+        self._scope_claims = self._middleware.scope_claims
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -113,8 +121,9 @@ class AveAuthMiddleware:
             if kind == "http" and (self._load_user is None or not isinstance(outcome, Identity)):
                 # As `introduce`, without its two coroutines, and past the methods of the scope, which share what others
                 # set: nearly every request comes here.
-                auth, user = show(outcome, outcome, scope[POLICY_KEY].scopes.claims)
-                dict.update(scope, auth=auth, user=user)
+                auth, user = show(outcome, outcome, self._scope_claims)
+                _set(scope, "auth", auth)
+                _set(scope, "user", user)
             else:
                 refusal = await introduce(self._meet, scope)
                 if refusal is not None:
@@ -130,7 +139,7 @@ class AveAuthMiddleware:
         user: object = identity
         if self._load_user is not None and identity is not None:
             user = await find_user(self._load_user, identity)
-        claims = scope[POLICY_KEY].scopes.claims
+        claims = self._scope_claims
         members = dict(zip(NAMES, show(identity, user, claims), strict=True))
         if scope["type"] == "websocket":
             # The token has no user any longer once it has expired.
