@@ -130,9 +130,11 @@ class AveAuth:
         Raises:
             ConfigurationError: There is none, or several applications have one each.
         """
+        if has_app_context():
+            return get_verifier()
         installed = list(self._installed)
-        if has_app_context() or len(installed) == 1:
-            return get_verifier() if has_app_context() else installed[0].policy.verifier
+        if len(installed) == 1:
+            return installed[0].policy.verifier
         if self._verifier is None:
             raise ConfigurationError(Problem.MISSING, "verifier", "enter the context of an application with AveAuth")
         return self._verifier
