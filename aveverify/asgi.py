@@ -32,7 +32,7 @@ from aveverify._http.live_request import LiveRequest
 from aveverify._http.option_checks import check_app
 from aveverify._http.policy import POLICY_KEY, AuthPolicy, Denial, make_policy
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
-from aveverify._http.shared_scope import NO_STATE, NOTHING, ScopeCopy, SharedScope, SharedState, copy_scope, copy_state
+from aveverify._http.shared_scope import NO_STATE, PRIVATE, ScopeCopy, SharedScope, SharedState, copy_scope, copy_state
 from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveScope, LiveState
 from aveverify.errors._unknown_options import refuse_unknown
@@ -66,10 +66,10 @@ class PolicyMiddleware:
         close_expired: Whether a WebSocket ends (code 3000) when its token expires.
 
     Attributes:
-        own: Further members that the application's copy of a scope does not share with what is in front.
+        own: The members that the application's copy of a scope does not share with what is in front.
     """
 
-    own: ClassVar[frozenset[str]] = NOTHING
+    own: ClassVar[frozenset[str]] = PRIVATE
 
     def __init__(self, app: ASGIApp, policy: AuthPolicy, *, close_expired: bool) -> None:
         self._policy = policy

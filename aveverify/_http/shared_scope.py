@@ -7,14 +7,29 @@ is that of a plain dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final, Self, TypeVar
 
-# Every name in a scope that begins so belongs to this package.
-_OWN_PREFIX: Final = "aveverify."
-NOTHING: Final[frozenset[str]] = frozenset()
+from aveverify._http.asgi_request import OUTER_KEY
+from aveverify._http.auth_record import RECORD_KEY
+from aveverify._http.live_identity import LIVE_KEY
+from aveverify._http.live_request import STREAM_KEY
+from aveverify._http.policy import POLICY_KEY
+from aveverify._http.request_identity import IDENTITY_KEY
+
+# Where a scope of FastAPI holds what its dependencies have found.
+FASTAPI_KEY: Final = "aveverify.fastapi"
+_STATE: Final = "state"
+# The member of a state that the middleware sets.
+_IDENTITY: Final = "identity"
+# The names whose members stay in the copy; the state is shared by itself.
+PRIVATE: Final = frozenset({IDENTITY_KEY, POLICY_KEY, LIVE_KEY, STREAM_KEY, OUTER_KEY, RECORD_KEY, FASTAPI_KEY, _STATE})
 # What the copy of a state is made of where there is none; never changed. A dictionary copies a dictionary fastest.
 NO_STATE: Final[dict[str, Any]] = {}
+
+# Routers write several members for each request: `super()` would cost each of them 0.1 µs.
+_set: Final[Callable[[dict[str, Any], str, Any], None]] = dict.__setitem__
+_update: Final[Callable[[dict[str, Any], Mapping[str, Any]], None]] = dict.update
 
 
 class ScopeCopy(dict[str, Any]):
@@ -25,7 +40,7 @@ class ScopeCopy(dict[str, Any]):
 
     Attributes:
         front: The scope in front, also for a state.
-        own: The names that the middleware has set in a scope and does not share; without a meaning for a state.
+        own: `PRIVATE`, and what else the middleware sets in a scope; without a meaning for a state.
     """
 
     __slots__ = ("front", "own")
@@ -45,9 +60,11 @@ class SharedScope(ScopeCopy):
 
     def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - any member of a scope; so below
         """Set a member."""
-        super().__setitem__(key, value)
-        if self._shares(key, value):
-            self._find_front()[key] = value
+        _set(self, key, value)
+        if key not in self.own:
+            self.front[key] = value
+        else:
+            self._share_state(key, value)
 
     def __delitem__(self, key: str) -> None:
         """Delete a member."""
@@ -61,11 +78,16 @@ class SharedScope(ScopeCopy):
 
     def update(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as `dict.update`
         """Set several members."""
-        members = dict(*given, **named)
-        super().update(members)
-        shared = {key: value for key, value in members.items() if self._shares(key, value)}
-        if shared:
-            self._find_front().update(shared)
+        members = given[0] if len(given) == 1 and not named and type(given[0]) is dict else dict(*given, **named)
+        _update(self, members)
+        if self.own.isdisjoint(members):
+            self.front.update(members)
+            return
+        for key, value in members.items():
+            if key not in self.own:
+                self.front[key] = value
+            else:
+                self._share_state(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as `dict.setdefault`
         """Set a member where there is none; return the member."""
@@ -96,18 +118,15 @@ class SharedScope(ScopeCopy):
         """Let `copy` and `deepcopy` make a dictionary that shares nothing."""
         return dict, (dict(self),)
 
-    def _shares(self, key: str, value: object) -> bool:
-        if key in self.own or (isinstance(key, str) and key.startswith(_OWN_PREFIX)):
-            return False
-        # An application may write all members of a copy back. The state in front is another one than its own.
-        return not (key == "state" and isinstance(value, SharedState))
-
-    def _find_front(self) -> MutableMapping[str, Any]:
-        return self.front
+    def _share_state(self, key: str, value: object) -> None:
+        # An application may replace its state, or write all members of a copy back. The state in front is another one
+        # than the application's, which has the identity.
+        if key == _STATE and not isinstance(value, SharedState):
+            self.front[key] = value
 
     def _delete_in_front(self, key: str) -> None:
-        if self._shares(key, None):
-            self._find_front().pop(key, None)
+        if key not in self.own or key == _STATE:
+            self.front.pop(key, None)
 
 
 class SharedState(SharedScope):
@@ -115,14 +134,25 @@ class SharedState(SharedScope):
 
     __slots__ = ()
 
-    def _shares(self, key: str, value: object) -> bool:
-        del value
-        return key != "identity"
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - as a scope
+        """Set a member."""
+        _set(self, key, value)
+        if key != _IDENTITY:
+            self._find_front()[key] = value
+
+    def update(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as `dict.update`
+        """Set several members."""
+        for key, value in dict(*given, **named).items():
+            self[key] = value
+
+    def _delete_in_front(self, key: str) -> None:
+        if key != _IDENTITY:
+            self._find_front().pop(key, None)
 
     def _find_front(self) -> MutableMapping[str, Any]:
-        state: MutableMapping[str, Any] | None = self.front.get("state")
+        state: MutableMapping[str, Any] | None = self.front.get(_STATE)
         if state is None:
-            state = self.front["state"] = {}
+            state = self.front[_STATE] = {}
         return state
 
 
@@ -131,7 +161,7 @@ StateT = TypeVar("StateT", bound=SharedState)
 
 
 def copy_scope(
-    scope: MutableMapping[str, Any], members: Mapping[str, Any], kind: type[ScopeT], own: Iterable[str] = NOTHING
+    scope: MutableMapping[str, Any], members: Mapping[str, Any], kind: type[ScopeT], own: Iterable[str] = ()
 ) -> ScopeT:
     """Copy a scope for the application.
 
@@ -139,13 +169,13 @@ def copy_scope(
         scope: The scope in front.
         members: What differs in the copy.
         kind: The class of the copy.
-        own: As `ScopeCopy.own`.
+        own: What the middleware sets in the copy, beside `PRIVATE`.
 
     Returns:
         The copy.
     """
     copy = kind({**scope, **members})
-    copy.front, copy.own = scope, frozenset(own)
+    copy.front, copy.own = scope, PRIVATE.union(own)
     return copy
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aveverify._core.identity import Identity
 from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
 from aveverify._http.policy import POLICY_KEY, AuthPolicy
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify._http.shared_scope import FASTAPI_KEY
 from aveverify._http.websocket import LiveConnection
 
 if TYPE_CHECKING:
     from starlette.types import Scope
-
-# Where the scope holds the `RequestState`.
-_STATE_KEY: Final = "aveverify.fastapi"
-
 
 # What a dependency has found: the identity; of a WebSocket, what looks up the identity of the moment; None without
 # credentials.
@@ -65,7 +62,7 @@ def identity_of(result: Result) -> Identity | None:
 
 def find_request_state(scope: Scope) -> RequestState | None:
     """Return the state of a request; None before a dependency has run."""
-    state = scope.get(_STATE_KEY)
+    state = scope.get(FASTAPI_KEY)
     return state if isinstance(state, RequestState) else None
 
 
@@ -73,7 +70,7 @@ def get_request_state(scope: Scope) -> RequestState:
     """Return the state of a request; made at the first call, before any dependency has changed the scope."""
     state = find_request_state(scope)
     if state is None:
-        state = scope[_STATE_KEY] = RequestState(scope.get(POLICY_KEY), scope.get(IDENTITY_KEY))
+        state = scope[FASTAPI_KEY] = RequestState(scope.get(POLICY_KEY), scope.get(IDENTITY_KEY))
     return state
 
 

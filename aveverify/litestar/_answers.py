@@ -15,7 +15,7 @@ from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import send_denial
 from aveverify._http.policy import REFUSALS
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
-from aveverify._http.shared_scope import SharedScope, SharedState, copy_scope, copy_state
+from aveverify._http.shared_scope import PRIVATE, SharedScope, SharedState, copy_scope, copy_state
 from aveverify.litestar._refusals import exception_handlers, make_exception
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aveverify._http.policy import Denial
 
 # What the middleware sets for the application behind it, and what nothing in front sees.
-OWN_MEMBERS: Final = frozenset({"auth", "user"})
+OWN_MEMBERS: Final = PRIVATE.union(("auth", "user"))
 
 
 async def answer_refused(denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from aveverify._http.exempt_paths import find_layers
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.option_checks import check_app, check_function
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify._http.shared_scope import PRIVATE
 from aveverify.errors._unknown_options import refuse_unknown
 from aveverify.starlette._refusals import find_handled, hide_user
 from aveverify.starlette._shown_user import NAMES, show
@@ -35,7 +36,7 @@ _set: Final[Callable[[Any, str, Any], None]] = dict.__setitem__
 class _UserMiddleware(asgi.AveAuthMiddleware):
     """The ASGI middleware; the exception handlers of the application may answer what it refuses."""
 
-    own = frozenset(NAMES)
+    own = PRIVATE.union(NAMES)
 
     @property
     def scope_claims(self) -> tuple[str, ...]:

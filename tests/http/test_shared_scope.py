@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +31,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 
+import aveverify
 import aveverify.litestar
 import aveverify.starlette
 from aveverify import Verifier, get_user_identity
@@ -36,6 +39,7 @@ from aveverify._http.asgi_request import OUTER_KEY
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.policy import POLICY_KEY
 from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify._http.shared_scope import PRIVATE
 from aveverify._http.websocket_scope import LiveDict
 from aveverify.asgi import AveAuthMiddleware, Receive, Scope, Send
 from aveverify.fastapi import AveAuth
@@ -49,6 +53,7 @@ Write = Callable[[dict[str, Any]], object]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Wrap = Callable[[App], App]
 
+PACKAGE = Path(aveverify.__file__).parent
 BEFORE = {"a": 1, "b": 2}
 WRITES: dict[str, Write] = {
     "set": lambda scope: scope.__setitem__("route", "r"),
@@ -164,7 +169,7 @@ def test_of_an_unknown_kind_of_connection_too(kind: str, shared_verifier: Verifi
         pytest.param(lambda scope: [scope.__setitem__(key, scope[key]) for key in list(scope)], id="one by one"),
         pytest.param(lambda scope: scope["state"].update(scope["state"].copy()), id="the state written back"),
         pytest.param(lambda scope: scope["state"].update(identity=1), id="the application's own identity"),
-        pytest.param(lambda scope: scope.update({IDENTITY_KEY: 1, "aveverify.other": 2}), id="our names"),
+        pytest.param(lambda scope: scope.update(dict.fromkeys(PRIVATE - {"state"}, 1)), id="our names"),
         pytest.param(lambda scope: (scope.pop(IDENTITY_KEY), scope["state"].pop("identity")), id="taken out"),
     ],
 )
@@ -185,6 +190,15 @@ def test_htp_010_the_identity_stays_in_the_copy(
     assert given == before
     assert given["state"] == {}
     assert seen != [None]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_name_of_this_package_in_a_scope_is_private(path: Path) -> None:
+    """HTP-010: what a new name holds must not be seen in front, either."""
+    named = re.findall(r'^[A-Z]*_?KEY: Final = "(aveverify\.\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+
+    # The extension of Flask that marks an application, which is in no scope.
+    assert set(named) - {"aveverify.error_handling"} <= PRIVATE
 
 
 def test_an_identity_that_stood_in_the_state_in_front_stays_there(shared_verifier: Verifier) -> None:
