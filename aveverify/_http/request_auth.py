@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY, record_outcome
@@ -20,36 +20,11 @@ from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from wsgiref.types import WSGIEnvironment
 
     from aveverify._http.app_user import Users
-    from aveverify._http.auth_options import Allow
     from aveverify._http.authentication import Outcome
-
-
-class ViewDemand(NamedTuple):
-    """What a view requires of its request.
-
-    Attributes:
-        required: Whether the view refuses anonymous requests.
-        scopes: The scopes that a token must hold beside those of the policy.
-        any_scopes: Scopes of which a token must hold one.
-        allow: Tells whether an identity may reach the view.
-        uses_identity: Whether the view runs and relies on the identity: then no refusal is deferred, and even a CORS
-            preflight, which carries no credentials, is refused without them.
-    """
-
-    required: bool
-    scopes: Sequence[str] = ()
-    uses_identity: bool = False
-    any_scopes: Sequence[str] = ()
-    allow: Allow | None = None
-
-    @property
-    def asks_identity(self) -> bool:
-        """Whether it requires more of an identity than the policy does."""
-        return bool(self.scopes) or bool(self.any_scopes) or self.allow is not None
+    from aveverify._http.view_demand import ViewDemand
 
 
 class _Candidate(dict[str, Identity]):
