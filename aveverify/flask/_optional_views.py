@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask.views import MethodView
 
 from aveverify._http.option_checks import View, declared_layers
+from aveverify._http.wsgi_request import WsgiRequest
 
 if TYPE_CHECKING:
     from flask import Flask, Request
@@ -52,25 +53,28 @@ def admits_anonymous(app: Flask, request: Request) -> bool:
     if any(app.blueprints[name] in _blueprints for name in request.blueprints):
         return True
     view = app.view_functions.get(request.url_rule.endpoint)
-    return any(layer in _guards for layer in _layers(view, request.method))
+    return any(layer in _guards for layer in _layers(view, request))
 
 
-def _layers(view: object, method: str) -> Iterator[View]:
+def _layers(view: object, request: Request) -> Iterator[View]:
     for layer in declared_layers(view):
         yield layer
         view_class: Any = getattr(layer, "view_class", None)
         if view_class is not None:
-            yield from declared_layers(_handler_of(view_class, method.lower()))
+            yield from declared_layers(_handler_of(view_class, request))
 
 
-def _handler_of(view_class: Any, method: str) -> object:  # noqa: ANN401 - the application's class
+def _handler_of(view_class: Any, request: Request) -> object:  # noqa: ANN401 - the application's class
     """Return the function of a class that a request reaches first: one method of HTTP, or what stands in front of all.
 
-    A `dispatch_request` of the application may run another method than the request's. HTP-027.
+    A `dispatch_request` of the application may run another method than the request's. A function that runs before the
+    view may take another from a header or the query. HTP-027.
     """
     dispatch = getattr(view_class, "dispatch_request", None)
-    if not any(dispatch is known for known in _known_dispatches()):
+    selects_as_flask = any(dispatch is known for known in _known_dispatches())
+    if not selects_as_flask or WsgiRequest(request.environ).overrides_method():
         return dispatch
+    method = request.method.lower()
     handler = getattr(view_class, method, None)
     return getattr(view_class, "get", None) if handler is None and method == "head" else handler
 

@@ -17,6 +17,7 @@ from aveverify.testing import FakeIssuer
 from tests.frameworks.flask_refusals import get, keep_records
 from tests.frameworks.test_flask import who as who_asks
 from tests.http.flask_client import new_app
+from tests.http.http_fixtures import bearer
 
 Decorate = Callable[[Any], Any]
 
@@ -180,7 +181,26 @@ def test_one_method_of_a_class_may_be_optional(app: Flask, ave: AveAuth, *, base
     codes = [client.open("/", method=method).status_code for method in ("GET", "HEAD", "DELETE", "OPTIONS")]
 
     assert codes == [200, 200, 401, 401]
-    assert client.get("/?_method=delete").text == "anonymous"
+
+
+@every_base
+@pytest.mark.parametrize("named_in", ["query", "header"])
+def test_htp_027_a_request_that_names_another_method_does_not_run_a_closed_one(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, base: str, named_in: str
+) -> None:
+    @app.before_request
+    def override() -> None:
+        named = request.args.get("_method") or request.headers.get("X-HTTP-Method-Override")
+        request.method = (named or request.method).upper()
+
+    app.add_url_rule("/", view_func=make_items(ave, import_base(base)).as_view("items"))
+    path = "/?_method=delete" if named_in == "query" else "/"
+    headers = {} if named_in == "query" else {"X-HTTP-Method-Override": "delete"}
+    client = app.test_client()
+
+    assert client.get(path, headers=headers).status_code == 401
+    assert "deleted" in client.get(path, headers=headers | dict(bearer(tokens["good"]))).text
+    assert get(app).status_code == 200
 
 
 @pytest.mark.parametrize("where", ["class", "base class", "class in front", "assigned", "calls Flask's"])
