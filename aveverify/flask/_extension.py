@@ -198,7 +198,8 @@ class AveAuth:
         """Decorate a view that also serves requests without a token; a bad token is refused (HTP-036).
 
         So it does where the application requires credentials (`required`), too. Decorators above it must use
-        `functools.wraps` then, or the view stays closed.
+        `functools.wraps` then, or the view stays closed. So does one method of a class with a `dispatch_request` of its
+        own, which may run another method: decorate that.
 
         Args:
             view: The view, synchronous or not.

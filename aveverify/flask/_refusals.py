@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The key of an extension in `app.extensions`.
 EXTENSION: Final = "aveverify"
-# Attribute of a request object: the `_Noted` refusal that was raised in it last.
+# Attribute of a request object: the `_Noted` refusal that was raised in it last, or that ends it.
 _NOTED: Final = "_aveverify_refusal"
 # What an application answers, or an extension, where it does not know an exception.
 _UNKNOWN_EXCEPTION: Final = 500
@@ -59,11 +59,16 @@ def note_refusal(denial: Denial, *, ends_request: bool) -> None:
 
     Args:
         denial: The refusal.
-        ends_request: Whether the request has no other response.
+        ends_request: Whether the request has no other response. That stays so: a later read of the identity
+            does not take it back.
     """
     members = current_request().__dict__
-    if _NOTED not in members:
+    noted: _Noted | None = members.get(_NOTED)
+    if noted is None:
         after_this_request(_keep_head)
+    elif noted.ends_request and not ends_request:
+        # An error handler that answers the refusal asks for the identity, and catches what it gets.
+        return
     members[_NOTED] = _Noted(denial, ends_request)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from flask.views import MethodView, View
 
 from aveverify import ConfigurationError, Identity, Reason, Verifier
@@ -17,6 +17,7 @@ from aveverify.testing import FakeIssuer
 from tests.frameworks.flask_refusals import get, keep_records
 from tests.frameworks.test_flask import who as who_asks
 from tests.http.flask_client import new_app
+from tests.http.http_fixtures import bearer
 
 Decorate = Callable[[Any], Any]
 
@@ -136,6 +137,111 @@ def test_views_of_classes_may_be_optional(app: Flask, ave: AveAuth, method: str)
     assert codes == [200, 200, 200]
     assert client.open("/Closed", method=method).status_code == 401
     assert client.post("/OneMethod").status_code == 401
+
+
+BASES = {
+    "Flask": "flask.views:MethodView",
+    "flask-restful": "flask_restful:Resource",
+    "flask-restx": "flask_restx:Resource",
+}
+every_base = pytest.mark.parametrize("base", list(BASES))
+
+
+def import_base(base: str) -> Any:
+    """A class whose methods serve the methods of HTTP. Only Flask is among the oldest versions that are supported."""
+    module, _, name = BASES[base].partition(":")
+    return getattr(pytest.importorskip(module), name)
+
+
+def run_named_method(self: Any, **values: object) -> Any:
+    """A `dispatch_request` that runs the method that the query names, as forms of HTML need it."""
+    return getattr(self, request.args.get("_method", request.method).lower())(**values)
+
+
+def make_items(ave: AveAuth, *bases: Any, **members: object) -> Any:
+    """A class with an optional method for lists, and one that deletes."""
+
+    class Items(*bases):  # type: ignore[misc] # Any
+        @ave.optional
+        def get(self) -> str:
+            return who_asks()
+
+        def delete(self) -> str:
+            return "deleted"
+
+    return type("Items", (Items,), members)
+
+
+@every_base
+def test_one_method_of_a_class_may_be_optional(app: Flask, ave: AveAuth, *, base: str) -> None:
+    """HTP-036."""
+    app.add_url_rule("/", view_func=make_items(ave, import_base(base)).as_view("items"))
+    client = app.test_client()
+
+    codes = [client.open("/", method=method).status_code for method in ("GET", "HEAD", "DELETE", "OPTIONS")]
+
+    assert codes == [200, 200, 401, 401]
+
+
+@every_base
+@pytest.mark.parametrize("named_in", ["query", "header"])
+def test_htp_027_a_request_that_names_another_method_does_not_run_a_closed_one(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, base: str, named_in: str
+) -> None:
+    @app.before_request
+    def override() -> None:
+        named = request.args.get("_method") or request.headers.get("X-HTTP-Method-Override")
+        request.method = (named or request.method).upper()
+
+    app.add_url_rule("/", view_func=make_items(ave, import_base(base)).as_view("items"))
+    path = "/?_method=delete" if named_in == "query" else "/"
+    headers = {} if named_in == "query" else {"X-HTTP-Method-Override": "delete"}
+    client = app.test_client()
+
+    assert client.get(path, headers=headers).status_code == 401
+    assert "deleted" in client.get(path, headers=headers | dict(bearer(tokens["good"]))).text
+    assert get(app).status_code == 200
+
+
+@pytest.mark.parametrize("where", ["class", "base class", "class in front", "assigned", "calls Flask's"])
+@every_base
+def test_htp_036_a_class_that_selects_its_methods_by_itself_opens_none_of_them_alone(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, base: str, where: str
+) -> None:
+    """HTP-027: it may run another method than that of the request, a closed one."""
+    theirs = import_base(base)
+
+    class Front:
+        dispatch_request = run_named_method
+
+    def change_method(self: Any, **values: object) -> Any:
+        request.method = request.args.get("_method", request.method).upper()
+        return theirs.dispatch_request(self, **values)
+
+    views = {
+        "class": lambda: make_items(ave, theirs, dispatch_request=run_named_method),
+        "base class": lambda: make_items(ave, type("Base", (theirs,), {"dispatch_request": run_named_method})),
+        "class in front": lambda: make_items(ave, Front, theirs),
+        "assigned": lambda: make_items(ave, theirs),
+        "calls Flask's": lambda: make_items(ave, theirs, dispatch_request=change_method),
+    }
+    view = views[where]()
+    app.add_url_rule("/", view_func=view.as_view("items"))
+    if where == "assigned":
+        view.dispatch_request = functools.partialmethod(run_named_method)
+
+    assert statuses(app, tokens, "/?_method=delete") == [401, 200, 401]
+    assert statuses(app, tokens) == [401, 200, 401]
+
+
+@every_base
+def test_a_dispatch_request_of_the_application_may_be_optional_as_a_whole(
+    app: Flask, ave: AveAuth, tokens: dict[str, str], *, base: str
+) -> None:
+    view = make_items(ave, import_base(base), dispatch_request=ave.optional(run_named_method))
+    app.add_url_rule("/", view_func=view.as_view("items"))
+
+    assert statuses(app, tokens, "/?_method=delete") == statuses(app, tokens) == [200, 200, 401]
 
 
 def test_an_optional_blueprint_admits_anonymous_requests_where_the_rest_is_required(
