@@ -25,6 +25,13 @@ class DjangoCalls(AppCalls):
     def __init__(self) -> None:
         super().__init__(async_to_sync)
 
+    def call(self, name: str, function: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 - what it returns
+        """Call a function from synchronous code, which may run in a thread of Django; see `AppCalls.call`."""
+        try:
+            return super().call(name, function, argument)
+        except StopIteration as error:
+            raise _make_error() from error
+
     def needs_thread(self, function: Callable[..., Any]) -> bool:
         """Tell whether asynchronous code calls a function in a thread: any but a coroutine function."""
         return not (iscoroutinefunction(function) or is_coroutine_function(function))
@@ -33,7 +40,7 @@ class DjangoCalls(AppCalls):
         """Call a function without blocking the event loop, and let a synchronous one ask the database."""
         if not self.needs_thread(function):
             return await function(argument)
-        result = await sync_to_async(function)(argument)
+        result = await sync_to_async(_call_in_thread)(function, argument)
         return await result if is_awaitable(result) else result
 
     def call_at_start(self, name: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
@@ -55,7 +62,10 @@ class DjangoCalls(AppCalls):
             return executor.submit(self._call_in_own_thread, name, function).result()
 
     def _call_here(self, name: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
-        result = function()
+        try:
+            result = function()
+        except StopIteration as error:
+            raise _make_error() from error
         return self.finish(name, result) if is_awaitable(result) else result
 
     def _call_in_own_thread(self, name: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
@@ -64,3 +74,16 @@ class DjangoCalls(AppCalls):
         finally:
             # The thread ends, and no request would close them.
             connections.close_all()
+
+
+def _call_in_thread(function: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 - what it returns
+    try:
+        return function(argument)
+    except StopIteration as error:
+        raise _make_error() from error
+
+
+def _make_error() -> RuntimeError:
+    # As Python makes of one that leaves a coroutine. No future of asyncio accepts a StopIteration: the request would
+    # wait for its thread for ever.
+    return RuntimeError("a function of the settings or of a decorator raised StopIteration")

@@ -63,7 +63,7 @@ def _is_login_middleware(middleware: object) -> bool:
 
 
 def serves_anonymous(view: object, request: HttpRequest) -> bool:
-    """Tell whether a view is marked to serve requests without a token.
+    """Tell whether a view says, by a mark or by its authentication classes, that it serves requests without a token.
 
     Args:
         view: The view, as the list of routes names it. A mark counts on itself or, of a class, on the method that runs.
@@ -73,11 +73,24 @@ def serves_anonymous(view: object, request: HttpRequest) -> bool:
         Whether it does. Of a class with further methods that have no mark, a mark counts only where nothing could lead
         the request to one of them.
     """
+    if hasattr(view, _IS_REQUIRED):
+        return is_marked_optional(view, request)
+    return any(one.is_optional for one in _our_authentication_classes(view)) or is_marked_optional(view, request)
+
+
+def is_marked_optional(view: object, request: HttpRequest) -> bool:
+    """Tell whether `ave_optional` marks a view; the authentication classes of REST framework have no part in it.
+
+    Args:
+        view: As in `serves_anonymous`.
+        request: The request.
+
+    Returns:
+        As `serves_anonymous`.
+    """
     is_required = getattr(view, _IS_REQUIRED, None)
     if is_required is not None:
         return is_required is False
-    if any(one.is_optional for one in _our_authentication_classes(view)):
-        return True
     handlers = _handlers_of(view)
     handler = handlers.get((request.method or "").lower())
     return getattr(handler, _IS_REQUIRED, None) is False and (
@@ -115,12 +128,13 @@ def _handlers_of(view: object) -> dict[str, object]:
     view_class = getattr(view, "view_class", None)
     if not isinstance(view_class, type) or not issubclass(view_class, View):
         return {}
-    if view_class.dispatch is not View.dispatch:
-        # It may run another method than the request's, or something else before it.
+    if view_class.dispatch is not View.dispatch or view_class.setup is not View.setup:
+        # They may run another method than the request's, or something else before it.
         return {}
+    options = getattr(view, "view_initkwargs", {})
     handlers = {
         name: handler
-        for name in view_class.http_method_names
+        for name in options.get("http_method_names", view_class.http_method_names)
         if (handler := getattr(view_class, name, None)) is not None and handler is not View.options
     }
     if "get" in handlers:
@@ -136,4 +150,7 @@ def _our_authentication_classes(view: object) -> list[Any]:
         return []
     options = getattr(view, "initkwargs", {})
     classes = options.get("authentication_classes", getattr(view_class, "authentication_classes", ()))
+    if not isinstance(classes, Iterable):
+        # A property: each object chooses its own.
+        return []
     return [one for one in classes if isinstance(one, type) and issubclass(one, drf.AveAuthentication)]

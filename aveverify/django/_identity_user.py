@@ -22,8 +22,12 @@ R = TypeVar("R")
 
 # What an identity consists of.
 _MEMBERS: Final = tuple(name for kind in Identity.__mro__ for name in getattr(kind, "__slots__", ()))
-# A user of Django has these, and tokens often have claims of these names, which authorize nothing by themselves.
-_MAY_BE_CLAIMS: Final = frozenset({"groups", "user_permissions"})
+# What only a record of Django's users has: no claim may stand in its place, either.
+_OF_RECORDS: Final = frozenset({
+    "Meta", "check", "clean", "email_user", "get_email_field_name", "get_next_by_date_joined",
+    "get_previous_by_date_joined", "get_session_auth_fallback_hash", "get_session_auth_hash", "logentry_set",
+    "natural_key", "normalize_username", "objects", "password", "username_validator",
+})  # fmt: skip
 
 
 def _awaitable(method: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -43,7 +47,8 @@ class IdentityUser(Identity):
     `DjangoModelPermissions` refuse it. It equals the identity that it was made of.
 
     `user["plan"]` reads a custom claim. A claim named like an attribute of this class, such as `is_staff`, is not read
-    that way: a template, which looks up items before attributes, would take it for the attribute.
+    that way: a template, which looks up items before attributes, would take it for the attribute. Nor are `groups` and
+    `user_permissions`, in which a template would find groups of Django; `user.get("groups")` reads the claim.
 
     Args:
         identity: The verified identity.
@@ -249,5 +254,6 @@ def _no_records(model: str) -> Any:  # noqa: ANN401 - the manager of either mode
 # What identifies or authorizes the user. The standard attributes of a customJwt token are claims, and remain readable.
 _NEVER_CLAIMS: Final = frozenset({
     *(name for kind in (IdentityUser, Identity) for name in vars(kind)),
-    *(name for name in _MEMBERS),
-}) - _MAY_BE_CLAIMS  # fmt: skip
+    *_MEMBERS,
+    *_OF_RECORDS,
+})  # fmt: skip

@@ -21,6 +21,7 @@ from aveverify.django._requests import (
     check_view_that_runs,
     is_as_let_in,
     note_optional_view,
+    patch_handler,
     request_auth_of,
     set_identity,
 )
@@ -60,6 +61,7 @@ class AveAuthMiddleware:
         # A server that is configured wrongly must not start.
         current_settings.get()
         installation.note_middleware()
+        patch_handler()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request.
@@ -134,9 +136,8 @@ def _refuse_or_let_in(request: HttpRequest, request_auth: RequestAuth, outcome: 
     # An identity has met the settings: their scopes and `CHECK` are part of its authentication. To ask again would cost
     # every request 0.7 µs.
     if not isinstance(outcome, Identity):
-        if outcome is None:
-            note_optional_view(request, request_auth)
-        denial = authorize_by_settings(request, request_auth)
+        is_optional = outcome is None and note_optional_view(request, request_auth)
+        denial = authorize_by_settings(request, request_auth, is_optional=is_optional)
         if denial is not None:
             return make_response(request, denial)
     elif not request_auth.is_ambient:

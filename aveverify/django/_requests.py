@@ -5,9 +5,13 @@ Shared by the middleware, the decorators and the authentication class of REST fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Final
 
+from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse
+from django.urls import ResolverMatch
 from django.utils.functional import SimpleLazyObject
 
 from aveverify._core.identity import Identity
@@ -18,7 +22,7 @@ from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.shared_scope import SharedScope, copy_scope
 from aveverify._http.view_demand import ViewDemand
 from aveverify.django._caches import REQUEST_AUTH
-from aveverify.django._guarded_views import asks_for_logins, find_view, serves_anonymous
+from aveverify.django._guarded_views import asks_for_logins, find_view, is_marked_optional, serves_anonymous
 from aveverify.django._refusals import make_response
 from aveverify.django._settings import current_settings
 from aveverify.django._users import SHOWN_USER, show_user
@@ -27,6 +31,7 @@ _REQUIRED: Final = ViewDemand(required=True)
 _OPTIONAL: Final = ViewDemand(required=False)
 # The attribute of a request that tells whether its path leads to a view that also serves anonymous requests.
 _IS_OPTIONAL: Final = "_aveverify_is_optional"
+_IS_PATCHED: Final = "_aveverify_checks_views"
 
 
 class AveRequest(HttpRequest):
@@ -66,12 +71,15 @@ def request_auth_of(request: HttpRequest) -> RequestAuth:
     return request_auth
 
 
-def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> Denial | None:
+def authorize_by_settings(
+    request: HttpRequest, request_auth: RequestAuth, *, is_optional: bool = False
+) -> Denial | None:
     """Decide whether a request may reach a view by the settings alone.
 
     Args:
         request: The request.
         request_auth: Its authentication, which has read the credentials.
+        is_optional: Whether its view serves it without credentials, too, even where the settings require them.
 
     Returns:
         The refusal; None lets the request in.
@@ -80,7 +88,7 @@ def authorize_by_settings(request: HttpRequest, request_auth: RequestAuth) -> De
     if isinstance(outcome, DeferredError) and request_auth.users is not None and asks_for_logins():
         # It reads the user where no view could be asked to answer, and what it raised would be an error of the server.
         return request_auth.make_denial(outcome.error)
-    required = request_auth.requires_credentials and not request.__dict__.get(_IS_OPTIONAL)
+    required = request_auth.requires_credentials and not is_optional
     denial = request_auth.authorize(_REQUIRED if required else _OPTIONAL)
     is_anonymous = denial is None and required and outcome is None
     if is_anonymous and (request.method != "OPTIONS" or request.body):
@@ -113,18 +121,41 @@ def set_identity(request: HttpRequest, request_auth: RequestAuth) -> None:
         show_user(request, request_auth, outcome)
 
 
-def note_optional_view(request: HttpRequest, request_auth: RequestAuth) -> None:
+def note_optional_view(request: HttpRequest, request_auth: RequestAuth) -> bool:
     """Note whether a request without credentials, where they are required, leads to a view that serves it anyway.
 
     Args:
         request: The request.
         request_auth: Its authentication, which has found no credentials.
 
+    Returns:
+        Whether it does.
+
     Source: HTP-036.
     """
-    if request_auth.requires_credentials:
-        view = find_view(request)
-        request.__dict__[_IS_OPTIONAL] = view is not None and serves_anonymous(view, request)
+    if not request_auth.requires_credentials:
+        return False
+    view = find_view(request)
+    is_optional = request.__dict__[_IS_OPTIONAL] = view is not None and serves_anonymous(view, request)
+    return is_optional
+
+
+def is_let_in_by_class(request: HttpRequest) -> bool:
+    """Tell whether only the authentication classes of its view have let a request in without credentials.
+
+    Args:
+        request: The request. Each view of REST framework chooses its authenticators again, in `get_authenticators`.
+
+    Returns:
+        Whether its authenticators have yet to confirm it.
+    """
+    return bool(request.__dict__.get(_IS_OPTIONAL)) and not leads_to_marked_view(request)
+
+
+def leads_to_marked_view(request: HttpRequest) -> bool:
+    """Tell whether `ave_optional` marks the view to which Django has led a request; there need be no middleware."""
+    match = request.resolver_match
+    return match is not None and is_marked_optional(match.func, request)
 
 
 def is_as_let_in(request: HttpRequest) -> bool:
@@ -149,3 +180,39 @@ def check_view_that_runs(request: HttpRequest, view: object) -> HttpResponse | N
     if not request.__dict__.get(_IS_OPTIONAL) or serves_anonymous(view, request):
         return None
     return make_response(request, request_auth_of(request).deny_anonymous())
+
+
+def patch_handler() -> None:
+    """Check the view to which Django leads a request that was let in for an optional one. Idempotent.
+
+    `process_view` of the middleware checks it again, but only where Django has registered it: not where a function in
+    MIDDLEWARE calls the middleware, nor where a subclass replaces the method.
+    """
+    resolve = BaseHandler.resolve_request
+    if hasattr(resolve, _IS_PATCHED):
+        return
+
+    @wraps(resolve)
+    def resolve_request(self: BaseHandler, request: HttpRequest) -> ResolverMatch:
+        match = resolve(self, request)
+        members = request.__dict__
+        if members.get(_IS_OPTIONAL):
+            refusal = check_view_that_runs(request, match.func)
+            if refusal is not None:
+                # It is decided: `process_view` shall not refuse, and record, it again.
+                members[_IS_OPTIONAL] = False
+                return ResolverMatch(_make_refusing_view(refusal), (), {})
+        return match
+
+    setattr(resolve_request, _IS_PATCHED, True)
+    BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
+
+
+def _make_refusing_view(refusal: HttpResponse) -> Callable[..., HttpResponse]:
+    def refuse(_request: HttpRequest) -> HttpResponse:
+        return refusal
+
+    # Neither CsrfViewMiddleware nor LoginRequiredMiddleware shall answer in its place.
+    refuse.csrf_exempt = True  # type: ignore[attr-defined]
+    refuse.login_required = False  # type: ignore[attr-defined]
+    return refuse

@@ -6,7 +6,7 @@ All are configured by `AVEVERIFY` in Django's settings. A refusal has the status
 
 from aveverify.drf._authentication import AveAuthentication, OptionalAveAuthentication
 from aveverify.drf._exception_handler import exception_handler
-from aveverify.drf._permissions import Allow, HasAnyScope, HasScope, HasScopes
+from aveverify.drf._permissions import Allow, HasAnyScope, HasScope, HasScopes, patch_negation
 from aveverify.drf._refusals import RefusedError
 from aveverify.drf._requests import patch_request
 
@@ -22,3 +22,4 @@ __all__ = [
 ]
 
 patch_request()
+patch_negation()

@@ -14,14 +14,12 @@ from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY, record_outcome
 from aveverify._http.request_identity import DeferredError
 from aveverify._http.view_demand import ViewDemand
-from aveverify.django._guarded_views import serves_anonymous
 from aveverify.django._identity_user import IdentityUser
-from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity
+from aveverify.django._requests import authorize_by_settings, leads_to_marked_view, request_auth_of, set_identity
 from aveverify.drf._refusals import CHALLENGE, add_vary, django_request, forbid_storing, make_refused_error
 from aveverify.errors import AveVerifyError
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
     from rest_framework.request import Request
 
     from aveverify._http.request_auth import RequestAuth
@@ -67,7 +65,9 @@ class AveAuthentication(BaseAuthentication):
         outcome = request_auth.authenticate()
         if not request_auth.is_exempt:
             add_vary(request, request_auth)
-        is_optional = self.is_optional or _is_marked_optional(inner)
+        # What the middleware has let in by the authentication classes of the view is not believed: the view may choose
+        # this object instead, in `get_authenticators`.
+        is_optional = self.is_optional or leads_to_marked_view(inner)
         denial = request_auth.authorize(_OPTIONAL) if is_optional else authorize_by_settings(inner, request_auth)
         if denial is not None:
             raise make_refused_error(request, request_auth, denial)
@@ -116,12 +116,6 @@ class OptionalAveAuthentication(AveAuthentication):
     """
 
     is_optional: ClassVar[bool] = True
-
-
-def _is_marked_optional(request: HttpRequest) -> bool:
-    """Tell whether `ave_optional` decorates the view, which has let the request in; there need be no middleware."""
-    match = request.resolver_match
-    return match is not None and serves_anonymous(match.func, request)
 
 
 class _DeferredUser:

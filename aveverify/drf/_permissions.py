@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from rest_framework.permissions import AND, BasePermission
+from rest_framework.permissions import AND, NOT, OR, BasePermission
 
 from aveverify._core.identity import Identity
 from aveverify._http.option_checks import check_function
@@ -16,11 +17,16 @@ from aveverify.drf._refusals import django_request, is_trial, make_refused_error
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
     from aveverify._http.auth_options import Allow as Predicate
     from aveverify._http.policy import AuthPolicy
+
+
+_IS_PATCHED: Final = "_aveverify_denies_anonymous"
 
 
 class TokenPermission(BasePermission):
@@ -44,7 +50,8 @@ class TokenPermission(BasePermission):
             view: The view, whose list of permissions decides who writes a refusal.
 
         Returns:
-            Whether it does. Behind `|` and `~` REST framework writes the refusal, if there is one.
+            Whether it does. Behind `|` and `~` REST framework writes the refusal, if there is one; `~` denies an
+            anonymous request, too.
 
         Raises:
             RefusedError: Nothing else could admit the request, because the permission stands in the list by itself or
@@ -54,7 +61,7 @@ class TokenPermission(BasePermission):
         policy = request_auth.policy.with_scopes(self.demand.scopes, self.demand.any_scopes)
         identity = _identity_of(request)
         error: InsufficientScopeError | None = None
-        if identity is not None or request.successful_authenticator is not None:
+        if not _is_anonymous(request, identity):
             try:
                 self._check(identity, policy)
             except InsufficientScopeError as caught:
@@ -130,6 +137,41 @@ def _identity_of(request: Request) -> Identity | None:
     return next((one for one in (request.auth, request.user) if isinstance(one, Identity)), None)
 
 
+def _is_anonymous(request: Request, identity: Identity | None) -> bool:
+    return identity is None and request.successful_authenticator is None
+
+
+def patch_negation() -> None:
+    """Let `~` deny an anonymous request where one of these permissions stands behind it. Idempotent.
+
+    That such a request lacks a scope is no reason to admit it. REST framework tells a permission nothing of a `~`, and
+    in `~(A & B)` may not even ask it.
+    """
+    for name in ("has_permission", "has_object_permission"):
+        decide = getattr(NOT, name)
+        if not hasattr(decide, _IS_PATCHED):
+            setattr(NOT, name, _denying_anonymous(decide))
+
+
+def _denying_anonymous(decide: Callable[..., bool]) -> Callable[..., bool]:
+    @wraps(decide)
+    def decide_or_deny(self: Any, request: Request, *arguments: object) -> bool:  # noqa: ANN401 - as `operands`
+        if _asks_about_tokens(self.op1) and _is_anonymous(request, _identity_of(request)):
+            return False
+        return decide(self, request, *arguments)
+
+    setattr(decide_or_deny, _IS_PATCHED, True)
+    return decide_or_deny
+
+
+def _asks_about_tokens(permission: object) -> bool:
+    if isinstance(permission, NOT):
+        return _asks_about_tokens(vars(permission)["op1"])
+    if isinstance(permission, (AND, OR)):
+        return any(map(_asks_about_tokens, operands(permission)))
+    return isinstance(permission, TokenPermission)
+
+
 def HasScopes(*scopes: str) -> type[BasePermission]:  # noqa: N802 - named like the permission class that it returns
     """Make a permission class that demands all of these scopes.
 
@@ -190,7 +232,7 @@ def Allow(predicate: Predicate) -> type[BasePermission]:  # noqa: N802 - named l
 
     Args:
         predicate: Called with the identity; a false value refuses with 403 (`NOT_ALLOWED`). A coroutine function is run
-            to its end. It is not called for an anonymous request, which is refused with 401.
+            to its end. It is not called for an anonymous request, which is refused with 401, behind `~`, too.
 
     Returns:
         A permission class, which `&`, `|` and `~` combine like any other.

@@ -15,6 +15,7 @@ from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import IDENTITY_KEY, scope_or_environ
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._identity_user import IdentityUser
+from aveverify.django._requests import is_let_in_by_class
 from aveverify.drf._authentication import AveAuthentication
 from aveverify.drf._refusals import django_request
 
@@ -48,6 +49,9 @@ def _prepare(request: Request) -> None:
         if isinstance(authenticator, ForcedAuthentication):
             _complete_forced(request, authenticator)
             return
+    if is_let_in_by_class(django_request(request)) and not any(map(_is_optional, request.authenticators or ())):
+        # The middleware has let it in by the authentication classes of the view, which has chosen others.
+        request.authenticators = [AveAuthentication(), *(request.authenticators or ())]
     request_auth = django_request(request).__dict__.get(REQUEST_AUTH)
     if isinstance(request_auth, RequestAuth) and request_auth.is_personal:
         # A middleware or decorator in front has read the token, and `request.user` of Django is already its user.
@@ -55,6 +59,10 @@ def _prepare(request: Request) -> None:
         request.authenticators = sorted(
             request.authenticators or (), key=lambda one: not isinstance(one, AveAuthentication)
         )
+
+
+def _is_optional(authenticator: object) -> bool:
+    return isinstance(authenticator, AveAuthentication) and authenticator.is_optional
 
 
 def _complete_forced(request: Request, forced: Any) -> None:  # noqa: ANN401 - a class that has no types

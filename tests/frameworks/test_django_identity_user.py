@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.context_processors import PermWrapper
 from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db.models import Model
 from django.db.models.query import EmptyQuerySet
 from django.template import Context, Engine
 from django.test import override_settings
@@ -160,7 +161,10 @@ CLAIMS = {
     "subject": "grace",
     "pk": "grace",
     "plan": "pro",
-    "groups": ["editors"],
+    "groups": {"all": ["editors"]},
+    "user_permissions": {"all": ["add_note"]},
+    "password": "secret",
+    "logentry_set": {"all": ["a change"]},
 }
 
 
@@ -173,7 +177,11 @@ CLAIMS = {
         ("user.is_authenticated", "True"),
         ("user.subject", "ada"),
         ("user.plan", "pro"),
-        ("user.groups.0", "editors"),
+        ("user.groups.0", ""),
+        ("user.groups.all.query.is_empty", "True"),
+        ("user.user_permissions.all.query.is_empty", "True"),
+        ("user.password", ""),
+        ("user.logentry_set.all.0", ""),
         ("perms.notes.add_note", "False"),
     ],
 )
@@ -187,6 +195,28 @@ def test_no_claim_of_a_token_passes_for_an_attribute_in_a_template(expression: s
     # A method that needs an argument is not called, and shows nothing.
     assert shown == ("" if expression == "user.has_perm" else text)
     assert user.get("is_staff") is True
+    assert user.get("groups") == {"all": ["editors"]}
+
+
+@pytest.mark.parametrize("kind", [AbstractUser, AnonymousUser], ids=["AbstractUser", "AnonymousUser"])
+def test_no_claim_passes_for_what_djangos_users_have_of_their_own(kind: type) -> None:
+    """HTP-044: their attributes and relations; what every record of a database has decides nothing about users."""
+    names = [name for name in dir(kind) if not name.startswith("_") and name not in dir(Model)]
+    issuer = FakeIssuer()
+    user = IdentityUser(
+        issuer.verifier().verify(
+            issuer.token(dict.fromkeys([*names, "groups", "user_permissions"], "claim") | {"sub": "ada"})
+        )
+    )
+
+    assert [name for name in names if _read(user, name) == "claim"] == []
+
+
+def _read(user: IdentityUser, name: str) -> object:
+    try:
+        return user[name]
+    except KeyError:
+        return None
 
 
 def test_claims_of_a_custom_jwt_are_read_as_before() -> None:

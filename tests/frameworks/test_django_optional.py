@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 from django.urls import include, path
@@ -104,6 +105,21 @@ class OwnDispatch(Feed):
         return self.post(request)
 
 
+class OwnSetup(Feed):
+    """A class that takes its method from a parameter."""
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Change the method."""
+        super().setup(request, *args, **kwargs)
+        request.method = request.GET.get("do", request.method)
+
+
+class Narrow(Feed):
+    """A class that serves one method, unless a route says more."""
+
+    http_method_names = ["get"]  # noqa: RUF012 - as Django writes it
+
+
 def hiding(view: AnyView) -> AnyView:
     """A decorator that does not pass marks on."""
 
@@ -181,10 +197,23 @@ METHODS = [
     pytest.param(Feed, "GET", (("X-HTTP-Method-Override", "DELETE"),), "", 401, id="HTP-027: overridden by a header"),
     pytest.param(Feed, "GET", (), "_method=DELETE", 401, id="HTP-027: overridden by a parameter"),
     pytest.param(Letters, "POST", (), "", 401, id="HTP-027: a form may override the method"),
+    pytest.param(OwnSetup, "GET", (), "do=DELETE", 401, id="a class that takes its method from a parameter"),
+    pytest.param(OwnSetup, "GET", (), "", 401, id="such a class without the parameter"),
     pytest.param(Comments, "POST", (), "", 200, id="a form in a class whose methods are all guarded"),
     pytest.param(Comments, "GET", (), "_method=DELETE", 200, id="an override in such a class"),
     pytest.param(Comments, "DELETE", (), "", 401, id="a required method"),
 ]
+
+
+@over_both
+def test_a_route_may_name_more_methods_than_its_class(send: Send, shared_verifier: Verifier) -> None:
+    """A form may override the method by one that only the route names."""
+    overriding = Request((("X-HTTP-Method-Override", "DELETE"),))
+
+    with project(shared_verifier, path("", Narrow.as_view())):
+        assert send(overriding).status == 200
+    with project(shared_verifier, path("", Narrow.as_view(http_method_names=["get", "delete"]))):
+        assert send(overriding).status == 401
 
 
 @over_both
@@ -247,6 +276,86 @@ def to_feed(request: HttpRequest) -> None:
 
 
 choosing_routes = make_moving(to_feed)
+
+
+def unregistered(get_response: AnyView) -> AnyView:
+    """A function that calls our middleware: Django sees nothing of its other methods."""
+    ours = AveAuthMiddleware(get_response)
+
+    def serve(request: HttpRequest) -> Any:
+        return ours(request)
+
+    async def serve_async(request: HttpRequest) -> Any:
+        return await cast("Any", ours(request))
+
+    return serve_async if iscoroutinefunction(get_response) else serve
+
+
+unregistered.async_capable = True  # type: ignore[attr-defined]
+
+
+class Silent(AveAuthMiddleware):
+    """A subclass that replaces what checks the views."""
+
+    def process_view(self, *_arguments: object) -> None:
+        """Do nothing."""
+
+    async def _process_view_async(self, *_arguments: object) -> None:
+        """Do nothing."""
+
+
+class ToDelete:
+    """A middleware that changes the method once the view is chosen."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: AnyView) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Serve."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_arguments: object) -> None:
+        """Change it."""
+        request.method = "DELETE"
+
+
+@over_both
+@pytest.mark.parametrize("ours", ["unregistered", "Silent"], ids=["in a function", "a subclass"])
+@pytest.mark.parametrize("moving", ["moving_path", "moving_routes", "moving_method"])
+def test_htp_036_the_view_is_checked_where_django_does_not_call_process_view(
+    moving: str, ours: str, send: Send, shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """A function that wraps our middleware, and a subclass of it, keep the views that are not marked closed."""
+    routes = path("", Feed.as_view()), path("secret", who)
+    middleware = [f"{__name__}.{ours}"]
+
+    with project(shared_verifier, *routes, middleware=[*middleware, f"{__name__}.{moving}"]):
+        refused = send(Request())
+        assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert send(Request(bearer(tokens["good"]))).status == 200
+    with project(shared_verifier, *routes, middleware=middleware):
+        assert send(Request()).body == b"nobody"
+
+
+@over_both
+def test_no_other_middleware_answers_where_a_view_is_refused(send: Send, shared_verifier: Verifier) -> None:
+    """CsrfViewMiddleware would answer 403, without a challenge."""
+    middleware = [*MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware", f"{__name__}.moving_path"]
+
+    with project(shared_verifier, path("", ave_optional(who)), path("secret", who), middleware=middleware):
+        assert send(Request(method="POST")).status == 401
+
+
+@over_both
+def test_the_method_is_checked_after_the_middleware_in_front_has_chosen_it(
+    send: Send, shared_verifier: Verifier
+) -> None:
+    with project(shared_verifier, path("", Feed.as_view()), middleware=[f"{__name__}.ToDelete", *MIDDLEWARE]):
+        assert send(Request()).status == 401
 
 
 @over_both

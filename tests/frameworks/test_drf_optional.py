@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from django.test import AsyncClient, override_settings
 from django.urls import include, path
 from rest_framework import viewsets
-from rest_framework.authentication import SessionAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes, permission_classes
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
@@ -18,7 +18,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from aveverify import Verifier
+from aveverify import ConfigurationError, Verifier
 from aveverify.django import ave_optional
 from aveverify.drf import AveAuthentication, HasScope, OptionalAveAuthentication, exception_handler
 from tests.http import django_settings  # noqa: F401 - configures Django
@@ -220,3 +220,94 @@ def test_classes_that_a_view_chooses_by_itself_are_not_seen_by_the_middleware(sh
             AVEVERIFY={"VERIFIER": shared_verifier, "REQUIRED": True}, MIDDLEWARE=middleware, ROOT_URLCONF=routes
         ):
             assert APIClient().get("/").status_code == status
+
+
+class Chosen(Feed):
+    """A view whose class says that it is optional, and which chooses other authenticators where there is a POST."""
+
+    chosen: ClassVar[list[type[BaseAuthentication]]] = [AveAuthentication]
+
+    def get_authenticators(self) -> list[Any]:
+        """Choose them."""
+        request: Any = self.request
+        return [one() for one in self.chosen] if request.method == "POST" else super().get_authenticators()
+
+
+class ChosenAtSetup(Feed):
+    """One that chooses them before."""
+
+    def setup(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Choose them."""
+        super().setup(request, *args, **kwargs)
+        if request.method == "POST":
+            vars(self)["authentication_classes"] = (AveAuthentication,)
+
+
+class Lazy(Private):
+    """One that chooses its classes by a property."""
+
+    @property
+    def authentication_classes(self) -> Any:  # type: ignore[override] # the point of the test
+        """Choose them."""
+        return [OptionalAveAuthentication]
+
+
+@everywhere
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(Chosen.as_view(), id="in get_authenticators"),
+        pytest.param(ChosenAtSetup.as_view(), id="in setup"),
+        pytest.param(Feed.as_view(authentication_classes=[OptionalAveAuthentication, AveAuthentication]), id="both"),
+    ],
+)
+def test_htp_036_a_strict_authenticator_is_not_overruled_by_the_classes_of_its_view(
+    view: Any, middleware: list[str], shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    with override_settings(
+        AVEVERIFY={"VERIFIER": shared_verifier, "REQUIRED": True},
+        MIDDLEWARE=middleware,
+        ROOT_URLCONF=(path("", view), path("marked", ave_optional(view))),
+    ):
+        assert APIClient().post("/").status_code == 401
+        assert APIClient().post("/", headers=dict(bearer(tokens["good"]))).json() == "ada"
+        # A mark still counts.
+        assert APIClient().post("/marked").status_code == 200
+
+
+@everywhere
+def test_the_classes_of_a_view_open_it_where_they_are_the_ones_that_authenticate(
+    middleware: list[str], shared_verifier: Verifier
+) -> None:
+    with override_settings(
+        AVEVERIFY={"VERIFIER": shared_verifier, "REQUIRED": True},
+        MIDDLEWARE=middleware,
+        ROOT_URLCONF=(path("", Chosen.as_view()),),
+    ):
+        assert APIClient().get("/").json() == "nobody"
+
+
+@pytest.mark.parametrize("chosen", [[], [SessionAuthentication]], ids=["none", "sessions"])
+def test_htp_036_what_the_classes_of_a_view_have_opened_is_closed_where_none_of_ours_authenticates(
+    chosen: list[Any], shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    with override_settings(
+        AVEVERIFY={"VERIFIER": shared_verifier, "REQUIRED": True},
+        MIDDLEWARE=[OURS],
+        ROOT_URLCONF=(path("", type("View", (Chosen,), {"chosen": chosen}).as_view()),),  # type: ignore[attr-defined]
+    ):
+        refused = APIClient().post("/")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert APIClient().post("/", headers=dict(bearer(tokens["good"]))).status_code == 200
+
+
+def test_classes_that_are_a_property_are_not_known_to_the_middleware(shared_verifier: Verifier) -> None:
+    settings = {
+        "AVEVERIFY": {"VERIFIER": shared_verifier, "REQUIRED": True},
+        "ROOT_URLCONF": (path("", Lazy.as_view()),),
+    }
+
+    with override_settings(MIDDLEWARE=[OURS], **settings):
+        assert APIClient().get("/").status_code == 401
+    with override_settings(MIDDLEWARE=[], **settings), pytest.raises(ConfigurationError, match="nothing guards"):
+        APIClient().get("/")

@@ -12,7 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework import viewsets
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes, permission_classes
-from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.permissions import NOT, AllowAny, BasePermission, IsAdminUser, IsAuthenticated
 from rest_framework.request import Request as DrfRequest
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -20,6 +20,7 @@ from rest_framework.test import APIClient, APIRequestFactory
 
 from aveverify import ConfigurationError, Identity, Verifier
 from aveverify.drf import Allow, AveAuthentication, HasAnyScope, HasScope, HasScopes, OptionalAveAuthentication
+from aveverify.drf._permissions import patch_negation
 from aveverify.errors import Problem
 from tests.frameworks.drf_fixtures import Ask, Who, make_ask
 from tests.http.http_fixtures import bearer
@@ -209,6 +210,39 @@ def test_permissions_mean_the_same_for_an_object(
     answers = [ask(shared_issuer.token(claims), get=get) for claims in (PRO, FREE)]
 
     assert [answer.status_code for answer in answers] == statuses
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        pytest.param(~HasScope("banned"), id="not"),
+        pytest.param(~HasAnyScope("banned", "late"), id="not any"),
+        pytest.param(~Allow(is_pro), id="not a predicate"),
+        pytest.param(~(~HasScope("read")), id="not not"),
+        pytest.param(~(HasScope("banned") | Allow(is_pro)), id="neither"),
+        pytest.param(~(IsAdminUser & HasScope("banned")), id="not both, of which the other is asked first"),
+        pytest.param(~HasScope("banned") | Never, id="or"),
+        pytest.param(AllowAny & ~HasScope("banned"), id="and"),
+    ],
+)
+def test_htp_036_not_denies_an_anonymous_request(ask: Ask, shared_issuer: FakeIssuer, permission: Any) -> None:
+    """It has no scopes; that is no reason to admit it. REQUIRED does not hold here."""
+
+    def get(view: APIView, request: Request) -> Response:
+        view.permission_classes = [permission]
+        view.check_object_permissions(request, object())
+        return Response("object")
+
+    assert [ask(permission_classes=[permission]).status_code, ask(get=get).status_code] == [401, 401]
+    assert ask(shared_issuer.token(FREE), permission_classes=[permission]).status_code == 200
+
+
+def test_not_of_another_permission_is_rest_frameworks_own(ask: Ask) -> None:
+    decide = NOT.has_permission
+    patch_negation()
+    assert NOT.has_permission is decide
+    assert ask(permission_classes=[~IsAuthenticated]).status_code == 200
+    assert ask(permission_classes=[AllowAny | ~HasScope("banned")]).status_code == 200
 
 
 @pytest.mark.parametrize(
