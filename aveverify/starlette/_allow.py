@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketState
 
+from aveverify._core.identity import Identity
 from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
 from aveverify._http.auth_options import Allow
 from aveverify._http.auth_record import record_outcome
@@ -30,10 +31,15 @@ ParametersT = ParamSpec("ParametersT")
 _CLASS_ADVICE = "decorate its methods, such as `get`"
 
 
+def any_identity(_identity: Identity) -> bool:
+    """Allow every verified identity: what `allow` asks by default, so that None is refused as a mistake."""
+    return True
+
+
 class _Demand:
     """What an endpoint requires of the identity of its request."""
 
-    def __init__(self, predicate: Allow | None, scopes: Sequence[str], any_scopes: Sequence[str]) -> None:
+    def __init__(self, predicate: Allow, scopes: Sequence[str], any_scopes: Sequence[str]) -> None:
         self._predicate = predicate
         self._scopes = scopes
         self._any_scopes = any_scopes
@@ -42,21 +48,29 @@ class _Demand:
         """Return the rules of the middleware in front, with those of the endpoint."""
         policy: AuthPolicy = scope[POLICY_KEY]
         policy = policy.with_scopes(self._scopes, self._any_scopes)
-        return policy if self._predicate is None else policy.with_allow(self._predicate)
+        return policy if self._predicate is any_identity else policy.with_allow(self._predicate)
 
     async def decide(self, scope: Scope) -> Denial | None:
         """Decide whether a request may reach the endpoint; a refusal is logged and recorded.
 
-        A deferred refusal is raised, as for an endpoint that asks for the identity.
+        A refusal that the middleware has deferred is decided here: between the middleware and the endpoint of a mounted
+        application, Starlette would make a failure of what the endpoint raises (HTP-036).
         """
-        identity = get_user_identity(scope)
+        try:
+            identity = get_user_identity(scope)
+        except REFUSALS as error:
+            # The middleware has logged what it deferred.
+            policy = self.policy_of(scope)
+            denial = policy.make_denial(error)
+            record_outcome(scope, policy, denial)
+            return denial
         policy = self.policy_of(scope)
         if identity is None:
             denial = policy.deny(None)
         else:
             try:
                 policy.scopes.check(identity)
-                if self._predicate is not None:
+                if self._predicate is not any_identity:
                     require_allowed(await policy.calls.call_async(self._predicate, identity))
                 live = scope.get(LIVE_KEY)
                 if isinstance(live, LiveConnection):
@@ -71,34 +85,37 @@ class _Demand:
 
 
 def allow(
-    predicate: Allow | None = None, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = ()
+    predicate: Allow = any_identity, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = ()
 ) -> Callable[[Callable[ParametersT, Any]], Callable[ParametersT, Any]]:
     """Let only some users reach an endpoint: `@allow(lambda identity: identity.get("plan") == "pro")`.
 
-    For functions, plain or coroutine functions, of requests and WebSockets, and for methods of `HTTPEndpoint`, behind
-    `AveAuthMiddleware` or `AveAuthBackend`. Starlette runs a plain endpoint in a thread, as without the decorator.
+    `@allow()` lets every verified user reach it. For functions, plain or coroutine functions, of requests and
+    WebSockets, and for methods of `HTTPEndpoint`, behind `AveAuthMiddleware` or `AveAuthBackend`. Starlette runs a
+    plain endpoint in a thread, as without the decorator.
 
     Args:
         predicate: Called with the identity; a false value refuses with 403 (`NOT_ALLOWED`). It may be a coroutine
-            function.
+            function. By default every identity is allowed.
         scopes: Scopes that the token must hold, all of them.
         any_scopes: Scopes of which the token must hold one.
 
     Returns:
-        The decorator. A refused request is answered as by the middleware: 401 without credentials, 403 with the
-        challenge, or what the application's exception handlers make of the `RefusedError`. A WebSocket is refused
-        before it is accepted; after that, it is closed with code 1008.
+        The decorator. A bad token is refused before the endpoint runs, even with `on_invalid="defer"`. A refused
+        request is answered as by the middleware: 401 without credentials, 403 with the challenge, or what the
+        application's exception handlers make of the `RefusedError`. A WebSocket is refused before it is accepted; after
+        that, it is closed with code 1008.
 
     Raises:
-        ConfigurationError: Nothing is demanded, an argument is not what it must be, or a class is decorated.
+        ConfigurationError: An argument is not what it must be, such as None for the predicate, or a class is decorated.
 
-    Source: RFC 6750 §3.1; HTP-030; HTP-043.
+    Source: RFC 6750 §3.1; HTP-030; HTP-036; HTP-043.
     """
+    if predicate is None:
+        # Such as what a function without `return` makes.
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "allow", "a function of an identity")
     check_function("allow", predicate)
     check_scope_list(scopes)
     check_scope_list(any_scopes, name="any_scopes")
-    if predicate is None and not scopes and not any_scopes:
-        raise ConfigurationError(Problem.MISSING, "allow")
     demand = _Demand(predicate, scopes, any_scopes)
 
     def decorate(endpoint: Callable[ParametersT, Any]) -> Callable[ParametersT, Any]:
