@@ -14,7 +14,6 @@ from litestar.utils.scope.state import ScopeState
 from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import send_denial
 from aveverify._http.current_identity import serving
-from aveverify._http.live_request import STREAM_KEY
 from aveverify._http.policy import POLICY_KEY, REFUSALS
 from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
@@ -71,11 +70,10 @@ async def answer_refused(policy: AuthPolicy, denial: Denial, scope: Scope, recei
 def _withhold_user(scope: Scope, policy: AuthPolicy, denial: Denial) -> Scope:
     """Return a copy of a scope in which an exception handler finds no user, but the refusal."""
     state = copy_state(scope, SharedState)
-    # HTP-010: that of a middleware in front is no identity of this request, nor is its stream.
+    # HTP-010: that of a middleware in front is no identity of this request.
     dict.update(state, identity=None)
     members: Scope = {IDENTITY_KEY: None, POLICY_KEY: policy, "auth": frozenset(), "user": None, "state": state}
     shown = copy_scope(scope, members, SharedScope, OWN_MEMBERS)
-    shown.pop(STREAM_KEY, None)
     if denial.error is not None:
         # HTP-044: not the refused user that the middleware has found.
         withhold(shown, DeferredError(denial.error))

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import find_deferred_denial, send_denial, serve_deferred
 from aveverify._http.current_identity import serving
-from aveverify._http.live_request import STREAM_KEY
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
 from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
@@ -191,8 +190,6 @@ def hide_user(scope: Scope, denial: Denial) -> None:
     """
     if denial.error is None:
         scope[IDENTITY_KEY] = None
-        # HTP-010: that of a middleware in front has its user.
-        scope.pop(STREAM_KEY, None)
         scope.update(zip(NAMES, show(None, None, ()), strict=True))
     else:
         withhold(scope, DeferredError(denial.error))
