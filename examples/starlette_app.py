@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from aveverify import Verifier, get_user_identity
-from aveverify.starlette import AveAuthMiddleware
+from aveverify.starlette import AveAuthMiddleware, allow
 
 
 async def hello(request: Request) -> JSONResponse:
@@ -27,7 +27,7 @@ async def hello(request: Request) -> JSONResponse:
     return JSONResponse({"hello": identity.name if identity else "stranger"})
 
 
-@requires("authenticated", status_code=401)
+@allow()
 async def me(request: Request) -> JSONResponse:
     return JSONResponse(request.user.to_convex())
 

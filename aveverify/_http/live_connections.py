@@ -11,7 +11,7 @@ from typing import Protocol, overload
 from aveverify._http.live_identity import LIVE_KEY
 from aveverify._http.live_request import STREAM_KEY, LiveRequest
 from aveverify._http.policy import POLICY_KEY, AuthPolicy
-from aveverify._http.request_identity import get_user_identity, scope_or_environ
+from aveverify._http.request_identity import IDENTITY_KEY, get_user_identity, scope_or_environ
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 
@@ -57,7 +57,8 @@ def get_live_connection(connection: object) -> LiveRequest:
             return live
         raise ConfigurationError(Problem.NO_MIDDLEWARE, "the WebSocket")
     stream, policy = carrier.get(STREAM_KEY), carrier.get(POLICY_KEY)
-    if isinstance(stream, LiveRequest):
+    # HTP-010: not that of a middleware further in front, which has another user.
+    if isinstance(stream, LiveRequest) and stream.has_user(carrier.get(IDENTITY_KEY)):
         return stream
     if isinstance(policy, AuthPolicy):
         return LiveRequest(get_user_identity(carrier), policy.verifier)

@@ -50,6 +50,17 @@ class LiveRequest(LiveIdentity):
         # What waits for an earlier or later end.
         self._changed: set[anyio.Event] = set()
 
+    def has_user(self, outcome: object) -> bool:
+        """Tell whether the user that a scope shows is that of this request; for `get_live_connection`.
+
+        Args:
+            outcome: What stands in the scope: an identity, a deferred refusal, or None.
+
+        Returns:
+            Whether it is.
+        """
+        return outcome is self._identity
+
     async def until_expired(self) -> None:
         """Wait until the token has expired, by the clock of the verifier; an anonymous request has none.
 

@@ -11,6 +11,8 @@ from aveverify.clock import monotonic
 
 log = logging.getLogger("aveverify.http")
 
+# A mistake of the application of which the client sees nothing.
+ESCAPED_REFUSAL: Final = "an exception handler raised the refusal that it was to answer; the default response is sent"
 MAX_RECORDS_PER_WINDOW: Final = 100
 WINDOW_SECONDS: Final = 10.0
 
@@ -42,7 +44,19 @@ class LimitedLog:
             argument: What stands there.
             at: Monotonic seconds; now by default.
         """
-        if not log.isEnabledFor(logging.INFO):
+        self._write(logging.INFO, text, (argument,), at)
+
+    def warning(self, text: str, at: float | None = None) -> None:
+        """Write a warning, if the window has room for it; see `info`.
+
+        Args:
+            text: The record.
+            at: As there.
+        """
+        self._write(logging.WARNING, text, (), at)
+
+    def _write(self, level: int, text: str, arguments: tuple[object, ...], at: float | None) -> None:
+        if not log.isEnabledFor(level):
             return
         at = monotonic() if at is None else at
         with self._lock:
@@ -56,4 +70,4 @@ class LimitedLog:
         if left_out:
             log.warning("%d records of refused requests were left out", left_out)
         if has_room:
-            log.info(text, argument)
+            log.log(level, text, *arguments)

@@ -31,6 +31,17 @@ class DependentResponse(EndingResponse):
         super().__init__(None, policy, receive, send)
         self._scope = scope
 
+    def has_user(self, outcome: object) -> bool:
+        """Tell whether a dependency has found the user that a scope shows, or may still find it.
+
+        Args:
+            outcome: What stands in the scope.
+
+        Returns:
+            Whether it has.
+        """
+        return outcome is None or any(outcome is identity for identity in self._find_identities())
+
     @property
     def identity(self) -> Identity | None:
         """The user that the first dependency has found; None without one, and from the end of the first token on."""

@@ -29,12 +29,16 @@ from aveverify.litestar._marked_requests import EXEMPT_MARK, OPTIONAL_MARK, is_m
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
+    from aveverify._http.policy import Denial
     from aveverify.verifier import Verifier
 
 
 class _PolicyMiddleware(asgi.PolicyMiddleware):
     own = OWN_MEMBERS
-    refuse = staticmethod(answer_refused)
+
+    async def refuse(self, denial: Denial, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Answer a refused connection by the exception handlers of its route."""
+        await answer_refused(self._policy, denial, scope, receive, send)
 
 
 class AveAuthMiddleware:
@@ -154,7 +158,7 @@ class AveAuthMiddleware:
                 # HTP-045: these headers can be read only once, and Litestar's router has read some of them.
                 denial = self._policy.deny(InvalidRequestError())
                 record_outcome(scope, self._policy, denial)
-                await answer_refused(denial, scope, receive, send)  # type: ignore[arg-type] # as below
+                await self._middleware.refuse(denial, scope, receive, send)  # type: ignore[arg-type] # as below
                 return
             is_optional = self._policy.required and is_marked(scope, OPTIONAL_MARK, self._optional)
             serve = self._optional_middleware if is_optional else self._middleware
@@ -165,7 +169,7 @@ class AveAuthMiddleware:
         """Load the user behind the identity, and serve the connection, or refuse it."""
         refusal = await introduce(self._load, scope)
         if refusal is not None:
-            await refuse_user(self._app, refusal, scope, receive, send, refuse=answer_refused)
+            await refuse_user(self._app, refusal, scope, receive, send, refuse=self._middleware.refuse)
             return
         if scope["type"] == "websocket":
             scope[LIVE_KEY].on_new_user(partial(self._load, scope))

@@ -85,7 +85,9 @@ class RefusedError(HTTPException, AnsweredError):
     Litestar looks for the handler of its status, then of its classes: it is a `NotAuthorizedException` (401), a
     `PermissionDeniedException` (403), a `ClientException` (400) or a `ServiceUnavailableException` (503), and a
     `HTTPException` in any case. `status_code`, `headers` and `detail` are those of the refusal. Where a guard or a
-    dependency refuses a WebSocket, it is a `WebSocketException` that closes with code 1008.
+    dependency refuses a WebSocket, it is a `WebSocketException` that closes with code 1008. A handler that reads the
+    user of a refused token gets the refusal as an exception; where it lets that pass, `response` is sent, and the log
+    has a warning.
 
     Args:
         denial: The refusal, and its response.

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketState
 
+from aveverify._core.identity import Identity
 from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
 from aveverify._http.auth_options import Allow
 from aveverify._http.auth_record import record_outcome
@@ -30,33 +31,42 @@ ParametersT = ParamSpec("ParametersT")
 _CLASS_ADVICE: Final = "decorate its methods, such as `get`"
 
 
+def any_identity(_identity: Identity) -> bool:
+    """Allow every verified identity: what `allow` asks by default, so that None is refused as a mistake."""
+    return True
+
+
 def allow(
-    predicate: Allow | None = None, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = ()
+    predicate: Allow = any_identity, *, scopes: Sequence[str] = (), any_scopes: Sequence[str] = ()
 ) -> Callable[[Callable[ParametersT, Any]], Callable[ParametersT, Any]]:
     """Let only some users reach an endpoint: `@allow(lambda identity: identity.get("plan") == "pro")`.
 
-    For functions, plain or coroutine functions, of requests and WebSockets, and for methods of `HTTPEndpoint`, behind
-    `AveAuthMiddleware` or `AveAuthBackend`. Starlette runs a plain endpoint in a thread, as without the decorator.
+    `@allow()` lets every verified user reach it. For functions, plain or coroutine functions, of requests and
+    WebSockets, and for methods of `HTTPEndpoint`, behind `AveAuthMiddleware` or `AveAuthBackend`. Starlette runs a
+    plain endpoint in a thread, as without the decorator.
 
     Args:
         predicate: Called with the identity; a false value refuses with 403 (`NOT_ALLOWED`). It may be a coroutine
-            function.
+            function. By default every identity is allowed.
         scopes: Scopes that the token must hold, all of them.
         any_scopes: Scopes of which the token must hold one.
 
     Returns:
-        The decorator. A refused request is answered as by the middleware: 401 without credentials, 403 with the
-        challenge, or what the application's exception handlers make of the `RefusedError`. A WebSocket is refused
-        before it is accepted; after that, it is closed with code 1008.
+        The decorator. A bad token is refused before the endpoint runs, even with `on_invalid="defer"`. A refused
+        request is answered as by the middleware: 401 without credentials, 403 with the challenge, or what the
+        application's exception handlers make of the `RefusedError`. A WebSocket is refused before it is accepted; after
+        that, it is closed with code 1008.
 
     Raises:
-        ConfigurationError: Nothing is demanded, an argument is not what it must be, or a class is decorated.
+        ConfigurationError: An argument is not what it must be, such as None for the predicate, or a class is decorated.
 
-    Source: RFC 6750 §3.1; HTP-030; HTP-043.
+    Source: RFC 6750 §3.1; HTP-030; HTP-036; HTP-043.
     """
-    demand = make_demand(scopes, any_scopes, predicate, required=True, uses_identity=True)
-    if not demand.asks_identity:
-        raise ConfigurationError(Problem.MISSING, "allow")
+    if predicate is None:
+        # Such as what a function without `return` makes.
+        raise ConfigurationError(Problem.OUT_OF_RANGE, "allow", "a function of an identity")
+    asked = None if predicate is any_identity else predicate
+    demand = make_demand(scopes, any_scopes, asked, required=True, uses_identity=True)
 
     def decorate(endpoint: Callable[ParametersT, Any]) -> Callable[ParametersT, Any]:
         check_view(endpoint, _CLASS_ADVICE)
@@ -88,9 +98,17 @@ def _policy_of(demand: ViewDemand, scope: Scope) -> AuthPolicy:
 async def _decide(demand: ViewDemand, scope: Scope) -> Denial | None:
     """Decide whether a request may reach the endpoint; a refusal is logged and recorded.
 
-    A deferred refusal is raised, as for an endpoint that asks for the identity.
+    A refusal that the middleware has deferred is decided here: between the middleware and the endpoint of a mounted
+    application, Starlette would make a failure of what the endpoint raises (HTP-036).
     """
-    identity = get_user_identity(scope)
+    try:
+        identity = get_user_identity(scope)
+    except REFUSALS as error:
+        # The middleware has logged what it deferred.
+        policy = _policy_of(demand, scope)
+        denial = policy.make_denial(error)
+        record_outcome(scope, policy, denial)
+        return denial
     policy = _policy_of(demand, scope)
     if identity is None:
         denial = policy.deny(None)

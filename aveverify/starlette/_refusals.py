@@ -17,7 +17,9 @@ from starlette.responses import Response
 
 from aveverify._http.app_user import withhold
 from aveverify._http.asgi_response import find_deferred_denial, send_denial, serve_deferred
+from aveverify._http.current_identity import serving
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial
+from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify.starlette._shown_user import NAMES, show
 
@@ -39,7 +41,8 @@ class RefusedError(HTTPException):
     `exception_handlers={HTTPException: handle}`, and handlers for `RefusedError` or for a status code, answer every
     refused HTTP request: `handle(request, error)`. What they return is the whole response: `error.response`, perhaps
     changed, or another one with `error.headers`, which hold the challenge. Without such a handler, `error.response` is
-    sent.
+    sent. A handler that reads the user of a refused token gets the refusal as an exception; where it lets that pass,
+    `error.response` is sent, too, and the log has a warning.
 
     Args:
         denial: The refusal, and its response.
@@ -78,7 +81,7 @@ class HandledRefusal:
     """An ASGI application: the exception handlers of a Starlette application answer a refused HTTP request.
 
     Starlette's own code calls them. A handler that reads the identity of a refused token gets the refusal as an
-    exception; where it lets that pass, the response is ours.
+    exception; where it lets that pass, the response is ours, and the log says so.
 
     Args:
         error: The refusal.
@@ -97,7 +100,12 @@ class HandledRefusal:
         if error is None:
             await self._app(scope, receive, send)
         else:
-            await serve_deferred(self._app, DeferredError(error), self._policy, scope, receive, send)
+            deferred = DeferredError(error)
+            await serve_deferred(self._app, deferred, self._policy, scope, receive, send, refuse=self._send_default)
+
+    async def _send_default(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+        self._policy.log.warning(ESCAPED_REFUSAL)
+        await send_denial(denial, scope, receive, send)
 
     async def _raise(self, _scope: Scope, _receive: Receive, _send: Send) -> NoReturn:
         raise self._error
@@ -161,10 +169,14 @@ class RefusedResponse(Response):
         if handled is None:
             await send_denial(self._denial, scope, receive, send)
             return
-        if self._hides_user:
-            scope[POLICY_KEY] = self._policy
-            hide_user(scope, self._denial)
-        await handled(scope, receive, send)
+        if not self._hides_user:
+            await handled(scope, receive, send)
+            return
+        scope[POLICY_KEY] = self._policy
+        hide_user(scope, self._denial)
+        # HTP-044: `current_identity`, too, gives the refusal, not the user of a middleware further in front.
+        with serving(scope):
+            await handled(scope, receive, send)
 
 
 def hide_user(scope: Scope, denial: Denial) -> None:

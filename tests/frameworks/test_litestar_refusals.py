@@ -20,6 +20,7 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from litestar.testing import TestClient
 
 from aveverify import Identity, InvalidTokenError, Reason, Verifier, get_user_identity
+from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify.errors import AveVerifyError
 from aveverify.litestar import (
     AveAuthPlugin,
@@ -39,6 +40,7 @@ from tests.frameworks.litestar_refusals import (
     make_app,
     some_cases,
 )
+from tests.frameworks.two_verifiers import behind_another_verifier, find_subjects
 from tests.http.http_fixtures import bearer
 
 
@@ -346,3 +348,64 @@ def test_a_handler_finds_an_anonymous_request_where_there_are_no_credentials(
     TestClient(make_app(shared_verifier, case, exception_handlers={401: cast("Any", answer)})).get(case.path)
 
     assert found == [["nobody", "[]", "None"]]
+
+
+# --- what a handler finds in all ways -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no credentials",
+        "refused",
+        "malformed",
+        "scope missing",
+        "not allowed",
+        "banned",
+        "unknown user",
+        "deferred, user",
+        "deferred, unknown user",
+        "deferred, guard",
+        "guard",
+    ],
+)
+@pytest.mark.parametrize("is_behind", [False, True], ids=["alone", "behind another verifier"])
+def test_htp_044_all_ways_to_the_identity_give_a_handler_the_refusal(
+    shared_verifier: Verifier, tokens: dict[str, str], name: str, *, is_behind: bool
+) -> None:
+    """Neither the refused user nor that of a middleware in front, whose responses end with their token."""
+    found: list[str] = []
+
+    def answer(request: Request[Any, Any, Any], error: RefusedError) -> Response[bytes]:
+        found.extend(find_subjects(request))
+        return error.response
+
+    case = CASES[name]
+    app: Any = make_app(shared_verifier, case, exception_handlers={HTTPException: cast("Any", answer)})
+    client, cookie = behind_another_verifier(app) if is_behind else (TestClient(app), {})
+
+    reply = client.get(case.path, headers=headers_of(tokens, case.token) | cookie)
+
+    assert (reply.status_code, set(reply.json())) == (case.status, {"error", "error_description"})
+    kinds = {400: "InvalidRequestError", 401: "InvalidTokenError", 403: "InsufficientScopeError"}
+    assert found == [kinds[case.status] if case.reason else "None"] * 3
+
+
+@pytest.mark.parametrize("name", ["refused", "unknown user", "deferred, user", "deferred, guard"])
+@pytest.mark.parametrize("lets_pass", [True, False], ids=["passes", "answers"])
+def test_the_log_warns_of_a_handler_that_lets_the_refusal_pass(
+    shared_verifier: Verifier, tokens: dict[str, str], caplog: pytest.LogCaptureFixture, name: str, *, lets_pass: bool
+) -> None:
+    """Once for each request; the client sees the default response."""
+
+    def answer(request: Request[Any, Any, Any], error: RefusedError) -> Response[Any]:
+        return Response(request.user.subject) if lets_pass else error.response
+
+    case = CASES[name]
+    client = TestClient(make_app(shared_verifier, case, exception_handlers={401: cast("Any", answer)}))
+    with caplog.at_level("WARNING", "aveverify.http"):
+        for _ in range(2):
+            reply = client.get(case.path, headers=headers_of(tokens, case.token))
+            assert (reply.status_code, reply.json()["error"]) == (401, "invalid_token")
+
+    assert [record.getMessage() for record in caplog.records] == [ESCAPED_REFUSAL] * (2 if lets_pass else 0)

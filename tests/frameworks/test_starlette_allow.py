@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -22,13 +22,15 @@ from aveverify import (
     ConfigurationError,
     Identity,
     InsufficientScopeError,
+    InvalidTokenError,
     Reason,
     Verifier,
+    current_identity,
     get_user_identity,
 )
 from aveverify.asgi import get_live_connection
 from aveverify.errors import Problem
-from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, allow, exception_handlers
+from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, allow
 from aveverify.testing import FakeIssuer
 from tests.http.http_fixtures import bearer, scopes_of_challenge
 
@@ -59,9 +61,10 @@ def with_backend(verifier: Verifier, **options: Any) -> Middleware:
 every_front = pytest.mark.parametrize("front", [with_middleware, with_backend], ids=["middleware", "backend"])
 
 
-def client_of(front: Middleware, endpoint: Any, handlers: Any = None, **settings: Any) -> TestClient:
+def client_of(front: Middleware, endpoint: Any, handlers: Any = None, *, raises: bool = True) -> TestClient:
     routes = [endpoint if isinstance(endpoint, WebSocketRoute) else Route("/", endpoint)]
-    return TestClient(Starlette(routes=routes, middleware=[front], exception_handlers=handlers, **settings))
+    app = Starlette(routes=routes, middleware=[front], exception_handlers=handlers)
+    return TestClient(app, raise_server_exceptions=raises)
 
 
 def endpoints(decorate: Callable[[Any], Any]) -> dict[str, Any]:
@@ -180,12 +183,82 @@ def test_a_handler_of_the_application_answers_and_knows_who_it_was(
 
 
 @every_front
-def test_a_deferred_refusal_is_raised(front: Any, shared_verifier: Verifier, tokens: dict[str, str]) -> None:
-    """HTP-036: the endpoint asks for the identity."""
-    endpoint = endpoints(allow(is_pro))["function"]
-    client = client_of(front(shared_verifier, required=False, on_invalid="defer"), endpoint, exception_handlers)
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_predicate_every_verified_user_reaches_an_endpoint(
+    front: Any, shared_verifier: Verifier, tokens: dict[str, str], name: str
+) -> None:
+    client = client_of(front(shared_verifier, required=False), endpoints(allow())[name])
 
-    assert client.get("/", headers=dict(bearer(tokens["expired"]))).json()["error"] == "invalid_token"
+    reply, anonymous = client.get("/", headers=dict(bearer(tokens["good"]))), client.get("/")
+
+    assert (reply.status_code, reply.text) == (200, "ada")
+    assert (anonymous.status_code, anonymous.json()["error"]) == (401, "unauthorized")
+    assert anonymous.headers["www-authenticate"] == "Bearer"
+    assert client.get("/", headers=dict(bearer(tokens["expired"]))).status_code == 401
+
+
+def test_the_decorator_without_its_parentheses_opens_no_endpoint(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-043: it takes the endpoint for a predicate."""
+
+    async def page(_request: Request) -> PlainTextResponse:
+        raise NotImplementedError
+
+    client = client_of(with_middleware(shared_verifier, required=False), allow(page), raises=False)
+
+    assert client.get("/", headers=dict(bearer(tokens["good"]))).status_code == 500
+
+
+def at_the_top(front: Middleware, endpoint: Any, handlers: Any) -> TestClient:
+    return client_of(front, endpoint, handlers)
+
+
+def in_a_mounted_application(front: Middleware, endpoint: Any, handlers: Any) -> TestClient:
+    """Starlette's own middleware stands between, and makes a failure of every exception."""
+    inner = Starlette(routes=[Route("/", endpoint)], exception_handlers=handlers)
+    return TestClient(Starlette(routes=[Mount("/", inner)], middleware=[front]))
+
+
+@every_front
+@pytest.mark.parametrize("place", [at_the_top, in_a_mounted_application])
+@pytest.mark.parametrize("demand", [{"predicate": is_pro}, {"scopes": ["read"]}, {}], ids=["predicate", "scopes", "-"])
+@pytest.mark.parametrize("name", NAMES)
+def test_htp_036_a_deferred_refusal_is_a_refusal_before_the_endpoint_runs(  # noqa: PLR0913, PLR0917 - columns
+    front: Any, shared_verifier: Verifier, tokens: dict[str, str], place: Any, demand: dict[str, Any], name: str
+) -> None:
+    """Wherever the endpoint stands, and without a handler for the errors of this package."""
+    records: list[AuthRecord] = []
+    options = {"required": False, "on_invalid": "defer"}
+    inner = place(front(shared_verifier, **options), endpoints(allow(**demand))[name], None).app
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        records.append(AuthRecord.begin(scope))
+        await inner(scope, receive, send)
+
+    reply = TestClient(app).get("/", headers=dict(bearer(tokens["expired"])))
+
+    assert (reply.status_code, reply.json()["error"]) == (401, "invalid_token")
+    assert reply.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+    (record,) = records
+    assert (record.refusal and record.refusal.reason) == Reason.EXPIRED
+
+
+@pytest.mark.parametrize("place", [at_the_top, in_a_mounted_application])
+def test_htp_044_a_handler_of_the_deferred_refusal_finds_no_user(
+    shared_verifier: Verifier, tokens: dict[str, str], place: Any
+) -> None:
+    def handle(request: Request, error: Any) -> JSONResponse:
+        for read in (lambda: get_user_identity(request), lambda: request.user.subject, current_identity.get):
+            with pytest.raises(InvalidTokenError) as caught:
+                read()
+            assert caught.value is error.error
+        return JSONResponse(error.reason.value, error.status_code, error.headers)
+
+    front = with_middleware(shared_verifier, required=False, on_invalid="defer", load_user=lambda _identity: None)
+    client = place(front, endpoints(allow())["coroutine function"], {401: handle})
+
+    assert client.get("/", headers=dict(bearer(tokens["good"]))).json() == "UNKNOWN_USER"
 
 
 @pytest.mark.parametrize(("plan", "reason"), [("pro", None), ("free", Reason.NOT_ALLOWED)])
@@ -316,7 +389,8 @@ def test_behind_the_backend_a_websocket_meets_the_predicate_when_it_is_opened(
 @pytest.mark.parametrize(
     ("given", "named", "problem", "field"),
     [
-        pytest.param((), {}, Problem.MISSING, "allow", id="nothing"),
+        pytest.param((None,), {}, Problem.OUT_OF_RANGE, "allow", id="None"),
+        pytest.param((None,), {"scopes": ["read"]}, Problem.OUT_OF_RANGE, "allow", id="None, with scopes"),
         pytest.param(("pro",), {}, Problem.OUT_OF_RANGE, "allow", id="text"),
         pytest.param((lambda: True,), {}, Problem.OUT_OF_RANGE, "allow", id="a function of nothing"),
         pytest.param((), {"scopes": "read"}, Problem.OUT_OF_RANGE, "scopes", id="text as scopes"),

@@ -26,11 +26,13 @@ from aveverify import (
     current_identity,
     get_user_identity,
 )
+from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify._http.request_identity import IDENTITY_KEY
 from aveverify.asgi import get_live_connection
 from aveverify.sources import Cookie
 from aveverify.starlette import AveAuthBackend, AveAuthMiddleware, RefusedError, exception_handlers
 from aveverify.testing import FakeIssuer
+from tests.frameworks.two_verifiers import behind_another_verifier, find_subjects
 from tests.http.http_fixtures import Client, Request, bearer, http_scope, websocket_scope
 
 if TYPE_CHECKING:
@@ -251,6 +253,7 @@ each_way_to_read = pytest.mark.parametrize(
         pytest.param(lambda request: request.user.subject, id="the user"),
         pytest.param(lambda request: request.auth.scopes, id="the scopes"),
         pytest.param(lambda request: get_live_connection(request).identity, id="the live identity"),
+        pytest.param(lambda _request: current_identity.get(), id="the current identity"),
     ],
 )
 
@@ -314,6 +317,45 @@ def find_no_refused_user(build: Callable[..., Any], token: str, read: Callable[[
     assert found[0].text == "caught"
     assert set(found[1].json()) == {"error", "error_description"}
     assert found[1].status_code == found[0].status_code
+
+
+@every_build
+@pytest.mark.parametrize("kind", ["expired", None], ids=["refused", "no credentials"])
+def test_htp_044_a_handler_finds_no_user_of_a_middleware_in_front(
+    build: Any, shared_verifier: Verifier, tokens: dict[str, str], kind: str | None
+) -> None:
+    """Of another verifier, and whose responses end with their token."""
+    found: list[str] = []
+
+    def handle(request: StarletteRequest, error: RefusedError) -> Response:
+        found.extend(find_subjects(request))
+        return error.response
+
+    refused = build({HTTPException: handle}, shared_verifier, required=True)
+    headers = dict(bearer(tokens[kind])) if kind else {}
+    client, cookie = behind_another_verifier(refused)
+
+    assert client.get("/", headers=headers | cookie).status_code == 401
+    assert found == (["InvalidTokenError"] if kind else ["None"]) * 3
+
+
+@every_build
+@pytest.mark.parametrize("lets_pass", [True, False], ids=["passes", "answers"])
+def test_the_log_warns_of_a_handler_that_lets_the_refusal_pass(
+    build: Any, shared_verifier: Verifier, tokens: dict[str, str], caplog: pytest.LogCaptureFixture, *, lets_pass: bool
+) -> None:
+    """Once for each request; the client sees the default response."""
+
+    def handle(request: StarletteRequest, error: RefusedError) -> Response:
+        return PlainTextResponse(request.user.display_name) if lets_pass else error.response
+
+    client = TestClient(build({HTTPException: handle}, shared_verifier, required=True))
+    with caplog.at_level("WARNING", "aveverify.http"):
+        for _ in range(2):
+            assert client.get("/", headers=dict(bearer(tokens["expired"]))).json()["error"] == "invalid_token"
+
+    assert [record.getMessage() for record in caplog.records] == [ESCAPED_REFUSAL] * (2 if lets_pass else 0)
+    assert all(record.levelname == "WARNING" for record in caplog.records)
 
 
 @every_build

@@ -36,3 +36,22 @@ def test_a_log_that_nobody_reads_costs_nothing(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING, "aveverify.http"):
         LimitedLog().info("refused: %s", "x")
     assert caplog.records == []
+
+
+def test_a_warning_shares_the_room_of_the_records_and_is_read_where_they_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limited = LimitedLog()
+    with caplog.at_level(logging.INFO, "aveverify.http"):
+        for _ in range(MAX_RECORDS_PER_WINDOW - 1):
+            limited.info("refused: %s", "x", 5.0)
+        limited.warning("mistake", 5.0)
+        limited.warning("mistake", 5.0)
+    assert [record.levelname for record in caplog.records[-2:]] == ["INFO", "WARNING"]
+    assert len(caplog.records) == MAX_RECORDS_PER_WINDOW
+
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "aveverify.http"):
+        LimitedLog().info("refused: %s", "x")
+        LimitedLog().warning("mistake")
+    assert [record.getMessage() for record in caplog.records] == ["mistake"]
