@@ -14,8 +14,8 @@ Library = Literal["asyncio", "trio"]
 def find_event_loop() -> Library | None:
     """Return the library whose event loop runs the calling code; None outside of both.
 
-    Each can run within the other: trio-asyncio runs tasks of asyncio in one of trio's, and a guest run of trio lives in
-    callbacks of asyncio's loop. So a task of asyncio decides first, then one of trio, then asyncio's loop alone.
+    Each can run within the other: trio-asyncio runs tasks of asyncio in one of trio's, and callbacks of asyncio's loop
+    run a guest run of trio. So a task of asyncio decides first, then one of trio, then asyncio's loop alone.
     """
     in_asyncio, in_task = _look_at_asyncio()
     return "asyncio" if in_task else "trio" if _is_in_trio() else "asyncio" if in_asyncio else None

@@ -149,9 +149,10 @@ class PolicyMiddleware:
     ) -> None:
         state = copy_state(scope, SharedState)
         # HTP-010: whatever stood there, this request's identity replaces it, and None is one.
-        dict.update(state, identity=outcome)
         if isinstance(outcome, DeferredError):
-            dict.pop(state, "identity")
+            state.pop("identity", None)
+        else:
+            state["identity"] = outcome
         members = {IDENTITY_KEY: outcome, POLICY_KEY: self._policy, "state": state}
         inner = copy_scope(scope, members, SharedScope, self.own)
         with serving(inner):

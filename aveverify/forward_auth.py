@@ -175,6 +175,9 @@ class _ForwardedRequest:
         # The method is the proxy's, and only cookies, which are no source here, depend on it.
         return read_token(RequestHead("websocket" if is_handshake else "http", "GET", self._headers, b""), sources)
 
+    def note_identity(self, identity: Identity) -> None:
+        """Do nothing: what stands in front is a proxy, in another process."""
+
     def is_preflight(self) -> bool:
         """Tell whether the request is a CORS preflight: its method is unknown here, so it never is."""
         return False

@@ -51,7 +51,7 @@ class AveAuthMiddleware:
         app: The application behind it.
         verifier: Verifies the tokens.
         required: Whether a request without credentials is refused; there is no default.
-        options: The options of `AuthOptions`; `check` cannot be a coroutine function.
+        options: The options of `AuthOptions`; neither `check` nor `allow` can be a coroutine function.
 
     Raises:
         ConfigurationError: An argument has a wrong type or value, or an option is unknown.

@@ -98,14 +98,14 @@ def admit_user(load_user: LoadUser[UserT], identity: Identity) -> Generator[Any,
         raise ConfigurationError(Problem.OUT_OF_RANGE, "load_user", "it must return a user, not yield one")
     # isinstance sees through the lazy objects of Django and Werkzeug; `is` does not.
     if isinstance(user, _NO_USER_IF_EMPTY) and not user:
-        raise make_refusal(Reason.UNKNOWN_USER, identity)
+        raise make_user_error(Reason.UNKNOWN_USER, identity)
     for name, reason in _FLAGS:
         if not (yield _read_flag(user, name)):
-            raise make_refusal(reason, identity)
+            raise make_user_error(reason, identity)
     return user  # type: ignore[no-any-return] # what load_user returned
 
 
-def make_refusal(reason: Reason, identity: Identity) -> InvalidTokenError:
+def make_user_error(reason: Reason, identity: Identity) -> InvalidTokenError:
     """Make the error of a user that the application does not admit.
 
     Args:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from aveverify._core.bearer import parse_authorization
+from aveverify._http.auth_record import record_identity
 from aveverify._http.preflight import is_preflight
 from aveverify.sources import DEFAULT_SOURCES, QueryParameter, RequestHead, TokenSource, read_token, single
 
@@ -70,6 +71,10 @@ class AsgiRequest:
             return read_token(head, sources)
         finally:
             redact_query(sources, scope)
+
+    def note_identity(self, identity: Identity) -> None:
+        """Note whose token it is, for what stands in front."""
+        record_identity(self._scope, identity)
 
     def is_preflight(self) -> bool:
         """Tell whether the request is a CORS preflight; a WebSocket never is."""

@@ -28,7 +28,7 @@ class AuthOptions(TypedDict, total=False):
         scope_claims: The claims that hold scopes, as text or as a list: `("scope",)` by default; for other issuers
             `("scp",)`, or `("scope", "permissions")`, whose scopes count together.
         allow: Called with every verified identity before the application; a false value refuses with 403
-            (`NOT_ALLOWED`): a plan, a role. A coroutine function as for `check`.
+            (`NOT_ALLOWED`): a plan, a role. It may be a coroutine function where `check` may be one.
         realm: The `realm` of challenges (RFC 9110 §11.5): printable ASCII without quote and backslash.
         resource_metadata: The URL of this service's metadata, named in challenges (RFC 9728).
         exempt: Paths that need no credentials: `/healthz` stands for itself, `/public/*` for every path below. They are
@@ -40,7 +40,7 @@ class AuthOptions(TypedDict, total=False):
         token_sources: Where a request may carry its token, from `aveverify.sources`: by default in the Authorization
             header and in `Sec-WebSocket-Protocol`.
         check: Called with every verified identity before the application; None accepts it, a text refuses the token and
-            is logged as the reason. A coroutine function only where the integration is asynchronous.
+            is logged as the reason. It may be a coroutine function, except for `aveverify.wsgi`.
         cache_headers: Whether every response for which credentials were read names in `Vary` the request headers that
             decide, and says `Cache-Control: private` where there were credentials: for caches in front. It costs each
             response a little; by default only where a token may come by another way than the Authorization header, for

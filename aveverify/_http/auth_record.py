@@ -35,9 +35,10 @@ class AuthRecord:
         ```
     """
 
-    __slots__ = ("identity", "refusal")
+    __slots__ = ("_is_decided", "identity", "refusal")
 
     def __init__(self) -> None:
+        self._is_decided = False
         self.identity: Identity | None = None
         self.refusal: Refusal | None = None
 
@@ -49,10 +50,25 @@ class AuthRecord:
             request: A scope or environ, or a request with one.
 
         Returns:
-            The record, empty so far.
+            The record, empty so far: one for all that ask in front of the same request.
         """
-        record = scope_or_environ(request)[RECORD_KEY] = cls()
+        carrier = scope_or_environ(request)
+        record = carrier.get(RECORD_KEY) if isinstance(carrier, Mapping) else None
+        # HTP-010: a scope that is used again holds the record of the request before.
+        if not isinstance(record, cls) or record._is_decided:  # noqa: SLF001 - its own
+            record = carrier[RECORD_KEY] = cls()
         return record
+
+    def note(self, *, identity: Identity | None = None, refusal: Refusal | None = None) -> None:
+        """Note what was decided; for the middlewares and integrations.
+
+        Args:
+            identity: A verified identity; None leaves the one of before.
+            refusal: A refusal; None leaves the one of before.
+        """
+        self._is_decided = True
+        self.identity = identity or self.identity
+        self.refusal = refusal or self.refusal
 
     def __repr__(self) -> str:
         """Show the kind of the outcome, and nothing of a user."""
@@ -71,9 +87,21 @@ def record_outcome(carrier: Mapping[str, Any], policy: AuthPolicy, outcome: obje
     record = carrier.get(RECORD_KEY)
     if not isinstance(record, AuthRecord):
         return
-    if isinstance(outcome, Identity):
-        record.identity = outcome
-    elif isinstance(outcome, Denial):
-        record.refusal = outcome.refusal
-    elif isinstance(outcome, DeferredError):
-        record.refusal = policy.make_denial(outcome.error).refusal
+    if isinstance(outcome, DeferredError):
+        outcome = policy.make_denial(outcome.error)
+    record.note(
+        identity=outcome if isinstance(outcome, Identity) else None,
+        refusal=outcome.refusal if isinstance(outcome, Denial) else None,
+    )
+
+
+def record_identity(carrier: Mapping[str, Any], identity: Identity) -> None:
+    """Note whose token a request carries, if outer code has asked for it, whatever is decided about it later.
+
+    Args:
+        carrier: The scope or environ.
+        identity: The verified identity.
+    """
+    record = carrier.get(RECORD_KEY)
+    if isinstance(record, AuthRecord):
+        record.note(identity=identity)

@@ -6,10 +6,12 @@ request, the application binds an identity itself. HTTP-06.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, Final
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from aveverify._core.identity import Identity
 from aveverify._http.request_identity import IDENTITY_KEY, get_user_identity
@@ -17,6 +19,10 @@ from aveverify.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class BoundIdentity(dict[str, Identity | None]):
@@ -52,8 +58,7 @@ class IdentityOfContext:
         self.leave: Final[Callable[[Token[list[Any]]], None]] = self._served.reset
         self._finders: list[Callable[[object], object]] = []
 
-    @contextmanager
-    def bind(self, identity: Identity | None) -> Iterator[None]:
+    def bind(self, identity: Identity | None) -> BoundBlock:
         """Give an identity to a block of code: `with current_identity.bind(identity):`, or `@` at a function.
 
         The identity is not verified again. A task or a thread that runs in a copy of this context has it until the
@@ -62,8 +67,9 @@ class IdentityOfContext:
         Args:
             identity: The identity, or None for an anonymous one.
 
-        Yields:
-            Nothing.
+        Returns:
+            The block, for `with`; or the decorator of a function or coroutine function. A generator function is
+            refused: it would run as the caller between its steps.
 
         Raises:
             TypeError: The argument is neither an identity nor None.
@@ -71,17 +77,7 @@ class IdentityOfContext:
         if identity is not None and not isinstance(identity, Identity):
             message = f"bind needs an Identity or None, not {type(identity).__name__}"
             raise TypeError(message)
-        # A framework that keeps its request in a context of its own notes that this request is around the block.
-        self._find()
-        token = self.enter(bound := [BoundIdentity(identity)])
-        try:
-            yield
-        finally:
-            # HTP-010: as `serving`, emptied first.
-            bound.clear()
-            # A generator that is closed elsewhere ends the block in another context, which never held the identity.
-            with suppress(ValueError):
-                self.leave(token)
+        return BoundBlock(self, identity)
 
     def entered(self) -> object:
         """Return the scope, environ or request that this context serves; None where it serves none."""
@@ -132,6 +128,68 @@ class IdentityOfContext:
         for find in self._finders:
             scope_or_environ = find(scope_or_environ)
         return scope_or_environ
+
+
+class BoundBlock:
+    """A block of code with an identity of its own; `current_identity.bind` makes it.
+
+    Args:
+        context: What finds the identity in the block.
+        identity: The identity, or None for an anonymous one.
+    """
+
+    def __init__(self, context: IdentityOfContext, identity: Identity | None) -> None:
+        self._context = context
+        self._identity = identity
+        self._entered: list[tuple[list[Any], Token[list[Any]]]] = []
+
+    def __enter__(self) -> None:
+        # A framework that keeps its request in a context of its own notes that this request is around the block.
+        self._context._find()  # noqa: SLF001 - its other half
+        bound: list[Any] = [BoundIdentity(self._identity)]
+        self._entered.append((bound, self._context.enter(bound)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        bound, token = self._entered.pop()
+        # HTP-010: as `serving`, emptied first.
+        bound.clear()
+        # A generator that is closed elsewhere ends the block in another context, which never held the identity.
+        with suppress(ValueError):
+            self._context.leave(token)
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Let a function run within the block.
+
+        Args:
+            function: A function or coroutine function.
+
+        Returns:
+            The function, which gets a block of its own at each call.
+
+        Raises:
+            TypeError: It is a generator function.
+        """
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            message = "bind decorates no generator function; write `with current_identity.bind(identity):` inside it"
+            raise TypeError(message)
+        context, identity = self._context, self._identity
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def run_later(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - what the function returns
+                with context.bind(identity):
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[P, R]", run_later)
+
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with context.bind(identity):
+                return function(*args, **kwargs)
+
+        return run
 
 
 current_identity: Final = IdentityOfContext()

@@ -68,12 +68,13 @@ def check_function(name: str, value: object, *, awaits: bool = True) -> None:
     """Refuse what cannot be called with an identity.
 
     Args:
-        name: How the option is called: `check`, or `load_user`.
+        name: How the option is called: `check`, `allow` or `load_user`, for instance.
         value: What was given; None where there is none.
         awaits: Whether the integration can await a coroutine function.
 
     Raises:
-        ConfigurationError: It is no function of one argument, or a coroutine function that nothing would await.
+        ConfigurationError: It is no function of one argument, it is a generator function, or nothing would await its
+            coroutine.
     """
     if value is None:
         return

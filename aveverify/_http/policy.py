@@ -5,16 +5,18 @@ Knows neither ASGI nor WSGI nor a framework. RFC 6750; RFC 6749 §3.3; HTTP-09.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from aveverify._core.bearer import ChallengeParameters
 from aveverify._core.identity import Identity
 from aveverify._core.provider_checks import check_flag
 from aveverify._core.refusal import ErrorResponse, Refusal, RenderRefusal, make_refusal, oauth_error
-from aveverify._http.app_calls import AppCalls
+from aveverify._http.app_calls import AppCalls, is_awaitable
 from aveverify._http.auth_options import Allow, AuthOptions, Check
 from aveverify._http.caching import choose_marking, vary_of
 from aveverify._http.exempt_paths import EveryPath, ExemptPaths
@@ -52,6 +54,16 @@ POLICY_KEY: Final = "aveverify.policy"
 # What becomes a response. A ConfigurationError is the programmer's and passes as an exception.
 REFUSALS: Final = (InvalidRequestError, InvalidTokenError, InsufficientScopeError, KeysUnavailableError)
 
+# What is true, but no answer of a predicate.
+_UNFINISHED: Final = (
+    Iterator,
+    AsyncIterator,
+    type,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    functools.partial,
+)
 # RFC 9110 §5.6.4: what stands in a quoted-string without an escape, visible ASCII and blanks.
 _QUOTABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 # The same without blanks, which contains every character of a URL (RFC 3986 §2).
@@ -131,20 +143,19 @@ class AuthPolicy(NamedTuple):
             KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
         """
         identity = self.verifier.verify(token)
-        self.scopes.check(identity)
-        if self.check is not None:
-            _require_accepted(self.calls.call("check", self.check, identity), identity)
-        if self.allow is not None:
-            require_allowed(self.calls.call("allow", self.allow, identity))
+        # A crash report of the application's functions shows the locals of this frame (ERR-002).
+        del token
+        self.authorize(identity)
         return identity
 
     async def authenticate_async(self, token: str | bytes) -> Identity:
         """Verify without blocking the event loop; see `authenticate`."""
         identity = await self.verifier.verify_async(token)
+        del token
         await self.authorize_async(identity)
         return identity
 
-    async def authorize_async(self, identity: Identity) -> None:
+    def authorize(self, identity: Identity) -> None:
         """Check what this policy requires of a verified identity: the scopes, and the application's own functions.
 
         Args:
@@ -153,6 +164,18 @@ class AuthPolicy(NamedTuple):
         Raises:
             InvalidTokenError: `check` refuses the identity.
             InsufficientScopeError: A scope is missing, or `allow` says no.
+        """
+        self.scopes.check(identity)
+        if self.check is not None:
+            _require_accepted(self.calls.call("check", self.check, identity), identity)
+        if self.allow is not None:
+            require_allowed(self.calls.call("allow", self.allow, identity))
+
+    async def authorize_async(self, identity: Identity) -> None:
+        """Check an identity without blocking the event loop; see `authorize`.
+
+        Args:
+            identity: The identity of a verified token.
         """
         self.scopes.check(identity)
         if self.check is not None:
@@ -252,10 +275,15 @@ def require_allowed(result: object) -> None:
 
     Raises:
         InsufficientScopeError: It is false.
-        ConfigurationError: It is a generator, which is true whatever it would yield.
+        ConfigurationError: It is what a mistake leaves, true whatever it stands for: an awaitable after a forgotten
+            `await`, a function or class that was not called, an iterator.
     """
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise ConfigurationError(Problem.OUT_OF_RANGE, "allow", "it must return a truth value, not yield one")
+    if is_awaitable(result) or isinstance(result, _UNFINISHED):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ConfigurationError(
+            Problem.OUT_OF_RANGE, "allow", "it must return a truth value, not what must be awaited, called or iterated"
+        )
     if not result:
         raise InsufficientScopeError(reason=Reason.NOT_ALLOWED)
 

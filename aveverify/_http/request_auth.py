@@ -6,7 +6,8 @@ Middleware, decorator and view of one request share one `RequestAuth`. It knows 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 
 from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY, record_outcome
@@ -19,36 +20,11 @@ from aveverify.errors import AveVerifyError, InsufficientScopeError
 from aveverify.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from wsgiref.types import WSGIEnvironment
 
     from aveverify._http.app_user import Users
-    from aveverify._http.auth_options import Allow
     from aveverify._http.authentication import Outcome
-
-
-class ViewDemand(NamedTuple):
-    """What a view requires of its request.
-
-    Attributes:
-        required: Whether the view refuses anonymous requests.
-        scopes: The scopes that a token must hold beside those of the policy.
-        any_scopes: Scopes of which a token must hold one.
-        allow: Tells whether an identity may reach the view.
-        uses_identity: Whether the view runs and relies on the identity: then no refusal is deferred, and even a CORS
-            preflight, which carries no credentials, is refused without them.
-    """
-
-    required: bool
-    scopes: Sequence[str] = ()
-    uses_identity: bool = False
-    any_scopes: Sequence[str] = ()
-    allow: Allow | None = None
-
-    @property
-    def asks_identity(self) -> bool:
-        """Whether it requires more of an identity than the policy does."""
-        return bool(self.scopes) or bool(self.any_scopes) or self.allow is not None
+    from aveverify._http.view_demand import ViewDemand
 
 
 class _Candidate(dict[str, Identity]):
@@ -77,7 +53,17 @@ class RequestAuth:
         users: As given.
     """
 
-    __slots__ = ("_environ", "_is_authenticated", "_outcome", "_path", "error", "policy", "user", "users")
+    __slots__ = (
+        "_deciding_in",
+        "_environ",
+        "_is_authenticated",
+        "_outcome",
+        "_path",
+        "error",
+        "policy",
+        "user",
+        "users",
+    )
 
     def __init__(self, policy: AuthPolicy, environ: WSGIEnvironment, path: str, users: Users | None = None) -> None:
         self.policy = policy
@@ -87,6 +73,8 @@ class RequestAuth:
         self._environ = environ
         self._path = path
         self._outcome: Outcome = None
+        # The thread that decides about this request at the moment.
+        self._deciding_in: int | None = None
         self._is_authenticated = False
 
     @property
@@ -140,12 +128,21 @@ class RequestAuth:
             users = self.users
             if users is not None and (candidate := self._find_candidate()) is not None:
                 return candidate
+            if self._deciding_in is not None and self._deciding_in == get_ident():
+                return None
             known = find_cached_identity(self.policy.cached_identity, self._environ)
             if known is not None and users is None and RECORD_KEY not in self._environ:
                 self._outcome, self._is_authenticated = known, True
             else:
                 admit = None if users is None else partial(self._load_user, users)
-                self._note(authenticate(self.policy, self._request, required=False, known=known, admit=admit))
+                # The application's functions and a log filter may ask for the identity that is being decided about: to
+                # authenticate for them would ask them again, and again. There is none so far.
+                self._deciding_in = get_ident()
+                try:
+                    outcome = authenticate(self.policy, self._request, required=False, known=known, admit=admit)
+                finally:
+                    self._deciding_in = None
+                self._note(outcome)
         return self._outcome
 
     async def authenticate_async(self) -> Outcome:

@@ -27,13 +27,12 @@ _OPTIONS: Final = ("REQUIRED", *(name.upper() for name in AuthOptions.__annotati
 NAMES: Final = frozenset(("VERIFIER", "PROVIDERS", "AUTH_CONFIG", "ISSUER", "APPLICATION_ID", *_OPTIONS))
 
 
-def make_policy_from(  # noqa: PLR0913 - the settings, and what an integration adds to them
+def make_policy_from(
     settings: Mapping[str, Any],
     label: Label,
     *,
     verifier: Verifier | None = None,
     options: Mapping[str, Any] | None = None,
-    awaits: bool = True,
     calls: AppCalls | None = None,
 ) -> AuthPolicy:
     """Make a policy from settings.
@@ -44,7 +43,6 @@ def make_policy_from(  # noqa: PLR0913 - the settings, and what an integration a
         label: Spells the name of a setting as the framework does.
         verifier: The verifier, unless the settings name one.
         options: `required` and `AuthOptions`, unless the settings have them; `required` is False by default.
-        awaits: Whether the integration can await a coroutine function.
         calls: Calls the functions of the application.
 
     Returns:
@@ -64,7 +62,7 @@ def make_policy_from(  # noqa: PLR0913 - the settings, and what an integration a
         return f"{label(option.upper())}{bracket}{place}" if option.upper() in settings else field
 
     with _errors_named(name_setting):
-        return make_policy(selected, awaits=awaits, calls=calls, **({"required": False} | dict(options or {}) | given))
+        return make_policy(selected, calls=calls, **({"required": False} | dict(options or {}) | given))
 
 
 def check_names(settings: Mapping[str, Any], label: Label, further: Iterable[str] = ()) -> None:

@@ -20,7 +20,7 @@ _ABNORMAL_CLOSURE: Final = 1006
 
 # Code and reason of the close after a refusal. As in an HTTP response, they do not depend on the token (ERR-004).
 _CLOSES: Final[dict[type[AveVerifyError], tuple[int, str]]] = {
-    InsufficientScopeError: (POLICY_VIOLATION, "the token lacks a required scope"),
+    InsufficientScopeError: (POLICY_VIOLATION, "the token does not permit this"),
     InvalidRequestError: (POLICY_VIOLATION, "the credentials are malformed"),
     KeysUnavailableError: (TRY_AGAIN_LATER, "the keys are unavailable"),
 }

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from aveverify._core.bearer import parse_authorization
+from aveverify._http.auth_record import record_identity
 from aveverify._http.preflight import is_preflight, overrides_method
 from aveverify.sources import DEFAULT_SOURCES, RequestHead, TokenSource, read_token
 
@@ -52,6 +53,10 @@ class WsgiRequest:
             # Servers join repeated headers by a comma, which no token contains (HTP-002).
             return parse_authorization(self._environ.get("HTTP_AUTHORIZATION"))
         return read_token(_read_head(self._environ), sources)
+
+    def note_identity(self, identity: Identity) -> None:
+        """Note whose token it is, for what stands in front."""
+        record_identity(self._environ, identity)
 
     def is_preflight(self) -> bool:
         """Tell whether the request is a CORS preflight."""

@@ -8,9 +8,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 from django.http import HttpRequest
 
 from aveverify._http.auth_options import Allow
-from aveverify._http.option_checks import View, check_function, check_view
-from aveverify._http.request_auth import ViewDemand
-from aveverify._http.scopes import check_scope_list
+from aveverify._http.option_checks import View, check_view
+from aveverify._http.view_demand import make_demand
 from aveverify.django._guarded_views import mark_view
 from aveverify.django._guards import ADVICE, make_guard
 from aveverify.django._requests import AveOptionalRequest, AveRequest
@@ -139,10 +138,7 @@ def ave_optional(
 def _decorate(
     view: View | None, scopes: Sequence[str], any_scopes: Sequence[str], allow: Allow | None, *, required: bool
 ) -> View:
-    check_scope_list(scopes)
-    check_scope_list(any_scopes, name="any_scopes")
-    check_function("allow", allow)
-    demand = ViewDemand(required, scopes, uses_identity=required, any_scopes=any_scopes, allow=allow)
+    demand = make_demand(scopes, any_scopes, allow, required=required, uses_identity=required)
 
     def decorate(view: View) -> View:
         check_view(view, ADVICE)

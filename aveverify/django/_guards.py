@@ -13,7 +13,8 @@ from django.views import View as DjangoView
 
 from aveverify._http.current_identity import serving
 from aveverify._http.option_checks import View
-from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.request_auth import RequestAuth
+from aveverify._http.view_demand import ViewDemand
 from aveverify.django._caches import add_cache_headers
 from aveverify.django._refusals import make_response
 from aveverify.django._requests import request_auth_of, set_identity

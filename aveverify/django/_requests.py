@@ -13,9 +13,10 @@ from django.utils.functional import SimpleLazyObject
 from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY
 from aveverify._http.policy import Denial
-from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.shared_scope import SharedScope, copy_scope
+from aveverify._http.view_demand import ViewDemand
 from aveverify.django._caches import REQUEST_AUTH
 from aveverify.django._guarded_views import asks_for_logins, find_view, serves_anonymous
 from aveverify.django._refusals import make_response

@@ -12,8 +12,8 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from aveverify._core.bearer import make_challenge
 from aveverify._core.identity import Identity
 from aveverify._http.auth_record import RECORD_KEY, record_outcome
-from aveverify._http.request_auth import ViewDemand
 from aveverify._http.request_identity import DeferredError
+from aveverify._http.view_demand import ViewDemand
 from aveverify.django._guarded_views import serves_anonymous
 from aveverify.django._identity_user import IdentityUser
 from aveverify.django._requests import authorize_by_settings, request_auth_of, set_identity

@@ -9,8 +9,8 @@ from rest_framework.permissions import AND, BasePermission
 from aveverify._core.identity import Identity
 from aveverify._http.option_checks import check_function
 from aveverify._http.policy import require_allowed
-from aveverify._http.request_auth import ViewDemand
 from aveverify._http.scopes import RequiredScopes, check_scope_list
+from aveverify._http.view_demand import ViewDemand
 from aveverify.django._requests import request_auth_of
 from aveverify.drf._refusals import django_request, is_trial, make_refused_error
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
@@ -196,7 +196,7 @@ def Allow(predicate: Predicate) -> type[BasePermission]:  # noqa: N802 - named l
         A permission class, which `&`, `|` and `~` combine like any other.
 
     Raises:
-        ConfigurationError: It is no function of one argument.
+        ConfigurationError: It is no function of an identity.
 
     Example:
         `permission_classes = [Allow(lambda identity: identity.get("plan") == "pro")]`

@@ -31,7 +31,7 @@ class AveVerifyError(Exception):
 
     http_status: ClassVar[int]
     error_code: ClassVar[str | None]
-    description: ClassVar[str]
+    description: str
 
     reason: Reason
     rule: str

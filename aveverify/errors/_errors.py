@@ -5,11 +5,15 @@ A caller passes facts, `_messages` makes the sentence for logs; a response carri
 
 from __future__ import annotations
 
+from typing import Final
+
 from aveverify.errors._base import AveVerifyError
 from aveverify.errors._hints import Hint
 from aveverify.errors._messages import quote, reason_sentence
 from aveverify.errors._problems import REMEDIES, Problem
 from aveverify.errors._reasons import TABLE, ProviderKind, Reason
+
+_NOT_ALLOWED_DESCRIPTION: Final = "The token does not permit this request"
 
 
 class KeysUnavailableError(AveVerifyError):
@@ -96,6 +100,9 @@ class InsufficientScopeError(AveVerifyError):
             required=required, any_of=any_of, hint=hint, reason=reason,
         )  # fmt: skip
         self.reason = reason
+        if reason is Reason.NOT_ALLOWED:
+            # No scope would help.
+            self.description = _NOT_ALLOWED_DESCRIPTION
         self.rule = "RFC6750-3.1"
         self.required = required
         self.hint = hint

@@ -132,7 +132,10 @@ REMEDIES: Final[dict[Problem, Remedy]] = {
         "is not set: set AVEVERIFY_AUTH_CONFIG, or both AVEVERIFY_ISSUER and AVEVERIFY_APPLICATION_ID",
     ),
     Problem.NO_MIDDLEWARE: Remedy(
-        "HTTP-06", None, "did not pass through an aveverify middleware, so its user is unknown; install the middleware"
+        "HTTP-06",
+        None,
+        "did not pass through an aveverify middleware, so its user is unknown; install the middleware, or in front of "
+        "it use AuthRecord",
     ),
     Problem.NO_REQUEST: Remedy(
         "HTTP-06",

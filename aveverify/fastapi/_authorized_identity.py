@@ -123,7 +123,7 @@ def check_predicate(predicate: Allow) -> Allow:
     """Return the argument of `allow`.
 
     Raises:
-        ConfigurationError: It is no function of an identity.
+        ConfigurationError: It is missing, or no function of an identity.
     """
     if predicate is None:
         raise ConfigurationError(Problem.MISSING, "allow")

@@ -157,7 +157,7 @@ class AveAuth(BearerScheme):
             The dependency.
 
         Raises:
-            ConfigurationError: `load_user` is no function of an identity.
+            ConfigurationError: `load_user` is missing, or no function of an identity.
 
         Source: HTP-044.
         """
@@ -176,7 +176,7 @@ class AveAuth(BearerScheme):
             The dependency.
 
         Raises:
-            ConfigurationError: `predicate` is no function of an identity.
+            ConfigurationError: `predicate` is missing, or no function of an identity.
         """
         return AuthorizedIdentity(self._authenticator, self, allow=check_predicate(predicate))
 

@@ -70,7 +70,7 @@ class OptionalAveAuth(BearerScheme):
             The dependency.
 
         Raises:
-            ConfigurationError: `load_user` is no function of an identity.
+            ConfigurationError: As `AveAuth.user`.
 
         Source: HTP-044.
         """

@@ -16,9 +16,8 @@ from aveverify._http.app_calls import AppCalls
 from aveverify._http.app_user import LoadUser, Users
 from aveverify._http.auth_options import Allow, AuthOptions
 from aveverify._http.option_checks import View, check_function, check_verifier, check_view
-from aveverify._http.request_auth import ViewDemand
-from aveverify._http.scopes import check_scope_list
 from aveverify._http.settings import NAMES, make_policy_from
+from aveverify._http.view_demand import ViewDemand, make_demand
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
 from aveverify.errors._unknown_options import refuse_misspelt, refuse_unknown
 from aveverify.flask._error_handling import handle_errors
@@ -131,9 +130,11 @@ class AveAuth:
         Raises:
             ConfigurationError: There is none, or several applications have one each.
         """
+        if has_app_context():
+            return get_verifier()
         installed = list(self._installed)
-        if has_app_context() or len(installed) == 1:
-            return get_verifier() if has_app_context() else installed[0].policy.verifier
+        if len(installed) == 1:
+            return installed[0].policy.verifier
         if self._verifier is None:
             raise ConfigurationError(Problem.MISSING, "verifier", "enter the context of an application with AveAuth")
         return self._verifier
@@ -174,7 +175,7 @@ class AveAuth:
             ConfigurationError: The scopes are no list of scope tokens, `allow` is no function of an identity, or the
                 view is a class or no function.
         """
-        return self._decorate(view, _make_demand(scopes, any_scopes, allow, required=True)._replace(uses_identity=True))
+        return self._decorate(view, make_demand(scopes, any_scopes, allow, required=True, uses_identity=True))
 
     @overload
     def optional(self, view: Callable[P, R], /) -> Callable[P, R]: ...
@@ -211,7 +212,7 @@ class AveAuth:
         Raises:
             ConfigurationError: As `required`.
         """
-        return self._decorate(view, _make_demand(scopes, any_scopes, allow, required=False))
+        return self._decorate(view, make_demand(scopes, any_scopes, allow, required=False))
 
     @refuse_unknown()
     def protect(
@@ -245,7 +246,7 @@ class AveAuth:
             # Flask itself would raise an AssertionError about setup methods.
             raise ConfigurationError(Problem.OUT_OF_RANGE, "blueprint", "protect it before it is registered")
         check_flag("required", required)
-        demand = _make_demand(scopes, any_scopes, allow, required=required)
+        demand = make_demand(scopes, any_scopes, allow, required=required)
         cast("Any", blueprint).before_request(
             lambda: _authorize(demand._replace(uses_identity=required and not _is_answered_by_flask()))
         )
@@ -299,15 +300,6 @@ class AveAuth:
             return guard
 
         return decorate if view is None else decorate(view)
-
-
-def _make_demand(
-    scopes: Sequence[str], any_scopes: Sequence[str], allow: Allow | None, *, required: bool
-) -> ViewDemand:
-    check_scope_list(scopes)
-    check_scope_list(any_scopes, name="any_scopes")
-    check_function("allow", allow)
-    return ViewDemand(required, scopes, any_scopes=any_scopes, allow=allow)
 
 
 def _authorize(demand: ViewDemand) -> None:

@@ -16,8 +16,9 @@ from aveverify._http.current_identity import BoundIdentity
 from aveverify._http.current_identity import current_identity as identity_of_context
 from aveverify._http.ending_chunks import EndingChunks, StreamEnd
 from aveverify._http.policy import AuthPolicy, Denial
-from aveverify._http.request_auth import RequestAuth, ViewDemand
+from aveverify._http.request_auth import RequestAuth
 from aveverify._http.request_identity import IDENTITY_KEY, LazyIdentity
+from aveverify._http.view_demand import ViewDemand
 from aveverify._http.wsgi_request import route_path
 from aveverify.errors import ConfigurationError, InsufficientScopeError, Problem
 from aveverify.flask._error_handling import handle_errors

@@ -87,7 +87,7 @@ def allow(predicate: Allow) -> Callable[[Connection, BaseRouteHandler], Awaitabl
         (`NOT_ALLOWED`); a WebSocket is closed with code 1008.
 
     Raises:
-        ConfigurationError: The predicate is no function of one argument, or yields.
+        ConfigurationError: The predicate is no function of an identity.
 
     Example:
         ```python

@@ -88,8 +88,7 @@ class RefusedError(HTTPException, AnsweredError):
     dependency refuses a WebSocket, it is a `WebSocketException` that closes with code 1008.
 
     Args:
-        refusal: Status, headers and reason.
-        response: The whole response.
+        denial: The refusal, and its response.
 
     Attributes:
         refusal: Status, headers and reason; its members but `reason`, `hint` and `error` may be shown to a client.
@@ -109,10 +108,11 @@ class RefusedError(HTTPException, AnsweredError):
 
     refusal: Refusal
 
-    def __init__(self, refusal: Refusal, response: ErrorResponse) -> None:
+    def __init__(self, denial: Denial) -> None:
+        refusal = denial.refusal
         super().__init__(detail=refusal.description, status_code=refusal.status, headers=dict(refusal.headers))
         self.refusal = refusal
-        self._response = response
+        self._denial = denial
 
     @property
     def reason(self) -> Reason | None:
@@ -127,7 +127,7 @@ class RefusedError(HTTPException, AnsweredError):
     @property
     def response(self) -> Response[bytes]:
         """The whole response, anew at each reading: an exception handler may change and return it."""
-        return RefusalResponse(self._response)
+        return RefusalResponse(self._denial.response)
 
 
 class _BadRequestError(RefusedError, ClientException):
@@ -147,8 +147,8 @@ class _UnavailableError(RefusedError, ServiceUnavailableException):
 
 
 class _RefusedWebSocketError(RefusedError, WebSocketException):
-    def __init__(self, refusal: Refusal, response: ErrorResponse) -> None:
-        super().__init__(refusal, response)
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial)
         self.code = POLICY_VIOLATION
 
 
@@ -171,7 +171,7 @@ def make_exception(denial: Denial, kind: str) -> RefusedError:
         The exception.
     """
     exception = _RefusedWebSocketError if kind == "websocket" else _KINDS[denial.refusal.status]
-    return exception(denial.refusal, denial.response)
+    return exception(denial)
 
 
 def refuse_here(scope: Mapping[str, Any], policy: AuthPolicy, error: AveVerifyError | None) -> RefusedError:

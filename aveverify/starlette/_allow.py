@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -14,10 +14,10 @@ from aveverify._http.asgi_response import POLICY_VIOLATION, can_deny
 from aveverify._http.auth_options import Allow
 from aveverify._http.auth_record import record_outcome
 from aveverify._http.live_identity import LIVE_KEY
-from aveverify._http.option_checks import check_function, check_view, is_coroutine_function
+from aveverify._http.option_checks import check_view, is_coroutine_function
 from aveverify._http.policy import POLICY_KEY, REFUSALS, AuthPolicy, Denial, require_allowed
 from aveverify._http.request_identity import get_user_identity
-from aveverify._http.scopes import check_scope_list
+from aveverify._http.view_demand import ViewDemand, make_demand
 from aveverify._http.websocket import LiveConnection
 from aveverify.errors import ConfigurationError, Problem
 from aveverify.starlette._refusals import RefusedResponse, make_response
@@ -27,47 +27,7 @@ if TYPE_CHECKING:
 
 ParametersT = ParamSpec("ParametersT")
 
-_CLASS_ADVICE = "decorate its methods, such as `get`"
-
-
-class _Demand:
-    """What an endpoint requires of the identity of its request."""
-
-    def __init__(self, predicate: Allow | None, scopes: Sequence[str], any_scopes: Sequence[str]) -> None:
-        self._predicate = predicate
-        self._scopes = scopes
-        self._any_scopes = any_scopes
-
-    def policy_of(self, scope: Scope) -> AuthPolicy:
-        """Return the rules of the middleware in front, with those of the endpoint."""
-        policy: AuthPolicy = scope[POLICY_KEY]
-        policy = policy.with_scopes(self._scopes, self._any_scopes)
-        return policy if self._predicate is None else policy.with_allow(self._predicate)
-
-    async def decide(self, scope: Scope) -> Denial | None:
-        """Decide whether a request may reach the endpoint; a refusal is logged and recorded.
-
-        A deferred refusal is raised, as for an endpoint that asks for the identity.
-        """
-        identity = get_user_identity(scope)
-        policy = self.policy_of(scope)
-        if identity is None:
-            denial = policy.deny(None)
-        else:
-            try:
-                policy.scopes.check(identity)
-                if self._predicate is not None:
-                    require_allowed(await policy.calls.call_async(self._predicate, identity))
-                live = scope.get(LIVE_KEY)
-                if isinstance(live, LiveConnection):
-                    # HTP-030: a further token of a WebSocket must meet these rules, too.
-                    await live.add_identity(identity, policy)
-            except REFUSALS as error:
-                denial = policy.deny(error)
-            else:
-                return None
-        record_outcome(scope, policy, denial)
-        return denial
+_CLASS_ADVICE: Final = "decorate its methods, such as `get`"
 
 
 def allow(
@@ -94,12 +54,9 @@ def allow(
 
     Source: RFC 6750 §3.1; HTP-030; HTP-043.
     """
-    check_function("allow", predicate)
-    check_scope_list(scopes)
-    check_scope_list(any_scopes, name="any_scopes")
-    if predicate is None and not scopes and not any_scopes:
+    demand = make_demand(scopes, any_scopes, predicate, required=True, uses_identity=True)
+    if not demand.asks_identity:
         raise ConfigurationError(Problem.MISSING, "allow")
-    demand = _Demand(predicate, scopes, any_scopes)
 
     def decorate(endpoint: Callable[ParametersT, Any]) -> Callable[ParametersT, Any]:
         check_view(endpoint, _CLASS_ADVICE)
@@ -108,17 +65,50 @@ def allow(
         @wraps(endpoint)
         async def guarded(*args: ParametersT.args, **kwargs: ParametersT.kwargs) -> object:
             connection = _find_connection((*args, *kwargs.values()))
-            denial = await demand.decide(connection.scope)
+            denial = await _decide(demand, connection.scope)
             if denial is None:
                 return await (endpoint(*args, **kwargs) if is_async else run_in_threadpool(endpoint, *args, **kwargs))
             if isinstance(connection, WebSocket):
                 await _refuse_websocket(connection, denial)
                 return None
-            return RefusedResponse(denial, demand.policy_of(connection.scope), hides_user=False)
+            return RefusedResponse(denial, _policy_of(demand, connection.scope), hides_user=False)
 
         return guarded
 
     return decorate
+
+
+def _policy_of(demand: ViewDemand, scope: Scope) -> AuthPolicy:
+    """Return the rules of the middleware in front, with those of the endpoint."""
+    policy: AuthPolicy = scope[POLICY_KEY]
+    policy = policy.with_scopes(demand.scopes, demand.any_scopes)
+    return policy if demand.allow is None else policy.with_allow(demand.allow)
+
+
+async def _decide(demand: ViewDemand, scope: Scope) -> Denial | None:
+    """Decide whether a request may reach the endpoint; a refusal is logged and recorded.
+
+    A deferred refusal is raised, as for an endpoint that asks for the identity.
+    """
+    identity = get_user_identity(scope)
+    policy = _policy_of(demand, scope)
+    if identity is None:
+        denial = policy.deny(None)
+    else:
+        try:
+            policy.scopes.check(identity)
+            if demand.allow is not None:
+                require_allowed(await policy.calls.call_async(demand.allow, identity))
+            live = scope.get(LIVE_KEY)
+            if isinstance(live, LiveConnection):
+                # HTP-030: a further token of a WebSocket must meet these rules, too.
+                await live.add_identity(identity, policy)
+        except REFUSALS as error:
+            denial = policy.deny(error)
+        else:
+            return None
+    record_outcome(scope, policy, denial)
+    return denial
 
 
 def _find_connection(arguments: Iterable[object]) -> HTTPConnection:

@@ -98,7 +98,9 @@ class AveAuthBackend(AuthenticationBackend, Generic[UserT]):
     ) -> None:
         for name in ("cache_headers", "end_expired_streams"):
             if options.get(name):
-                raise ConfigurationError(Problem.OUT_OF_RANGE, name, "AveAuthMiddleware; a backend sees no answers")
+                raise ConfigurationError(
+                    Problem.OUT_OF_RANGE, name, "an option of AveAuthMiddleware: a backend sees no responses"
+                )
         self._policy = make_policy(verifier, required=required, **options)
         check_function("load_user", load_user)
         self._load_user = load_user

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from aveverify._core.provider import Provider
-from aveverify._http.app_user import make_refusal
+from aveverify._http.app_user import make_user_error
 from aveverify.errors import Reason
 from aveverify.fetcher import FetchError, FetchRequest, FetchResponse
 from aveverify.testing._clock import FakeClock
@@ -127,7 +127,7 @@ def _refuse_user(issuer: Issuer, reason: Reason) -> _Plan:
     """Refuse in `check`, which every framework takes: `load_user` has another signature in each."""
 
     def check(identity: Identity) -> NoReturn:
-        raise make_refusal(reason, identity)
+        raise make_user_error(reason, identity)
 
     return _Plan(issuer.token(), options={"check": check})
 

@@ -134,6 +134,12 @@ def bearer(token: str) -> Headers:
     return (("Authorization", f"Bearer {token}"),)
 
 
+def scopes_of_challenge(headers: Mapping[str, str]) -> str | None:
+    """The scopes that the challenge of a response names; None of a response without a challenge."""
+    challenge = headers.get("www-authenticate")
+    return None if challenge is None else challenge.partition(', scope="')[2].removesuffix('"')
+
+
 def make_tokens(issuer: FakeIssuer) -> dict[str, str]:
     """One token of every kind that the tables name: some good ones, and one for each flaw."""
     good = {

@@ -23,7 +23,11 @@ OUTCOMES = [
     pytest.param(None, {"required": False}, None, None, id="anonymous"),
     pytest.param("expired", {}, None, Reason.EXPIRED, id="refused"),
     pytest.param("expired", {"on_invalid": "defer"}, None, Reason.EXPIRED, id="deferred"),
-    pytest.param("good", {"scopes": ["write"]}, None, Reason.INSUFFICIENT_SCOPE, id="scope missing"),
+    pytest.param("good", {"scopes": ["write"]}, "ada", Reason.INSUFFICIENT_SCOPE, id="scope missing"),
+    pytest.param("good", {"allow": lambda _identity: False}, "ada", Reason.NOT_ALLOWED, id="not allowed"),
+    pytest.param(
+        "good", {"check": lambda _identity: "banned"}, "ada", Reason.REFUSED_BY_CHECK, id="refused by a check"
+    ),
 ]
 
 
@@ -54,6 +58,29 @@ def test_code_in_front_sees_who_it_was_or_why_it_was_refused(  # noqa: PLR0913 -
     Server().call(wsgi.AveAuthMiddleware(wsgi_app(str), shared_verifier, **given), environ)  # type: ignore[arg-type]
 
     assert note(asgi_record) == note(wsgi_record) == (subject, reason)
+
+
+def test_all_that_ask_in_front_of_a_request_have_its_record(shared_verifier: Verifier, tokens: dict[str, str]) -> None:
+    """An access log, and metrics behind it."""
+    scope = http_scope(Request(bearer(tokens["good"])))
+    outer, inner = AuthRecord.begin(scope), AuthRecord.begin(scope)
+
+    Client({"type": "http.request"}).call(asgi.AveAuthMiddleware(asgi_app(str), shared_verifier, required=True), scope)
+
+    assert note(outer) == note(inner) == ("ada", None)
+
+
+def test_a_scope_that_an_anonymous_request_has_used_gets_a_new_record(
+    shared_verifier: Verifier, tokens: dict[str, str]
+) -> None:
+    """HTP-010."""
+    middleware = asgi.AveAuthMiddleware(asgi_app(str), shared_verifier, required=False)
+    first = AuthRecord.begin(scope := http_scope())
+    Client({"type": "http.request"}).call(middleware, scope)
+    second = AuthRecord.begin(scope := scope | {"headers": http_scope(Request(bearer(tokens["good"])))["headers"]})
+    Client({"type": "http.request"}).call(middleware, scope)
+
+    assert [note(first), note(second)] == [(None, None), ("ada", None)]
 
 
 def test_a_request_without_credentials_is_refused_without_a_reason(shared_verifier: Verifier) -> None:

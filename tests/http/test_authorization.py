@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -199,6 +200,85 @@ def test_a_token_that_was_accepted_before_is_refused_where_more_is_required(
 )
 def test_only_a_true_value_allows(scenario: Scenario, result: object, *, expected: Any) -> None:
     check(scenario.get(scenario.bearer("good"), required=True, allow=lambda _identity: result), scenario, expected)
+
+
+async def never(_identity: Identity) -> bool:
+    raise NotImplementedError
+
+
+class Later:
+    """What is awaited, and gives what must be awaited again."""
+
+    def __await__(self) -> Any:
+        return Later()
+        yield
+
+
+async def forgotten_await(identity: Identity) -> object:
+    return never(identity)
+
+
+async def awaited_twice(_identity: Identity) -> object:
+    return Later()
+
+
+@pytest.mark.parametrize(
+    "allow",
+    [
+        pytest.param(forgotten_await, id="a coroutine in a coroutine"),
+        pytest.param(awaited_twice, id="an awaitable in an awaitable"),
+        pytest.param(lambda identity: [forgotten_await(identity)][0], id="a coroutine of a function"),
+        pytest.param(lambda identity: identity.get, id="a method that is not called"),
+        pytest.param(lambda _identity: is_pro, id="a function that is not called"),
+        pytest.param(lambda _identity: dict, id="a class"),
+        pytest.param(lambda _identity: map(str, ()), id="an iterator"),
+        pytest.param(lambda _identity: iter([True]), id="an iterator of a list"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_what_a_mistake_leaves_allows_nothing(scenario: Scenario, allow: Any) -> None:
+    """Each is true, whatever it would say: fail closed, and loudly."""
+    caught: ConfigurationError | None = None
+    try:
+        reply = scenario.get(scenario.bearer("good"), required=True, allow=allow)
+    except ConfigurationError as error:
+        caught = error
+    else:
+        assert reply.status == 500
+
+    assert scenario.observer.seen == []
+    assert caught is None or (caught.problem, caught.field) == (Problem.OUT_OF_RANGE, "allow")
+
+
+def test_no_scope_is_named_where_none_would_help(scenario: Scenario) -> None:
+    reply = scenario.get(scenario.bearer("good"), required=True, allow=lambda _identity: False)
+
+    assert reply.content["error_description"] == "The token does not permit this request"
+
+
+@pytest.mark.parametrize("name", ["check", "allow"])
+def test_the_frames_of_an_error_in_the_applications_functions_hold_no_token(
+    request: pytest.FixtureRequest, scenario: Scenario, shared_issuer: FakeIssuer, name: str
+) -> None:
+    """ERR-002: pages of errors and crash reports show the locals of each frame."""
+    token = shared_issuer.token(sub="frames")
+    frames: list[str] = []
+
+    def fail(_identity: Identity) -> bool:
+        frame = sys._getframe().f_back
+        while frame is not None:
+            if "/aveverify/" in frame.f_code.co_filename:
+                frames.extend(repr(value) for value in frame.f_locals.values())
+            frame = frame.f_back
+        return False
+
+    options: Any = {name: fail}
+    scenario.get(bearer(token), required=True, **options)
+
+    # Django under ASGI calls a synchronous function in a thread, where none of these frames are.
+    assert frames or request.node.callspec.params["integration"].startswith("django")
+    # The request itself holds its header; Django and crash reporters take it out by its name.
+    assert not any(token in text for text in frames if "authorization" not in text.lower())
 
 
 def test_a_predicate_is_asked_about_identities_not_about_anonymous_visitors(scenario: Scenario) -> None:

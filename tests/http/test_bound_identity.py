@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextvars import copy_context
 from threading import Thread
 from typing import Any
@@ -154,3 +154,44 @@ def test_a_block_within_a_request_has_its_own_identity_until_it_ends(scenario: S
 def subject() -> str | None:
     identity = current_identity.get()
     return None if identity is None else identity.subject
+
+
+def test_a_coroutine_function_runs_within_the_block(ada: Identity) -> None:
+    """HTP-037: also within a request of another user, whose identity it must not take."""
+
+    @current_identity.bind(None)
+    async def inner() -> Identity | None:
+        await asyncio.sleep(0)
+        return current_identity.get()
+
+    @current_identity.bind(ada)
+    async def outer() -> list[Identity | None]:
+        return [current_identity.get(), await inner(), current_identity.get()]
+
+    assert asyncio.run(outer()) == [ada, None, ada]
+    assert inner.__name__ == "inner"
+
+
+def test_each_call_of_a_function_has_a_block_of_its_own(ada: Identity) -> None:
+    @current_identity.bind(ada)
+    def count_down(number: int) -> Identity | None:
+        return count_down(number - 1) if number else current_identity.get()
+
+    assert count_down(3) is ada
+    with pytest.raises(ConfigurationError):
+        current_identity.get()
+
+
+@pytest.mark.parametrize("kind", ["generator", "asynchronous generator"])
+def test_a_generator_function_is_refused(ada: Identity, kind: str) -> None:
+    """It would run as its caller between its steps."""
+
+    def generate() -> Iterator[int]:
+        yield 1
+
+    async def generate_later() -> AsyncIterator[int]:
+        yield 1
+
+    function: Any = generate if kind == "generator" else generate_later
+    with pytest.raises(TypeError, match="generator"):
+        current_identity.bind(ada)(function)

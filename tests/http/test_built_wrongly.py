@@ -557,7 +557,7 @@ def test_htp_043_an_asgi_middleware_stands_before_an_asgi_application(
         *NO_APPS,
         pytest.param(Starlette(), id="Starlette"),
         pytest.param(FastAPI(), id="FastAPI"),
-        pytest.param(Litestar([]), id="Litestar"),
+        pytest.param(Litestar([], logging_config=None), id="Litestar"),
         pytest.param(ASGIHandler.__new__(ASGIHandler), id="Django's ASGI"),
         pytest.param(QuartLike.__new__(QuartLike), id="Quart"),
         pytest.param(app_asgi, id="an ASGI function"),
@@ -575,8 +575,9 @@ def test_htp_043_a_wsgi_middleware_stands_before_a_wsgi_application(app: Any, sh
 
 ASGI_INTEGRATIONS: list[Any] = [asgi.AveAuthMiddleware, starlette.AveAuthMiddleware, litestar.AveAuthMiddleware]
 ASGI_APPS: list[Any] = [
-    app_asgi, Starlette(), FastAPI(), Litestar([]), QuartLike.__new__(QuartLike), ClassOfAsgi, Starlette().__call__,
-    functools.partial(app_asgi), pass_on, ASGIHandler.__new__(ASGIHandler), lambda *_arguments: None,
+    app_asgi, Starlette(), FastAPI(), Litestar([], logging_config=None), QuartLike.__new__(QuartLike), ClassOfAsgi,
+    Starlette().__call__, functools.partial(app_asgi), pass_on, ASGIHandler.__new__(ASGIHandler),
+    lambda *_arguments: None,
 ]  # fmt: skip
 WSGI_APPS: list[Any] = [
     app_wsgi, Flask("a"), Flask("a").wsgi_app, ClassOfWsgi, functools.partial(app_wsgi),

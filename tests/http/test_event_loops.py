@@ -68,7 +68,7 @@ def make_litestar(verifier: Verifier) -> Any:
     def view() -> str:
         return subject()
 
-    return Litestar([view], plugins=[litestar.AveAuthPlugin(verifier, required=True, check=check)])
+    return Litestar([view], plugins=[litestar.AveAuthPlugin(verifier, required=True, check=check)], logging_config=None)
 
 
 def make_forward_auth(verifier: Verifier) -> Any:

@@ -515,7 +515,7 @@ def test_what_stands_in_front_of_litestar_sees_the_same(
     headers = bearer(tokens[kind]) if kind else ()
 
     seen, expected = (
-        look(InFront(Litestar([view], plugins=plugins)), "/7", headers)  # type: ignore[arg-type]
+        look(InFront(Litestar([view], plugins=plugins, logging_config=None)), "/7", headers)  # type: ignore[arg-type]
         for plugins in ([plugin], [])
     )
 

@@ -253,7 +253,7 @@ def unavailable() -> KeysUnavailableError:
 
 CLOSES = [
     pytest.param(lambda: InvalidTokenError(Reason.EXPIRED, rule="x"), 3000, "the token is refused", id="token"),
-    pytest.param(lambda: InsufficientScopeError(("admin",)), 1008, "the token lacks a required scope", id="scope"),
+    pytest.param(lambda: InsufficientScopeError(("admin",)), 1008, "the token does not permit this", id="scope"),
     pytest.param(InvalidRequestError, 1008, "the credentials are malformed", id="request"),
     pytest.param(unavailable, 1013, "the keys are unavailable", id="keys"),
 ]
