@@ -12,7 +12,6 @@ import os
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.authentication import requires
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -27,12 +26,11 @@ async def hello(request: Request) -> JSONResponse:
     return JSONResponse({"hello": identity.name if identity else "stranger"})
 
 
-@allow()
 async def me(request: Request) -> JSONResponse:
     return JSONResponse(request.user.to_convex())
 
 
-@requires(["authenticated", "reports:read"])
+@allow(scopes=["reports:read"])
 async def reports(request: Request) -> JSONResponse:
     return JSONResponse({"for": request.user.subject, "reports": []})
 
@@ -40,7 +38,7 @@ async def reports(request: Request) -> JSONResponse:
 def make_app(verifier: Verifier) -> Starlette:
     return Starlette(
         routes=[Route("/hello", hello), Route("/me", me), Route("/reports", reports)],
-        middleware=[Middleware(AveAuthMiddleware, verifier=verifier, required=False)],
+        middleware=[Middleware(AveAuthMiddleware, verifier=verifier, required=True, optional=["/hello"])],
     )
 
 

@@ -20,3 +20,4 @@ def client(ave_verifier: Verifier) -> TestClient:
 def test_the_pages_answer(client: TestClient, ave_issuer: FakeIssuer, example: ExampleRequest) -> None:
     response = client.get(example.path, headers=example.headers(ave_issuer))
     example.check(response.status_code, response.json() if response.status_code == 200 else None)
+    assert ("www-authenticate" in response.headers) == (response.status_code != 200)

@@ -252,6 +252,10 @@ def test_fastapi_optional_scopes_and_routers(page: Page) -> None:
     assert [client.get(path, headers=page.bearer()).status_code for path in ("/drafts", "/exports")] == [403] * 2
     assert client.get("/drafts", headers=page.bearer(scope="editor")).json() == "drafts of ada"
     assert client.get("/exports", headers=page.bearer(plan="pro")).json() == "exports of ada"
+    whole = {"plan": "pro", "scope": "editor plans:read"}
+    assert client.get("/plans", headers=page.bearer(**whole)).json() == "plans of ada"
+    for part in ({"plan": "free"}, {"scope": "editor"}, {"scope": "plans:read"}):
+        assert client.get("/plans", headers=page.bearer(**(whole | part))).status_code == 403
     assert client.get("/api/ping").status_code == 401
     assert client.get("/api/ping", headers=page.bearer()).json() == "pong"
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from django.contrib.auth.decorators import login_not_required
 from django.core.checks import run_checks
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
 from django.utils.module_loading import import_string
@@ -213,6 +215,35 @@ def test_a_middleware_of_django_tells_refusals_as_shown(ave: FakeIssuer, caplog:
         "refused /me: EXPIRED",
         "refused /me: unauthorized",
     ]
+
+
+def test_after_a_refusal_by_the_middleware_of_django_the_request_has_no_identity(ave: FakeIssuer) -> None:
+    requests = [RequestFactory().get("/me", headers=given) for given in ({}, headers(ave))]
+    with project(ave, "django"):
+        for request in requests:
+            AveAuthMiddleware(run("django", 1)["me"])(request)
+
+    assert [hasattr(request, "ave_identity") for request in requests] == [False, True]
+
+
+@pytest.mark.parametrize("option", ["EXEMPT", "OPTIONAL"])
+def test_the_login_middleware_of_django_knows_no_paths_without_a_token(ave: FakeIssuer, option: str) -> None:
+    def marked(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse("open")
+
+    def unmarked(_request: HttpRequest) -> HttpResponse:
+        raise NotImplementedError
+
+    middleware = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "aveverify.django.AveAuthMiddleware",
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ]
+    configured = {"VERIFIER": ave.verifier(), "REQUIRED": True, option: ["/page"]}
+    for view, status in ((unmarked, 302), (login_not_required(marked), 200)):
+        with override_settings(AVEVERIFY=configured, MIDDLEWARE=middleware, ROOT_URLCONF=(path("page", view),)):
+            assert Client().get("/page").status_code == status
 
 
 def test_a_template_of_django_sees_the_identity_as_shown(ave: FakeIssuer) -> None:
