@@ -118,7 +118,8 @@ def ave_optional(
     """Decorate a view that also serves requests without a token; a bad token is refused (HTP-036).
 
     With `REQUIRED`, the middleware lets a request without a token pass if its view is decorated: on the outside, or
-    under decorators that use `functools.wraps`; in a class, at the method that the request names.
+    under decorators that use `functools.wraps`; in a class, at the method that the request names. A class with a
+    `dispatch` or a `setup` of its own may run another method: there, decorate `dispatch` or what `as_view()` returns.
 
     Args:
         view: The view, as for `ave_required`.

@@ -22,11 +22,12 @@ R = TypeVar("R")
 
 # What an identity consists of.
 _MEMBERS: Final = tuple(name for kind in Identity.__mro__ for name in getattr(kind, "__slots__", ()))
-# What only a record of Django's users has: no claim may stand in its place, either.
+# What only a record of Django's users has, and `is_verified`, by which django-otp tells who has shown a second factor:
+# no claim may stand in their place, either.
 _OF_RECORDS: Final = frozenset({
     "Meta", "check", "clean", "email_user", "get_email_field_name", "get_next_by_date_joined",
-    "get_previous_by_date_joined", "get_session_auth_fallback_hash", "get_session_auth_hash", "logentry_set",
-    "natural_key", "normalize_username", "objects", "password", "username_validator",
+    "get_previous_by_date_joined", "get_session_auth_fallback_hash", "get_session_auth_hash", "is_verified",
+    "logentry_set", "natural_key", "normalize_username", "objects", "password", "username_validator",
 })  # fmt: skip
 
 

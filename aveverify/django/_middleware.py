@@ -39,6 +39,10 @@ class AveAuthMiddleware:
     replaces if there is a `USER_LOADER`. A request whose token does not come from a cookie is not checked for CSRF: no
     other site can make a browser send an Authorization header.
 
+    Name this class, or a subclass, in MIDDLEWARE. Behind a function that calls it, requests are verified, and the views
+    that run are checked, too; but Django does not know its `process_view` and `process_exception`: a refusal that a
+    view raises is an error there, and an `AuthenticationMiddleware` behind it hides the user of the token.
+
     Args:
         get_response: The next middleware, or the view; Django passes it.
 

@@ -109,7 +109,9 @@ class OptionalAveAuthentication(AveAuthentication):
     """Authenticates like `AveAuthentication`, for views that also serve requests without a token under `REQUIRED`.
 
     A bad token is refused. The permissions of the view decide about anonymous requests: `AllowAny`, for instance, or
-    `IsAuthenticatedOrReadOnly`.
+    `IsAuthenticatedOrReadOnly`. Where a view chooses its authenticators for each request, in `get_authenticators`,
+    those that it chooses count: a request without a token needs one of this class among them, and no
+    `AveAuthentication`.
 
     Example:
         `authentication_classes = [OptionalAveAuthentication]`

@@ -164,6 +164,7 @@ CLAIMS = {
     "groups": {"all": ["editors"]},
     "user_permissions": {"all": ["add_note"]},
     "password": "secret",
+    "is_verified": True,
     "logentry_set": {"all": ["a change"]},
 }
 
@@ -181,6 +182,7 @@ CLAIMS = {
         ("user.groups.all.query.is_empty", "True"),
         ("user.user_permissions.all.query.is_empty", "True"),
         ("user.password", ""),
+        ("user.is_verified", ""),
         ("user.logentry_set.all.0", ""),
         ("perms.notes.add_note", "False"),
     ],
