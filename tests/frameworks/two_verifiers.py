@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.testclient import TestClient
 
-from aveverify import asgi, current_identity, get_user_identity
+from aveverify import Identity, asgi, current_identity, get_user_identity
 from aveverify.asgi import get_live_connection
 from aveverify.errors import AveVerifyError
 from aveverify.sources import Cookie
@@ -31,11 +32,12 @@ def behind_another_verifier(app: Any) -> tuple[TestClient, dict[str, str]]:
 def find_subjects(request: object) -> list[str]:
     """What a request gives in each way that names no framework: the subject, "None", or the name of the error."""
     found: list[str] = []
-    for read in (
+    reads: tuple[Callable[[], Identity | None], ...] = (
         lambda: get_user_identity(request),
         current_identity.get,
         lambda: get_live_connection(request).identity,
-    ):
+    )
+    for read in reads:
         try:
             identity = read()
         except AveVerifyError as error:
