@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -181,6 +182,16 @@ def test_one_method_of_a_class_may_be_optional(app: Flask, ave: AveAuth, *, base
     codes = [client.open("/", method=method).status_code for method in ("GET", "HEAD", "DELETE", "OPTIONS")]
 
     assert codes == [200, 200, 401, 401]
+
+
+def test_a_method_may_be_optional_where_no_library_of_resources_is_loaded(
+    app: Flask, ave: AveAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("flask_restful", "flask_restx"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    app.add_url_rule("/", view_func=make_items(ave, MethodView).as_view("items"))
+
+    assert [app.test_client().open("/", method=method).status_code for method in ("GET", "DELETE")] == [200, 401]
 
 
 @every_base
