@@ -48,7 +48,8 @@ class _Demand:
         """Return the rules of the middleware in front, with those of the endpoint."""
         policy: AuthPolicy = scope[POLICY_KEY]
         policy = policy.with_scopes(self._scopes, self._any_scopes)
-        return policy if self._predicate is any_identity else policy.with_allow(self._predicate)
+        # That of the middleware still holds for further tokens of a WebSocket: these rules are added to it.
+        return policy.with_allow(self._predicate)
 
     async def decide(self, scope: Scope) -> Denial | None:
         """Decide whether a request may reach the endpoint; a refusal is logged and recorded.
@@ -70,8 +71,7 @@ class _Demand:
         else:
             try:
                 policy.scopes.check(identity)
-                if self._predicate is not any_identity:
-                    require_allowed(await policy.calls.call_async(self._predicate, identity))
+                require_allowed(await policy.calls.call_async(self._predicate, identity))
                 live = scope.get(LIVE_KEY)
                 if isinstance(live, LiveConnection):
                     # HTP-030: a further token of a WebSocket must meet these rules, too.

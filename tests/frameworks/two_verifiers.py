@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.testclient import TestClient
 
-from aveverify import asgi, current_identity, get_user_identity
+from aveverify import Identity, asgi, current_identity, get_user_identity
 from aveverify.asgi import get_live_connection
 from aveverify.errors import AveVerifyError
 from aveverify.sources import Cookie
 from aveverify.testing import FakeIssuer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ORIGIN = "https://app.test"
 _ISSUER = FakeIssuer("https://other.test")
@@ -28,14 +31,15 @@ def behind_another_verifier(app: Any) -> tuple[TestClient, dict[str, str]]:
     return TestClient(front), {"Origin": _ORIGIN, "Cookie": f"session={_ISSUER.token(sub='outer')}"}
 
 
-def find_subjects(request: object) -> list[str]:
+def find_subjects(request: Any) -> list[str]:
     """What a request gives in each way that names no framework: the subject, "None", or the name of the error."""
     found: list[str] = []
-    for read in (
+    ways: list[Callable[[], Identity | None]] = [
         lambda: get_user_identity(request),
         current_identity.get,
         lambda: get_live_connection(request).identity,
-    ):
+    ]
+    for read in ways:
         try:
             identity = read()
         except AveVerifyError as error:
