@@ -202,7 +202,7 @@ def test_the_decorator_without_its_parentheses_opens_no_endpoint(
 ) -> None:
     """HTP-043: it takes the endpoint for a predicate."""
 
-    async def page(_request: Request) -> PlainTextResponse:
+    async def page(_request: Any) -> PlainTextResponse:
         raise NotImplementedError
 
     client = client_of(with_middleware(shared_verifier, required=False), allow(cast("Any", page)), raises=False)
@@ -372,6 +372,25 @@ def test_a_further_token_of_a_websocket_meets_the_predicate(
     good = dict(bearer(shared_issuer.token(sub="ada", plan="pro", scope="a")))
     with client.websocket_connect("/", headers=good) as session:
         assert session.receive_text() == "Ada"
+
+
+def test_a_further_token_of_a_websocket_still_meets_the_predicate_of_the_middleware(
+    shared_verifier: Verifier, shared_issuer: FakeIssuer
+) -> None:
+    """HTP-030: the endpoint adds its rules, which allow everyone, to those of the middleware."""
+
+    @allow()
+    async def chat(websocket: WebSocket) -> None:
+        await websocket.accept()
+        live = get_live_connection(websocket)
+        with pytest.raises(InsufficientScopeError):
+            await live.reauthenticate(shared_issuer.token(sub="ada", plan="free"))
+        await websocket.send_text("refused")
+        await websocket.close()
+
+    client = client_of(with_middleware(shared_verifier, required=True, allow=is_pro), WebSocketRoute("/", chat))
+    with client.websocket_connect("/", headers=dict(bearer(shared_issuer.token(sub="ada", plan="pro")))) as session:
+        assert session.receive_text() == "refused"
 
 
 def test_behind_the_backend_a_websocket_meets_the_predicate_when_it_is_opened(
