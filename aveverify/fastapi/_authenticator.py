@@ -26,6 +26,7 @@ from aveverify.fastapi._request_state import (
     get_request_state,
     identity_of,
     publish,
+    show_refusal,
 )
 from aveverify.sources import DEFAULT_SOURCES
 
@@ -88,6 +89,8 @@ class Authenticator:
         except REFUSALS as error:
             # The middleware has logged what it deferred.
             is_logged = isinstance(outcome, DeferredError) and error is outcome.error
+            if self not in state.results:
+                show_refusal(scope, policy, error)
             raise make_exception(policy, connection, error, is_logged=is_logged) from None
         state.results[self] = publish(scope, self.policy, identity, live)
         if RECORD_KEY in scope:
@@ -96,7 +99,10 @@ class Authenticator:
 
     def refuse(self, connection: HTTPConnection, error: AveVerifyError | None, scopes: Sequence[str]) -> Exception:
         """Log a refusal and make the exception that FastAPI answers; see `make_exception`."""
-        return make_exception(self._policy_with(scopes), connection, error)
+        policy = self._policy_with(scopes)
+        if error is None:
+            show_refusal(connection.scope, policy, None)
+        return make_exception(policy, connection, error)
 
     async def check_further_tokens(self, scope: Scope, identity: Identity | None, policy: AuthPolicy) -> None:
         """Let rules decide about every further token of a WebSocket, as they have decided about the first.

@@ -14,8 +14,11 @@ from starlette.middleware import Middleware
 
 from aveverify._http.asgi_caching import mark_message
 from aveverify._http.asgi_request import OUTER_KEY, OuterScope
+from aveverify._http.asgi_response import send_denial
 from aveverify._http.current_identity import serving
 from aveverify._http.openapi import discovery_urls
+from aveverify._http.policy import POLICY_KEY, REFUSALS
+from aveverify._http.rate_limited_log import ESCAPED_REFUSAL
 from aveverify._http.shared_scope import copy_scope
 from aveverify._http.websocket import LiveConnection, serve_live
 from aveverify._http.websocket_scope import LiveScope
@@ -117,7 +120,16 @@ class RequestContext:
                 await serve_live(self._app, scope, live, self._policy)
                 return
         with serving(scope):
-            if self._policy.ends_streams and scope["type"] == "http":
-                await DependentResponse(scope, self._policy, receive, send).serve(self._app, scope)
-            else:
-                await self._app(scope, receive, send)
+            try:
+                if self._policy.ends_streams and scope["type"] == "http":
+                    await DependentResponse(scope, self._policy, receive, send).serve(self._app, scope)
+                else:
+                    await self._app(scope, receive, send)
+            except REFUSALS as error:
+                state = find_request_state(scope)
+                if state is None or state.refusal is not error:
+                    raise
+                # A handler has read the identity of the request that it was to answer; no response has begun.
+                policy: AuthPolicy = scope[POLICY_KEY]
+                policy.log.warning(ESCAPED_REFUSAL)
+                await send_denial(policy.make_denial(error), scope, receive, send)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 from aveverify._core.identity import Identity
 from aveverify._http.live_identity import LIVE_KEY, LiveIdentity
 from aveverify._http.policy import POLICY_KEY, AuthPolicy
-from aveverify._http.request_identity import IDENTITY_KEY
+from aveverify._http.request_identity import IDENTITY_KEY, DeferredError
 from aveverify._http.shared_scope import FASTAPI_KEY
 from aveverify._http.websocket import LiveConnection
 
 if TYPE_CHECKING:
     from starlette.types import Scope
+
+    from aveverify.errors import AveVerifyError
 
 # What a dependency has found: the identity; of a WebSocket, what looks up the identity of the moment; None without
 # credentials.
@@ -38,15 +40,17 @@ class RequestState:
     Attributes:
         results: What each `AveAuth` has found, by its authenticator.
         authorized: The identity that meets the rule of a dependency, by the dependency.
+        refusal: Why a dependency has refused the request; None where none has, or it has no credentials.
     """
 
-    __slots__ = ("authorized", "middleware_outcome", "middleware_policy", "results")
+    __slots__ = ("authorized", "middleware_outcome", "middleware_policy", "refusal", "results")
 
     def __init__(self, middleware_policy: object, middleware_outcome: object) -> None:
         self.middleware_policy = middleware_policy
         self.middleware_outcome = middleware_outcome
         self.results: dict[HasPolicy, Result] = {}
         self.authorized: dict[object, Identity] = {}
+        self.refusal: AveVerifyError | None = None
 
     def find_middleware_outcome(self, live: LiveConnection | None) -> object:
         """Return what the middleware in front has found; of a WebSocket, by the latest token that it has seen."""
@@ -78,6 +82,24 @@ def find_live_connection(scope: Scope) -> LiveConnection | None:
     """Return the connection of a WebSocket behind a middleware or `install`; None for any other connection."""
     live = scope.get(LIVE_KEY)
     return live if isinstance(live, LiveConnection) else None
+
+
+def show_refusal(scope: Scope, policy: AuthPolicy, error: AveVerifyError | None) -> None:
+    """Let exception handlers of a refused HTTP request find the refusal where they look for the identity.
+
+    They must find neither an error about a missing middleware, nor the user of a middleware in front that has another
+    verifier.
+
+    Args:
+        scope: The connection.
+        policy: The rules that refuse.
+        error: Why; None where credentials are required and there are none.
+
+    Source: HTP-036; HTP-044.
+    """
+    if scope["type"] == "http":
+        get_request_state(scope).refusal = error
+        scope[IDENTITY_KEY], scope[POLICY_KEY] = None if error is None else DeferredError(error), policy
 
 
 def publish(scope: Scope, policy: AuthPolicy, identity: Identity | None, live: LiveConnection | None) -> Result:

@@ -1,5 +1,6 @@
 """Refusals reach the exception handlers of a FastAPI application: those of its dependencies, and of a middleware."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -12,11 +13,22 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Receive, Scope, Send
 
-from aveverify import AuthRecord, Identity, Reason, Refusal, problem_details, starlette
+from aveverify import (
+    AuthRecord,
+    AveVerifyError,
+    Identity,
+    Reason,
+    Refusal,
+    current_identity,
+    get_user_identity,
+    problem_details,
+    starlette,
+)
 from aveverify.fastapi import AveAuth, RefusedError
 from aveverify.fastapi._openapi import ProblemBody
 from aveverify.starlette import AveAuthMiddleware
 from aveverify.testing import FakeIssuer
+from tests.frameworks.two_verifiers import behind_another_verifier
 from tests.http.http_fixtures import bearer
 
 ISSUER = FakeIssuer()
@@ -232,7 +244,7 @@ def is_pro(identity: Identity) -> bool:
         pytest.param("/", EXPIRED, None, "EXPIRED", id="refused"),
         pytest.param("/", {}, None, "unauthorized", id="no credentials"),
         pytest.param("/optional", {}, None, None, id="optional"),
-        pytest.param("/scope", token(), None, "INSUFFICIENT_SCOPE", id="scope missing"),
+        pytest.param("/scope", token(), "ada", "INSUFFICIENT_SCOPE", id="scope missing"),
         pytest.param("/pro", token(), "ada", "NOT_ALLOWED", id="not allowed"),
         pytest.param("/user", token(), "ada", "UNKNOWN_USER", id="unknown user"),
     ],
@@ -262,6 +274,81 @@ def test_a_record_in_front_says_who_it_was_or_why_it_was_refused(  # noqa: PLR09
     (record,) = records
     found = record.refusal and (record.refusal.reason.value if record.refusal.reason else record.refusal.error_code)
     assert found == refusal
-    # Behind the middleware, the user whose scopes do not do is known.
-    if not (path == "/scope" and in_front):
-        assert (record.identity and record.identity.subject) == subject
+    assert (record.identity and record.identity.subject) == subject
+
+
+# --- a handler that reads the identity ------------------------------------------------------------------------------
+
+
+def read_in_every_way(request: FastAPIRequest) -> list[str]:
+    """What a handler finds: the subject, "None", or the name of the error."""
+    found: list[str] = []
+    reads: tuple[Callable[[], Identity | None], ...] = (lambda: get_user_identity(request), current_identity.get)
+    for read in reads:
+        try:
+            identity = read()
+        except AveVerifyError as error:
+            found.append(type(error).__name__)
+        else:
+            found.append("None" if identity is None else identity.subject)
+    return found
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["alone", "behind a middleware with another verifier"])
+@pytest.mark.parametrize(
+    ("headers", "options", "found"),
+    [
+        pytest.param(EXPIRED, {}, "InvalidTokenError", id="refused"),
+        pytest.param(
+            dict(bearer(ISSUER.token(sub="ada"))), {"scopes": ["write"]}, "InsufficientScopeError", id="scope"
+        ),
+        pytest.param({}, {}, "None", id="no credentials"),
+    ],
+)
+def test_htp_044_a_handler_of_a_refused_request_finds_the_refusal_where_it_looks_for_the_identity(
+    headers: dict[str, str], options: dict[str, Any], found: str, *, behind: bool
+) -> None:
+    """Neither an error about a missing middleware, nor the user whom a middleware in front knows."""
+    app, dependency = FastAPI(), AveAuth(VERIFIER, **options)
+    dependency.install(app)
+
+    @app.get("/")
+    def me(_identity: Annotated[Identity, Security(dependency)]) -> None:
+        raise NotImplementedError
+
+    @app.exception_handler(RefusedError)
+    def answer(request: FastAPIRequest, error: RefusedError) -> JSONResponse:
+        return JSONResponse(read_in_every_way(request), error.status_code, error.headers)
+
+    client, cookies = behind_another_verifier(app) if behind else (TestClient(app), {})
+    reply = client.get("/", headers={**headers, **cookies})
+
+    assert reply.status_code in (401, 403)
+    assert reply.json() == [found, found]
+
+
+def test_a_handler_that_lets_the_refusal_pass_leaves_the_default_response(caplog: pytest.LogCaptureFixture) -> None:
+    """HTP-036: a crash of the handler would be a 500 for every bad token."""
+    app = make_app(refuses="dependency", installs=True)
+
+    @app.exception_handler(RefusedError)
+    def answer(request: FastAPIRequest, _error: RefusedError) -> JSONResponse:
+        get_user_identity(request)
+        raise NotImplementedError
+
+    reply = TestClient(app).get("/", headers=EXPIRED)
+
+    assert (reply.status_code, reply.json()["error"]) == (401, "invalid_token")
+    assert reply.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+    assert "an exception handler raised the refusal" in caplog.text
+
+
+def test_the_refusal_of_another_token_in_a_handler_is_a_crash_of_the_handler() -> None:
+    app = make_app(refuses="dependency", installs=True)
+
+    @app.exception_handler(RefusedError)
+    def answer(_request: FastAPIRequest, _error: RefusedError) -> JSONResponse:
+        VERIFIER.verify("another")
+        raise NotImplementedError
+
+    assert TestClient(app, raise_server_exceptions=False).get("/", headers=EXPIRED).status_code == 500
