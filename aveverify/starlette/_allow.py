@@ -65,8 +65,7 @@ def allow(
     if predicate is None:
         # Such as what a function without `return` makes.
         raise ConfigurationError(Problem.OUT_OF_RANGE, "allow", "a function of an identity")
-    asked = None if predicate is any_identity else predicate
-    demand = make_demand(scopes, any_scopes, asked, required=True, uses_identity=True)
+    demand = make_demand(scopes, any_scopes, predicate, required=True, uses_identity=True)
 
     def decorate(endpoint: Callable[ParametersT, Any]) -> Callable[ParametersT, Any]:
         check_view(endpoint, _CLASS_ADVICE)
@@ -115,8 +114,7 @@ async def _decide(demand: ViewDemand, scope: Scope) -> Denial | None:
     else:
         try:
             policy.scopes.check(identity)
-            if demand.allow is not None:
-                require_allowed(await policy.calls.call_async(demand.allow, identity))
+            require_allowed(await policy.calls.call_async(demand.allow or any_identity, identity))
             live = scope.get(LIVE_KEY)
             if isinstance(live, LiveConnection):
                 # HTP-030: a further token of a WebSocket must meet these rules, too.

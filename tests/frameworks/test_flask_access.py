@@ -191,7 +191,16 @@ def test_a_method_may_be_optional_where_no_library_of_resources_is_loaded(
         monkeypatch.delitem(sys.modules, name, raising=False)
     app.add_url_rule("/", view_func=make_items(ave, MethodView).as_view("items"))
 
+    class Own(make_items(ave, MethodView)):  # type: ignore[misc]
+        """A class that selects its method by itself."""
+
+        def dispatch_request(self, **arguments: Any) -> Any:
+            return super().dispatch_request(**arguments)
+
+    app.add_url_rule("/own", view_func=Own.as_view("own"))
+
     assert [app.test_client().open("/", method=method).status_code for method in ("GET", "DELETE")] == [200, 401]
+    assert [app.test_client().open("/own", method=method).status_code for method in ("GET", "DELETE")] == [401, 401]
 
 
 @every_base
