@@ -128,8 +128,8 @@ class AuthPolicy(NamedTuple):
     marks: bool
     ends_streams: bool
 
-    def authenticate(self, token: str | bytes) -> Identity:
-        """Verify a token and everything else that this policy requires of it.
+    async def authenticate_async(self, token: str | bytes) -> Identity:
+        """Verify a token and everything else that this policy requires of it, without blocking the event loop.
 
         Args:
             token: The compact token.
@@ -142,15 +142,8 @@ class AuthPolicy(NamedTuple):
             InsufficientScopeError: A scope is missing, or `allow` says no.
             KeysUnavailableError: The issuer's keys are unavailable; the token was not judged.
         """
-        identity = self.verifier.verify(token)
-        # A crash report of the application's functions shows the locals of this frame (ERR-002).
-        del token
-        self.authorize(identity)
-        return identity
-
-    async def authenticate_async(self, token: str | bytes) -> Identity:
-        """Verify without blocking the event loop; see `authenticate`."""
         identity = await self.verifier.verify_async(token)
+        # A crash report of the application's functions shows the locals of this frame (ERR-002).
         del token
         await self.authorize_async(identity)
         return identity

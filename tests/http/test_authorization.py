@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import Any
@@ -126,10 +127,10 @@ def test_one_scope_of_each_group_is_needed(shared_issuer: FakeIssuer, shared_ver
     """The application requires one of two, and a view one of two others."""
     policy = make_policy(shared_verifier, required=True, any_scopes=["a", "b"]).with_scopes([], ["c", "d"])
 
-    assert policy.authenticate(shared_issuer.token(scope="a d")).subject
+    assert asyncio.run(policy.authenticate_async(shared_issuer.token(scope="a d"))).subject
     for scope in ("a b", "c d", ""):
         with pytest.raises(InsufficientScopeError) as caught:
-            policy.authenticate(shared_issuer.token(scope=scope))
+            asyncio.run(policy.authenticate_async(shared_issuer.token(scope=scope)))
         assert caught.value.required == ("a", "b", "c", "d")
 
 
